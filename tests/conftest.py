@@ -1,0 +1,50 @@
+"""Fixtures, and the one PostgreSQL server of a run, which all workers and all baked suites share."""
+
+import os
+from pathlib import Path
+
+import pytest
+from baking import copy_template
+from postgres import Server, ServerError, start_server
+
+server_key = pytest.StashKey[Server]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    is_worker = hasattr(config, "workerinput")
+    if is_worker or config.option.collectonly:
+        return
+    try:
+        server = start_server()
+    except ServerError as error:
+        pytest.exit(str(error), returncode=1)
+    config.stash[server_key] = server
+    os.environ["TEST_DATABASE_URL"] = server.url  # inherited by the workers and the baked suites
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if server_key in config.stash:
+        config.stash[server_key].stop()
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    return config.stash[server_key].description if server_key in config.stash else None
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a clean copy of this repository."""
+    return copy_template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def database_server() -> str:
+    return os.environ["TEST_DATABASE_URL"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how each baked suite ended."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "suite":
+                terminalreporter.write_line(f"{report.nodeid}: {value}")

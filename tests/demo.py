@@ -1,0 +1,54 @@
+"""Bakes a project into demo/, with answers given as key=value, and serves it: `uv run tests/demo.py`."""
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from baking import ROOT, bake, copy_template, project_environment, uv_executable
+from cookiecutter.exceptions import CookiecutterException
+
+DEMO = ROOT / "demo"
+
+
+def main(arguments: list[str]) -> int:
+    """Bake unless that is done, and run `app dev` until it ends; return the exit code."""
+    if DEMO.exists():
+        print(f"Running {DEMO} as it is; remove it to have it baked anew.", flush=True)
+        return serve_demo()
+    if not all("=" in argument for argument in arguments):
+        print("Give answers as key=value, for example db_driver=psycopg.", file=sys.stderr)
+        return 2
+    try:
+        bake_demo(dict(argument.split("=", 1) for argument in arguments))
+    except (CookiecutterException, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return serve_demo()
+
+
+def bake_demo(answers: dict[str, str]) -> None:
+    """Bake from the files of the repository alone, without what running it in place has left."""
+    logging.disable()  # the hook itself says what is wrong with an answer; a traceback would bury that
+    with tempfile.TemporaryDirectory() as template:
+        bake(copy_template(Path(template)), ROOT, **answers | {"project_slug": DEMO.name})
+    print(f"Baked {DEMO}.", flush=True)
+
+
+def serve_demo() -> int:
+    command = [uv_executable(), "run", "app", "dev"]
+    if os.name == "posix":
+        # Takes our place, so that signals reach the server, and its exit code the caller, with nobody in between.
+        os.chdir(DEMO)
+        os.execve(command[0], command, project_environment())  # noqa: S606
+    with subprocess.Popen(command, cwd=DEMO, env=project_environment()) as server:
+        try:
+            return server.wait()
+        except KeyboardInterrupt:  # Ctrl-C has reached the server as well
+            return server.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

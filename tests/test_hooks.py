@@ -1,0 +1,321 @@
+"""The hooks as modules: what they refuse, what they remove."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import post_gen_project
+import pre_gen_project
+import pytest
+from baking import ROOT, TEMPLATE_FOLDER
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+GOOD_ANSWERS: dict[str, Any] = {
+    "project_name": "Demo Service",
+    "project_slug": "demo-service",
+    "description": "",
+    "author_name": "Ada Lovelace",
+    "author_email": "ada@example.com",
+    "db_driver": "asyncpg",
+    "use_auth": True,
+    "license": "MIT",
+}
+
+
+def find_problem(**answers: str) -> str | None:
+    return pre_gen_project.find_problem(GOOD_ANSWERS | answers)
+
+
+@pytest.mark.parametrize(
+    "slug", ["demo", "demo-service", "demo_service", "v2-api3", "a", "a" * 50, "fastapi-app"]
+)
+def test_usable_slug_is_accepted(slug: str) -> None:
+    assert find_problem(project_slug=slug) is None
+
+
+@pytest.mark.parametrize(
+    ("slug", "reason"),
+    [
+        ("", "must start with"),
+        ("3d-printer", "must start with"),
+        ("-demo", "must start with"),
+        ("demo-", "must start with"),
+        ("demo--service", "must start with"),
+        ("demo-_service", "must start with"),
+        ("Demo", "must start with"),
+        ("demo service", "must start with"),
+        ("demo.service", "must start with"),
+        ("../demo", "must start with"),
+        ("démo", "must start with"),
+        ("demo²", "must start with"),
+        ("a" * 51, "keep it to 50"),
+        ("class", "Python keyword"),
+        ("json", "standard library"),
+        ("asyncio", "standard library"),
+        ("app", "uses inside"),
+        ("test", "uses inside"),
+        ("tests", "uses inside"),
+        ("con", "Windows"),
+        ("nul", "Windows"),
+        ("com1", "Windows"),
+        ("lpt9", "Windows"),
+        ("template1", "PostgreSQL"),
+        ("fastapi", "depends on"),
+        ("pydantic-core", "depends on"),
+        ("pydantic_core", "depends on"),
+    ],
+)
+def test_unusable_slug_is_refused_by_name_with_a_remedy(slug: str, reason: str) -> None:
+    problem = find_problem(project_slug=slug)
+    assert problem is not None
+    assert problem.startswith(f"project_slug {slug!r} ")
+    assert reason in problem
+    assert ": answer with " in problem or ": keep it to " in problem
+
+
+def test_name_without_letters_asks_for_a_slug() -> None:
+    problem = find_problem(project_name="🚀", project_slug=pre_gen_project.NO_SLUG)
+    assert problem is not None
+    assert "'🚀' has no letter or digit" in problem
+    assert "answer project_slug yourself" in problem
+
+
+@pytest.mark.parametrize("name", pre_gen_project.TEXTS)
+@pytest.mark.parametrize(
+    "character", ["\n", "\t", "\0", "\x1b", "\x85", "\u2028", "\udcff", "\u202e", "\uffff"]
+)
+def test_control_character_is_refused_in_every_text(name: str, character: str) -> None:
+    problem = find_problem(**{name: f"a{character}b"})
+    assert problem is not None
+    assert problem.startswith(f"{name} ")
+    assert f"U+{ord(character):04X}: leave it out." in problem
+    problem.encode()
+
+
+@pytest.mark.parametrize("name", pre_gen_project.TEXTS)
+def test_text_of_more_than_200_characters_is_refused(name: str) -> None:
+    problem = find_problem(**{name: "a" * 201})
+    assert problem == f"{name} 'aaaaaaaaaaaaaaaaaaaa...' has 201 characters: keep it to 200."
+
+
+@pytest.mark.parametrize("name", ["project_name", "author_name"])
+@pytest.mark.parametrize("text", ["", " ", "\u3000"])
+def test_empty_name_is_refused(name: str, text: str) -> None:
+    assert (
+        find_problem(**{name: text})
+        == f"{name} {text!r} is empty: answer with at least one character."
+    )
+
+
+@pytest.mark.parametrize(
+    "email", ["ada@example.com", "a.b+c_d-e@mail.example.co.uk", "ADA@EXAMPLE.COM"]
+)
+def test_plain_email_is_accepted(email: str) -> None:
+    assert find_problem(author_email=email) is None
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "", "ada", "@example.com", "ada@", "ada@example", "ada@-example.com", "ada@example..com", ".ada@example.com",
+        "ada lovelace@example.com", "<ada@example.com>", '"ada"@example.com', "o'reilly@example.com", "a@b@example.com",
+    ],
+)  # fmt: skip
+def test_other_email_is_refused(email: str) -> None:
+    problem = find_problem(author_email=email)
+    assert problem is not None
+    assert problem.startswith(f"author_email {email!r} is not a plain e-mail address: answer with ")
+
+
+@given(st.dictionaries(st.sampled_from(pre_gen_project.TEXTS), st.text()))
+def test_any_answers_are_accepted_or_refused_in_one_sentence(answers: dict[str, str]) -> None:
+    problem = find_problem(**answers)
+    if problem is not None:
+        assert len(problem.splitlines()) == 1
+        assert problem.endswith(".")
+        problem.encode()
+
+
+def test_main_says_the_problem_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert pre_gen_project.main(GOOD_ANSWERS) == 0
+    assert capsys.readouterr() == ("", "")
+    assert pre_gen_project.main(GOOD_ANSWERS | {"author_name": ""}) == 1
+    assert capsys.readouterr() == (
+        "",
+        "author_name '' is empty: answer with at least one character.\n",
+    )
+
+
+def test_every_direct_dependency_is_refused_as_a_slug() -> None:
+    pyproject = tomllib.loads(
+        (ROOT / TEMPLATE_FOLDER / "pyproject.toml").read_text(encoding="utf-8")
+    )
+    requirements = [
+        *pyproject["project"]["dependencies"],
+        *pyproject["build-system"]["requires"],
+        *(
+            requirement
+            for group in pyproject["dependency-groups"].values()
+            for requirement in group
+        ),
+    ]
+    direct = {canonicalize_name(Requirement(requirement).name) for requirement in requirements}
+    assert direct <= pre_gen_project.DEPENDENCIES
+
+
+@pytest.mark.parametrize(
+    ("answers", "sentence"),
+    [
+        (
+            {"project_name": "🚀"},
+            "project_name '🚀' has no letter or digit to make a project_slug from: ",
+        ),
+        ({"project_slug": "class"}, "project_slug 'class' is a Python keyword: "),
+        (
+            {"author_name": 'two\nlines """'},
+            'author_name \'two\\nlines """\' holds the control character U+000A: ',
+        ),
+    ],
+)
+def test_refused_bake_says_why_and_leaves_nothing(
+    template: Path, tmp_path: Path, answers: dict[str, str], sentence: str
+) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"replay_dir: {tmp_path / 'replay'}\n")
+    output = tmp_path / "output"
+    output.mkdir()
+    arguments = [f"{name}={answer}" for name, answer in answers.items()]
+    completed = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "cookiecutter",
+            template,
+            "--no-input",
+            "--config-file",
+            settings,
+            *arguments,
+        ],
+        cwd=output,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert completed.returncode == 1
+    assert completed.stderr.startswith(sentence)
+    assert list(output.iterdir()) == []
+
+
+def make_project(folder: Path, *paths: str) -> Path:
+    """Make what a bake holds before the hook runs, and these files."""
+    contents = dict.fromkeys(paths, "")
+    contents |= {f"licenses/{name}.txt": name for name in ("MIT", "BSD-3-Clause", "Apache-2.0")}
+    contents["pyproject.toml"] = (
+        '[project]\nname = "app"\nlicense = "MIT"\n\n[[tool.hook]]\nname = "app"\n'
+    )
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    return folder
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_prune_table_names_only_paths_that_exist() -> None:
+    for patterns in post_gen_project.PRUNE.values():
+        for pattern in patterns:
+            assert list((ROOT / TEMPLATE_FOLDER).glob(pattern)), f"nothing to prune at {pattern}"
+
+
+def test_prune_removes_what_the_answers_do_not_want(tmp_path: Path) -> None:
+    drivers = {name: f"app/core/drivers/{name}_driver.py" for name in ("asyncpg", "psycopg")}
+    project = make_project(
+        tmp_path, "app/core/security.py", "app/core/config.py", *drivers.values()
+    )
+    post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": False, "db_driver": "psycopg"})
+    assert not (project / "app/core/security.py").exists()
+    assert not (project / drivers["asyncpg"]).exists()
+    assert (project / "app/core/config.py").exists()
+    assert (project / drivers["psycopg"]).exists()
+
+
+@pytest.mark.parametrize("name", ["MIT", "BSD-3-Clause", "Apache-2.0"])
+def test_chosen_license_becomes_the_license_file(tmp_path: Path, name: str) -> None:
+    project = make_project(tmp_path)
+    post_gen_project.main(project, GOOD_ANSWERS | {"license": name})
+    assert (project / "LICENSE").read_text(encoding="utf-8") == name
+    assert not (project / "licenses").exists()
+    assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["license"] == name
+
+
+def test_proprietary_project_has_no_license_file(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    post_gen_project.main(project, GOOD_ANSWERS | {"license": "Proprietary"})
+    assert set(files(project)) == {"pyproject.toml"}
+    pyproject = tomllib.loads((project / "pyproject.toml").read_text())
+    assert pyproject["project"]["license"] == "LicenseRef-Proprietary"
+
+
+def test_project_takes_the_slug_as_its_name(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    post_gen_project.main(project, GOOD_ANSWERS)
+    pyproject = tomllib.loads((project / "pyproject.toml").read_text())
+    assert pyproject["project"]["name"] == "demo-service"
+    assert pyproject["tool"]["hook"][0]["name"] == "app"
+
+
+def test_second_run_changes_nothing(tmp_path: Path) -> None:
+    project = make_project(tmp_path, "app/core/security.py", "app/main.py")
+    answers = GOOD_ANSWERS | {"use_auth": False}
+    post_gen_project.main(project, answers)
+    once = files(project)
+    post_gen_project.main(project, answers)
+    assert files(project) == once
+
+
+def test_leftovers_of_the_template_folder_are_removed_and_those_of_the_project_stay(
+    tmp_path: Path,
+) -> None:
+    leftovers = [
+        ".venv/bin/python",
+        "uv.lock",
+        ".env",
+        ".postgres/base/1",
+        "app/__pycache__/main.pyc",
+        ".ruff_cache/x",
+    ]
+    template_folder = make_project(
+        tmp_path / "template" / TEMPLATE_FOLDER, *leftovers, "app/main.py"
+    )
+    project = make_project(tmp_path / "project", *leftovers, "dist/demo.whl", "app/main.py")
+    post_gen_project.main(project, GOOD_ANSWERS | {"_repo_dir": str(template_folder.parent)})
+    assert set(files(project)) == {"LICENSE", "pyproject.toml", "dist/demo.whl", "app/main.py"}
+
+
+@pytest.mark.parametrize("hook", ["pre_gen_project", "post_gen_project"])
+def test_hook_needs_the_standard_library_alone(hook: str) -> None:
+    """-S leaves site-packages out, -I what the environment and the working directory add."""
+    loader = (
+        f"import runpy; runpy.run_path({str(ROOT / 'hooks' / f'{hook}.py')!r}, run_name={hook!r})"
+    )
+    subprocess.run([sys.executable, "-I", "-S", "-c", loader], check=True)
+
+
+def test_answers_are_rendered_as_json_that_no_answer_can_leave() -> None:
+    for hook in ("pre_gen_project", "post_gen_project"):
+        source = (ROOT / "hooks" / f"{hook}.py").read_text(encoding="utf-8")
+        assert source.count("{{") == source.count('r"""{{ cookiecutter|tojson }}"""') == 1
+    assert json.loads(r"""{"answer": "\"\"\" \\ \u0027"}""") == {"answer": '""" \\ \''}

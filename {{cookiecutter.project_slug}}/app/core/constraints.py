@@ -1,0 +1,32 @@
+"""What a refused constraint means to the domain: the one place that says so.
+
+The database decides such rules, because a check before the write loses the race against a second
+client. A test fails when a unique, foreign-key or check constraint of a model is missing here.
+"""
+
+import re
+from typing import Final
+
+from app.core.drivers import ConstraintViolation
+from app.exceptions import AppError, ConflictError, ValidationError
+
+# `{value}` is the refused value, as the client sent it.
+CONSTRAINT_ERRORS: Final[dict[str, tuple[type[AppError], str]]] = {
+    "uq_users_email_lower": (ConflictError, "E-mail address {value} is already registered"),
+    "fk_posts_author_id_users": (ValidationError, "Author {value} does not exist"),
+    # {% if cookiecutter.use_auth %}
+    "ck_users_role": (ValidationError, "The role of a user is user or admin"),
+    # {% endif %}
+}
+
+# The words of a detail are in the server's language; `(columns)=(values)` is in all of them.
+_VALUE: Final = re.compile(r"\)=\((?P<value>.*)\)", re.DOTALL)
+
+
+def domain_error(violation: ConstraintViolation) -> AppError | None:
+    """Translate a violation, or return None for a constraint that no client can break."""
+    if violation.constraint not in CONSTRAINT_ERRORS:
+        return None
+    error, message = CONSTRAINT_ERRORS[violation.constraint]
+    match = _VALUE.search(violation.detail)
+    return error(message.format(value=match["value"] if match else "given"))

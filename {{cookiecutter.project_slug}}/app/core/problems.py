@@ -1,0 +1,192 @@
+"""Errors as clients see them: RFC 9457 problem details, in one shape for every failure."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final, cast
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from app.exceptions import AppError
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class ProblemError(BaseModel):
+    """One thing that is wrong with a request."""
+
+    loc: list[str | int] = Field(
+        description="Where: `body`, `query`, `path` or `header`, then names and indices."
+    )
+    detail: str = Field(description="What is wrong with the value.")
+    code: str = Field(description="The kind of error, for programs.")
+
+
+class Problem(BaseModel):
+    """A failed request (RFC 9457). `code` names the kind of failure for programs."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "about:blank",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "User 7 not found",
+                "code": "NOT_FOUND",
+                "instance": "/users/7",
+            }
+        }
+    )
+
+    type: str = Field(description="`about:blank`: the problem is what status and code say it is.")
+    title: str = Field(description="The name of the HTTP status.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What went wrong in this request.")
+    code: str = Field(description="The kind of failure, for programs.")
+    instance: str = Field(description="The path of the request.")
+    errors: list[ProblemError] | None = Field(
+        default=None, description="What a request that failed validation got wrong, one by one."
+    )
+
+
+def problem_response(
+    request: Request,
+    *,
+    status: int,
+    detail: str,
+    code: str | None = None,
+    errors: Sequence[ProblemError] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Build the response for a failed request. `code` defaults to the name of the status."""
+    known = HTTPStatus(status)
+    problem = Problem(
+        type="about:blank",
+        title=known.phrase,
+        status=status,
+        detail=detail,
+        code=code or known.name,
+        instance=quote(request.scope["path"]),
+        errors=list(errors) if errors else None,
+    )
+    return JSONResponse(
+        problem.model_dump(exclude_none=True),
+        status_code=status,
+        headers=dict(headers) if headers else None,
+        media_type=MEDIA_TYPE,
+    )
+
+
+async def _app_error(request: Request, error: Exception) -> JSONResponse:
+    error = cast("AppError", error)
+    return problem_response(
+        request,
+        status=error.status,
+        detail=str(error),
+        code=error.code,
+        headers=error.headers,
+    )
+
+
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
+    """Say what is wrong and where, but never repeat the input: it may be a secret."""
+    errors = [
+        ProblemError(loc=item["loc"], detail=item["msg"], code=item["type"])
+        for item in cast("RequestValidationError", error).errors()
+    ]
+    return problem_response(
+        request,
+        status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        detail="The request is not valid; see errors",
+        code="VALIDATION_ERROR",
+        errors=errors,
+    )
+
+
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
+    """Errors that FastAPI raises itself: unknown paths, wrong methods, unreadable bodies."""
+    error = cast("HTTPException", error)
+    return problem_response(
+        request, status=error.status_code, detail=error.detail, headers=error.headers
+    )
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001
+    """A bug. The server logs its traceback; the client learns nothing of it."""
+    return problem_response(
+        request,
+        status=HTTPStatus.INTERNAL_SERVER_ERROR,
+        detail="The server failed to answer this request; it has been logged",
+    )
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Answer every failure of the app with a problem."""
+    app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+# What each status means here, and an example of the detail.
+_EXAMPLES: Final = {
+    400: ("The body cannot be read", "There was an error parsing the body"),
+    # {% if cookiecutter.use_auth %}
+    401: ("No access token, or one that does not count", "Not authenticated"),
+    # {% endif %}
+    403: ("The caller may not do this", "Only the owner or an administrator may do this"),
+    404: ("The resource does not exist", "User 7 not found"),
+    409: ("The request contradicts what is stored", "E-mail address ann@example.com is taken"),
+    422: ("The request is not valid", "The request is not valid; see errors"),
+    500: ("The server failed", "The server failed to answer this request; it has been logged"),
+    503: ("Not able to serve at the moment", "The database does not answer"),
+}
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Declare in OpenAPI that a route, or every route of a router, may fail with these statuses."""
+    return {status: _declaration(status) for status in statuses}
+
+
+def _declaration(status: int) -> dict[str, Any]:
+    description, detail = _EXAMPLES[status]
+    known = HTTPStatus(status)
+    example = Problem(
+        type="about:blank",
+        title=known.phrase,
+        status=status,
+        detail=detail,
+        code="VALIDATION_ERROR" if status == 422 else known.name,
+        instance="/users/7",
+        errors=[_EXAMPLE_ERROR] if status == 422 else None,
+    )
+    # A "model" would be declared as application/json, so the schema is named by hand.
+    return {
+        "description": description,
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "example": example.model_dump(exclude_none=True),
+            }
+        },
+    }
+
+
+_EXAMPLE_ERROR: Final = ProblemError(
+    loc=["query", "limit"],
+    detail="Input should be less than or equal to 100",
+    code="less_than_equal",
+)
+
+
+def add_problem_schema(openapi: dict[str, Any]) -> None:
+    """Put the schemas that `problem_responses` refers to into an OpenAPI document."""
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    definitions = schema.pop("$defs")
+    openapi.setdefault("components", {}).setdefault("schemas", {}).update(
+        {"Problem": schema, **definitions}
+    )

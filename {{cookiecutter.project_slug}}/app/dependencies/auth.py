@@ -1,0 +1,38 @@
+"""Who is calling, and what they may do."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import OAuth2PasswordBearer
+
+from app.core.config import Settings
+from app.dependencies.database import SessionDep
+from app.models.user import User
+from app.services import permissions
+from app.services.auth_service import AuthService
+
+_oauth2_scheme = OAuth2PasswordBearer(tokenUrl="auth/token")
+
+
+async def get_auth_service(request: Request, session: SessionDep) -> AuthService:
+    settings: Settings = request.app.state.settings
+    return AuthService(session, settings)
+
+
+AuthServiceDep = Annotated[AuthService, Depends(get_auth_service)]
+
+
+async def get_current_user(
+    token: Annotated[str, Depends(_oauth2_scheme)], auth: AuthServiceDep
+) -> User:
+    """Return the caller. Raises `AuthenticationError`."""
+    return await auth.authenticate(token)
+
+
+CurrentUser = Annotated[User, Depends(get_current_user)]
+
+
+async def require_admin(user: CurrentUser) -> User:
+    """Return the caller if they are an admin. Raises `PermissionError`."""
+    permissions.require_admin(user)
+    return user

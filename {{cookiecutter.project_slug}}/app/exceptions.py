@@ -1,0 +1,68 @@
+"""The domain's errors.
+
+Services raise them without knowing of HTTP; each carries the status and the code under which
+`app.core.problems` reports it, so that one handler serves them all.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class AppError(Exception):
+    """Base of every error that the application raises on purpose.
+
+    The message is shown to the client: it says what was wrong, with the value, and never holds
+    SQL or a secret.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
+    headers: ClassVar[Mapping[str, str] | None] = None
+
+
+class NotFoundError(AppError):
+    """The resource does not exist."""
+
+    status = 404
+    code = "NOT_FOUND"
+
+
+class ConflictError(AppError):
+    """The request contradicts what is stored, for instance a duplicate."""
+
+    status = 409
+    code = "CONFLICT"
+
+
+class ValidationError(AppError):
+    """The request is well-formed but breaks a business rule."""
+
+    status = 422
+    code = "VALIDATION_ERROR"
+
+
+# {% if cookiecutter.use_auth %}
+class AuthenticationError(AppError):
+    """The caller is not known: no access token, or one that does not count.
+
+    RFC 6750, section 3 asks for the `WWW-Authenticate` header.
+    """
+
+    status = 401
+    code = "UNAUTHORIZED"
+    headers: ClassVar = {"WWW-Authenticate": "Bearer"}
+
+
+# {% endif %}
+class PermissionError(AppError):
+    """The caller may not do this."""
+
+    status = 403
+    code = "FORBIDDEN"
+
+
+class UnavailableError(AppError):
+    """Something that the service needs does not answer; the same request may succeed later."""
+
+    status = 503
+    code = "SERVICE_UNAVAILABLE"

@@ -1,0 +1,65 @@
+"""The application factory: the one place where things are wired together."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+
+from app import __description__, __title__, __version__
+from app.core.config import Settings, load_settings
+from app.core.database import Database
+from app.core.openapi import install_openapi
+from app.core.problems import install_problem_handlers, problem_responses
+from app.routes import (
+    # {% if cookiecutter.use_auth %}
+    auth,
+    # {% endif %}
+    health,
+    posts,
+    users,
+)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application. Nothing connects before its lifespan starts.
+
+    Raises `ConfigurationError` if no settings are given and the environment lacks or spoils one.
+    """
+    settings = settings or load_settings(Settings)
+    logging.getLogger("app").setLevel(settings.log_level)
+    app = FastAPI(
+        title=__title__,
+        summary=__description__,
+        version=__version__,
+        lifespan=_lifespan,
+        # A redirect from /users/ to /users would turn a POST into two requests.
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    install_problem_handlers(app)
+    app.include_router(_api(), prefix=settings.api_prefix)
+    app.include_router(health.router)
+    install_openapi(app)
+    return app
+
+
+def _api() -> APIRouter:
+    router = APIRouter(responses=problem_responses(422, 500, 503))
+    for module in (
+        posts,
+        users,
+        # {% if cookiecutter.use_auth %}
+        auth,
+        # {% endif %}
+    ):
+        router.include_router(module.router)
+    return router
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    """Own the database for as long as the application runs."""
+    app.state.database = Database(app.state.settings)
+    yield
+    await app.state.database.dispose()

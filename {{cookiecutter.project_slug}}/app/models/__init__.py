@@ -1,0 +1,7 @@
+"""The tables. Importing this package registers all of them on `Base.metadata`."""
+
+from app.models.base import Base
+from app.models.post import Post
+from app.models.user import User
+
+__all__ = ["Base", "Post", "User"]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    # {% if cookiecutter.use_auth %}
+    CheckConstraint,
+    # {% endif %}
+    Index,
+    String,
+    func,
+    true,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.models.base import Base
+
+if TYPE_CHECKING:
+    from app.models.post import Post
+
+
+class User(Base):
+    """A person who writes posts."""
+
+    __tablename__ = "users"
+
+    email: Mapped[str] = mapped_column(String(255))
+    display_name: Mapped[str] = mapped_column(String(100))
+    is_active: Mapped[bool] = mapped_column(server_default=true())
+    # {% if cookiecutter.use_auth %}
+    # NULL: an imported account, which cannot sign in.
+    hashed_password: Mapped[str | None] = mapped_column(String(255))
+    role: Mapped[str] = mapped_column(String(20), server_default="user")
+    # {% endif %}
+
+    # passive_deletes: the foreign key's ON DELETE CASCADE removes the posts without loading them.
+    posts: Mapped[list[Post]] = relationship(
+        back_populates="author",
+        lazy="selectin",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+    )
+
+    __table_args__ = (
+        # Ann@example.com and ann@example.com are one mailbox to everyone but RFC 5321.
+        Index("uq_users_email_lower", func.lower(email), unique=True),
+        # {% if cookiecutter.use_auth %}
+        CheckConstraint("role IN ('user', 'admin')", name="role"),
+        # {% endif %}
+    )
+
+    # {%- if cookiecutter.use_auth +%}
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == "admin"
+
+    # {%- endif +%}

@@ -1,0 +1,32 @@
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models.base import Base
+
+ModelT = TypeVar("ModelT", bound=Base)
+
+
+class Repository(Generic[ModelT]):
+    """The writes that every table has. Nothing here commits: the session's owner does."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def create(self, row: ModelT) -> ModelT:
+        """Insert a row and fill in what the server generated, in one statement."""
+        self._session.add(row)
+        await self._session.flush()
+        return row
+
+    async def update(self, row: ModelT, values: dict[str, Any]) -> ModelT:
+        """Write the columns that differ, in one statement; in none if nothing differs."""
+        for name, value in values.items():
+            setattr(row, name, value)
+        await self._session.flush()
+        return row
+
+    async def delete(self, row: ModelT) -> None:
+        """Delete a row, in one statement."""
+        await self._session.delete(row)
+        await self._session.flush()

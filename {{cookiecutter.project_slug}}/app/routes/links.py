@@ -1,0 +1,15 @@
+"""Headers that hold an address. All are relative to the host, so they hold behind any proxy."""
+
+from fastapi import Request, Response
+
+
+def set_location(request: Request, response: Response, row_id: int) -> None:
+    """Say where the resource is that a POST to a collection has made (RFC 9110, section 10.2.2)."""
+    response.headers["Location"] = f"{request.url.path}/{row_id}"
+
+
+def set_next_link(request: Request, response: Response, cursor: str | None) -> None:
+    """Say where the next page of a list is, if there is one (RFC 8288)."""
+    if cursor:
+        url = request.url.include_query_params(cursor=cursor)
+        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

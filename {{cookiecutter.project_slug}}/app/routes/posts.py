@@ -1,0 +1,136 @@
+from typing import Annotated
+
+from fastapi import APIRouter, BackgroundTasks, Query, Request, Response, status
+
+from app.core.problems import problem_responses
+from app.core.types import Id, Text
+
+# {%- if cookiecutter.use_auth +%}
+from app.dependencies.auth import CurrentUser
+
+# {%- endif +%}
+from app.dependencies.database import DatabaseDep
+from app.dependencies.pagination import PageCursor, PageLimit
+from app.dependencies.services import PostServiceDep
+from app.routes.links import set_location, set_next_link
+from app.schemas.page import Page
+from app.schemas.post import PostCreate, PostPatch, PostResponse, PostSort
+from app.services.announcements import announce_post
+
+router = APIRouter(prefix="/posts", tags=["Posts"])
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    # {% if cookiecutter.use_auth %}
+    responses=problem_responses(401, 403),
+    # {% endif %}
+)
+async def create_post(
+    data: PostCreate,
+    posts: PostServiceDep,
+    # {% if cookiecutter.use_auth %}
+    actor: CurrentUser,
+    # {% endif %}
+    database: DatabaseDep,
+    background: BackgroundTasks,
+    request: Request,
+    response: Response,
+) -> PostResponse:
+    """Publish a post."""
+    post = await posts.create_post(
+        data,
+        # {% if cookiecutter.use_auth %}
+        actor,
+        # {% endif %}
+    )
+    background.add_task(announce_post, database, post.id)
+    set_location(request, response, post.id)
+    return PostResponse.model_validate(post)
+
+
+@router.get("")
+async def list_posts(
+    posts: PostServiceDep,
+    request: Request,
+    response: Response,
+    author_id: Annotated[Id | None, Query(description="Only posts of this user.")] = None,
+    q: Annotated[
+        Text | None,
+        Query(min_length=1, max_length=100, description="Only posts that hold this text."),
+    ] = None,
+    sort: Annotated[
+        PostSort, Query(description="`-` before the name: descending.")
+    ] = "-created_at",
+    limit: PageLimit = 20,
+    cursor: PageCursor = None,
+) -> Page[PostResponse]:
+    """List posts, newest first unless `sort` says otherwise."""
+    page = await posts.list_posts(
+        sort=sort, limit=limit, cursor=cursor, author_id=author_id, text=q
+    )
+    set_next_link(request, response, page.next_cursor)
+    return Page[PostResponse].model_validate(page)
+
+
+@router.get("/{post_id}", responses=problem_responses(404))
+async def read_post(post_id: Id, posts: PostServiceDep) -> PostResponse:
+    """Read a post."""
+    return PostResponse.model_validate(await posts.get_post(post_id))
+
+
+@router.patch(
+    "/{post_id}",
+    responses=problem_responses(
+        # {% if cookiecutter.use_auth %}
+        401,
+        403,
+        # {% endif %}
+        404,
+    ),
+)
+async def update_post(
+    post_id: Id,
+    data: PostPatch,
+    posts: PostServiceDep,
+    # {% if cookiecutter.use_auth %}
+    actor: CurrentUser,
+    # {% endif %}
+) -> PostResponse:
+    """Change what the body names; the rest stays."""
+    post = await posts.update_post(
+        post_id,
+        data,
+        # {% if cookiecutter.use_auth %}
+        actor,
+        # {% endif %}
+    )
+    return PostResponse.model_validate(post)
+
+
+@router.delete(
+    "/{post_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problem_responses(
+        # {% if cookiecutter.use_auth %}
+        401,
+        403,
+        # {% endif %}
+        404,
+    ),
+)
+async def delete_post(
+    post_id: Id,
+    posts: PostServiceDep,
+    # {% if cookiecutter.use_auth %}
+    actor: CurrentUser,
+    # {% endif %}
+) -> None:
+    """Delete a post."""
+    await posts.delete_post(
+        post_id,
+        # {% if cookiecutter.use_auth %}
+        actor,
+        # {% endif %}
+    )

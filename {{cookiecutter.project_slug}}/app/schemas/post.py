@@ -1,0 +1,50 @@
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints, computed_field
+from pydantic.json_schema import SkipJsonSchema
+
+from app.core.types import Id, Text
+from app.schemas.base import PatchBody, RequestBody, ResponseBody
+
+WORDS_PER_MINUTE: Final = 200
+
+Title = Annotated[Text, StringConstraints(min_length=1, max_length=200), Field(examples=["Hello"])]
+Body = Annotated[
+    Text, StringConstraints(min_length=1, max_length=50_000), Field(examples=["My first post"])
+]
+# A minus sign means descending.
+PostSort = Literal["-created_at", "created_at", "title", "-title"]
+
+
+class PostFields(RequestBody):
+    """The text of a post."""
+
+    title: Title
+    body: Body
+
+
+class PostCreate(PostFields):
+    """POST body."""
+
+    author_id: Id
+
+
+class PostPatch(PatchBody):
+    """PATCH body. A post keeps its author."""
+
+    title: Title | SkipJsonSchema[None] = None
+    body: Body | SkipJsonSchema[None] = None
+
+
+class PostResponse(ResponseBody):
+    id: int
+    author_id: int
+    title: str
+    body: str
+    created_at: datetime
+    updated_at: datetime
+
+    @computed_field(description="Whole minutes that reading takes, at 200 words a minute.")
+    def reading_minutes(self) -> int:
+        return max(1, round(len(self.body.split()) / WORDS_PER_MINUTE))

@@ -1,0 +1,22 @@
+"""Work that follows a request, in the background."""
+
+import logging
+
+from app.core.database import Database
+from app.repositories.post_repo import PostRepository
+
+logger = logging.getLogger(__name__)
+
+
+async def announce_post(database: Database, post_id: int) -> None:
+    """Log that a post was published.
+
+    Runs after the response, when the session of the request is closed: it opens its own, and
+    finds the post because the commit came first.
+    """
+    async with database.read() as session:
+        post = await PostRepository(session).get_with_author(post_id)
+    if post is None:
+        logger.info("post %s was deleted before it could be announced", post_id)
+    else:
+        logger.info("post %s by %s: %s", post.id, post.author.display_name, post.title)

@@ -1,0 +1,112 @@
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import AwareDatetime
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.pagination import Slice, decode_cursor, encode_cursor
+from app.core.types import Text
+from app.exceptions import NotFoundError
+from app.models.post import Post
+
+# {%- if cookiecutter.use_auth +%}
+from app.models.user import User
+
+# {%- endif +%}
+from app.repositories.post_repo import PostRepository
+from app.schemas.post import PostCreate, PostFields, PostPatch, PostSort
+
+# {%- if cookiecutter.use_auth +%}
+from app.services.permissions import require_owner_or_admin
+
+# {%- endif +%}
+
+# What a cursor holds beside the id, for each column that lists can be sorted by.
+_SORT_TYPES: Final = {"created_at": AwareDatetime, "title": Text}
+
+
+class PostService:
+    """The rules of posts."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._posts = PostRepository(session)
+
+    async def create_post(
+        self,
+        data: PostCreate,
+        # {% if cookiecutter.use_auth %}
+        actor: User,
+        # {% endif %}
+    ) -> Post:
+        """Publish a post. Raises `ValidationError` if the author does not exist."""
+        # {% if cookiecutter.use_auth %}
+        require_owner_or_admin(actor, data.author_id)
+        # {% endif %}
+        return await self._posts.create(Post(**data.model_dump()))
+
+    async def import_posts(self, posts: Sequence[tuple[int, PostFields]]) -> None:
+        """Write many posts in bulk, each given with the id of its author."""
+        await self._posts.create_many(
+            [{"author_id": author_id, **post.model_dump()} for author_id, post in posts]
+        )
+
+    async def list_posts(
+        self,
+        *,
+        sort: PostSort,
+        limit: int,
+        cursor: str | None,
+        author_id: int | None,
+        text: str | None,
+    ) -> Slice[Post]:
+        """Return a page of posts, narrowed to an author or to those that hold a text.
+
+        Raises `ValidationError` for a cursor that is not one of ours or of another order.
+        """
+        column = sort.removeprefix("-")
+        posts = await self._posts.list_page(
+            sort=sort,
+            limit=limit + 1,
+            after=decode_cursor(cursor, sort, _SORT_TYPES[column]) if cursor else None,
+            author_id=author_id,
+            text=text,
+        )
+        return Slice.of(
+            posts, limit, lambda post: encode_cursor(sort, getattr(post, column), post.id)
+        )
+
+    async def get_post(self, post_id: int) -> Post:
+        """Return a post. Raises `NotFoundError`."""
+        post = await self._posts.get_by_id(post_id)
+        if post is None:
+            raise NotFoundError(f"Post {post_id} not found")
+        return post
+
+    async def update_post(
+        self,
+        post_id: int,
+        data: PostPatch,
+        # {% if cookiecutter.use_auth %}
+        actor: User,
+        # {% endif %}
+    ) -> Post:
+        """Change what the body names. Raises `NotFoundError`."""
+        post = await self.get_post(post_id)
+        # {% if cookiecutter.use_auth %}
+        require_owner_or_admin(actor, post.author_id)
+        # {% endif %}
+        return await self._posts.update(post, data.model_dump(exclude_unset=True))
+
+    async def delete_post(
+        self,
+        post_id: int,
+        # {% if cookiecutter.use_auth %}
+        actor: User,
+        # {% endif %}
+    ) -> None:
+        """Delete a post. Raises `NotFoundError`."""
+        post = await self.get_post(post_id)
+        # {% if cookiecutter.use_auth %}
+        require_owner_or_admin(actor, post.author_id)
+        # {% endif %}
+        await self._posts.delete(post)

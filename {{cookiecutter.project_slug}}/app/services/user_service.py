@@ -1,0 +1,132 @@
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.pagination import Slice, decode_cursor, encode_cursor
+
+# {%- if cookiecutter.use_auth +%}
+from app.core.security import hash_password
+
+# {%- endif +%}
+from app.exceptions import NotFoundError
+from app.models.user import User
+from app.repositories.user_repo import UserRepository
+from app.schemas.user import UserCreate, UserImport, UserImportResponse, UserPatch
+
+# {%- if cookiecutter.use_auth +%}
+from app.services.permissions import require_owner_or_admin
+
+# {%- endif +%}
+from app.services.post_service import PostService
+
+_SORT: Final = "id"
+
+
+class UserService:
+    """The rules of users."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._users = UserRepository(session)
+        self._posts = PostService(session)
+
+    async def create_user(self, data: UserCreate) -> User:
+        """Register a user.
+
+        Raises `ConflictError` if the e-mail address is taken, in whatever case. The unique index
+        says so at the flush: asking first would cost a query and still lose the race.
+        """
+        user = User(
+            email=data.email,
+            display_name=data.display_name,
+            # {% if cookiecutter.use_auth %}
+            hashed_password=await hash_password(data.password),
+            # {% endif %}
+        )
+        return await self._users.create(user)
+
+    # {% if cookiecutter.use_auth %}
+    async def create_admin(self, data: UserCreate) -> User:
+        """Register a user with the role admin. Raises `ConflictError`."""
+        user = await self.create_user(data)
+        return await self._users.update(user, {"role": "admin"})
+
+    # {% endif %}
+    async def import_users(self, data: UserImport) -> UserImportResponse:
+        """Write many users with their posts in bulk: all of them, or on any error none.
+
+        Raises `ConflictError` if an e-mail address is taken or comes twice.
+        """
+        ids = await self._users.create_many(
+            [{"email": user.email, "display_name": user.display_name} for user in data.users]
+        )
+        posts = [
+            (author_id, post)
+            for author_id, user in zip(ids, data.users, strict=True)
+            for post in user.posts
+        ]
+        await self._posts.import_posts(posts)
+        return UserImportResponse(users=len(ids), posts=len(posts))
+
+    async def list_users(self, limit: int, cursor: str | None) -> Slice[User]:
+        """Return a page of users in the order of their ids.
+
+        Raises `ValidationError` for a cursor that is not one of ours.
+        """
+        _, after = decode_cursor(cursor, _SORT, int) if cursor else (0, 0)
+        users = await self._users.list_after(after, limit + 1)
+        return Slice.of(users, limit, lambda user: encode_cursor(_SORT, user.id, user.id))
+
+    async def get_user(
+        self,
+        user_id: int,
+        # {% if cookiecutter.use_auth %}
+        actor: User,
+        # {% endif %}
+    ) -> User:
+        """Return a user. Raises `NotFoundError`."""
+        # {% if cookiecutter.use_auth %}
+        require_owner_or_admin(actor, user_id)
+        # {% endif %}
+        user = await self._users.get_by_id(user_id)
+        if user is None:
+            raise NotFoundError(f"User {user_id} not found")
+        return user
+
+    async def update_user(
+        self,
+        user_id: int,
+        data: UserPatch,
+        # {% if cookiecutter.use_auth %}
+        actor: User,
+        # {% endif %}
+    ) -> User:
+        """Change what the body names. Raises `NotFoundError` and `ConflictError`."""
+        user = await self.get_user(
+            user_id,
+            # {% if cookiecutter.use_auth %}
+            actor,
+            # {% endif %}
+        )
+        values = data.model_dump(exclude_unset=True)
+        # {% if cookiecutter.use_auth %}
+        if data.password:
+            del values["password"]
+            values["hashed_password"] = await hash_password(data.password)
+        # {% endif %}
+        return await self._users.update(user, values)
+
+    async def delete_user(
+        self,
+        user_id: int,
+        # {% if cookiecutter.use_auth %}
+        actor: User,
+        # {% endif %}
+    ) -> None:
+        """Delete a user and their posts. Raises `NotFoundError`."""
+        user = await self.get_user(
+            user_id,
+            # {% if cookiecutter.use_auth %}
+            actor,
+            # {% endif %}
+        )
+        await self._users.delete(user)

@@ -1,0 +1,56 @@
+import pytest
+from pydantic import SecretStr
+from typer.testing import CliRunner
+
+from app.cli import main
+from app.cli.admin import create_admin
+from app.cli.dev_server import CommandError
+from app.core.database import Database
+from app.core.security import verify_password
+from app.exceptions import ConflictError
+from app.repositories.user_repo import UserRepository
+from tests.factories import Factory
+
+PASSWORD = "correct horse battery"
+
+
+async def test_created_admin_can_sign_in(database: Database) -> None:
+    await create_admin(database, "root@example.com", "Root", PASSWORD)
+
+    async with database.read() as session:
+        user = await UserRepository(session).get_by_email("root@example.com")
+    assert user is not None
+    assert user.is_admin
+    assert await verify_password(SecretStr(PASSWORD), user.hashed_password)
+
+
+async def test_registered_user_is_not_promoted(database: Database, make: Factory) -> None:
+    await make.user(email="root@example.com")
+
+    with pytest.raises(ConflictError):
+        await create_admin(database, "root@example.com", "Root", PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "named"),
+    [("root", PASSWORD, "email"), ("root@example.com", "short", "password")],
+)
+async def test_wrong_value_is_named_and_a_password_is_not_shown(
+    database: Database, email: str, password: str, named: str
+) -> None:
+    with pytest.raises(CommandError, match=f"^{named}: ") as error:
+        await create_admin(database, email, "Root", password)
+
+    assert password not in str(error.value)
+
+
+def test_password_is_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/unused")
+    monkeypatch.setattr(main, "with_database", lambda *_: pytest.fail("not reached"))
+
+    result = CliRunner().invoke(
+        main.commands, ["create-admin"], input="root@example.com\nfirst password\nsecond one\n"
+    )
+
+    assert "do not match" in result.output
+    assert "first password" not in result.output

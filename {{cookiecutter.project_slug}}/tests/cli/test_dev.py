@@ -1,0 +1,72 @@
+"""`app dev` as a person runs it: the embedded server, real requests, Ctrl-C."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+# The command, with its data in another folder than that of a developer's own `app dev`.
+COMMAND = """
+import sys
+from pathlib import Path
+from app.cli import dev_server, main
+dev_server.DIRECTORY = Path(sys.argv.pop())
+main.cli()
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, process: subprocess.Popen[str]) -> httpx.Response:
+    """Ask until there is an answer, for a minute at the most."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            return httpx.get(url)
+        except httpx.TransportError:
+            time.sleep(0.1)
+    process.kill()
+    pytest.fail(f"no answer; the command printed:\n{process.communicate()[0]}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to a console only")
+@pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM])
+def test_dev_serves_demo_data_and_leaves_nothing_running(
+    tmp_path: Path, interrupt: signal.Signals
+) -> None:
+    directory = tmp_path / ".postgres"
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "dev", "--port", str(port), str(directory)],
+        env={name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    ready = wait_for(f"http://127.0.0.1:{port}/health/ready", process)
+    posts = httpx.get(f"http://127.0.0.1:{port}/posts")
+    children = psutil.Process(process.pid).children(recursive=True)
+    server = psutil.Process(int((directory / "data" / "postmaster.pid").read_text().split()[0]))
+
+    os.killpg(process.pid, interrupt)
+    output = process.communicate(timeout=30)[0]
+
+    assert ready.status_code == 200
+    assert len(posts.json()["items"]) == 20
+    assert re.search(rf"App +http://127.0.0.1:{port}\n", output)
+    assert "Traceback" not in output
+    _, alive = psutil.wait_procs([server, *children], timeout=10)
+    assert not alive

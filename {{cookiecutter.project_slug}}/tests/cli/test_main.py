@@ -1,0 +1,111 @@
+"""The command line, on a database of its own."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL
+from typer.testing import CliRunner, Result
+
+from app.cli import dev_server
+from app.cli.main import cli, commands
+from tests.postgres import temporary_database
+
+
+@pytest.fixture
+def empty_database(
+    template_url: URL, worker_id: str, monkeypatch: pytest.MonkeyPatch
+) -> Generator[URL]:
+    name = f"{template_url.database}_{worker_id}_cli"
+    with temporary_database(template_url, name) as url:
+        monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+        yield url
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(commands, arguments, catch_exceptions=False)
+
+
+@pytest.mark.usefixtures("empty_database")
+def test_database_is_migrated_and_seeded_once() -> None:
+    assert "newest revision" in run("migrate").stdout
+    assert "newest revision" in run("migrate").stdout
+    assert run("seed").stdout == "Wrote 8 users and 40 posts.\n"
+    assert run("seed").stdout == "The demo data is there already; wrote nothing.\n"
+
+
+def test_openapi_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("API_PREFIX", "/api/v1")
+
+    document = json.loads(run("openapi").stdout)
+
+    assert document["openapi"].startswith("3.")
+    assert "/api/v1/posts" in document["paths"]
+
+
+def test_wrong_setting_is_told_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://localhost")
+    monkeypatch.setattr("sys.argv", ["app", "migrate"])
+
+    with pytest.raises(SystemExit) as exit_:
+        cli()
+
+    assert exit_.value.code == 1
+    error = capsys.readouterr().err
+    assert "DATABASE_URL: not a PostgreSQL URL" in error
+    assert "Traceback" not in error
+
+
+def test_missing_setting_is_told_where_there_is_no_embedded_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setitem(sys.modules, "app.cli.embedded_postgres", None)
+
+    with pytest.raises(dev_server.CommandError, match="DATABASE_URL is not set"):
+        run("migrate")
+
+
+def test_port_that_is_taken_is_told() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        with pytest.raises(dev_server.CommandError, match=f"127.0.0.1:{port} .*--port"):
+            dev_server.require_free_port("127.0.0.1", port)
+
+
+def test_second_dev_beside_the_first_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(dev_server, "DIRECTORY", tmp_path / ".postgres")
+    # Locks are a process's, so the first `app dev` has to be another process.
+    first = (
+        "import sys; from pathlib import Path; from app.cli import dev_server; "
+        "dev_server.DIRECTORY = Path(sys.argv[1])\n"
+        "with dev_server.only_one(): print('locked', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", first, str(dev_server.DIRECTORY)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "locked\n"
+        second = dev_server.only_one()
+        with pytest.raises(dev_server.CommandError, match="already runs"):
+            second.__enter__()
+        process.communicate("")
+    with dev_server.only_one():
+        pass  # free again

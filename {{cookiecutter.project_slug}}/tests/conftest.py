@@ -1,0 +1,226 @@
+"""Fixtures.
+
+Most tests use `client`, `session` and `database`: all on one connection whose transaction is
+rolled back at the end. Tests of races and commits use `live_client` and `live_database`: a pool
+of connections that commit for real, on tables that are emptied afterwards.
+"""
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+# {%- if cookiecutter.use_auth +%}
+from pydantic import SecretStr
+
+# {%- endif +%}
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
+
+from app.core.config import Settings
+from app.core.database import Database, ReadSession
+
+# {%- if cookiecutter.use_auth +%}
+from app.core.security import create_access_token
+
+# {%- endif +%}
+from app.main import create_app
+
+# {%- if cookiecutter.use_auth +%}
+from app.models.user import User
+
+# {%- endif +%}
+from tests.factories import Factory
+from tests.postgres import NoServerError, clone, migrated_template, postgres_server
+
+_stack = pytest.StashKey[ExitStack]()
+_template = pytest.StashKey[URL]()
+_header = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server once for the whole run, before the header is printed."""
+    if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
+        return
+    config.stash[_stack] = stack = ExitStack()
+    try:
+        server = stack.enter_context(postgres_server())
+    except NoServerError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+    config.stash[_template] = stack.enter_context(migrated_template(server))
+    config.stash[_header] = server.describe()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _stack in config.stash:
+        config.stash[_stack].close()
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    return config.stash.get(_header, None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker which database to clone."""
+    template = node.config.stash[_template]
+    node.workerinput["template"] = template.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def template_url(pytestconfig: pytest.Config) -> URL:
+    """The migrated database that tests clone."""
+    worker: dict[str, str] = getattr(pytestconfig, "workerinput", {})
+    return make_url(worker["template"]) if worker else pytestconfig.stash[_template]
+
+
+@pytest.fixture(scope="session")
+def database_url(template_url: URL, worker_id: str) -> Generator[URL]:
+    """The database of this worker."""
+    with clone(template_url, f"{template_url.database}_{worker_id}") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: URL) -> Settings:
+    return Settings(
+        _env_file=None,
+        database_url=database_url,
+        # {% if cookiecutter.use_auth %}
+        secret_key=SecretStr("only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM"),
+        # {% endif %}
+    )
+
+
+@pytest.fixture(scope="session")
+async def pool(settings: Settings) -> AsyncGenerator[Database]:
+    """The connections of this worker."""
+    database = Database(settings)
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture(scope="session")
+def app(settings: Settings) -> FastAPI:
+    return create_app(settings)
+
+
+class RolledBackDatabase(Database):
+    """A database whose sessions share one connection and commit to a savepoint only."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.engine = connection.engine
+        self.write_sessions = async_sessionmaker(
+            connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+        )
+        self.read_sessions = async_sessionmaker(
+            connection,
+            expire_on_commit=False,
+            join_transaction_mode="create_savepoint",
+            sync_session_class=ReadSession,
+        )
+
+
+@pytest.fixture
+async def database(pool: Database) -> AsyncGenerator[Database]:
+    async with pool.engine.connect() as connection, connection.begin() as transaction:
+        yield RolledBackDatabase(connection)
+        await transaction.rollback()
+
+
+@pytest.fixture
+async def session(database: Database) -> AsyncGenerator[AsyncSession]:
+    """A session to arrange data and to look at it; it sees what the client's requests wrote."""
+    async with database.write_sessions() as session:
+        yield session
+
+
+@pytest.fixture
+def make(session: AsyncSession) -> Factory:
+    return Factory(session)
+
+
+# {% if cookiecutter.use_auth %}
+def bearer(user: User, settings: Settings) -> dict[str, str]:
+    """Return the header that signs a user in."""
+    return {"Authorization": f"Bearer {create_access_token(user.id, settings)}"}
+
+
+@pytest.fixture
+async def admin(make: Factory) -> User:
+    return await make.user(role="admin")
+
+
+# {% endif %}
+@pytest.fixture
+async def client(
+    app: FastAPI,
+    database: Database,
+    session: AsyncSession,
+    # {% if cookiecutter.use_auth %}
+    settings: Settings,
+    admin: User,
+    # {% endif %}
+) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client of the app that may do everything."""
+
+    async def forget(_: httpx.Response) -> None:
+        """Make the test's session read again what a request may have changed."""
+        session.expunge_all()
+
+    app.state.database = database
+    async with http_client(app, event_hooks={"response": [forget]}) as client:
+        # {% if cookiecutter.use_auth %}
+        client.headers.update(bearer(admin, settings))
+        # {% endif %}
+        yield client
+
+
+@pytest.fixture
+async def live_database(pool: Database) -> AsyncGenerator[Database]:
+    yield pool
+    async with pool.engine.begin() as connection:
+        await connection.execute(text("TRUNCATE users RESTART IDENTITY CASCADE"))
+
+
+@pytest.fixture
+async def live_session(live_database: Database) -> AsyncGenerator[AsyncSession]:
+    async with live_database.write_sessions() as session:
+        yield session
+
+
+@pytest.fixture
+def make_live(live_session: AsyncSession) -> Factory:
+    return Factory(live_session)
+
+
+@pytest.fixture
+async def live_client(
+    app: FastAPI,
+    live_database: Database,
+    # {% if cookiecutter.use_auth %}
+    settings: Settings,
+    make_live: Factory,
+    # {% endif %}
+) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client whose requests commit, each on a connection of its own."""
+    app.state.database = live_database
+    async with http_client(app) as client:
+        # {% if cookiecutter.use_auth %}
+        client.headers.update(bearer(await make_live.user(role="admin"), settings))
+        # {% endif %}
+        yield client
+
+
+def http_client(app: FastAPI, **options: Any) -> httpx.AsyncClient:
+    """Return a client that gets an answer, as over a network, where the app raises an error."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://test", **options)

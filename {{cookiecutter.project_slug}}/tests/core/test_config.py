@@ -1,0 +1,144 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from app.core.config import (
+    DRIVERS,
+    ConfigurationError,
+    DatabaseSettings,
+    Settings,
+    load_settings,
+    parse_database_url,
+)
+
+PROJECT = Path(__file__).parents[2]
+VARIABLES = {
+    "DATABASE_URL": "postgresql://ann:pw@db.example.com/app",
+    # {% if cookiecutter.use_auth %}
+    "SECRET_KEY": "k8Q2-only-for-this-test-zx7Yw4Vb1Nm6",
+    # {% endif %}
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment that holds what is required, and a folder without `.env`."""
+    for field in Settings.model_fields:
+        monkeypatch.delenv(field.upper(), raising=False)
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    ["postgres", "postgresql", "postgresql+psycopg2", *(f"postgresql+{name}" for name in DRIVERS)],
+)
+def test_database_url_gets_a_driver_of_the_project(scheme: str) -> None:
+    url = parse_database_url(f"{scheme}://ann:p%40ss@db.example.com:6432/app?application_name=x")
+
+    named = scheme.partition("+")[2]
+    assert url.drivername == f"postgresql+{named if named in DRIVERS else DRIVERS[0]}"
+    assert (url.username, url.password) == ("ann", "p@ss")
+    assert (url.host, url.port, url.database) == ("db.example.com", 6432, "app")
+    assert url.query == {"application_name": "x"}
+
+
+@pytest.mark.parametrize("url", ["", "db.example.com", "mysql://root:hunter2@localhost/app", None])
+def test_other_database_urls_are_refused_without_being_shown(url: object) -> None:
+    with pytest.raises(ValueError, match=r"write postgresql://") as error:
+        parse_database_url(url)
+
+    assert "hunter2" not in str(error.value)
+
+
+def test_defaults_are_those_of_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(Settings)
+
+    assert settings.environment == "production"
+    assert settings.database_pool_size == 5
+    assert settings.database_max_overflow == 10
+    assert settings.database_pool_pre_ping is True
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.delenv(variable)
+
+    with pytest.raises(ConfigurationError, match=f"{variable}: Field required"):
+        load_settings(Settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_URL", "mysql://localhost"),
+        ("DATABASE_POOL_SIZE", "0"),
+        ("DATABASE_MAX_OVERFLOW", "-1"),
+        ("DATABASE_POOL_TIMEOUT", "0"),
+        ("DATABASE_STATEMENT_TIMEOUT", "soon"),
+        ("ENVIRONMENT", "prod"),
+        ("LOG_LEVEL", "LOUD"),
+        ("API_PREFIX", "api"),
+        ("API_PREFIX", "/api/"),
+        # {% if cookiecutter.use_auth %}
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", "changeme"),
+        ("SECRET_KEY", "a" * 64),
+        ("ACCESS_TOKEN_MINUTES", "0"),
+        ("ACCESS_TOKEN_MINUTES", "1440"),
+        # {% endif %}
+    ],
+)
+def test_wrong_value_is_refused_with_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ConfigurationError, match=f"(?m)^{variable}: "):
+        load_settings(Settings)
+
+
+def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_POOL_SIZE", "x")
+    monkeypatch.setenv("LOG_LEVEL", "x")
+
+    with pytest.raises(ConfigurationError, match=r"(?s)DATABASE_POOL_SIZE: .*LOG_LEVEL: "):
+        load_settings(Settings)
+
+
+def test_settings_never_show_a_secret() -> None:
+    shown = repr(load_settings(Settings))
+
+    assert "pw" not in shown
+    # {% if cookiecutter.use_auth %}
+    assert VARIABLES["SECRET_KEY"] not in shown
+    # {% endif %}
+
+
+def test_migrations_need_the_database_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in VARIABLES.keys() - {"DATABASE_URL"}:
+        monkeypatch.delenv(variable)
+
+    assert load_settings(DatabaseSettings).database_url.host == "db.example.com"
+
+
+def test_variables_are_read_from_the_file_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    Path(".env").write_text("DATABASE_URL=postgres://file.example.com/app\nUNKNOWN=ignored\n")
+
+    assert load_settings(Settings).database_url.host == "file.example.com"
+
+
+def test_example_file_lists_every_variable_with_its_default() -> None:
+    text = (PROJECT / ".env.example").read_text()
+    required = dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE))
+    defaults = dict(re.findall(r"^# ([A-Z_]+)=(.*)$", text, re.MULTILINE))
+
+    assert required.keys() == {*VARIABLES, "ENVIRONMENT"}
+    assert defaults == {
+        name.upper(): str(field.default).lower() if field.annotation is bool else str(field.default)
+        for name, field in Settings.model_fields.items()
+        if name.upper() not in required
+    }

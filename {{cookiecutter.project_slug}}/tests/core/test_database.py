@@ -1,0 +1,251 @@
+"""The promises of the sessions: a 2xx means committed, a read cannot write, nothing connects early."""
+
+import logging
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+from sqlalchemy import Executable, delete, insert, select, text, update
+from sqlalchemy.exc import MissingGreenlet
+
+from app.core.config import Settings
+from app.core.database import Database, ReadOnlySessionError
+from app.dependencies.database import SessionDep
+from app.exceptions import ConflictError, UnavailableError, ValidationError
+from app.main import create_app
+from app.models.post import Post
+from app.models.user import User
+from tests.conftest import http_client
+from tests.factories import Factory
+
+
+async def count_users(database: Database) -> int:
+    async with database.read() as session:
+        return len((await session.scalars(select(User.id))).all())
+
+
+async def run(database: Database, *statements: str) -> None:
+    async with database.engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+
+
+@pytest.fixture
+async def commits_are_refused(live_database: Database) -> AsyncGenerator[None]:
+    """Let every transaction that writes a post fail when it commits, not before."""
+    await run(
+        live_database,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'refused at commit'; END $$",
+        "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE ON posts "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    yield
+    await run(live_database, "DROP FUNCTION refuse CASCADE")
+
+
+@pytest.fixture
+async def foreign_keys_are_deferred(live_database: Database) -> AsyncGenerator[None]:
+    """Let the foreign key of posts be checked at commit."""
+    alter = "ALTER TABLE posts ALTER CONSTRAINT fk_posts_author_id_users"
+    await run(live_database, f"{alter} DEFERRABLE INITIALLY DEFERRED")
+    yield
+    await run(live_database, f"{alter} NOT DEFERRABLE")
+
+
+@pytest.mark.usefixtures("commits_are_refused")
+async def test_commit_that_fails_is_no_success(
+    live_client: httpx.AsyncClient, make_live: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "app")
+    author = await make_live.user()
+
+    response = await live_client.post(
+        "/posts", json={"author_id": author.id, "title": "Hello", "body": "World"}
+    )
+
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "refused" not in response.text
+    assert (await live_client.get("/posts")).json()["items"] == []
+    assert not caplog.messages  # the background task did not run
+
+
+@pytest.mark.usefixtures("foreign_keys_are_deferred")
+async def test_constraint_that_fails_at_commit_is_a_domain_error(
+    live_client: httpx.AsyncClient,
+) -> None:
+    response = await live_client.post(
+        "/posts", json={"author_id": 4711, "title": "Hello", "body": "World"}
+    )
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == "Author 4711 does not exist"
+
+
+async def test_error_after_a_write_rolls_it_back(
+    settings: Settings, live_database: Database
+) -> None:
+    app = create_app(settings)
+    app.state.database = live_database
+
+    @app.post("/half")
+    async def half(session: SessionDep) -> None:
+        session.add(User(email="ann@example.com", display_name="Ann"))
+        await session.flush()
+        raise ConflictError("half-way")
+
+    async with http_client(app) as client:
+        response = await client.post("/half")
+
+    assert response.status_code == 409
+    assert await count_users(live_database) == 0
+
+
+async def test_row_is_committed_before_the_response_starts(
+    settings: Settings, live_database: Database
+) -> None:
+    app = create_app(settings)
+    app.state.database = live_database
+    seen: list[int] = []
+
+    async def watched(scope, receive, send):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        async def look_first(message):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+            if message["type"] == "http.response.start":
+                seen.append(await count_users(live_database))
+            await send(message)
+
+        await app(scope, receive, look_first)
+
+    @app.post("/write")
+    async def write(session: SessionDep) -> None:
+        session.add(User(email="ann@example.com", display_name="Ann"))
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(watched), base_url="http://test"
+    ) as client:
+        await client.post("/write")
+
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_safe_method_cannot_write(
+    settings: Settings, live_database: Database, method: str
+) -> None:
+    app = create_app(settings)
+    app.state.database = live_database
+
+    @app.api_route("/write", methods=[method])
+    async def write(session: SessionDep) -> None:
+        session.add(User(email="ann@example.com", display_name="Ann"))
+
+    async with http_client(app) as client:
+        response = await client.request(method, "/write")
+
+    assert response.status_code == 500
+    assert await count_users(live_database) == 0
+
+
+async def test_read_session_refuses_to_flush(database: Database, make: Factory) -> None:
+    user = await make.user()
+    async with database.read() as session:
+        row = await session.get_one(User, user.id)
+        row.display_name = "Changed"
+        with pytest.raises(ReadOnlySessionError, match="Safe HTTP methods get read sessions"):
+            await session.flush()
+        session.expunge_all()
+
+
+async def test_read_session_refuses_to_forget_a_change(database: Database, make: Factory) -> None:
+    user = await make.user()
+
+    async def change() -> None:
+        async with database.read() as session:
+            (await session.get_one(User, user.id)).display_name = "Changed"
+
+    with pytest.raises(ReadOnlySessionError):
+        await change()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        insert(User).values(email="a@example.com", display_name="A"),
+        update(User).values(display_name="A"),
+        delete(User),
+    ],
+)
+async def test_read_session_refuses_bulk_writes(
+    live_database: Database, statement: Executable
+) -> None:
+    async with live_database.read() as session:
+        with pytest.raises(ReadOnlySessionError, match="INSERT, UPDATE or DELETE"):
+            await session.execute(statement)
+
+
+async def test_read_costs_no_transaction(live_database: Database) -> None:
+    async with live_database.read() as session:
+        first = await session.scalar(text("SELECT txid_current()"))
+        second = await session.scalar(text("SELECT txid_current()"))
+
+    assert first != second
+
+
+async def test_hidden_lazy_load_is_an_error(live_database: Database, make_live: Factory) -> None:
+    post = await make_live.post()
+    async with live_database.read() as session:
+        row = await session.get_one(Post, post.id)
+        session.expire(row, ["author"])
+        with pytest.raises(MissingGreenlet):
+            _ = row.author
+
+
+async def test_constraint_violation_in_a_session_is_a_domain_error(database: Database) -> None:
+    async with database.transaction() as session:
+        session.add(Post(author_id=4711, title="Hello", body="World"))
+        with pytest.raises(ValidationError, match="Author 4711 does not exist"):
+            await session.flush()
+
+
+async def test_server_ends_what_takes_too_long(settings: Settings) -> None:
+    hasty = Database(settings.model_copy(update={"database_statement_timeout": 0.1}))
+
+    async with hasty.read() as session:
+        limits = {
+            name: (await session.execute(text(f"SHOW {name}"))).scalar_one()
+            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        }
+    await hasty.dispose()
+
+    assert limits == {
+        "statement_timeout": "100ms",
+        "lock_timeout": "3s",
+        "idle_in_transaction_session_timeout": "30s",
+    }
+
+
+async def test_lifespan_connects_late_and_leaves_no_connection(
+    settings: Settings, live_database: Database
+) -> None:
+    app = create_app(settings)
+    connections = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+
+    async def count() -> int:
+        async with live_database.read() as session:
+            return int((await session.execute(connections)).scalar_one())
+
+    before = await count()
+    async with app.router.lifespan_context(app), http_client(app) as client:
+        assert await count() == before
+        await client.get("/health/ready")
+        assert await count() == before + 1
+    assert await count() == before
+
+
+async def test_unreachable_database_is_unavailable(settings: Settings) -> None:
+    url = settings.database_url.set(host="127.0.0.1", port=9, query={})
+    database = Database(settings.model_copy(update={"database_url": url}))
+
+    with pytest.raises(UnavailableError):
+        await database.check()

@@ -1,0 +1,142 @@
+"""The PostgreSQL server of a test run, and the databases on it.
+
+`TEST_DATABASE_URL` names a server of your own, whose user may create databases. Without it
+`TEST_POSTGRES` decides: `container`, `embedded`, or `auto` (the default): a container where a
+Docker engine answers, else the embedded server.
+"""
+
+import asyncio
+import os
+import tempfile
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.core.config import DRIVERS, parse_database_url
+from app.core.migrations import migrate
+
+
+class NoServerError(Exception):
+    """No server can be had; the message says why and what would help."""
+
+
+@dataclass(frozen=True)
+class Server:
+    url: URL
+    kind: str
+
+    def describe(self) -> str:
+        """Return the line of pytest's header that says what the tests run on."""
+        version = asyncio.run(_fetch(self.url, "SHOW server_version"))
+        return f"postgresql: {version} ({self.kind}), driver {self.url.get_driver_name()}"
+
+
+@contextmanager
+def postgres_server() -> Generator[Server]:
+    """Choose, start and in the end stop the server. Raises `NoServerError`."""
+    # Where a project has both drivers, this one is tested.
+    driver = os.environ.get("TEST_DRIVER", DRIVERS[0])
+    wanted = os.environ.get("TEST_POSTGRES", "auto")
+    if wanted not in {"auto", "container", "embedded"}:
+        raise NoServerError(f"TEST_POSTGRES is {wanted!r}; use auto, container or embedded")
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        source = _given(given)
+    elif wanted == "container" or (wanted == "auto" and _docker_answers()):
+        source = _container()
+    else:
+        source = _embedded()
+    with source as server:
+        yield Server(server.url.set(drivername=f"postgresql+{driver}"), server.kind)
+
+
+@contextmanager
+def _given(url: str) -> Generator[Server]:
+    yield Server(parse_database_url(url), "TEST_DATABASE_URL")
+
+
+@contextmanager
+def _container() -> Generator[Server]:
+    from testcontainers.community.postgres import PostgresContainer
+
+    image = os.environ.get("POSTGRES_IMAGE", "postgres:17")
+    # A test database need not survive a power cut.
+    options = "postgres -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
+    try:
+        container = PostgresContainer(image, driver=None).with_command(options).start()
+    except Exception as error:
+        raise NoServerError(
+            f"No container of {image}: {error}. Start Docker, set POSTGRES_IMAGE to an image that "
+            "can be had, or use TEST_POSTGRES=embedded"
+        ) from error
+    try:
+        yield Server(parse_database_url(container.get_connection_url()), f"container of {image}")
+    finally:
+        container.stop()
+
+
+@contextmanager
+def _embedded() -> Generator[Server]:
+    from app.cli.embedded_postgres import embedded_postgres
+
+    with (
+        tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as directory,
+        embedded_postgres(Path(directory) / "data") as url,
+    ):
+        yield Server(parse_database_url(url), "embedded, no Docker engine answered")
+
+
+def _docker_answers() -> bool:
+    import docker
+
+    try:
+        client = docker.from_env()
+    except docker.errors.DockerException:
+        return False
+    client.close()
+    return True
+
+
+@contextmanager
+def migrated_template(server: Server) -> Generator[URL]:
+    """Make a database at the newest revision, from which each worker's database is cloned."""
+    with temporary_database(server.url, f"test_{uuid.uuid4().hex[:12]}") as url:
+        migrate(url)
+        yield url
+
+
+@contextmanager
+def clone(template: URL, name: str) -> Generator[URL]:
+    """Make a copy of a database to which nobody is connected."""
+    with temporary_database(template, name, f'TEMPLATE "{template.database}"') as url:
+        yield url
+
+
+@contextmanager
+def temporary_database(server: URL, name: str, options: str = "") -> Generator[URL]:
+    """Create a database, and drop it in the end with the connections that are left."""
+    admin = server.set(database="postgres")
+    asyncio.run(_run(admin, f'CREATE DATABASE "{name}" {options}'))
+    try:
+        yield server.set(database=name)
+    finally:
+        asyncio.run(_run(admin, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+async def _run(url: URL, statement: str) -> None:
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.execute(text(statement))
+    await engine.dispose()
+
+
+async def _fetch(url: URL, statement: str) -> str:
+    engine = create_async_engine(url)
+    async with engine.connect() as connection:
+        value: str = (await connection.execute(text(statement))).scalar_one()
+    await engine.dispose()
+    return value

@@ -1,0 +1,52 @@
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.repositories.user_repo import UserRepository
+from tests.factories import Factory
+
+
+@pytest.mark.parametrize("email", ["ann@example.com", "ANN@EXAMPLE.COM"])
+async def test_user_is_found_by_email_whatever_its_case(
+    session: AsyncSession, make: Factory, email: str
+) -> None:
+    user = await make.user(email="Ann@Example.com")
+
+    found = await UserRepository(session).get_by_email(email)
+
+    assert found is user
+
+
+async def test_reading_a_user_never_loads_their_posts(session: AsyncSession, make: Factory) -> None:
+    user_id = (await make.post()).author_id
+    session.expunge_all()
+
+    user = await UserRepository(session).get_by_id(user_id)
+
+    assert user is not None
+    with pytest.raises(InvalidRequestError, match="raise"):
+        _ = user.posts
+
+
+async def test_bulk_insert_returns_the_ids_in_the_order_of_the_rows(session: AsyncSession) -> None:
+    emails = [f"{number * 7919 % 2500}@example.com" for number in range(2500)]
+    repo = UserRepository(session)
+
+    ids = await repo.create_many([{"email": email, "display_name": "N"} for email in emails])
+
+    for position in (0, 1, 999, 1000, 2499):
+        user = await repo.get_by_email(emails[position])
+        assert user is not None
+        assert user.id == ids[position]
+
+
+async def test_update_fills_in_what_the_server_changes(
+    session: AsyncSession, make: Factory
+) -> None:
+    user = await make.user(updated_at=datetime(2020, 1, 1, tzinfo=UTC))
+
+    updated = await UserRepository(session).update(user, {"display_name": "Other"})
+
+    assert updated.updated_at.year > 2020

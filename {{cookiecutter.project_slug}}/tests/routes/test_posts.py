@@ -1,0 +1,245 @@
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models.post import Post
+from tests.factories import Factory
+
+
+async def read_all(client: httpx.AsyncClient, url: str) -> list[Any]:
+    """Follow the links from page to page."""
+    items = []
+    next_url: str | None = url
+    while next_url:
+        response = await client.get(next_url)
+        assert response.status_code == 200, response.text
+        items += response.json()["items"]
+        next_url = response.links["next"]["url"] if "next" in response.links else None
+    return items
+
+
+async def test_created_post_is_answered_with_its_address(
+    client: httpx.AsyncClient, make: Factory
+) -> None:
+    author = await make.user()
+
+    response = await client.post(
+        "/posts", json={"author_id": author.id, "title": "Hello", "body": "World"}
+    )
+
+    assert response.status_code == 201
+    post = response.json()
+    assert response.headers["location"] == f"/posts/{post['id']}"
+    assert (await client.get(response.headers["location"])).json() == post
+
+
+@pytest.mark.parametrize(("words", "minutes"), [(1, 1), (200, 1), (299, 1), (301, 2), (1000, 5)])
+async def test_reading_time_is_computed(
+    client: httpx.AsyncClient, make: Factory, words: int, minutes: int
+) -> None:
+    post = await make.post(body="word " * words)
+
+    assert (await client.get(f"/posts/{post.id}")).json()["reading_minutes"] == minutes
+
+
+async def test_post_of_an_unknown_author_is_refused(client: httpx.AsyncClient) -> None:
+    response = await client.post(
+        "/posts", json={"author_id": 2**40, "title": "Hello", "body": "World"}
+    )
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == f"Author {2**40} does not exist"
+
+
+async def test_post_is_announced_after_the_commit(
+    live_client: httpx.AsyncClient, make_live: Factory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The announcement has a session of its own, so it finds the post only if it is committed."""
+    caplog.set_level(logging.INFO, "app")
+    author = await make_live.user(display_name="Ann")
+
+    response = await live_client.post(
+        "/posts", json={"author_id": author.id, "title": "Hello", "body": "World"}
+    )
+
+    assert f"post {response.json()['id']} by Ann: Hello" in caplog.messages
+
+
+async def test_patch_changes_only_what_it_names(client: httpx.AsyncClient, make: Factory) -> None:
+    post = await make.post()
+
+    response = await client.patch(f"/posts/{post.id}", json={"title": "After"})
+
+    assert response.status_code == 200
+    assert (response.json()["title"], response.json()["body"]) == ("After", post.body)
+
+
+async def test_author_of_a_post_cannot_be_changed(client: httpx.AsyncClient, make: Factory) -> None:
+    post = await make.post()
+
+    response = await client.patch(f"/posts/{post.id}", json={"author_id": 1})
+
+    assert response.status_code == 422
+
+
+async def test_deleted_post_is_gone(
+    client: httpx.AsyncClient, make: Factory, session: AsyncSession
+) -> None:
+    post = await make.post()
+
+    response = await client.delete(f"/posts/{post.id}")
+
+    assert (response.status_code, response.content) == (204, b"")
+    assert await session.get(Post, post.id) is None
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+async def test_unknown_post_is_not_found(client: httpx.AsyncClient, method: str) -> None:
+    response = await client.request(
+        method, f"/posts/{2**40}", json={} if method == "PATCH" else None
+    )
+
+    assert response.status_code == 404
+    assert response.json()["detail"] == f"Post {2**40} not found"
+
+
+@pytest.mark.parametrize("sort", ["created_at", "-created_at", "title", "-title"])
+async def test_pages_hold_every_post_once_in_order_even_with_equal_values(
+    client: httpx.AsyncClient, make: Factory, sort: str
+) -> None:
+    author = await make.user()
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    posts = [
+        await make.post(
+            author, title=f"Title {number % 3}", created_at=start + timedelta(days=number % 2)
+        )
+        for number in range(10)
+    ]
+    column = sort.removeprefix("-")
+    expected = sorted(
+        posts, key=lambda post: (getattr(post, column), post.id), reverse=sort.startswith("-")
+    )
+
+    seen = await read_all(client, f"/posts?author_id={author.id}&sort={sort}&limit=3")
+
+    assert [post["id"] for post in seen] == [post.id for post in expected]
+
+
+async def test_rows_that_come_and_go_do_not_disturb_the_pages(
+    client: httpx.AsyncClient, make: Factory
+) -> None:
+    author = await make.user()
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    posts = [
+        await make.post(author, created_at=start + timedelta(days=number)) for number in range(4)
+    ]
+    first = await client.get(f"/posts?author_id={author.id}&limit=2")
+
+    await client.delete(f"/posts/{posts[3].id}")
+    await make.post(author, created_at=start + timedelta(days=9))
+    second = await client.get(first.links["next"]["url"])
+
+    assert [post["id"] for post in first.json()["items"]] == [posts[3].id, posts[2].id]
+    assert [post["id"] for post in second.json()["items"]] == [posts[1].id, posts[0].id]
+    assert second.json()["next_cursor"] is None
+
+
+async def test_list_is_newest_first_and_narrowed_to_an_author(
+    client: httpx.AsyncClient, make: Factory
+) -> None:
+    await make.post()
+    author = await make.user()
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    old = await make.post(author, created_at=start)
+    new = await make.post(author, created_at=start + timedelta(seconds=1))
+
+    items = await read_all(client, f"/posts?author_id={author.id}")
+
+    assert [post["id"] for post in items] == [new.id, old.id]
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("NEEDLE", {"title", "body"}),
+        ("100%", {"percent"}),
+        ("a_b", {"underscore"}),
+        ("c\\d", {"backslash"}),
+        ("absent", set()),
+    ],
+)
+async def test_text_is_found_in_title_and_body_and_taken_literally(
+    client: httpx.AsyncClient, make: Factory, q: str, found: set[str]
+) -> None:
+    author = await make.user()
+    ids = {
+        (await make.post(author, title=title, body=body)).id: name
+        for name, title, body in [
+            ("title", "A needle", "x"),
+            ("body", "x", "The Needle"),
+            ("percent", "100% sure", "x"),
+            ("number", "100 sure", "x"),
+            ("underscore", "a_b", "x"),
+            ("other", "acb", "x"),
+            ("backslash", "c\\d", "x"),
+        ]
+    }
+
+    response = await client.get("/posts", params={"author_id": author.id, "q": q})
+
+    assert {ids[post["id"]] for post in response.json()["items"]} == found
+
+
+@pytest.mark.parametrize(
+    ("query", "loc"),
+    [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=x", "limit"),
+        ("sort=body", "sort"),
+        ("author_id=0", "author_id"),
+        ("q=", "q"),
+        ("q=%00", "q"),
+        (f"cursor={'x' * 2001}", "cursor"),
+    ],
+)
+async def test_wrong_query_is_refused_with_its_name(
+    client: httpx.AsyncClient, query: str, loc: str
+) -> None:
+    response = await client.get(f"/posts?{query}")
+
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["query", loc]
+
+
+async def test_cursor_of_another_order_is_refused(client: httpx.AsyncClient, make: Factory) -> None:
+    author = await make.user()
+    for _ in range(2):
+        await make.post(author)
+    cursor = (await client.get("/posts?sort=title&limit=1")).json()["next_cursor"]
+
+    response = await client.get(f"/posts?sort=-title&limit=1&cursor={cursor}")
+
+    assert response.status_code == 422
+    assert "made for the order 'title', not '-title'" in response.json()["detail"]
+
+
+async def test_link_keeps_the_other_parameters(client: httpx.AsyncClient, make: Factory) -> None:
+    author = await make.user()
+    for _ in range(2):
+        await make.post(author, title="a b")
+
+    response = await client.get("/posts", params={"q": "a b", "sort": "title", "limit": 1})
+
+    url = httpx.URL(response.links["next"]["url"])
+    assert url.is_relative_url
+    assert dict(url.params) == {
+        "q": "a b",
+        "sort": "title",
+        "limit": "1",
+        "cursor": response.json()["next_cursor"],
+    }

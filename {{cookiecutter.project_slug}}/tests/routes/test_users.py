@@ -1,0 +1,281 @@
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models.post import Post
+from app.models.user import User
+from tests.factories import Factory
+
+
+def new_user(**values: Any) -> dict[str, Any]:
+    return {
+        "email": "ann@example.com",
+        "display_name": "Ann",
+        # {% if cookiecutter.use_auth %}
+        "password": "correct horse battery",
+        # {% endif %}
+    } | values
+
+
+async def test_created_user_is_answered_with_its_address(client: httpx.AsyncClient) -> None:
+    response = await client.post("/users", json=new_user())
+
+    assert response.status_code == 201
+    user = response.json()
+    assert user["email"] == "ann@example.com"
+    assert user["is_active"] is True
+    assert user["created_at"] == user["updated_at"]
+    assert response.headers["location"] == f"/users/{user['id']}"
+    assert (await client.get(response.headers["location"])).json() == user
+
+
+async def test_trailing_slash_is_another_path_and_no_redirect(client: httpx.AsyncClient) -> None:
+    response = await client.post("/users/", json=new_user())
+
+    assert response.status_code == 404
+
+
+async def test_text_around_a_name_is_trimmed(client: httpx.AsyncClient) -> None:
+    response = await client.post("/users", json=new_user(display_name="  Ann  "))
+
+    assert response.json()["display_name"] == "Ann"
+
+
+@pytest.mark.parametrize("email", ["ann@example.com", "ANN@Example.com"])
+async def test_duplicate_email_is_a_conflict_whatever_its_case(
+    client: httpx.AsyncClient, email: str
+) -> None:
+    await client.post("/users", json=new_user())
+
+    response = await client.post("/users", json=new_user(email=email))
+
+    assert response.status_code == 409
+    assert response.json()["code"] == "CONFLICT"
+    assert response.json()["detail"] == "E-mail address ann@example.com is already registered"
+
+
+async def test_duplicate_email_is_one_conflict_even_in_a_race(
+    live_client: httpx.AsyncClient,
+) -> None:
+    responses = await asyncio.gather(
+        *(live_client.post("/users", json=new_user()) for _ in range(8))
+    )
+
+    assert sorted(response.status_code for response in responses) == [201] + [409] * 7
+
+
+@pytest.mark.parametrize(
+    ("body", "loc"),
+    [
+        (new_user(email="ann"), ["body", "email"]),
+        (new_user(email=f"{'a' * 250}@example.com"), ["body", "email"]),
+        (new_user(email="ann\u0000@example.com"), ["body", "email"]),
+        (new_user(display_name=""), ["body", "display_name"]),
+        (new_user(display_name="   "), ["body", "display_name"]),
+        (new_user(display_name="x" * 101), ["body", "display_name"]),
+        (new_user(display_name="nul \u0000"), ["body", "display_name"]),
+        (new_user(is_active=False), ["body", "is_active"]),
+        (new_user(id=1), ["body", "id"]),
+        # {% if cookiecutter.use_auth %}
+        (new_user(role="admin"), ["body", "role"]),
+        (new_user(password="short"), ["body", "password"]),
+        (new_user(password="x" * 129), ["body", "password"]),
+        # {% endif %}
+        ({}, ["body", "email"]),
+        ([], ["body"]),
+    ],
+)
+async def test_invalid_user_is_refused_with_the_place(
+    client: httpx.AsyncClient, body: Any, loc: list[str]
+) -> None:
+    response = await client.post("/users", json=body)
+
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == loc
+
+
+async def test_text_that_is_no_unicode_is_refused(client: httpx.AsyncClient) -> None:
+    body = json.dumps(new_user(display_name="lone surrogate \ud800"))
+
+    response = await client.post(
+        "/users", content=body, headers={"Content-Type": "application/json"}
+    )
+
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["body", "display_name"]
+
+
+async def test_patch_changes_only_what_it_names(client: httpx.AsyncClient, make: Factory) -> None:
+    user = await make.user(display_name="Before")
+
+    response = await client.patch(f"/users/{user.id}", json={"display_name": "After"})
+
+    assert response.status_code == 200
+    assert response.json()["display_name"] == "After"
+    assert response.json()["email"] == user.email
+    assert response.json() == (await client.get(f"/users/{user.id}")).json()
+
+
+async def test_patch_moves_updated_at(live_client: httpx.AsyncClient) -> None:
+    user = (await live_client.post("/users", json=new_user())).json()
+
+    changed = (await live_client.patch(f"/users/{user['id']}", json={"display_name": "A"})).json()
+
+    assert changed["created_at"] == user["created_at"]
+    assert changed["updated_at"] > user["updated_at"]
+
+
+async def test_empty_patch_changes_nothing(client: httpx.AsyncClient, make: Factory) -> None:
+    user = await make.user()
+    before = (await client.get(f"/users/{user.id}")).json()
+
+    response = await client.patch(f"/users/{user.id}", json={})
+
+    assert (response.status_code, response.json()) == (200, before)
+
+
+async def test_patch_with_null_is_refused(client: httpx.AsyncClient, make: Factory) -> None:
+    user = await make.user()
+
+    response = await client.patch(f"/users/{user.id}", json={"display_name": None})
+
+    assert response.status_code == 422
+    assert "null is not a value of display_name" in response.text
+
+
+async def test_patch_to_a_taken_email_is_a_conflict(
+    client: httpx.AsyncClient, make: Factory
+) -> None:
+    taken, user = await make.user(), await make.user()
+
+    response = await client.patch(f"/users/{user.id}", json={"email": taken.email.upper()})
+
+    assert response.status_code == 409
+
+
+async def test_deleted_user_is_gone_with_their_posts(
+    client: httpx.AsyncClient, make: Factory, session: AsyncSession
+) -> None:
+    post = await make.post()
+
+    response = await client.delete(f"/users/{post.author_id}")
+
+    assert (response.status_code, response.content) == (204, b"")
+    assert await session.get(Post, post.id) is None
+    assert (await client.get(f"/users/{post.author_id}")).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+@pytest.mark.parametrize("user_id", [2**31, 2**63 - 1])
+async def test_unknown_user_is_not_found(
+    client: httpx.AsyncClient, method: str, user_id: int
+) -> None:
+    response = await client.request(
+        method, f"/users/{user_id}", json={} if method == "PATCH" else None
+    )
+
+    assert response.status_code == 404
+    assert response.json()["detail"] == f"User {user_id} not found"
+
+
+@pytest.mark.parametrize("user_id", ["0", "-1", str(2**63), "1.5", "x"])
+async def test_impossible_id_is_refused(client: httpx.AsyncClient, user_id: str) -> None:
+    response = await client.get(f"/users/{user_id}")
+
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["path", "user_id"]
+
+
+async def test_pages_hold_every_user_once_in_order(
+    client: httpx.AsyncClient, make: Factory
+) -> None:
+    expected = [(await make.user()).id for _ in range(7)]
+    seen: list[int] = []
+    url: str | None = "/users?limit=3"
+    while url:
+        response = await client.get(url)
+        seen += [user["id"] for user in response.json()["items"]]
+        url = response.links["next"]["url"] if "next" in response.links else None
+
+    assert [user_id for user_id in seen if user_id in expected] == expected
+    assert len(seen) == len(set(seen))
+
+
+def importable(number: int, **values: Any) -> dict[str, Any]:
+    posts = [{"title": f"Post {n}", "body": "Text"} for n in range(2)]
+    return {
+        "email": f"import{number}@example.com",
+        "display_name": "Imported",
+        "posts": posts,
+    } | values
+
+
+async def count_rows(session: AsyncSession) -> tuple[int, int]:
+    users = await session.scalar(select(func.count()).select_from(User))
+    posts = await session.scalar(select(func.count()).select_from(Post))
+    return users or 0, posts or 0
+
+
+async def test_import_writes_users_with_their_own_posts(
+    client: httpx.AsyncClient, session: AsyncSession
+) -> None:
+    users = [importable(number) for number in range(30)]
+
+    response = await client.post("/users/import", json={"users": users})
+
+    assert response.status_code == 201
+    assert response.json() == {"users": 30, "posts": 60}
+    rows = await session.execute(
+        select(User.email, func.count(Post.id).label("posts"))
+        .join(Post, Post.author_id == User.id)
+        .where(User.email.like("import%"))
+        .group_by(User.email)
+    )
+    assert {row.email: row.posts for row in rows} == {user["email"]: 2 for user in users}
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "status"),
+    [
+        (importable(1, email="IMPORT0@example.com"), 409),
+        (importable(1, email="not an address"), 422),
+        (importable(1, posts=[{"title": "", "body": "Text"}]), 422),
+    ],
+)
+async def test_import_that_fails_half_way_writes_nothing(
+    live_client: httpx.AsyncClient, live_session: AsyncSession, spoiled: Any, status: int
+) -> None:
+    before = await count_rows(live_session)
+    users = [importable(0), spoiled, importable(2)]
+
+    response = await live_client.post("/users/import", json={"users": users})
+
+    assert response.status_code == status
+    assert await count_rows(live_session) == before
+
+
+async def test_import_that_fails_after_the_users_writes_no_user_either(
+    live_client: httpx.AsyncClient, live_session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await count_rows(live_session)
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("the second service fails")
+
+    monkeypatch.setattr("app.services.post_service.PostService.import_posts", fail)
+    response = await live_client.post("/users/import", json={"users": [importable(0)]})
+
+    assert response.status_code == 500
+    assert await count_rows(live_session) == before
+
+
+@pytest.mark.parametrize("users", [[], [importable(n) for n in range(1001)]])
+async def test_import_takes_1_to_1000_users(client: httpx.AsyncClient, users: list[Any]) -> None:
+    response = await client.post("/users/import", json={"users": users})
+
+    assert response.status_code == 422
