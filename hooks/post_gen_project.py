@@ -15,7 +15,7 @@ ANSWERS = r"""{{ cookiecutter|tojson }}"""
 # (question, answer): the paths, as glob patterns, that a project with that answer does without.
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
-        "app/cli/admin.py",
+        "app/cli/users.py",
         "app/core/security.py",
         "app/dependencies/auth.py",
         "app/routes/auth.py",
@@ -24,7 +24,7 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
         "app/services/permissions.py",
         "alembic/versions/*_add_auth_columns_to_users.py",
         "docs/decisions/0005-access-tokens.md",
-        "tests/cli/test_admin.py",
+        "tests/cli/test_users.py",
         "tests/core/test_security.py",
         "tests/routes/test_auth.py",
         "tests/routes/test_authorization.py",
@@ -80,6 +80,7 @@ def name_project(pyproject: Path, answers: dict[str, Any]) -> None:
     text = text.replace(
         '[project]\nname = "app"\n', f'[project]\nname = "{answers["project_slug"]}"\n'
     )
+    text = text.replace('email = "you@example.com"', f'email = "{answers["__author_email"]}"')
     text = text.replace('\nlicense = "MIT"\n', f'\nlicense = "{license_expression}"\n')
     pyproject.write_text(text, encoding="utf-8", newline="\n")
 

@@ -10,6 +10,7 @@ from app.services.user_service import UserService
 
 _NAMES: Final = ("Ada", "Barbara", "Edsger", "Frances", "Grace", "Ken", "Leslie", "Margaret")
 _TOPICS: Final = ("indexes", "transactions", "migrations", "pagination", "back pressure")
+_SENTENCE: Final = "What {name} learned about {topic} is best told slowly, and with examples. "
 
 
 def demo_users() -> UserImport:
@@ -22,9 +23,9 @@ def demo_users() -> UserImport:
                 posts=[
                     PostFields(
                         title=f"{name} on {topic}",
-                        body=f"What {name} learned about {topic}, in {number} lessons. " * 20,
+                        body=_SENTENCE.format(name=name, topic=topic) * (number * 20),
                     )
-                    for number, topic in enumerate(_TOPICS, start=3)
+                    for number, topic in enumerate(_TOPICS, start=1)
                 ],
             )
             for name in _NAMES

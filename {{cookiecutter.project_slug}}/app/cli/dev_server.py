@@ -52,11 +52,16 @@ def database_url() -> Generator[URL]:
 @contextmanager
 def only_one() -> Generator[None]:
     """Hold the project's lock. Raises `CommandError` if another `app dev` holds it."""
-    import fasteners
-
+    try:
+        from fasteners import InterProcessLock
+    except ImportError:
+        raise CommandError(
+            "`app dev` needs the development dependencies: install with `uv sync`"
+        ) from None
     DIRECTORY.mkdir(exist_ok=True)
-    lock = fasteners.InterProcessLock(DIRECTORY / "lock")
+    lock = InterProcessLock(DIRECTORY / "lock")
     if not lock.acquire(blocking=False):
+        lock.lockfile.close()
         raise CommandError(f"`app dev` already runs in {DIRECTORY.parent}; stop that one first")
     try:
         yield

@@ -20,11 +20,8 @@ from pydantic import SecretStr
 
 # {%- endif +%}
 from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
 
-# {%- if cookiecutter.use_auth +%}
-from app.cli.admin import create_admin
-
-# {%- endif +%}
 from app.cli.demo_data import seed
 from app.cli.dev_server import (
     CommandError,
@@ -33,6 +30,11 @@ from app.cli.dev_server import (
     require_free_port,
     serve,
 )
+
+# {%- if cookiecutter.use_auth +%}
+from app.cli.users import create_admin
+
+# {%- endif +%}
 from app.core.config import ConfigurationError, DatabaseSettings, Settings, parse_database_url
 from app.core.database import Database
 from app.core.migrations import migrate
@@ -54,8 +56,13 @@ def cli() -> None:
     try:
         commands()
     except (AppError, ConfigurationError, CommandError) as error:
-        typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
-        raise SystemExit(1) from None
+        message = str(error)
+    except (OSError, SQLAlchemyError) as error:
+        message = f"The database cannot be used: {error}"
+    else:
+        return
+    typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
+    raise SystemExit(1)
 
 
 def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> ResultT:

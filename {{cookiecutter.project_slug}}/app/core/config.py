@@ -21,14 +21,14 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 # The database drivers of this project. A URL that names none of them gets the first.
-DRIVERS: Final = (
+DRIVERS: Final = [
     # {% if cookiecutter.db_driver == "asyncpg" %}
     "asyncpg",
     # {% endif %}
     # {% if cookiecutter.db_driver == "psycopg" %}
     "psycopg",
     # {% endif %}
-)
+]
 
 
 class ConfigurationError(Exception):

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import httpx
 import pytest
 from sqlalchemy import Executable, delete, insert, select, text, update
-from sqlalchemy.exc import MissingGreenlet
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
 from app.core.database import Database, ReadOnlySessionError
@@ -197,7 +197,7 @@ async def test_hidden_lazy_load_is_an_error(live_database: Database, make_live: 
     async with live_database.read() as session:
         row = await session.get_one(Post, post.id)
         session.expire(row, ["author"])
-        with pytest.raises(MissingGreenlet):
+        with pytest.raises(SQLAlchemyError, match="greenlet_spawn has not been called"):
             _ = row.author
 
 

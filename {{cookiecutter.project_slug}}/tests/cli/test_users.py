@@ -3,8 +3,8 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from app.cli import main
-from app.cli.admin import create_admin
 from app.cli.dev_server import CommandError
+from app.cli.users import create_admin
 from app.core.database import Database
 from app.core.security import verify_password
 from app.exceptions import ConflictError
