@@ -80,7 +80,7 @@ def name_project(pyproject: Path, answers: dict[str, Any]) -> None:
     text = text.replace(
         '[project]\nname = "app"\n', f'[project]\nname = "{answers["project_slug"]}"\n'
     )
-    text = text.replace('email = "you@example.com"', f'email = "{answers["__author_email"]}"')
+    text = text.replace('email = "you@example.com"', f'email = "{answers["author_email"]}"')
     text = text.replace('\nlicense = "MIT"\n', f'\nlicense = "{license_expression}"\n')
     pyproject.write_text(text, encoding="utf-8", newline="\n")
 

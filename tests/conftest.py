@@ -1,6 +1,8 @@
 """Fixtures, and the one PostgreSQL server of a run, which all workers and all baked suites share."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,17 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a clean copy of this repository."""
     return copy_template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def workspace() -> Iterator[Path]:
+    """Return a folder for projects whose commands and suites are run.
+
+    It is not one of pytest's. Where root runs the tests, an embedded server runs as another user,
+    and each pytest session that starts closes the folder which all of them share to that user.
+    """
+    with tempfile.TemporaryDirectory(prefix="bakes-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -212,13 +212,22 @@ def test_refused_bake_says_why_and_leaves_nothing(
     assert list(output.iterdir()) == []
 
 
+PYPROJECT = """\
+[project]
+name = "app"
+license = "MIT"
+authors = [{ name = "Ada", email = "you@example.com" }]
+
+[[tool.hook]]
+name = "app"
+"""
+
+
 def make_project(folder: Path, *paths: str) -> Path:
     """Make what a bake holds before the hook runs, and these files."""
     contents = dict.fromkeys(paths, "")
     contents |= {f"licenses/{name}.txt": name for name in ("MIT", "BSD-3-Clause", "Apache-2.0")}
-    contents["pyproject.toml"] = (
-        '[project]\nname = "app"\nlicense = "MIT"\n\n[[tool.hook]]\nname = "app"\n'
-    )
+    contents["pyproject.toml"] = PYPROJECT
     for name, content in contents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -269,11 +278,12 @@ def test_proprietary_project_has_no_license_file(tmp_path: Path) -> None:
     assert pyproject["project"]["license"] == "LicenseRef-Proprietary"
 
 
-def test_project_takes_the_slug_as_its_name(tmp_path: Path) -> None:
+def test_project_takes_the_slug_as_its_name_and_the_author_s_address(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     post_gen_project.main(project, GOOD_ANSWERS)
     pyproject = tomllib.loads((project / "pyproject.toml").read_text())
     assert pyproject["project"]["name"] == "demo-service"
+    assert pyproject["project"]["authors"] == [{"name": "Ada", "email": "ada@example.com"}]
     assert pyproject["tool"]["hook"][0]["name"] == "app"
 
 

@@ -127,7 +127,7 @@ READERS: dict[str, Callable[[str], Iterator[str]]] = {
     "LICENSE": texts_of_license,
 }
 
-# How often a project shows each of the three texts, by file; every other file has to be valid all the same.
+# How often each file shows the three texts, at the least. Every other file has to be valid all the same.
 SHOWN = {
     "LICENSE": 1,  # author
     "pyproject.toml": 2,  # description, author
@@ -143,9 +143,8 @@ def check_project(project: Path, text: str) -> None:
     for pattern, read_texts in READERS.items():
         for path in project.rglob(pattern):
             texts = list(read_texts(path.read_text(encoding="utf-8")))
-            if count := texts.count(text.strip()):
-                counts[path.relative_to(project).as_posix()] = count
-    assert counts == SHOWN
+            counts[path.relative_to(project).as_posix()] = texts.count(text.strip())
+    assert [name for name, expected in SHOWN.items() if counts[name] < expected] == []
     for command in (["format", "--check"], ["check"]):
         subprocess.run(
             [find_ruff_bin(), *command, "--no-cache", "--quiet", "."], cwd=project, check=True

@@ -63,24 +63,20 @@ class Project:
         for variant in VARIANTS
     ],
 )
-def project(
-    request: pytest.FixtureRequest, template: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Project:
-    """Return a baked project; a variant's tests share one, and with it one virtual environment."""
+def project(request: pytest.FixtureRequest, template: Path, workspace: Path) -> Project:
+    """Return a baked project; a variant's tests share one, and with it one environment."""
     variant = request.param
-    output_dir = tmp_path_factory.mktemp(variant.name)
+    output_dir = workspace / variant.name
+    output_dir.mkdir()
     path = bake(template, output_dir, db_driver=variant.db_driver, use_auth=variant.use_auth)
     return Project(variant, path, list_files(path))
 
 
 @pytest.fixture(scope="session")
-def unrendered(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unrendered(template: Path, workspace: Path) -> Path:
     """Return a copy of the template folder, to be used in place as if it had been baked."""
-    return Path(
-        shutil.copytree(
-            template / TEMPLATE_FOLDER, tmp_path_factory.mktemp("unrendered") / TEMPLATE_FOLDER
-        )
-    )
+    folder = template / TEMPLATE_FOLDER
+    return shutil.copytree(folder, workspace / "unrendered" / TEMPLATE_FOLDER)
 
 
 def list_files(folder: Path) -> frozenset[str]:
@@ -90,7 +86,7 @@ def list_files(folder: Path) -> frozenset[str]:
 
 
 def check_suite(path: Path, record_property: Callable[[str, object], None], **env: str) -> None:
-    output = run(path, "pytest", "--cov", env=env)
+    output = run(path, "pytest", "--cov", env=env | {"PYTEST_DEBUG_TEMPROOT": str(path.parent)})
     closing_line = CLOSING_LINE.search(output.rstrip().splitlines()[-1])
     assert closing_line, f"not all tests passed, and nothing but that:\n{output}"
     record_property("suite", closing_line[1])

@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _api() -> APIRouter:
-    router = APIRouter(responses=problem_responses(422, 500, 503))
+    router = APIRouter(responses=problem_responses(400, 422, 500, 503))
     for module in (
         posts,
         users,

@@ -84,7 +84,6 @@ def require_free_port(host: str, port: int) -> None:
 def serve(host: str, port: int, url: URL) -> None:
     """Serve the app with reload until it is interrupted."""
     os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
-    os.environ["ENVIRONMENT"] = "development"
     # {% if cookiecutter.use_auth %}
     # Reloads keep it; the next `app dev` makes another one.
     os.environ["SECRET_KEY"] = configured("SECRET_KEY") or secrets.token_urlsafe(48)

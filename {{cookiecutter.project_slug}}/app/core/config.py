@@ -94,9 +94,6 @@ class DatabaseSettings(BaseSettings):
 class Settings(DatabaseSettings):
     """Everything that the service is told from outside."""
 
-    environment: Literal["development", "production"] = Field(
-        default="production", description="`development` turns on verbose logging of the app."
-    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The least severe messages of the app that are logged."
     )

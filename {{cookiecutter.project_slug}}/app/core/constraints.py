@@ -8,12 +8,19 @@ import re
 from typing import Final
 
 from app.core.drivers import ConstraintViolation
-from app.exceptions import AppError, ConflictError, ValidationError
+from app.exceptions import (
+    AppError,
+    ConflictError,
+    NotFoundError,
+    # {% if cookiecutter.use_auth %}
+    ValidationError,
+    # {% endif %}
+)
 
 # `{value}` is the refused value, as the client sent it.
 CONSTRAINT_ERRORS: Final[dict[str, tuple[type[AppError], str]]] = {
     "uq_users_email_lower": (ConflictError, "E-mail address {value} is already registered"),
-    "fk_posts_author_id_users": (ValidationError, "Author {value} does not exist"),
+    "fk_posts_author_id_users": (NotFoundError, "Author {value} not found"),
     # {% if cookiecutter.use_auth %}
     "ck_users_role": (ValidationError, "The role of a user is user or admin"),
     # {% endif %}

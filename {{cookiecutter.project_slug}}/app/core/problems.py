@@ -1,7 +1,7 @@
 """Errors as clients see them: RFC 9457 problem details, in one shape for every failure."""
 
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, cast
 from urllib.parse import quote
 
@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.exceptions import AppError
 
@@ -110,9 +111,22 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     """Errors that FastAPI raises itself: unknown paths, wrong methods, unreadable bodies."""
     error = cast("HTTPException", error)
-    return problem_response(
-        request, status=error.status_code, detail=error.detail, headers=error.headers
-    )
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_allowed_methods(request))}
+    return problem_response(request, status=error.status_code, detail=error.detail, headers=headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Return every method of a path. Starlette names those of the first route only."""
+    routes = request.app.routes
+    return [
+        method
+        for method in HTTPMethod
+        if any(
+            route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes
+        )
+    ]
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001

@@ -23,9 +23,13 @@ router = APIRouter(prefix="/posts", tags=["Posts"])
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    # {% if cookiecutter.use_auth %}
-    responses=problem_responses(401, 403),
-    # {% endif %}
+    responses=problem_responses(
+        # {% if cookiecutter.use_auth %}
+        401,
+        403,
+        # {% endif %}
+        404,
+    ),
 )
 async def create_post(
     data: PostCreate,
@@ -74,14 +78,14 @@ async def list_posts(
     return Page[PostResponse].model_validate(page)
 
 
-@router.get("/{post_id}", responses=problem_responses(404))
+@router.get("/{post_id:int}", responses=problem_responses(404))
 async def read_post(post_id: Id, posts: PostServiceDep) -> PostResponse:
     """Read a post."""
     return PostResponse.model_validate(await posts.get_post(post_id))
 
 
 @router.patch(
-    "/{post_id}",
+    "/{post_id:int}",
     responses=problem_responses(
         # {% if cookiecutter.use_auth %}
         401,
@@ -110,7 +114,7 @@ async def update_post(
 
 
 @router.delete(
-    "/{post_id}",
+    "/{post_id:int}",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problem_responses(
         # {% if cookiecutter.use_auth %}

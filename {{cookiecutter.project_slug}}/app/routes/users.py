@@ -96,7 +96,7 @@ async def update_current_user(
 
 # {% endif %}
 @router.get(
-    "/{user_id}",
+    "/{user_id:int}",
     responses=problem_responses(
         # {% if cookiecutter.use_auth %}
         401,
@@ -123,7 +123,7 @@ async def read_user(
 
 
 @router.patch(
-    "/{user_id}",
+    "/{user_id:int}",
     responses=problem_responses(
         # {% if cookiecutter.use_auth %}
         401,
@@ -153,7 +153,7 @@ async def update_user(
 
 
 @router.delete(
-    "/{user_id}",
+    "/{user_id:int}",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problem_responses(
         # {% if cookiecutter.use_auth %}

@@ -1,8 +1,8 @@
 """Bases of request and response bodies."""
 
-from typing import Any, Self
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 
 
 class RequestBody(BaseModel):
@@ -11,26 +11,28 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    for field in schema.get("properties", {}).values():
-        field.pop("default", None)
+def _describe_as_optional(schema: dict[str, Any]) -> None:
+    """Say of each field that it may be left out, where Pydantic says that it may be null."""
+    for field in schema["properties"].values():
+        del field["default"]
+        field |= next(kind for kind in field.pop("anyOf") if kind != {"type": "null"})
 
 
 class PatchBody(RequestBody):
     """A PATCH body: a field that is left out stays as it is; null is refused.
 
-    Declare fields as `SomeType | SkipJsonSchema[None] = None` and read the body with
+    Declare every field as `SomeType | None = None` and read the body with
     `model_dump(exclude_unset=True)`.
     """
 
-    model_config = ConfigDict(json_schema_extra=_without_default)
+    model_config = ConfigDict(json_schema_extra=_describe_as_optional)
 
-    @model_validator(mode="after")
-    def refuse_null(self) -> Self:
-        nulls = [name for name in sorted(self.model_fields_set) if getattr(self, name) is None]
-        if nulls:
-            raise ValueError(f"null is not a value of {', '.join(nulls)}; leave it out to keep it")
-        return self
+    @field_validator("*", mode="before")
+    @classmethod
+    def refuse_null(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("null is no value for this field; leave it out to keep the old one")
+        return value
 
 
 class ResponseBody(BaseModel):

@@ -2,7 +2,6 @@ from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, computed_field
-from pydantic.json_schema import SkipJsonSchema
 
 from app.core.types import Id, Text
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
@@ -33,8 +32,8 @@ class PostCreate(PostFields):
 class PostPatch(PatchBody):
     """PATCH body. A post keeps its author."""
 
-    title: Title | SkipJsonSchema[None] = None
-    body: Body | SkipJsonSchema[None] = None
+    title: Title | None = None
+    body: Body | None = None
 
 
 class PostResponse(ResponseBody):

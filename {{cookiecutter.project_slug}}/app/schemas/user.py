@@ -9,7 +9,6 @@ from pydantic import (
     # {% endif %}
     StringConstraints,
 )
-from pydantic.json_schema import SkipJsonSchema
 
 from app.core.types import Text
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
@@ -38,10 +37,10 @@ class UserCreate(RequestBody):
 class UserPatch(PatchBody):
     """PATCH body."""
 
-    email: EmailStr | SkipJsonSchema[None] = None
-    display_name: DisplayName | SkipJsonSchema[None] = None
+    email: EmailStr | None = None
+    display_name: DisplayName | None = None
     # {% if cookiecutter.use_auth %}
-    password: Password | SkipJsonSchema[None] = None
+    password: Password | None = None
     # {% endif %}
 
 

@@ -38,7 +38,7 @@ class PostService:
         actor: User,
         # {% endif %}
     ) -> Post:
-        """Publish a post. Raises `ValidationError` if the author does not exist."""
+        """Publish a post. Raises `NotFoundError` if the author does not exist."""
         # {% if cookiecutter.use_auth %}
         require_owner_or_admin(actor, data.author_id)
         # {% endif %}

@@ -53,10 +53,9 @@ def test_other_database_urls_are_refused_without_being_shown(url: object) -> Non
     assert "hunter2" not in str(error.value)
 
 
-def test_defaults_are_those_of_production(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defaults_of_the_pool() -> None:
     settings = load_settings(Settings)
 
-    assert settings.environment == "production"
     assert settings.database_pool_size == 5
     assert settings.database_max_overflow == 10
     assert settings.database_pool_pre_ping is True
@@ -78,7 +77,6 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
         ("DATABASE_MAX_OVERFLOW", "-1"),
         ("DATABASE_POOL_TIMEOUT", "0"),
         ("DATABASE_STATEMENT_TIMEOUT", "soon"),
-        ("ENVIRONMENT", "prod"),
         ("LOG_LEVEL", "LOUD"),
         ("API_PREFIX", "api"),
         ("API_PREFIX", "/api/"),
@@ -136,7 +134,7 @@ def test_example_file_lists_every_variable_with_its_default() -> None:
     required = dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE))
     defaults = dict(re.findall(r"^# ([A-Z_]+)=(.*)$", text, re.MULTILINE))
 
-    assert required.keys() == {*VARIABLES, "ENVIRONMENT"}
+    assert required.keys() == VARIABLES.keys()
     assert defaults == {
         name.upper(): str(field.default).lower() if field.annotation is bool else str(field.default)
         for name, field in Settings.model_fields.items()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.config import Settings
 from app.core.database import Database, ReadOnlySessionError
 from app.dependencies.database import SessionDep
-from app.exceptions import ConflictError, UnavailableError, ValidationError
+from app.exceptions import ConflictError, NotFoundError, UnavailableError
 from app.main import create_app
 from app.models.post import Post
 from app.models.user import User
@@ -79,8 +79,8 @@ async def test_constraint_that_fails_at_commit_is_a_domain_error(
         "/posts", json={"author_id": 4711, "title": "Hello", "body": "World"}
     )
 
-    assert response.status_code == 422
-    assert response.json()["detail"] == "Author 4711 does not exist"
+    assert response.status_code == 404
+    assert response.json()["detail"] == "Author 4711 not found"
 
 
 async def test_error_after_a_write_rolls_it_back(
@@ -204,7 +204,7 @@ async def test_hidden_lazy_load_is_an_error(live_database: Database, make_live: 
 async def test_constraint_violation_in_a_session_is_a_domain_error(database: Database) -> None:
     async with database.transaction() as session:
         session.add(Post(author_id=4711, title="Hello", body="World"))
-        with pytest.raises(ValidationError, match="Author 4711 does not exist"):
+        with pytest.raises(NotFoundError, match="Author 4711 not found"):
             await session.flush()
 
 

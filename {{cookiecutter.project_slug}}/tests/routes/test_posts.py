@@ -51,8 +51,8 @@ async def test_post_of_an_unknown_author_is_refused(client: httpx.AsyncClient) -
         "/posts", json={"author_id": 2**40, "title": "Hello", "body": "World"}
     )
 
-    assert response.status_code == 422
-    assert response.json()["detail"] == f"Author {2**40} does not exist"
+    assert response.status_code == 404
+    assert response.json()["detail"] == f"Author {2**40} not found"
 
 
 async def test_post_is_announced_after_the_commit(
