@@ -85,8 +85,11 @@ def list_files(folder: Path) -> frozenset[str]:
     )
 
 
-def check_suite(path: Path, record_property: Callable[[str, object], None], **env: str) -> None:
-    output = run(path, "pytest", "--cov", env=env | {"PYTEST_DEBUG_TEMPROOT": str(path.parent)})
+def check_suite(
+    path: Path, record_property: Callable[[str, object], None], *options: str, **env: str
+) -> None:
+    env["PYTEST_DEBUG_TEMPROOT"] = str(path.parent)  # see the fixture `workspace`
+    output = run(path, "pytest", *options, env=env)
     closing_line = CLOSING_LINE.search(output.rstrip().splitlines()[-1])
     assert closing_line, f"not all tests passed, and nothing but that:\n{output}"
     record_property("suite", closing_line[1])
@@ -139,7 +142,7 @@ def test_migrations_make_what_the_models_say(project: Project, database_server: 
 
 
 def test_suite_passes(project: Project, record_property: Callable[[str, object], None]) -> None:
-    check_suite(project.path, record_property)
+    check_suite(project.path, record_property, "--cov")
 
 
 def test_wheel_imports_without_the_development_dependencies(
