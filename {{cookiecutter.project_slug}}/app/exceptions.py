@@ -5,6 +5,11 @@ Services raise them without knowing of HTTP; each carries the status and the cod
 """
 
 from collections.abc import Mapping
+
+# {%- if cookiecutter.use_auth +%}
+from types import MappingProxyType
+
+# {%- endif +%}
 from typing import ClassVar
 
 
@@ -17,7 +22,7 @@ class AppError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
-    headers: ClassVar[Mapping[str, str] | None] = None
+    headers: Mapping[str, str] | None = None
 
 
 class NotFoundError(AppError):
@@ -32,6 +37,24 @@ class ConflictError(AppError):
 
     status = 409
     code = "CONFLICT"
+
+
+class VersionMismatchError(AppError):
+    """The resource has changed since the caller read it. `version` is the present one."""
+
+    status = 412
+    code = "PRECONDITION_FAILED"
+
+    def __init__(self, version: int) -> None:
+        super().__init__("The resource has changed since you read it; read it again")
+        self.headers = {"ETag": f'"{version}"'}
+
+
+class PreconditionRequiredError(AppError):
+    """The caller has to say which version of the resource it means to change (RFC 6585)."""
+
+    status = 428
+    code = "PRECONDITION_REQUIRED"
 
 
 class ValidationError(AppError):
@@ -50,7 +73,7 @@ class AuthenticationError(AppError):
 
     status = 401
     code = "UNAUTHORIZED"
-    headers: ClassVar = {"WWW-Authenticate": "Bearer"}
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 # {% endif %}

@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from app import __description__, __title__, __version__
 from app.core.config import Settings, load_settings
 from app.core.database import Database
+from app.core.etags import install_not_modified_handler
 from app.core.openapi import install_openapi
 from app.core.problems import install_problem_handlers, problem_responses
 from app.routes import (
@@ -38,6 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     install_problem_handlers(app)
+    install_not_modified_handler(app)
     app.include_router(_api(), prefix=settings.api_prefix)
     app.include_router(health.router)
     install_openapi(app)

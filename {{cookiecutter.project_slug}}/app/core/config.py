@@ -97,6 +97,9 @@ class Settings(DatabaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The least severe messages of the app that are logged."
     )
+    require_if_match: bool = Field(
+        default=False, description="Refuse a PATCH or DELETE without If-Match (428)."
+    )
     # {% if cookiecutter.use_auth %}
     secret_key: SecretStr = Field(
         description="Signs access tokens: 32 random characters or more, the same in every process."

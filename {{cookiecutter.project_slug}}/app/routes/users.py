@@ -8,6 +8,7 @@ from fastapi import (
     status,
 )
 
+from app.core.etags import NOT_MODIFIED, set_etag
 from app.core.problems import problem_responses
 from app.core.types import Id
 
@@ -16,6 +17,7 @@ from app.dependencies.auth import CurrentUser, require_admin
 
 # {%- endif +%}
 from app.dependencies.pagination import PageCursor, PageLimit
+from app.dependencies.preconditions import ExpectedVersions
 from app.dependencies.services import UserServiceDep
 from app.routes.links import set_location, set_next_link
 from app.schemas.page import Page
@@ -37,6 +39,7 @@ async def create_user(
     """Register a user."""
     user = await users.create_user(data)
     set_location(request, response, user.id)
+    set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
 
 
@@ -80,24 +83,35 @@ async def list_users(
 
 
 # {% if cookiecutter.use_auth %}
-@router.get("/me", responses=problem_responses(401))
-async def read_current_user(user: CurrentUser) -> UserResponse:
+@router.get("/me", responses=NOT_MODIFIED | problem_responses(401))
+async def read_current_user(
+    user: CurrentUser, request: Request, response: Response
+) -> UserResponse:
     """Read one's own account."""
+    set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
 
 
-@router.patch("/me", responses=problem_responses(401, 409))
+@router.patch("/me", responses=problem_responses(401, 409, 412, 428))
 async def update_current_user(
-    data: UserPatch, users: UserServiceDep, user: CurrentUser
+    data: UserPatch,
+    users: UserServiceDep,
+    expected: ExpectedVersions,
+    actor: CurrentUser,
+    request: Request,
+    response: Response,
 ) -> UserResponse:
     """Change one's own account."""
-    return UserResponse.model_validate(await users.update_user(user.id, data, user))
+    user = await users.update_user(actor.id, data, expected, actor)
+    set_etag(request, response, user.version)
+    return UserResponse.model_validate(user)
 
 
 # {% endif %}
 @router.get(
     "/{user_id:int}",
-    responses=problem_responses(
+    responses=NOT_MODIFIED
+    | problem_responses(
         # {% if cookiecutter.use_auth %}
         401,
         403,
@@ -108,6 +122,8 @@ async def update_current_user(
 async def read_user(
     user_id: Id,
     users: UserServiceDep,
+    request: Request,
+    response: Response,
     # {% if cookiecutter.use_auth %}
     actor: CurrentUser,
     # {% endif %}
@@ -119,6 +135,7 @@ async def read_user(
         actor,
         # {% endif %}
     )
+    set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
 
 
@@ -131,12 +148,17 @@ async def read_user(
         # {% endif %}
         404,
         409,
+        412,
+        428,
     ),
 )
 async def update_user(
     user_id: Id,
     data: UserPatch,
     users: UserServiceDep,
+    expected: ExpectedVersions,
+    request: Request,
+    response: Response,
     # {% if cookiecutter.use_auth %}
     actor: CurrentUser,
     # {% endif %}
@@ -145,10 +167,12 @@ async def update_user(
     user = await users.update_user(
         user_id,
         data,
+        expected,
         # {% if cookiecutter.use_auth %}
         actor,
         # {% endif %}
     )
+    set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
 
 
@@ -161,11 +185,14 @@ async def update_user(
         403,
         # {% endif %}
         404,
+        412,
+        428,
     ),
 )
 async def delete_user(
     user_id: Id,
     users: UserServiceDep,
+    expected: ExpectedVersions,
     # {% if cookiecutter.use_auth %}
     actor: CurrentUser,
     # {% endif %}
@@ -173,6 +200,7 @@ async def delete_user(
     """Delete a user and their posts."""
     await users.delete_user(
         user_id,
+        expected,
         # {% if cookiecutter.use_auth %}
         actor,
         # {% endif %}
