@@ -12,6 +12,7 @@ from app.core.database import Database
 from app.core.etags import install_not_modified_handler
 from app.core.openapi import install_openapi
 from app.core.problems import install_problem_handlers, problem_responses
+from app.dependencies.idempotency import install_replay_handler
 from app.routes import (
     # {% if cookiecutter.use_auth %}
     auth,
@@ -40,6 +41,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     install_problem_handlers(app)
     install_not_modified_handler(app)
+    install_replay_handler(app)
     app.include_router(_api(), prefix=settings.api_prefix)
     app.include_router(health.router)
     install_openapi(app)

@@ -188,7 +188,7 @@ async def client(
 async def live_database(pool: Database) -> AsyncGenerator[Database]:
     yield pool
     async with pool.engine.begin() as connection:
-        await connection.execute(text("TRUNCATE users RESTART IDENTITY CASCADE"))
+        await connection.execute(text("TRUNCATE users, idempotency_keys RESTART IDENTITY CASCADE"))
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class DatabaseSettings(BaseSettings):
-    """How to reach the database: all that migrations need."""
+    """How to reach the database and what to keep in it: all that maintenance needs."""
 
     model_config = SettingsConfigDict(
         env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
@@ -88,6 +88,9 @@ class DatabaseSettings(BaseSettings):
     )
     database_idle_in_transaction_timeout: Seconds = Field(
         default=30, description="Seconds after which PostgreSQL ends an idle open transaction."
+    )
+    idempotency_key_hours: int = Field(
+        default=24, ge=1, description="Hours for which the answer to an Idempotency-Key is kept."
     )
 
 

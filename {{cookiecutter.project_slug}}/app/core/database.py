@@ -56,6 +56,7 @@ class Database:
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
+        self.settings = settings
         driver = driver_for(settings.database_url)
         self.engine = create_async_engine(
             settings.database_url,

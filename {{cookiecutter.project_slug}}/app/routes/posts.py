@@ -1,16 +1,17 @@
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Query, Request, Response, status
+from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response, status
 
 from app.core.etags import NOT_MODIFIED, set_etag
 from app.core.problems import problem_responses
 from app.core.types import Id, Text
 
 # {%- if cookiecutter.use_auth +%}
-from app.dependencies.auth import CurrentUser
+from app.dependencies.auth import CurrentUser, get_current_user
 
 # {%- endif +%}
 from app.dependencies.database import DatabaseDep
+from app.dependencies.idempotency import IdempotentRoute, claim_key
 from app.dependencies.pagination import PageCursor, PageLimit
 from app.dependencies.preconditions import ExpectedVersions
 from app.dependencies.services import PostServiceDep
@@ -19,18 +20,25 @@ from app.schemas.page import Page
 from app.schemas.post import PostCreate, PostPatch, PostResponse, PostSort
 from app.services.announcements import announce_post
 
-router = APIRouter(prefix="/posts", tags=["Posts"])
+router = APIRouter(prefix="/posts", tags=["Posts"], route_class=IdempotentRoute)
 
 
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
+    dependencies=[
+        # {% if cookiecutter.use_auth %}
+        Depends(get_current_user),
+        # {% endif %}
+        Depends(claim_key),
+    ],
     responses=problem_responses(
         # {% if cookiecutter.use_auth %}
         401,
         403,
         # {% endif %}
         404,
+        409,
     ),
 )
 async def create_post(

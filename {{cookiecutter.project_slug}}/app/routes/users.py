@@ -1,8 +1,6 @@
 from fastapi import (
     APIRouter,
-    # {% if cookiecutter.use_auth %}
     Depends,
-    # {% endif %}
     Request,
     Response,
     status,
@@ -16,6 +14,7 @@ from app.core.types import Id
 from app.dependencies.auth import CurrentUser, require_admin
 
 # {%- endif +%}
+from app.dependencies.idempotency import IdempotentRoute, claim_key
 from app.dependencies.pagination import PageCursor, PageLimit
 from app.dependencies.preconditions import ExpectedVersions
 from app.dependencies.services import UserServiceDep
@@ -29,10 +28,15 @@ from app.schemas.user import (
     UserResponse,
 )
 
-router = APIRouter(prefix="/users", tags=["Users"])
+router = APIRouter(prefix="/users", tags=["Users"], route_class=IdempotentRoute)
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, responses=problem_responses(409))
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    dependencies=[Depends(claim_key)],
+    responses=problem_responses(409),
+)
 async def create_user(
     data: UserCreate, users: UserServiceDep, request: Request, response: Response
 ) -> UserResponse:
@@ -46,9 +50,12 @@ async def create_user(
 @router.post(
     "/import",
     status_code=status.HTTP_201_CREATED,
-    # {% if cookiecutter.use_auth %}
-    dependencies=[Depends(require_admin)],
-    # {% endif %}
+    dependencies=[
+        # {% if cookiecutter.use_auth %}
+        Depends(require_admin),
+        # {% endif %}
+        Depends(claim_key),
+    ],
     responses=problem_responses(
         # {% if cookiecutter.use_auth %}
         401,
