@@ -5,11 +5,7 @@ Services raise them without knowing of HTTP; each carries the status and the cod
 """
 
 from collections.abc import Mapping
-
-# {%- if cookiecutter.use_auth +%}
 from types import MappingProxyType
-
-# {%- endif +%}
 from typing import ClassVar
 
 
@@ -89,3 +85,4 @@ class UnavailableError(AppError):
 
     status = 503
     code = "SERVICE_UNAVAILABLE"
+    headers = MappingProxyType({"Retry-After": "1"})

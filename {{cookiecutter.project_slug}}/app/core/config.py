@@ -72,19 +72,25 @@ class DatabaseSettings(BaseSettings):
         default=10, ge=0, description="Connections that each process may open beyond the pool."
     )
     database_pool_timeout: Seconds = Field(
-        default=5, description="Seconds to wait for a free connection before the request fails."
+        default=2, description="Seconds to wait for a free connection before the request fails."
+    )
+    database_deadline: Seconds = Field(
+        default=5, description="Seconds after which a request that waits for the database fails."
+    )
+    readiness_timeout: Seconds = Field(
+        default=1, description="Seconds that the readiness check gives the database."
     )
     database_pool_pre_ping: bool = Field(
         default=True, description="Test a connection before each use, and replace a dead one."
     )
     database_connect_timeout: Seconds = Field(
-        default=5, description="Seconds to wait for a new connection."
+        default=2, description="Seconds to wait for a new connection."
     )
     database_statement_timeout: Seconds = Field(
-        default=5, description="Seconds after which PostgreSQL ends a statement."
+        default=4, description="Seconds after which PostgreSQL ends a statement."
     )
     database_lock_timeout: Seconds = Field(
-        default=3, description="Seconds that a statement waits for a lock."
+        default=2, description="Seconds that a statement waits for a lock."
     )
     database_idle_in_transaction_timeout: Seconds = Field(
         default=30, description="Seconds after which PostgreSQL ends an idle open transaction."
@@ -99,6 +105,15 @@ class Settings(DatabaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The least severe messages of the app that are logged."
+    )
+    max_body_bytes: int = Field(
+        default=2 * 2**20, ge=1024, description="Bytes that the body of a request may have."
+    )
+    drain_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=300,
+        description="Seconds between SIGTERM, from which on /health/ready fails, and the stop.",
     )
     require_if_match: bool = Field(
         default=False, description="Refuse a PATCH or DELETE without If-Match (428)."
