@@ -38,6 +38,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary=__description__,
         version=__version__,
         lifespan=_lifespan,
+        # Short names for generated clients, and for the links between operations.
+        generate_unique_id_function=lambda route: route.name,
         # A redirect from /users/ to /users would turn a POST into two requests.
         redirect_slashes=False,
         max_body_size=settings.max_body_bytes,

@@ -3,6 +3,7 @@ from typing import Annotated
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response, status
 
 from app.core.etags import NOT_MODIFIED, set_etag
+from app.core.openapi import link_to
 from app.core.problems import problem_responses
 from app.core.types import Id, Text
 
@@ -32,7 +33,8 @@ router = APIRouter(prefix="/posts", tags=["Posts"], route_class=IdempotentRoute)
         # {% endif %}
         Depends(claim_key),
     ],
-    responses=problem_responses(
+    responses=link_to("post")
+    | problem_responses(
         # {% if cookiecutter.use_auth %}
         401,
         403,

@@ -7,6 +7,7 @@ from fastapi import (
 )
 
 from app.core.etags import NOT_MODIFIED, set_etag
+from app.core.openapi import link_to
 from app.core.problems import problem_responses
 from app.core.types import Id
 
@@ -35,7 +36,7 @@ router = APIRouter(prefix="/users", tags=["Users"], route_class=IdempotentRoute)
     "",
     status_code=status.HTTP_201_CREATED,
     dependencies=[Depends(claim_key)],
-    responses=problem_responses(409),
+    responses=link_to("user") | problem_responses(409),
 )
 async def create_user(
     data: UserCreate, users: UserServiceDep, request: Request, response: Response
