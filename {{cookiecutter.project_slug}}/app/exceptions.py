@@ -5,6 +5,7 @@ Services raise them without knowing of HTTP; each carries the status and the cod
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 
@@ -17,7 +18,7 @@ class AppError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
-    headers: ClassVar[Mapping[str, str] | None] = None
+    headers: Mapping[str, str] | None = None
 
 
 class NotFoundError(AppError):
@@ -32,6 +33,24 @@ class ConflictError(AppError):
 
     status = 409
     code = "CONFLICT"
+
+
+class VersionMismatchError(AppError):
+    """The resource has changed since the caller read it. `version` is the present one."""
+
+    status = 412
+    code = "PRECONDITION_FAILED"
+
+    def __init__(self, version: int) -> None:
+        super().__init__("The resource has changed since you read it; read it again")
+        self.headers = {"ETag": f'"{version}"'}
+
+
+class PreconditionRequiredError(AppError):
+    """The caller has to say which version of the resource it means to change (RFC 6585)."""
+
+    status = 428
+    code = "PRECONDITION_REQUIRED"
 
 
 class ValidationError(AppError):
@@ -50,7 +69,7 @@ class AuthenticationError(AppError):
 
     status = 401
     code = "UNAUTHORIZED"
-    headers: ClassVar = {"WWW-Authenticate": "Bearer"}
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 # {% endif %}
@@ -66,3 +85,4 @@ class UnavailableError(AppError):
 
     status = 503
     code = "SERVICE_UNAVAILABLE"
+    headers = MappingProxyType({"Retry-After": "1"})

@@ -9,8 +9,13 @@ from fastapi import APIRouter, FastAPI
 from app import __description__, __title__, __version__
 from app.core.config import Settings, load_settings
 from app.core.database import Database
+from app.core.disconnects import CancelOnDisconnect
+from app.core.draining import Draining
+from app.core.etags import install_not_modified_handler
 from app.core.openapi import install_openapi
 from app.core.problems import install_problem_handlers, problem_responses
+from app.core.readiness import ReadinessProbe
+from app.dependencies.idempotency import install_replay_handler
 from app.routes import (
     # {% if cookiecutter.use_auth %}
     auth,
@@ -33,11 +38,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary=__description__,
         version=__version__,
         lifespan=_lifespan,
+        # Short names for generated clients, and for the links between operations.
+        generate_unique_id_function=lambda route: route.name,
         # A redirect from /users/ to /users would turn a POST into two requests.
         redirect_slashes=False,
+        max_body_size=settings.max_body_bytes,
     )
     app.state.settings = settings
+    app.state.draining = Draining(settings.drain_seconds)
+    app.state.readiness = ReadinessProbe(settings)
+    app.add_middleware(CancelOnDisconnect)
     install_problem_handlers(app)
+    install_not_modified_handler(app)
+    install_replay_handler(app)
     app.include_router(_api(), prefix=settings.api_prefix)
     app.include_router(health.router)
     install_openapi(app)
@@ -61,5 +74,6 @@ def _api() -> APIRouter:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Own the database for as long as the application runs."""
     app.state.database = Database(app.state.settings)
-    yield
+    with app.state.draining.on_sigterm():
+        yield
     await app.state.database.dispose()

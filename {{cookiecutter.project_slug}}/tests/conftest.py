@@ -116,8 +116,8 @@ def app(settings: Settings) -> FastAPI:
 class RolledBackDatabase(Database):
     """A database whose sessions share one connection and commit to a savepoint only."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self.engine = connection.engine
+    def __init__(self, settings: Settings, connection: AsyncConnection) -> None:
+        super().__init__(settings)
         self.write_sessions = async_sessionmaker(
             connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
         )
@@ -130,9 +130,9 @@ class RolledBackDatabase(Database):
 
 
 @pytest.fixture
-async def database(pool: Database) -> AsyncGenerator[Database]:
+async def database(pool: Database, settings: Settings) -> AsyncGenerator[Database]:
     async with pool.engine.connect() as connection, connection.begin() as transaction:
-        yield RolledBackDatabase(connection)
+        yield RolledBackDatabase(settings, connection)
         await transaction.rollback()
 
 
@@ -188,7 +188,7 @@ async def client(
 async def live_database(pool: Database) -> AsyncGenerator[Database]:
     yield pool
     async with pool.engine.begin() as connection:
-        await connection.execute(text("TRUNCATE users RESTART IDENTITY CASCADE"))
+        await connection.execute(text("TRUNCATE users, idempotency_keys RESTART IDENTITY CASCADE"))
 
 
 @pytest.fixture

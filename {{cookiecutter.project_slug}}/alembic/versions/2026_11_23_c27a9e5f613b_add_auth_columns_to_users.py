@@ -1,7 +1,7 @@
 """Add auth columns to users.
 
 Revision: c27a9e5f613b
-Follows: 8e35d7b1c04f
+Follows: d90c4f7be215
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "c27a9e5f613b"
-down_revision: str | None = "8e35d7b1c04f"
+down_revision: str | None = "d90c4f7be215"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

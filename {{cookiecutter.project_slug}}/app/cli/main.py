@@ -40,6 +40,7 @@ from app.core.database import Database
 from app.core.migrations import migrate
 from app.exceptions import AppError
 from app.main import create_app
+from app.services.idempotency_service import IdempotencyService
 
 ResultT = TypeVar("ResultT")
 
@@ -63,6 +64,11 @@ def cli() -> None:
         return
     typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
     raise SystemExit(1)
+
+
+async def prune(database: Database) -> int:
+    async with database.transaction() as session:
+        return await IdempotencyService(session, database.settings).prune()
 
 
 def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> ResultT:
@@ -109,6 +115,14 @@ def seed_command() -> None:
         typer.echo(f"Wrote {written.users} users and {written.posts} posts.")
     else:
         typer.echo("The demo data is there already; wrote nothing.")
+
+
+@commands.command("prune")
+def prune_command() -> None:
+    """Delete what has expired: old idempotency keys. Run it daily."""
+    with database_url() as url:
+        keys = with_database(url, prune)
+    typer.echo(f"Deleted {keys} expired idempotency keys.")
 
 
 # {% if cookiecutter.use_auth %}

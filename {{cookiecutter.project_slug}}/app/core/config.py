@@ -56,7 +56,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class DatabaseSettings(BaseSettings):
-    """How to reach the database: all that migrations need."""
+    """How to reach the database and what to keep in it: all that maintenance needs."""
 
     model_config = SettingsConfigDict(
         env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
@@ -72,22 +72,31 @@ class DatabaseSettings(BaseSettings):
         default=10, ge=0, description="Connections that each process may open beyond the pool."
     )
     database_pool_timeout: Seconds = Field(
-        default=5, description="Seconds to wait for a free connection before the request fails."
+        default=2, description="Seconds to wait for a free connection before the request fails."
+    )
+    database_deadline: Seconds = Field(
+        default=5, description="Seconds after which a request that waits for the database fails."
+    )
+    readiness_timeout: Seconds = Field(
+        default=1, description="Seconds that the readiness check gives the database."
     )
     database_pool_pre_ping: bool = Field(
         default=True, description="Test a connection before each use, and replace a dead one."
     )
     database_connect_timeout: Seconds = Field(
-        default=5, description="Seconds to wait for a new connection."
+        default=2, description="Seconds to wait for a new connection."
     )
     database_statement_timeout: Seconds = Field(
-        default=5, description="Seconds after which PostgreSQL ends a statement."
+        default=4, description="Seconds after which PostgreSQL ends a statement."
     )
     database_lock_timeout: Seconds = Field(
-        default=3, description="Seconds that a statement waits for a lock."
+        default=2, description="Seconds that a statement waits for a lock."
     )
     database_idle_in_transaction_timeout: Seconds = Field(
         default=30, description="Seconds after which PostgreSQL ends an idle open transaction."
+    )
+    idempotency_key_hours: int = Field(
+        default=24, ge=1, description="Hours for which the answer to an Idempotency-Key is kept."
     )
 
 
@@ -96,6 +105,18 @@ class Settings(DatabaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The least severe messages of the app that are logged."
+    )
+    max_body_bytes: int = Field(
+        default=2 * 2**20, ge=1024, description="Bytes that the body of a request may have."
+    )
+    drain_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=300,
+        description="Seconds between SIGTERM, from which on /health/ready fails, and the stop.",
+    )
+    require_if_match: bool = Field(
+        default=False, description="Refuse a PATCH or DELETE without If-Match (428)."
     )
     # {% if cookiecutter.use_auth %}
     secret_key: SecretStr = Field(

@@ -21,6 +21,7 @@ from app.exceptions import (
 CONSTRAINT_ERRORS: Final[dict[str, tuple[type[AppError], str]]] = {
     "uq_users_email_lower": (ConflictError, "E-mail address {value} is already registered"),
     "fk_posts_author_id_users": (NotFoundError, "Author {value} not found"),
+    "uq_idempotency_keys_scope_key": (ConflictError, "The Idempotency-Key is in use"),
     # {% if cookiecutter.use_auth %}
     "ck_users_role": (ValidationError, "The role of a user is user or admin"),
     # {% endif %}

@@ -5,6 +5,23 @@ from fastapi import FastAPI
 from app.core.problems import add_problem_schema
 
 
+def link_to(resource: str) -> dict[int | str, dict[str, Any]]:
+    """Declare that the answer to a POST names what `read_`, `update_` and `delete_` take."""
+    parameters = {f"{resource}_id": "$response.body#/id"}
+    return {
+        201: {
+            "headers": {"Location": {"schema": {"type": "string"}}},
+            "links": {
+                f"{verb}_{resource}": {
+                    "operationId": f"{verb}_{resource}",
+                    "parameters": parameters,
+                }
+                for verb in ("read", "update", "delete")
+            },
+        }
+    }
+
+
 def install_openapi(app: FastAPI) -> None:
     """Complete the OpenAPI document with what FastAPI does not write itself."""
     generate = app.openapi

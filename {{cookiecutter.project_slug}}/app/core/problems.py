@@ -155,7 +155,10 @@ _EXAMPLES: Final = {
     403: ("The caller may not do this", "Only the owner or an administrator may do this"),
     404: ("The resource does not exist", "User 7 not found"),
     409: ("The request contradicts what is stored", "E-mail address ann@example.com is taken"),
+    412: ("The resource has changed", "The resource has changed since you read it; read it again"),
+    413: ("The body of the request is too large", "Request Entity Too Large"),
     422: ("The request is not valid", "The request is not valid; see errors"),
+    428: ("The request must say what it changes", "Say with If-Match which ETag you have read"),
     500: ("The server failed", "The server failed to answer this request; it has been logged"),
     503: ("Not able to serve at the moment", "The database does not answer"),
 }

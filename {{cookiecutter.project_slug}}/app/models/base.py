@@ -1,10 +1,10 @@
 """What every table has in common."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlalchemy import BigInteger, DateTime, Identity, MetaData, func
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 # Names that the database and the migrations agree on, and that `app.core.constraints` refers to.
 NAMING_CONVENTION = {
@@ -17,18 +17,24 @@ NAMING_CONVENTION = {
 
 
 class Base(DeclarativeBase):
-    """A table with a bigint key and the times of its row's creation and last change.
+    """A table with a bigint key, a version, and the times of its row's creation and last change.
 
-    The server makes all three. `eager_defaults` fetches them with RETURNING in the INSERT or
-    UPDATE itself, so that a flush needs no `refresh()` after it: one statement instead of two.
+    `eager_defaults` fetches what the server makes with RETURNING in the INSERT or UPDATE itself,
+    so that a flush needs no `refresh()` after it: one statement instead of two.
     """
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map: ClassVar = {datetime: DateTime(timezone=True)}
-    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012 (SQLAlchemy declares it mutable)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True, sort_order=-1)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), sort_order=1)
     updated_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), onupdate=func.now(), sort_order=1
     )
+    # Counts the changes of the row; SQLAlchemy raises it, and clients see it as the ETag.
+    version: Mapped[int] = mapped_column(server_default="1", sort_order=1)
+
+    @declared_attr.directive
+    @classmethod
+    def __mapper_args__(cls) -> dict[str, Any]:
+        return {"eager_defaults": True, "version_id_col": cls.version}

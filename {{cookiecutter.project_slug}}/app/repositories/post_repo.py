@@ -10,6 +10,8 @@ from app.repositories.base import Repository
 
 _POSTS: Final = select(Post).options(raiseload(Post.author))
 _BY_ID: Final = _POSTS.where(Post.id == bindparam("post_id"))
+# populate_existing: what the session has read before may be older than the lock.
+_FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
 _WITH_AUTHOR: Final = (
     select(Post).options(joinedload(Post.author)).where(Post.id == bindparam("post_id"))
 )
@@ -56,6 +58,10 @@ class PostRepository(Repository[Post]):
 
     async def get_by_id(self, post_id: int) -> Post | None:
         return await self._session.scalar(_BY_ID, {"post_id": post_id})
+
+    async def get_for_update(self, post_id: int) -> Post | None:
+        """Return the row as it is now, and lock it until the transaction ends."""
+        return await self._session.scalar(_FOR_UPDATE, {"post_id": post_id})
 
     async def get_with_author(self, post_id: int) -> Post | None:
         """Return a post whose `author` is loaded too."""

@@ -11,6 +11,8 @@ from app.repositories.base import Repository
 # raiseload: no caller here wants the posts, so touching them is an error instead of a query.
 _USERS: Final = select(User).options(raiseload(User.posts))
 _BY_ID: Final = _USERS.where(User.id == bindparam("user_id"))
+# populate_existing: what the session has read before may be older than the lock.
+_FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
 _BY_EMAIL: Final = _USERS.where(func.lower(User.email) == func.lower(bindparam("email")))
 _PAGE: Final = _USERS.where(User.id > bindparam("after")).order_by(User.id).limit(bindparam("n"))
 
@@ -20,6 +22,10 @@ class UserRepository(Repository[User]):
 
     async def get_by_id(self, user_id: int) -> User | None:
         return await self._session.scalar(_BY_ID, {"user_id": user_id})
+
+    async def get_for_update(self, user_id: int) -> User | None:
+        """Return the row as it is now, and lock it until the transaction ends."""
+        return await self._session.scalar(_FOR_UPDATE, {"user_id": user_id})
 
     async def get_by_email(self, email: str) -> User | None:
         """Find a user by e-mail address, whatever its case."""

@@ -1,28 +1,32 @@
 """What a load balancer or orchestrator asks."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
-from pydantic import BaseModel
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
 
 from app.core.problems import problem_responses
-from app.dependencies.database import DatabaseDep
+from app.core.readiness import Schema
+from app.dependencies.readiness import get_readiness
 
 router = APIRouter(prefix="/health", tags=["Health"])
 
 
-class Health(BaseModel):
+class Live(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Ready(Live):
+    db_schema: Schema = Field(description="`ahead`: of this version; a newer one has migrated.")
+
+
 @router.get("/live")
-async def live() -> Health:
+async def live() -> Live:
     """Say that the process answers. It never asks the database: restarting would not mend that."""
-    return Health()
+    return Live()
 
 
 @router.get("/ready", responses=problem_responses(503))
-async def ready(database: DatabaseDep) -> Health:
-    """Say that requests can be served: the database answers."""
-    await database.check()
-    return Health()
+async def ready(schema: Annotated[Schema, Depends(get_readiness)]) -> Ready:
+    """Say that requests can be served: the database answers and has the schema."""
+    return Ready(db_schema=schema)

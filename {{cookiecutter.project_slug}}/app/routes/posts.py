@@ -1,34 +1,46 @@
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Query, Request, Response, status
+from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response, status
 
+from app.core.etags import NOT_MODIFIED, set_etag
+from app.core.openapi import link_to
 from app.core.problems import problem_responses
 from app.core.types import Id, Text
 
 # {%- if cookiecutter.use_auth +%}
-from app.dependencies.auth import CurrentUser
+from app.dependencies.auth import CurrentUser, get_current_user
 
 # {%- endif +%}
 from app.dependencies.database import DatabaseDep
+from app.dependencies.idempotency import IdempotentRoute, claim_key
 from app.dependencies.pagination import PageCursor, PageLimit
+from app.dependencies.preconditions import ExpectedVersions
 from app.dependencies.services import PostServiceDep
 from app.routes.links import set_location, set_next_link
 from app.schemas.page import Page
 from app.schemas.post import PostCreate, PostPatch, PostResponse, PostSort
 from app.services.announcements import announce_post
 
-router = APIRouter(prefix="/posts", tags=["Posts"])
+router = APIRouter(prefix="/posts", tags=["Posts"], route_class=IdempotentRoute)
 
 
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    responses=problem_responses(
+    dependencies=[
+        # {% if cookiecutter.use_auth %}
+        Depends(get_current_user),
+        # {% endif %}
+        Depends(claim_key),
+    ],
+    responses=link_to("post")
+    | problem_responses(
         # {% if cookiecutter.use_auth %}
         401,
         403,
         # {% endif %}
         404,
+        409,
     ),
 )
 async def create_post(
@@ -51,6 +63,7 @@ async def create_post(
     )
     background.add_task(announce_post, database, post.id)
     set_location(request, response, post.id)
+    set_etag(request, response, post.version)
     return PostResponse.model_validate(post)
 
 
@@ -78,10 +91,14 @@ async def list_posts(
     return Page[PostResponse].model_validate(page)
 
 
-@router.get("/{post_id:int}", responses=problem_responses(404))
-async def read_post(post_id: Id, posts: PostServiceDep) -> PostResponse:
+@router.get("/{post_id:int}", responses=NOT_MODIFIED | problem_responses(404))
+async def read_post(
+    post_id: Id, posts: PostServiceDep, request: Request, response: Response
+) -> PostResponse:
     """Read a post."""
-    return PostResponse.model_validate(await posts.get_post(post_id))
+    post = await posts.get_post(post_id)
+    set_etag(request, response, post.version)
+    return PostResponse.model_validate(post)
 
 
 @router.patch(
@@ -92,12 +109,17 @@ async def read_post(post_id: Id, posts: PostServiceDep) -> PostResponse:
         403,
         # {% endif %}
         404,
+        412,
+        428,
     ),
 )
 async def update_post(
     post_id: Id,
     data: PostPatch,
     posts: PostServiceDep,
+    expected: ExpectedVersions,
+    request: Request,
+    response: Response,
     # {% if cookiecutter.use_auth %}
     actor: CurrentUser,
     # {% endif %}
@@ -106,10 +128,12 @@ async def update_post(
     post = await posts.update_post(
         post_id,
         data,
+        expected,
         # {% if cookiecutter.use_auth %}
         actor,
         # {% endif %}
     )
+    set_etag(request, response, post.version)
     return PostResponse.model_validate(post)
 
 
@@ -122,11 +146,14 @@ async def update_post(
         403,
         # {% endif %}
         404,
+        412,
+        428,
     ),
 )
 async def delete_post(
     post_id: Id,
     posts: PostServiceDep,
+    expected: ExpectedVersions,
     # {% if cookiecutter.use_auth %}
     actor: CurrentUser,
     # {% endif %}
@@ -134,6 +161,7 @@ async def delete_post(
     """Delete a post."""
     await posts.delete_post(
         post_id,
+        expected,
         # {% if cookiecutter.use_auth %}
         actor,
         # {% endif %}

@@ -1,13 +1,13 @@
 from fastapi import (
     APIRouter,
-    # {% if cookiecutter.use_auth %}
     Depends,
-    # {% endif %}
     Request,
     Response,
     status,
 )
 
+from app.core.etags import NOT_MODIFIED, set_etag
+from app.core.openapi import link_to
 from app.core.problems import problem_responses
 from app.core.types import Id
 
@@ -15,7 +15,9 @@ from app.core.types import Id
 from app.dependencies.auth import CurrentUser, require_admin
 
 # {%- endif +%}
+from app.dependencies.idempotency import IdempotentRoute, claim_key
 from app.dependencies.pagination import PageCursor, PageLimit
+from app.dependencies.preconditions import ExpectedVersions
 from app.dependencies.services import UserServiceDep
 from app.routes.links import set_location, set_next_link
 from app.schemas.page import Page
@@ -27,25 +29,34 @@ from app.schemas.user import (
     UserResponse,
 )
 
-router = APIRouter(prefix="/users", tags=["Users"])
+router = APIRouter(prefix="/users", tags=["Users"], route_class=IdempotentRoute)
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, responses=problem_responses(409))
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    dependencies=[Depends(claim_key)],
+    responses=link_to("user") | problem_responses(409),
+)
 async def create_user(
     data: UserCreate, users: UserServiceDep, request: Request, response: Response
 ) -> UserResponse:
     """Register a user."""
     user = await users.create_user(data)
     set_location(request, response, user.id)
+    set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
 
 
 @router.post(
     "/import",
     status_code=status.HTTP_201_CREATED,
-    # {% if cookiecutter.use_auth %}
-    dependencies=[Depends(require_admin)],
-    # {% endif %}
+    dependencies=[
+        # {% if cookiecutter.use_auth %}
+        Depends(require_admin),
+        # {% endif %}
+        Depends(claim_key),
+    ],
     responses=problem_responses(
         # {% if cookiecutter.use_auth %}
         401,
@@ -80,24 +91,35 @@ async def list_users(
 
 
 # {% if cookiecutter.use_auth %}
-@router.get("/me", responses=problem_responses(401))
-async def read_current_user(user: CurrentUser) -> UserResponse:
+@router.get("/me", responses=NOT_MODIFIED | problem_responses(401))
+async def read_current_user(
+    user: CurrentUser, request: Request, response: Response
+) -> UserResponse:
     """Read one's own account."""
+    set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
 
 
-@router.patch("/me", responses=problem_responses(401, 409))
+@router.patch("/me", responses=problem_responses(401, 409, 412, 428))
 async def update_current_user(
-    data: UserPatch, users: UserServiceDep, user: CurrentUser
+    data: UserPatch,
+    users: UserServiceDep,
+    expected: ExpectedVersions,
+    actor: CurrentUser,
+    request: Request,
+    response: Response,
 ) -> UserResponse:
     """Change one's own account."""
-    return UserResponse.model_validate(await users.update_user(user.id, data, user))
+    user = await users.update_user(actor.id, data, expected, actor)
+    set_etag(request, response, user.version)
+    return UserResponse.model_validate(user)
 
 
 # {% endif %}
 @router.get(
     "/{user_id:int}",
-    responses=problem_responses(
+    responses=NOT_MODIFIED
+    | problem_responses(
         # {% if cookiecutter.use_auth %}
         401,
         403,
@@ -108,6 +130,8 @@ async def update_current_user(
 async def read_user(
     user_id: Id,
     users: UserServiceDep,
+    request: Request,
+    response: Response,
     # {% if cookiecutter.use_auth %}
     actor: CurrentUser,
     # {% endif %}
@@ -119,6 +143,7 @@ async def read_user(
         actor,
         # {% endif %}
     )
+    set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
 
 
@@ -131,12 +156,17 @@ async def read_user(
         # {% endif %}
         404,
         409,
+        412,
+        428,
     ),
 )
 async def update_user(
     user_id: Id,
     data: UserPatch,
     users: UserServiceDep,
+    expected: ExpectedVersions,
+    request: Request,
+    response: Response,
     # {% if cookiecutter.use_auth %}
     actor: CurrentUser,
     # {% endif %}
@@ -145,10 +175,12 @@ async def update_user(
     user = await users.update_user(
         user_id,
         data,
+        expected,
         # {% if cookiecutter.use_auth %}
         actor,
         # {% endif %}
     )
+    set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
 
 
@@ -161,11 +193,14 @@ async def update_user(
         403,
         # {% endif %}
         404,
+        412,
+        428,
     ),
 )
 async def delete_user(
     user_id: Id,
     users: UserServiceDep,
+    expected: ExpectedVersions,
     # {% if cookiecutter.use_auth %}
     actor: CurrentUser,
     # {% endif %}
@@ -173,6 +208,7 @@ async def delete_user(
     """Delete a user and their posts."""
     await users.delete_user(
         user_id,
+        expected,
         # {% if cookiecutter.use_auth %}
         actor,
         # {% endif %}

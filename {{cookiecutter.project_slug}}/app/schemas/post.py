@@ -3,14 +3,18 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, computed_field
 
-from app.core.types import Id, Text
+from app.core.types import Id, VisibleText
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
 
 WORDS_PER_MINUTE: Final = 200
 
-Title = Annotated[Text, StringConstraints(min_length=1, max_length=200), Field(examples=["Hello"])]
+Title = Annotated[
+    VisibleText, StringConstraints(min_length=1, max_length=200), Field(examples=["Hello"])
+]
 Body = Annotated[
-    Text, StringConstraints(min_length=1, max_length=50_000), Field(examples=["My first post"])
+    VisibleText,
+    StringConstraints(min_length=1, max_length=50_000),
+    Field(examples=["My first post"]),
 ]
 # A minus sign means descending.
 PostSort = Literal["-created_at", "created_at", "title", "-title"]

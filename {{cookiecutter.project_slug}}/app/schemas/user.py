@@ -10,14 +10,14 @@ from pydantic import (
     StringConstraints,
 )
 
-from app.core.types import Text
+from app.core.types import VisibleText
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
 from app.schemas.post import PostFields
 
 MAX_IMPORT: Final = 1000
 
 DisplayName = Annotated[
-    Text, StringConstraints(min_length=1, max_length=100), Field(examples=["Ann"])
+    VisibleText, StringConstraints(min_length=1, max_length=100), Field(examples=["Ann"])
 ]
 # {% if cookiecutter.use_auth %}
 Password = Annotated[SecretStr, Field(min_length=8, max_length=128)]

@@ -6,7 +6,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import Slice, decode_cursor, encode_cursor
 from app.core.types import Text
-from app.exceptions import NotFoundError
 from app.models.post import Post
 
 # {%- if cookiecutter.use_auth +%}
@@ -20,6 +19,7 @@ from app.schemas.post import PostCreate, PostFields, PostPatch, PostSort
 from app.services.permissions import require_owner_or_admin
 
 # {%- endif +%}
+from app.services.rows import found, require_version
 
 # What a cursor holds beside the id, for each column that lists can be sorted by.
 _SORT_TYPES: Final = {"created_at": AwareDatetime, "title": Text}
@@ -77,36 +77,57 @@ class PostService:
 
     async def get_post(self, post_id: int) -> Post:
         """Return a post. Raises `NotFoundError`."""
-        post = await self._posts.get_by_id(post_id)
-        if post is None:
-            raise NotFoundError(f"Post {post_id} not found")
-        return post
+        return found(await self._posts.get_by_id(post_id), f"Post {post_id}")
 
     async def update_post(
         self,
         post_id: int,
         data: PostPatch,
+        expected: frozenset[int] | None,
         # {% if cookiecutter.use_auth %}
         actor: User,
         # {% endif %}
     ) -> Post:
-        """Change what the body names. Raises `NotFoundError`."""
-        post = await self.get_post(post_id)
-        # {% if cookiecutter.use_auth %}
-        require_owner_or_admin(actor, post.author_id)
-        # {% endif %}
+        """Change what the body names. Raises `NotFoundError` and `VersionMismatchError`."""
+        post = await self._lock(
+            post_id,
+            expected,
+            # {% if cookiecutter.use_auth %}
+            actor,
+            # {% endif %}
+        )
         return await self._posts.update(post, data.model_dump(exclude_unset=True))
 
     async def delete_post(
         self,
         post_id: int,
+        expected: frozenset[int] | None,
         # {% if cookiecutter.use_auth %}
         actor: User,
         # {% endif %}
     ) -> None:
-        """Delete a post. Raises `NotFoundError`."""
-        post = await self.get_post(post_id)
+        """Delete a post. Raises `NotFoundError` and `VersionMismatchError`."""
+        post = await self._lock(
+            post_id,
+            expected,
+            # {% if cookiecutter.use_auth %}
+            actor,
+            # {% endif %}
+        )
+        await self._posts.delete(post)
+
+    async def _lock(
+        self,
+        post_id: int,
+        expected: frozenset[int] | None,
+        # {% if cookiecutter.use_auth %}
+        actor: User,
+        # {% endif %}
+    ) -> Post:
+        """Return a post that the caller may change, locked until the transaction ends."""
+        post = found(await self._posts.get_for_update(post_id), f"Post {post_id}")
         # {% if cookiecutter.use_auth %}
         require_owner_or_admin(actor, post.author_id)
         # {% endif %}
-        await self._posts.delete(post)
+        require_version(post, expected)
+        return post

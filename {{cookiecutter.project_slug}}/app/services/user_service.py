@@ -8,7 +8,6 @@ from app.core.pagination import Slice, decode_cursor, encode_cursor
 from app.core.security import hash_password
 
 # {%- endif +%}
-from app.exceptions import NotFoundError
 from app.models.user import User
 from app.repositories.user_repo import UserRepository
 from app.schemas.user import UserCreate, UserImport, UserImportResponse, UserPatch
@@ -18,6 +17,7 @@ from app.services.permissions import require_owner_or_admin
 
 # {%- endif +%}
 from app.services.post_service import PostService
+from app.services.rows import found, require_version
 
 _SORT: Final = "id"
 
@@ -87,46 +87,47 @@ class UserService:
         # {% if cookiecutter.use_auth %}
         require_owner_or_admin(actor, user_id)
         # {% endif %}
-        user = await self._users.get_by_id(user_id)
-        if user is None:
-            raise NotFoundError(f"User {user_id} not found")
-        return user
+        return found(await self._users.get_by_id(user_id), f"User {user_id}")
 
     async def update_user(
         self,
         user_id: int,
         data: UserPatch,
+        expected: frozenset[int] | None,
         # {% if cookiecutter.use_auth %}
         actor: User,
         # {% endif %}
     ) -> User:
-        """Change what the body names. Raises `NotFoundError` and `ConflictError`."""
-        user = await self.get_user(
-            user_id,
-            # {% if cookiecutter.use_auth %}
-            actor,
-            # {% endif %}
-        )
+        """Change what the body names.
+
+        Raises `NotFoundError`, `VersionMismatchError` and `ConflictError`.
+        """
         values = data.model_dump(exclude_unset=True)
         # {% if cookiecutter.use_auth %}
+        require_owner_or_admin(actor, user_id)
         if data.password:
             del values["password"]
             values["hashed_password"] = await hash_password(data.password)
         # {% endif %}
+        user = await self._lock(user_id, expected)
         return await self._users.update(user, values)
 
     async def delete_user(
         self,
         user_id: int,
+        expected: frozenset[int] | None,
         # {% if cookiecutter.use_auth %}
         actor: User,
         # {% endif %}
     ) -> None:
-        """Delete a user and their posts. Raises `NotFoundError`."""
-        user = await self.get_user(
-            user_id,
-            # {% if cookiecutter.use_auth %}
-            actor,
-            # {% endif %}
-        )
-        await self._users.delete(user)
+        """Delete a user and their posts. Raises `NotFoundError` and `VersionMismatchError`."""
+        # {% if cookiecutter.use_auth %}
+        require_owner_or_admin(actor, user_id)
+        # {% endif %}
+        await self._users.delete(await self._lock(user_id, expected))
+
+    async def _lock(self, user_id: int, expected: frozenset[int] | None) -> User:
+        """Return a user of an expected version, locked until the transaction ends."""
+        user = found(await self._users.get_for_update(user_id), f"User {user_id}")
+        require_version(user, expected)
+        return user

@@ -12,7 +12,7 @@ from app.core.pagination import Slice, decode_cursor, encode_cursor
 from app.core.types import Text
 from app.exceptions import ValidationError
 
-ids = st.integers(1, 2**63 - 1)
+ids = st.integers(1, 2**53 - 1)
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=200)
 
 
@@ -43,7 +43,7 @@ def test_any_other_text_is_refused(text: str) -> None:
         ["-created_at", "yesterday", 1],
         ["-created_at", "2026-01-01T00:00:00", 1],
         ["-created_at", "2026-01-01T00:00:00Z", 0],
-        ["-created_at", "2026-01-01T00:00:00Z", 2**63],
+        ["-created_at", "2026-01-01T00:00:00Z", 2**53],
         ["-created_at", "2026-01-01T00:00:00Z"],
         {"sort": "-created_at"},
     ],

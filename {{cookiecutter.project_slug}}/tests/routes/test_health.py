@@ -1,36 +1,97 @@
 import httpx
+import pytest
 from fastapi import FastAPI
+from sqlalchemy import URL, text
 
 from app.core.config import Settings
 from app.core.database import Database
+from app.core.migrations import revisions
 from app.main import create_app
 from tests.conftest import http_client
 
-
-def without_database(settings: Settings) -> FastAPI:
-    """Return an app whose database cannot be reached."""
-    app = create_app(settings)
-    url = settings.database_url.set(host="127.0.0.1", port=9, query={})
-    app.state.database = Database(settings.model_copy(update={"database_url": url}))
-    return app
+NOWHERE = URL.create("postgresql", host="127.0.0.1", port=9, database="app")
 
 
-async def test_ready_while_the_database_answers(live_client: httpx.AsyncClient) -> None:
-    response = await live_client.get("/health/ready")
+def without_database(settings: Settings) -> httpx.AsyncClient:
+    """Return a client of an app whose database cannot be reached."""
+    url = NOWHERE.set(drivername=settings.database_url.drivername)
+    return http_client(create_app(settings.model_copy(update={"database_url": url})))
 
-    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+async def test_ready_while_the_database_answers(client: httpx.AsyncClient) -> None:
+    response = await client.get("/health/ready")
+
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok", "db_schema": "at head"}
 
 
 async def test_not_ready_without_the_database(settings: Settings) -> None:
-    async with http_client(without_database(settings)) as client:
+    async with without_database(settings) as client:
         response = await client.get("/health/ready")
 
     assert response.status_code == 503
     assert response.json()["code"] == "SERVICE_UNAVAILABLE"
+    assert response.headers["retry-after"] == "1"
 
 
 async def test_live_even_without_the_database(settings: Settings) -> None:
-    async with http_client(without_database(settings)) as client:
+    async with without_database(settings) as client:
         response = await client.get("/health/live")
 
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+async def test_ready_while_every_connection_of_the_pool_is_busy(
+    live_client: httpx.AsyncClient, live_database: Database, settings: Settings
+) -> None:
+    size = settings.database_pool_size + settings.database_max_overflow
+    connections = [await live_database.engine.connect() for _ in range(size)]
+    try:
+        response = await live_client.get("/health/ready")
+    finally:
+        for connection in connections:
+            await connection.close()
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("revision", "status", "said"),
+    [
+        (revisions()[0], 503, "run `app migrate`"),
+        ("from_tomorrow", 200, "ahead"),
+    ],
+)
+async def test_readiness_says_where_the_schema_stands(
+    live_client: httpx.AsyncClient,
+    live_database: Database,
+    revision: str,
+    status: int,
+    said: str,
+) -> None:
+    async def set_revision(value: str) -> None:
+        async with live_database.engine.begin() as connection:
+            await connection.execute(
+                text("UPDATE alembic_version SET version_num = :value"), {"value": value}
+            )
+
+    await set_revision(revision)
+    try:
+        response = await live_client.get("/health/ready")
+    finally:
+        await set_revision(revisions()[-1])
+
+    assert response.status_code == status
+    assert said in response.text
+
+
+async def test_not_ready_once_the_process_is_told_to_stop(
+    client: httpx.AsyncClient, app: FastAPI
+) -> None:
+    app.state.draining.started = True
+    try:
+        response = await client.get("/health/ready")
+    finally:
+        app.state.draining.started = False
+
+    assert response.status_code == 503

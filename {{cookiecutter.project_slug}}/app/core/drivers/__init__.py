@@ -31,6 +31,14 @@ class Driver(Protocol):
         """Return what the server said of a refused constraint, or None for any other error."""
         ...
 
+    def sqlstate(self, error: BaseException | None) -> str:
+        """Return the five characters that name the server's error, or nothing."""
+        ...
+
+    def abort(self, connection: Any) -> None:
+        """Shut the socket of a driver's connection, without a word to the server."""
+        ...
+
 
 def driver_for(url: URL) -> Driver:
     """Import and return the module for the URL's driver."""

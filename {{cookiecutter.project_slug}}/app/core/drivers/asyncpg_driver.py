@@ -22,3 +22,13 @@ def constraint_violation(error: BaseException | None) -> ConstraintViolation | N
     if isinstance(cause, asyncpg.IntegrityConstraintViolationError) and cause.constraint_name:
         return ConstraintViolation(cause.constraint_name, cause.detail or "")
     return None
+
+
+def sqlstate(error: BaseException | None) -> str:
+    """SQLAlchemy copies the code of the cause."""
+    return getattr(error, "sqlstate", None) or ""
+
+
+def abort(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Waiting coroutines get a `ConnectionDoesNotExistError`."""
+    connection.terminate()

@@ -1,6 +1,8 @@
 """psycopg 3: settings go as libpq options, errors carry a `Diagnostic`."""
 
 import math
+import os
+import socket
 from typing import Any
 
 import psycopg
@@ -23,3 +25,18 @@ def constraint_violation(error: BaseException | None) -> ConstraintViolation | N
     if isinstance(error, psycopg.IntegrityError) and error.diag.constraint_name:
         return ConstraintViolation(error.diag.constraint_name, error.diag.message_detail or "")
     return None
+
+
+def sqlstate(error: BaseException | None) -> str:
+    """None in psycopg means that libpq, not the server, reports the error."""
+    return getattr(error, "sqlstate", None) or ""
+
+
+def abort(connection: psycopg.AsyncConnection[object]) -> None:
+    """Waiting coroutines see the end of the stream and raise an `OperationalError`.
+
+    `close()` would free libpq's connection under their feet, so the socket is shut beneath it.
+    """
+    if not connection.closed:
+        with socket.socket(fileno=os.dup(connection.pgconn.socket)) as duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)

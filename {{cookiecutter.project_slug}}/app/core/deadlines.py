@@ -1,0 +1,64 @@
+"""An end to waiting for a database that does not answer at all.
+
+`statement_timeout` is the server's to keep, and a server that hangs (a stalled disk, a stopped
+process, a cut network) keeps nothing. Cancelling the task does not help either: both drivers
+then wait for the server to confirm. So at the deadline the socket itself is shut down, which
+ends every wait on it with an error at once.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.core.drivers import Driver
+from app.exceptions import UnavailableError
+
+
+class _Watch:
+    """The connections that the work under one deadline has in use."""
+
+    def __init__(self) -> None:
+        self.in_use: dict[Any, Driver] = {}
+        self.expired = False
+
+    def expire(self) -> None:
+        self.expired = True
+        for connection, driver in self.in_use.items():
+            driver.abort(connection.driver_connection)
+
+
+_current: ContextVar[_Watch | None] = ContextVar("deadline", default=None)
+
+
+@asynccontextmanager
+async def deadline(seconds: float) -> AsyncGenerator[None]:
+    """Break the connections that are in use when the time is over, and allow no other."""
+    watch = _Watch()
+    token = _current.set(watch)
+    timer = asyncio.get_running_loop().call_later(seconds, watch.expire)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        _current.reset(token)
+
+
+def watch(engine: AsyncEngine, driver: Driver) -> None:
+    """Put the connections of an engine under the deadline of those who use them."""
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def begin(connection: Any, _record: object, _proxy: object) -> None:
+        if current := _current.get():
+            if current.expired:
+                raise UnavailableError("The database took too long to answer")
+            current.in_use[connection] = driver
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def end(connection: Any, _record: object) -> None:
+        if current := _current.get():
+            current.in_use.pop(connection, None)

@@ -1,0 +1,56 @@
+"""Conditional requests (RFC 9110, section 13): the version of a row is its strong entity tag."""
+
+import re
+from typing import Any, Final, cast
+
+from fastapi import FastAPI, Request, Response
+
+_TAG: Final = re.compile(r'(?P<weak>W/)?"(?P<version>[^"]*)"')
+
+# For OpenAPI: a route that reads one row may answer so.
+NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
+    304: {"description": "The `ETag` in If-None-Match is still the present one"}
+}
+
+
+class NotModified(Exception):  # noqa: N818 (an answer rather than an error)
+    """The client holds the present version already."""
+
+    def __init__(self, etag: str) -> None:
+        self.etag = etag
+
+
+def set_etag(request: Request, response: Response, version: int) -> None:
+    """Name the version of the resource; end in a 304 if the client holds it already."""
+    etag = f'"{version}"'
+    held = request.headers.get("If-None-Match")
+    if held and request.method == "GET" and (held.strip() == "*" or etag in _etags(held)):
+        raise NotModified(etag)
+    response.headers["ETag"] = etag
+
+
+def versions_that_match(if_match: str) -> frozenset[int] | None:
+    """Return the versions that an `If-Match` header names, or None if it takes any.
+
+    A weak tag never matches (section 13.1.1), nor does one that this service did not make.
+    """
+    if if_match.strip() == "*":
+        return None
+    tags = _TAG.finditer(if_match)
+    return frozenset(
+        int(tag["version"]) for tag in tags if not tag["weak"] and tag["version"].isdecimal()
+    )
+
+
+def _etags(header: str) -> set[str]:
+    """Return the tags of a list, weak ones as strong: `If-None-Match` compares weakly."""
+    return {f'"{tag["version"]}"' for tag in _TAG.finditer(header)}
+
+
+async def _not_modified(_request: Request, answer: Exception) -> Response:
+    return Response(status_code=304, headers={"ETag": cast("NotModified", answer).etag})
+
+
+def install_not_modified_handler(app: FastAPI) -> None:
+    """Answer `NotModified` with a 304."""
+    app.add_exception_handler(NotModified, _not_modified)

@@ -1,0 +1,119 @@
+"""`Idempotency-Key` (the IETF's draft-ietf-httpapi-idempotency-key-header) on POST routes.
+
+A router with `route_class=IdempotentRoute` stores the answers; its POST routes name
+`claim_key` among their dependencies to take a key and to replay an answer.
+"""
+
+import hashlib
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+
+from fastapi import FastAPI, Header, Request, Response
+from fastapi.routing import APIRoute
+
+# {%- if cookiecutter.use_auth +%}
+from fastapi.security.utils import get_authorization_scheme_param
+
+from app.core.security import read_access_token
+
+# {%- endif +%}
+from app.dependencies.database import SessionDep
+from app.models.idempotency_key import IdempotencyKey
+from app.services.idempotency_service import IdempotencyService
+
+IdempotencyKeyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Any text that names this request: sent again, it gets the first answer.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A key that the running request holds."""
+
+    service: IdempotencyService
+    scope: str
+    key: str
+    fingerprint: bytes
+
+    async def store(self, response: Response) -> None:
+        headers = [(name.decode(), value.decode("latin-1")) for name, value in response.raw_headers]
+        await self.service.store(
+            scope=self.scope,
+            key=self.key,
+            fingerprint=self.fingerprint,
+            status=response.status_code,
+            headers=headers,
+            body=bytes(response.body),
+        )
+
+
+class Replay(Exception):  # noqa: N818 (an answer rather than an error)
+    """The request was answered before. Made while the row can be read: a rollback follows."""
+
+    def __init__(self, answer: IdempotencyKey) -> None:
+        self.response = Response(answer.body, status_code=answer.status)
+        self.response.raw_headers = [
+            (name.encode(), value.encode("latin-1")) for name, value in answer.headers
+        ]
+        self.response.headers["Idempotency-Replayed"] = "true"
+
+
+class IdempotentRoute(APIRoute):
+    """Stores the answer of a request that has claimed a key, in the request's transaction."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_and_store(request: Request) -> Response:
+            response = await handle(request)
+            # FastAPI closes the session, and so commits, after this function.
+            claim: Claim | None = getattr(request.state, "idempotency", None)
+            if claim:
+                await claim.store(response)
+            return response
+
+        return handle_and_store
+
+
+async def claim_key(
+    request: Request, session: SessionDep, key: IdempotencyKeyHeader = None
+) -> None:
+    """Claim the caller's key. Raises `Replay`, `ConflictError` or `ValidationError`."""
+    if key is None:
+        return
+    digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
+    digest.update(await request.body())
+    service = IdempotencyService(session, request.app.state.settings)
+    claim = Claim(service, _scope(request), key, digest.digest())
+    answer = await service.claim(claim.scope, key, claim.fingerprint)
+    if answer:
+        raise Replay(answer)
+    request.state.idempotency = claim
+
+
+def _scope(request: Request) -> str:
+    """Say whose key it is, so that nobody is answered what another one was."""
+    scope = "anyone"
+    # {% if cookiecutter.use_auth %}
+    _, token = get_authorization_scheme_param(request.headers.get("Authorization"))
+    if token:
+        scope = f"user {read_access_token(token, request.app.state.settings)}"
+    # {% endif %}
+    return scope
+
+
+async def _replay(_request: Request, replay: Exception) -> Response:
+    return cast("Replay", replay).response
+
+
+def install_replay_handler(app: FastAPI) -> None:
+    """Answer `Replay` with the stored answer."""
+    app.add_exception_handler(Replay, _replay)

@@ -1,0 +1,29 @@
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from app.core.config import Settings
+from app.core.etags import versions_that_match
+from app.exceptions import PreconditionRequiredError
+
+
+async def get_expected_versions(
+    request: Request,
+    if_match: Annotated[
+        str | None,
+        Header(alias="If-Match", description="Change the resource only if it still has this `ETag`, else 412."),
+    ] = None,
+) -> frozenset[int] | None:
+    """Return the versions that the caller is ready to change; None means any.
+
+    Raises `PreconditionRequiredError` if the caller does not say, and the settings ask for it.
+    """
+    settings: Settings = request.app.state.settings
+    if if_match is not None:
+        return versions_that_match(if_match)
+    if settings.require_if_match:
+        raise PreconditionRequiredError("Say with If-Match which ETag you have read")
+    return None
+
+
+ExpectedVersions = Annotated[frozenset[int] | None, Depends(get_expected_versions)]

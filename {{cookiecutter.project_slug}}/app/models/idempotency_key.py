@@ -1,0 +1,25 @@
+from sqlalchemy import Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base
+
+
+class IdempotencyKey(Base):
+    """The answer to a request that its client may send again."""
+
+    __tablename__ = "idempotency_keys"
+
+    # Whose key it is: keys of different callers never meet.
+    scope: Mapped[str] = mapped_column(String(50))
+    key: Mapped[str] = mapped_column(String(255))
+    # A digest of the request: the same key with another request is a mistake of the client.
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int]
+    headers: Mapped[list[tuple[str, str]]] = mapped_column(JSONB)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+    __table_args__ = (
+        UniqueConstraint("scope", "key", name="uq_idempotency_keys_scope_key"),
+        Index("ix_idempotency_keys_created_at", "created_at"),
+    )

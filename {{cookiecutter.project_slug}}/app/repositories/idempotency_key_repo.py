@@ -1,0 +1,29 @@
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import bindparam, delete, func, select
+
+from app.models.idempotency_key import IdempotencyKey
+from app.repositories.base import Repository
+
+_LOCK: Final = select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("name"), 0)))
+_GET: Final = select(IdempotencyKey).where(
+    IdempotencyKey.scope == bindparam("scope"), IdempotencyKey.key == bindparam("key")
+)
+
+
+class IdempotencyKeyRepository(Repository[IdempotencyKey]):
+    """SQL for idempotency keys. Every method runs one statement."""
+
+    async def try_lock(self, scope: str, key: str) -> bool:
+        """Hold a key until the transaction ends; return False if another one holds it."""
+        return bool(await self._session.scalar(_LOCK, {"name": f"{scope}:{key}"}))
+
+    async def get(self, scope: str, key: str) -> IdempotencyKey | None:
+        return await self._session.scalar(_GET, {"scope": scope, "key": key})
+
+    async def delete_older_than(self, moment: datetime) -> int:
+        """Delete keys and return how many."""
+        statement = delete(IdempotencyKey).where(IdempotencyKey.created_at < moment)
+        deleted = await self._session.scalars(statement.returning(IdempotencyKey.id))
+        return len(deleted.all())

@@ -1,0 +1,25 @@
+"""What services ask of every row."""
+
+from typing import TypeVar
+
+from app.exceptions import NotFoundError, VersionMismatchError
+from app.models.base import Base
+
+ModelT = TypeVar("ModelT", bound=Base)
+
+
+def found(row: ModelT | None, name: str) -> ModelT:
+    """Return the row. Raises `NotFoundError` if there is none."""
+    if row is None:
+        raise NotFoundError(f"{name} not found")
+    return row
+
+
+def require_version(row: Base, expected: frozenset[int] | None) -> None:
+    """Raise `VersionMismatchError` unless the row has one of the expected versions (None: any).
+
+    The row has to be locked (`get_for_update`): nobody else can change it then before this
+    transaction ends, and so no update is lost.
+    """
+    if expected is not None and row.version not in expected:
+        raise VersionMismatchError(row.version)

@@ -1,0 +1,125 @@
+"""The running service keeps what its OpenAPI document promises, whatever it is sent."""
+
+# {%- if cookiecutter.use_auth +%}
+import asyncio
+
+# {%- endif +%}
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL
+
+from app.cli.users import create_admin
+from app.core.config import Settings
+
+# {%- if cookiecutter.use_auth +%}
+from app.core.database import Database
+from app.core.security import create_access_token
+from app.models.user import User
+
+# {%- endif +%}
+from tests.postgres import clone
+
+PROJECT = Path(__file__).parents[1]
+# CONTRACT_PHASES=examples,coverage,fuzzing,stateful CONTRACT_EXAMPLES=300 finds more, and takes
+# some minutes for several thousand requests.
+EXAMPLES = os.environ.get("CONTRACT_EXAMPLES", "5")
+PHASES = os.environ.get("CONTRACT_PHASES", "examples,fuzzing,stateful")
+
+
+@pytest.fixture
+def own_database(template_url: URL, worker_id: str) -> Generator[URL]:
+    with clone(template_url, f"{template_url.database}_{worker_id}_contract") as url:
+        yield url
+
+
+@pytest.fixture
+def service(own_database: URL, settings: Settings) -> Generator[str]:
+    """Serve the app in a process of its own, and yield its address."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        environment = os.environ | {
+            "DATABASE_URL": own_database.render_as_string(hide_password=False),
+            # {% if cookiecutter.use_auth %}
+            "SECRET_KEY": settings.secret_key.get_secret_value(),
+            # {% endif %}
+        }
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "uvicorn",
+                "app.asgi:app",
+                "--no-access-log",
+                "--fd",
+                str(listener.fileno()),
+            ],
+            cwd=PROJECT,
+            env=environment,
+            pass_fds=[listener.fileno()],
+            stderr=subprocess.DEVNULL,
+        )
+        host, port = listener.getsockname()
+        yield f"http://{host}:{port}"
+        process.terminate()
+        process.wait(10)
+
+
+# {% if cookiecutter.use_auth %}
+def admin_token(url: URL, settings: Settings) -> str:
+    """Create an administrator and sign an access token for them."""
+
+    async def create() -> User:
+        database = Database(settings.model_copy(update={"database_url": url}))
+        user = await create_admin(database, "admin@example.com", "Admin", "correct horse")
+        await database.dispose()
+        return user
+
+    return create_access_token(asyncio.run(create()).id, settings)
+
+
+# {% endif %}
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot inherit a socket")
+def test_service_keeps_its_openapi_document(
+    service: str,
+    # {% if cookiecutter.use_auth %}
+    own_database: URL,
+    settings: Settings,
+    # {% endif %}
+    tmp_path: Path,
+) -> None:
+    options = ["--checks=all", f"--phases={PHASES}", "--no-color"]
+    # {% if cookiecutter.use_auth %}
+    token = admin_token(own_database, settings)
+    options.append(f"--header=Authorization: Bearer {token}")
+    # {% endif %}
+    result = subprocess.run(
+        [
+            Path(sys.executable).with_name("schemathesis"),
+            "run",
+            f"{service}/openapi.json",
+            "--wait-for-schema=30",
+            f"--max-examples={EXAMPLES}",
+            f"--report-dir={tmp_path}",
+            "--generation-database=none",
+            *options,
+        ],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(PROJECT), "SCHEMATHESIS_HOOKS": "tests.contract_hooks"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stdout
+    summary = re.search(r"(\d+) generated", result.stdout)
+    assert summary
+    print(summary.string[summary.start() :])  # noqa: T201 (shown by pytest -s)
+    assert int(summary[1]) >= 100
