@@ -29,7 +29,7 @@ TEMPLATE_LANGUAGE = re.compile(r"{%|%}|{{ ?cookiecutter")
 # Without auth a project has no word of it. A password of the database server is not auth, nor is
 # an author or an authority.
 AUTH_WORDS = re.compile(
-    r"(?<!postgres_)(?<!hide_)(?<!url\.)passw|token|\brole|jwt|oauth|argon2|pwdlib|security"
+    r"(?<!postgres_)(?<!hide_)(?<!url\.)passw|token|\brole|jwt|oauth|bearer|argon2|pwdlib|security|administrator"
     r"|(?<![a-z])auth(?!or)|authori[sz]",
     re.IGNORECASE,
 )
@@ -171,4 +171,4 @@ def test_check_passes_in_place(unrendered: Path, check: tuple[str, ...]) -> None
 def test_suite_passes_in_place(
     unrendered: Path, driver: str, record_property: Callable[[str, object], None]
 ) -> None:
-    check_suite(unrendered, record_property, TEST_DRIVER=driver)
+    check_suite(unrendered, record_property, "-n", "2", TEST_DRIVER=driver)  # as the README says

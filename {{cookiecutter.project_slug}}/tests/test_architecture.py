@@ -106,7 +106,7 @@ def test_session_is_closed_before_the_response(route: APIRoute) -> None:
     check(route.dependant)
 
 
-@pytest.mark.parametrize("mapper", Base.registry.mappers, ids=str)
+@pytest.mark.parametrize("mapper", sorted(Base.registry.mappers, key=str), ids=str)
 def test_models_have_times_with_zone_and_relationships_that_load_in_async(mapper: Any) -> None:
     for name in ("created_at", "updated_at"):
         column = mapper.columns[name]

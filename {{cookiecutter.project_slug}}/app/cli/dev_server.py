@@ -58,7 +58,11 @@ def only_one() -> Generator[None]:
         raise CommandError(
             "`app dev` needs the development dependencies: install with `uv sync`"
         ) from None
-    DIRECTORY.mkdir(exist_ok=True)
+    try:
+        DIRECTORY.mkdir(exist_ok=True)
+        (DIRECTORY / "lock").touch()
+    except OSError as error:
+        raise CommandError(f"Cannot write to {DIRECTORY} ({error.strerror})") from None
     lock = InterProcessLock(DIRECTORY / "lock")
     if not lock.acquire(blocking=False):
         lock.lockfile.close()
@@ -77,7 +81,8 @@ def require_free_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise CommandError(
-                f"Cannot listen on {host}:{port} ({error.strerror}); choose another with --port"
+                f"Cannot listen on {host}:{port} ({error.strerror}): stop what runs there, "
+                "maybe what a killed `app dev` has left, or choose another with --port"
             ) from None
 
 

@@ -14,11 +14,6 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
-
-# {%- if cookiecutter.use_auth +%}
-from pydantic import SecretStr
-
-# {%- endif +%}
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -35,7 +30,7 @@ from app.cli.dev_server import (
 from app.cli.users import create_admin
 
 # {%- endif +%}
-from app.core.config import ConfigurationError, DatabaseSettings, Settings, parse_database_url
+from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
 from app.core.database import Database
 from app.core.migrations import migrate
 from app.exceptions import AppError
@@ -154,10 +149,11 @@ def create_admin_command(
 def openapi_command() -> None:
     """Print the OpenAPI document."""
     # The document depends on no secret and on no database, so neither need be configured.
-    settings = Settings(
-        database_url=parse_database_url("postgresql://localhost/unused"),
+    settings = load_settings(
+        Settings,
+        database_url="postgresql://localhost/unused",
         # {% if cookiecutter.use_auth %}
-        secret_key=SecretStr(secrets.token_urlsafe(48)),
+        secret_key=secrets.token_urlsafe(48),
         # {% endif %}
     )
     typer.echo(json.dumps(create_app(settings).openapi(), indent=2))

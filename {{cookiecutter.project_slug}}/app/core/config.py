@@ -3,7 +3,7 @@
 `.env.example` lists every variable; a test keeps the two alike.
 """
 
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     Field,
@@ -52,7 +52,7 @@ def parse_database_url(value: object) -> URL:
 
 
 DatabaseURL = Annotated[URL, NoDecode, PlainValidator(parse_database_url)]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
+Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
 
 
 class DatabaseSettings(BaseSettings):
@@ -151,10 +151,13 @@ class Settings(DatabaseSettings):
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
-def load_settings(kind: type[SettingsT]) -> SettingsT:
-    """Read the settings, or raise `ConfigurationError` with a line for each wrong variable."""
+def load_settings(kind: type[SettingsT], **given: Any) -> SettingsT:
+    """Read the settings that are not given.
+
+    Raises `ConfigurationError` with a line for each variable that is wrong.
+    """
     try:
-        return kind()
+        return kind(**given)
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg'].removeprefix('Value error, ')}"

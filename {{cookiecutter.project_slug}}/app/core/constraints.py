@@ -17,7 +17,7 @@ from app.exceptions import (
     # {% endif %}
 )
 
-# `{value}` is the refused value, as the client sent it.
+# `{value}` is the refused value, as the constraint sees it: of an e-mail address, in lower case.
 CONSTRAINT_ERRORS: Final[dict[str, tuple[type[AppError], str]]] = {
     "uq_users_email_lower": (ConflictError, "E-mail address {value} is already registered"),
     "fk_posts_author_id_users": (NotFoundError, "Author {value} not found"),

@@ -151,8 +151,8 @@ _EXAMPLES: Final = {
     400: ("The body cannot be read", "There was an error parsing the body"),
     # {% if cookiecutter.use_auth %}
     401: ("No access token, or one that does not count", "Not authenticated"),
-    # {% endif %}
     403: ("The caller may not do this", "Only the owner or an administrator may do this"),
+    # {% endif %}
     404: ("The resource does not exist", "User 7 not found"),
     409: ("The request contradicts what is stored", "E-mail address ann@example.com is taken"),
     412: ("The resource has changed", "The resource has changed since you read it; read it again"),

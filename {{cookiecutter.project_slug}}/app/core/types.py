@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
+from starlette.convertors import Convertor, register_url_convertor
 
 # PostgreSQL's bigint goes further, but JSON numbers are exact up to here only (RFC 8259, section 6).
 Id = Annotated[int, Field(ge=1, le=2**53 - 1, examples=[1])]
@@ -12,3 +13,22 @@ Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 
 # Text with something to see in it; what surrounds it is trimmed in request bodies.
 VisibleText = Annotated[str, StringConstraints(pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
+
+
+class _IdConvertor(Convertor[str]):
+    """`{user_id:id}` in a path: digits, and few enough for Python to read as a number.
+
+    Starlette's own `int` raises an error for a number of more than 4300 digits. Any other text
+    is an unknown path (404), so `/users/import` and `/users/{user_id:id}` never meet.
+    """
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", _IdConvertor())

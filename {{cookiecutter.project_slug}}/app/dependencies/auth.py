@@ -6,10 +6,10 @@ from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from app.core.config import Settings
-from app.dependencies.database import SessionDep
+from app.dependencies.database import DatabaseDep, SessionDep
 from app.models.user import User
 from app.services import permissions
-from app.services.auth_service import AuthService
+from app.services.auth_service import AuthService, SignInService
 
 _oauth2_scheme = OAuth2PasswordBearer(tokenUrl="auth/token")
 
@@ -20,6 +20,13 @@ async def get_auth_service(request: Request, session: SessionDep) -> AuthService
 
 
 AuthServiceDep = Annotated[AuthService, Depends(get_auth_service)]
+
+
+async def get_sign_in_service(request: Request, database: DatabaseDep) -> SignInService:
+    return SignInService(database, request.app.state.settings)
+
+
+SignInServiceDep = Annotated[SignInService, Depends(get_sign_in_service)]
 
 
 async def get_current_user(

@@ -8,7 +8,7 @@ ModelT = TypeVar("ModelT", bound=Base)
 
 
 class Repository(Generic[ModelT]):
-    """The writes that every table has. Nothing here commits: the session's owner does."""
+    """The writes that every table has. Nothing here commits: whoever opened the session does."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session

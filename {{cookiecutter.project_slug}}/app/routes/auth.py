@@ -3,7 +3,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Response
 
 from app.core.problems import problem_responses
-from app.dependencies.auth import AuthServiceDep
+from app.dependencies.auth import SignInServiceDep
 from app.schemas.token import TokenRequest, TokenResponse
 
 router = APIRouter(prefix="/auth", tags=["Auth"])
@@ -11,8 +11,8 @@ router = APIRouter(prefix="/auth", tags=["Auth"])
 
 @router.post("/token", responses=problem_responses(401))
 async def create_token(
-    form: Annotated[TokenRequest, Form()], auth: AuthServiceDep, response: Response
+    form: Annotated[TokenRequest, Form()], service: SignInServiceDep, response: Response
 ) -> TokenResponse:
     """Exchange an e-mail address and a password for an access token."""
     response.headers["Cache-Control"] = "no-store"  # RFC 6749, section 5.1
-    return await auth.sign_in(form.username, form.password)
+    return await service.sign_in(form.username, form.password)

@@ -91,7 +91,7 @@ async def list_posts(
     return Page[PostResponse].model_validate(page)
 
 
-@router.get("/{post_id:int}", responses=NOT_MODIFIED | problem_responses(404))
+@router.get("/{post_id:id}", responses=NOT_MODIFIED | problem_responses(404))
 async def read_post(
     post_id: Id, posts: PostServiceDep, request: Request, response: Response
 ) -> PostResponse:
@@ -102,7 +102,7 @@ async def read_post(
 
 
 @router.patch(
-    "/{post_id:int}",
+    "/{post_id:id}",
     responses=problem_responses(
         # {% if cookiecutter.use_auth %}
         401,
@@ -138,7 +138,7 @@ async def update_post(
 
 
 @router.delete(
-    "/{post_id:int}",
+    "/{post_id:id}",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problem_responses(
         # {% if cookiecutter.use_auth %}

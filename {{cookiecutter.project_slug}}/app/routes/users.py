@@ -117,7 +117,7 @@ async def update_current_user(
 
 # {% endif %}
 @router.get(
-    "/{user_id:int}",
+    "/{user_id:id}",
     responses=NOT_MODIFIED
     | problem_responses(
         # {% if cookiecutter.use_auth %}
@@ -148,7 +148,7 @@ async def read_user(
 
 
 @router.patch(
-    "/{user_id:int}",
+    "/{user_id:id}",
     responses=problem_responses(
         # {% if cookiecutter.use_auth %}
         401,
@@ -185,7 +185,7 @@ async def update_user(
 
 
 @router.delete(
-    "/{user_id:int}",
+    "/{user_id:id}",
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problem_responses(
         # {% if cookiecutter.use_auth %}

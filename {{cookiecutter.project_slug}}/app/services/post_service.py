@@ -1,7 +1,8 @@
 from collections.abc import Sequence
-from typing import Final
+from datetime import UTC
+from typing import Annotated, Final
 
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import Slice, decode_cursor, encode_cursor
@@ -22,7 +23,11 @@ from app.services.permissions import require_owner_or_admin
 from app.services.rows import found, require_version
 
 # What a cursor holds beside the id, for each column that lists can be sorted by.
-_SORT_TYPES: Final = {"created_at": AwareDatetime, "title": Text}
+# Moments are in UTC: one with an offset can lie outside the years that Python and drivers know.
+_SORT_TYPES: Final = {
+    "created_at": Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))],
+    "title": Text,
+}
 
 
 class PostService:

@@ -77,6 +77,7 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
         ("DATABASE_MAX_OVERFLOW", "-1"),
         ("DATABASE_POOL_TIMEOUT", "0"),
         ("DATABASE_STATEMENT_TIMEOUT", "soon"),
+        ("DATABASE_STATEMENT_TIMEOUT", "0.0004"),  # rounded to 0, which PostgreSQL takes for never
         ("LOG_LEVEL", "LOUD"),
         ("API_PREFIX", "api"),
         ("API_PREFIX", "/api/"),

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import AsyncGenerator
+from typing import cast
 
 import httpx
 import pytest
-from sqlalchemy import Executable, delete, insert, select, text, update
+from sqlalchemy import Executable, QueuePool, delete, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
@@ -206,6 +207,47 @@ async def test_constraint_violation_in_a_session_is_a_domain_error(database: Dat
         session.add(Post(author_id=4711, title="Hello", body="World"))
         with pytest.raises(NotFoundError, match="Author 4711 not found"):
             await session.flush()
+
+
+async def test_settings_of_the_pool_reach_it(settings: Settings) -> None:
+    database = Database(
+        settings.model_copy(
+            update={
+                "database_pool_size": 3,
+                "database_max_overflow": 4,
+                "database_pool_timeout": 0.5,
+                "database_pool_pre_ping": False,
+            }
+        )
+    )
+    pool = cast("QueuePool", database.engine.pool)
+
+    assert (pool.size(), pool._max_overflow, pool._timeout, pool._pre_ping) == (3, 4, 0.5, False)
+
+
+async def test_dead_connections_are_replaced_without_an_error(
+    settings: Settings, live_client: httpx.AsyncClient
+) -> None:
+    await live_client.get("/posts")
+    killer = Database(settings)
+    async with killer.engine.connect() as connection:
+        await connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    await killer.dispose()
+
+    assert (await live_client.get("/posts")).status_code == 200
+
+
+async def test_message_of_an_error_shows_no_parameters(live_database: Database) -> None:
+    async with live_database.read() as session:
+        with pytest.raises(SQLAlchemyError) as error:
+            await session.execute(text("SELECT CAST(:secret AS text), 1/0"), {"secret": "hunter2"})
+
+    assert "hunter2" not in str(error.value)
 
 
 async def test_server_ends_what_takes_too_long(settings: Settings) -> None:

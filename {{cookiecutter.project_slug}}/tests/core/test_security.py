@@ -35,7 +35,7 @@ async def test_no_hash_fits_no_password() -> None:
     assert not await verify_password(PASSWORD, None)
 
 
-async def test_passwords_are_hashed_beside_the_event_loop_and_no_more_at_once_than_cores(
+async def test_passwords_are_hashed_and_verified_beside_the_event_loop_and_no_more_at_once_than_cores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     threads: set[int] = set()
@@ -51,19 +51,27 @@ async def test_passwords_are_hashed_beside_the_event_loop_and_no_more_at_once_th
         running -= 1
         return "hash"
 
+    def slow_verify(_password: str, _hashed_password: str) -> bool:
+        return bool(slow_hash(_password))
+
     monkeypatch.setattr(security._password_hash, "hash", slow_hash)
-    await asyncio.gather(*(hash_password(PASSWORD) for _ in range(32)))
+    monkeypatch.setattr(security._password_hash, "verify", slow_verify)
+    await asyncio.gather(
+        *(hash_password(PASSWORD) for _ in range(16)),
+        *(verify_password(PASSWORD, "hash") for _ in range(16)),
+    )
 
     assert threading.get_ident() not in threads
     assert most <= (os.cpu_count() or 1)
 
 
 def test_token_names_the_user_and_expires_soon(settings: Settings) -> None:
+    settings = settings.model_copy(update={"access_token_minutes": 7})
     token = create_access_token(7, settings)
     claims = jwt.decode(token, options={"verify_signature": False})
 
     assert read_access_token(token, settings) == 7
-    assert claims["exp"] - claims["iat"] == settings.access_token_minutes * 60
+    assert claims["exp"] - claims["iat"] == 7 * 60
 
 
 def forge(

@@ -1,10 +1,13 @@
+from typing import cast
+
 import httpx
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import update
+from sqlalchemy import QueuePool, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import security
+from app.core.database import Database
 from app.core.security import hash_password
 from app.models.user import User
 from tests.factories import Factory
@@ -124,3 +127,18 @@ async def test_changed_password_counts_at_once(client: httpx.AsyncClient) -> Non
     assert "another password" not in response.text
     assert (await sign_in(client, "ann@example.com", PASSWORD)).status_code == 401
     assert (await sign_in(client, "ann@example.com", "another password")).status_code == 200
+
+
+async def test_those_who_wait_for_their_password_to_be_checked_hold_no_connection(
+    live_client: httpx.AsyncClient, live_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+
+    async def check(*_: object) -> bool:
+        held.append(cast("QueuePool", live_database.engine.pool).checkedout())
+        return False
+
+    monkeypatch.setattr("app.services.auth_service.verify_password", check)
+    await sign_in(live_client, "ann@example.com", PASSWORD)
+
+    assert held == [0]

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.pagination import encode_cursor
 from app.models.post import Post
 from tests.factories import Factory
 
@@ -226,6 +227,17 @@ async def test_cursor_of_another_order_is_refused(client: httpx.AsyncClient, mak
 
     assert response.status_code == 422
     assert "made for the order 'title', not '-title'" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+async def test_cursor_of_an_impossible_moment_is_refused(
+    client: httpx.AsyncClient, moment: str
+) -> None:
+    cursor = encode_cursor("-created_at", moment, 1)
+
+    response = await client.get("/posts", params={"cursor": cursor})
+
+    assert response.status_code == 422
 
 
 async def test_link_keeps_the_other_parameters(client: httpx.AsyncClient, make: Factory) -> None:

@@ -185,7 +185,7 @@ async def test_unknown_user_is_not_found(
     assert response.json()["detail"] == f"User {user_id} not found"
 
 
-@pytest.mark.parametrize("user_id", ["0", str(2**53), str(10**30)])
+@pytest.mark.parametrize("user_id", ["0", str(2**53), str(10**18)])
 async def test_impossible_id_is_refused(client: httpx.AsyncClient, user_id: str) -> None:
     response = await client.get(f"/users/{user_id}")
 
@@ -193,7 +193,9 @@ async def test_impossible_id_is_refused(client: httpx.AsyncClient, user_id: str)
     assert response.json()["errors"][0]["loc"] == ["path", "user_id"]
 
 
-@pytest.mark.parametrize("path", ["/users/x", "/users/-1", "/users/1.5"])
+@pytest.mark.parametrize(
+    "path", ["/users/x", "/users/-1", "/users/1.5", f"/users/{10**30}", f"/users/{'1' * 5000}"]
+)
 async def test_path_that_names_no_id_is_unknown(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 404
 
