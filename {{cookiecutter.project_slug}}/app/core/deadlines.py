@@ -39,13 +39,13 @@ _current: ContextVar[_Watch | None] = ContextVar("deadline", default=None)
 async def deadline(seconds: float) -> AsyncGenerator[None]:
     """Break the connections that are in use when the time is over, and allow no other."""
     watch = _Watch()
-    token = _current.set(watch)
+    outer = _current.set(watch)
     timer = asyncio.get_running_loop().call_later(seconds, watch.expire)
     try:
         yield
     finally:
         timer.cancel()
-        _current.reset(token)
+        _current.reset(outer)
 
 
 def watch(engine: AsyncEngine, driver: Driver) -> None:

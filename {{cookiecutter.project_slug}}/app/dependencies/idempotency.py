@@ -15,6 +15,10 @@ from fastapi.routing import APIRoute
 # {%- if cookiecutter.use_auth +%}
 from fastapi.security.utils import get_authorization_scheme_param
 
+# {%- endif +%}
+from app.core.config import Settings
+
+# {%- if cookiecutter.use_auth +%}
 from app.core.security import read_access_token
 
 # {%- endif +%}
@@ -89,25 +93,21 @@ async def claim_key(
     """Claim the caller's key. Raises `Replay`, `ConflictError` or `ValidationError`."""
     if key is None:
         return
-    digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
-    digest.update(await request.body())
-    service = IdempotencyService(session, request.app.state.settings)
-    claim = Claim(service, _scope(request), key, digest.digest())
-    answer = await service.claim(claim.scope, key, claim.fingerprint)
-    if answer:
-        raise Replay(answer)
-    request.state.idempotency = claim
-
-
-def _scope(request: Request) -> str:
-    """Say whose key it is, so that nobody is answered what another one was."""
+    settings: Settings = request.app.state.settings
+    # Whose key it is, so that nobody is answered what somebody else was.
     scope = "anyone"
     # {% if cookiecutter.use_auth %}
     _, token = get_authorization_scheme_param(request.headers.get("Authorization"))
     if token:
-        scope = f"user {read_access_token(token, request.app.state.settings)}"
+        scope = f"user {read_access_token(token, settings)}"
     # {% endif %}
-    return scope
+    digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
+    digest.update(await request.body())
+    claim = Claim(IdempotencyService(session, settings), scope, key, digest.digest())
+    answer = await claim.service.claim(scope, key, claim.fingerprint)
+    if answer:
+        raise Replay(answer)
+    request.state.idempotency = claim
 
 
 async def _replay(_request: Request, replay: Exception) -> Response:
