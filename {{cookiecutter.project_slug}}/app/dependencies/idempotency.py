@@ -12,10 +12,6 @@ from typing import Annotated, Any, cast
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.routing import APIRoute
 
-# {%- if cookiecutter.use_auth +%}
-from fastapi.security.utils import get_authorization_scheme_param
-
-# {%- endif +%}
 from app.core.config import Settings
 
 # {%- if cookiecutter.use_auth +%}
@@ -97,7 +93,7 @@ async def claim_key(
     # Whose key it is, so that nobody is answered what somebody else was.
     scope = "anyone"
     # {% if cookiecutter.use_auth %}
-    _, token = get_authorization_scheme_param(request.headers.get("Authorization"))
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if token:
         scope = f"user {read_access_token(token, settings)}"
     # {% endif %}
