@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
+import anyio
 import pytest
 from sqlalchemy import URL
 
@@ -83,7 +84,7 @@ async def admin_header(own_database: URL, settings: Settings) -> str:
 
 # {% endif %}
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot inherit a socket")
-def test_service_keeps_its_openapi_document(
+async def test_service_keeps_its_openapi_document(
     service: str,
     # {% if cookiecutter.use_auth %}
     admin_header: str,
@@ -94,9 +95,9 @@ def test_service_keeps_its_openapi_document(
     # {% if cookiecutter.use_auth %}
     options.append(f"--header={admin_header}")
     # {% endif %}
-    result = subprocess.run(
+    result = await anyio.run_process(
         [
-            Path(sys.executable).with_name("schemathesis"),
+            str(Path(sys.executable).with_name("schemathesis")),
             "run",
             f"{service}/openapi.json",
             "--wait-for-schema=30",
@@ -107,13 +108,12 @@ def test_service_keeps_its_openapi_document(
         ],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(PROJECT), "SCHEMATHESIS_HOOKS": "tests.contract_hooks"},
-        capture_output=True,
-        text=True,
         check=False,
     )
+    output = result.stdout.decode()
 
-    assert result.returncode == 0, result.stdout
-    summary = re.search(r"(\d+) generated", result.stdout)
+    assert result.returncode == 0, output
+    summary = re.search(r"(\d+) generated", output)
     assert summary
-    print(summary.string[summary.start() :])  # noqa: T201 (shown by pytest -s)
+    print(output[summary.start() :])  # noqa: T201 (shown by pytest -s)
     assert int(summary[1]) >= 100
