@@ -11,7 +11,10 @@ async def get_expected_versions(
     request: Request,
     if_match: Annotated[
         str | None,
-        Header(alias="If-Match", description="Change the resource only if it still has this `ETag`, else 412."),
+        Header(
+            alias="If-Match",
+            description="Change the resource only if it still has this `ETag`, else 412.",
+        ),
     ] = None,
 ) -> frozenset[int] | None:
     """Return the versions that the caller is ready to change; None means any.
