@@ -23,6 +23,7 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
         "app/services/auth_service.py",
         "app/services/permissions.py",
         "alembic/versions/*_add_auth_columns_to_users.py",
+        "alembic/versions/*_validate_role_of_users.py",
         "docs/decisions/0005-access-tokens.md",
         "tests/cli/test_users.py",
         "tests/core/test_security.py",

@@ -56,8 +56,8 @@ def database_server() -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how each baked suite ended."""
+    """Say how each baked suite ended, and what was measured."""
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
-            if name == "suite":
+            if name in {"suite", "figures"}:
                 terminalreporter.write_line(f"{report.nodeid}: {value}")

@@ -1,35 +1,69 @@
-"""How migrations run: on an async connection, to the database of the settings."""
+"""How migrations run: one process at a time, on an async connection to the database of the settings."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
 
 from alembic import context
-from sqlalchemy import Connection, NullPool
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import URL, Connection, NullPool, func, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import DatabaseSettings, load_settings
+from app.core.engines import make_plain_engine
 from app.models import Base
+
+# Advisory locks belong to a database, so this number needs to differ from the project's others only.
+MIGRATION_LOCK: Final = 7_244_106_193
+
+# A statement that waits for a lock on a table holds up every request to that table behind it.
+PARAMETERS: Final = {"lock_timeout": "3s"}
 
 
 def run_offline() -> None:
     """Print the SQL instead of running it: `alembic upgrade head --sql`."""
-    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
+    context.configure(
+        dialect_name="postgresql",
+        target_metadata=Base.metadata,
+        literal_binds=True,
+        transaction_per_migration=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
 
 
 def run_on(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=Base.metadata)
+    # A transaction for each revision: locks on tables are not kept while the next ones run.
+    context.configure(
+        connection=connection, target_metadata=Base.metadata, transaction_per_migration=True
+    )
     with context.begin_transaction():
         context.run_migrations()
 
 
+@asynccontextmanager
+async def only_one(engine: AsyncEngine) -> AsyncGenerator[None]:
+    """Wait until no other process migrates the database, and keep others waiting.
+
+    The lock belongs to a transaction on a connection of its own: a pooler takes that one apart
+    from others, and the migrations are free to commit. Waiting within PostgreSQL would hold a
+    snapshot, for whose end CREATE INDEX CONCURRENTLY of the other process waits in turn.
+    """
+    lock = select(func.pg_try_advisory_xact_lock(MIGRATION_LOCK))
+    async with engine.connect() as connection:
+        while not await connection.scalar(lock):
+            await connection.rollback()
+            await asyncio.sleep(0.1)
+        await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        yield
+
+
 async def run_online() -> None:
     # `migrate(url)` in app.core.migrations passes the URL; the alembic command line does not.
-    url = context.config.attributes.get("database_url")
-    engine = create_async_engine(
-        url or load_settings(DatabaseSettings).database_url, poolclass=NullPool
-    )
-    async with engine.connect() as connection:
+    url: URL | None = context.config.attributes.get("database_url")
+    settings = DatabaseSettings(database_url=url) if url else load_settings(DatabaseSettings)
+    engine = make_plain_engine(settings.database_url, settings, PARAMETERS, poolclass=NullPool)
+    async with only_one(engine), engine.connect() as connection:
         await connection.run_sync(run_on)
     await engine.dispose()
 

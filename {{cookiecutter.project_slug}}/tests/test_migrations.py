@@ -1,7 +1,14 @@
 """Every revision goes up and down, and together they make what the models say."""
 
 import asyncio
+import io
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Generator
+from pathlib import Path
+from typing import Final
 
 import pytest
 from alembic import command
@@ -11,6 +18,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.core.migrations import alembic_config
 from tests.postgres import temporary_database
+
+# Rules of squawk that are not about locks on tables in use, or that hold anyway.
+IGNORED_RULES: Final = (
+    "prefer-bigint-over-int",
+    "prefer-text-field",
+    "require-lock-timeout",  # set by alembic/env.py
+    "require-statement-timeout",  # a long VALIDATE CONSTRAINT or CONCURRENTLY is as it should be
+)
 
 
 @pytest.fixture
@@ -86,3 +101,51 @@ def test_sql_can_be_printed_instead_of_run(capsys: pytest.CaptureFixture[str]) -
     command.upgrade(alembic_config(URL.create("postgresql")), "head", sql=True)
 
     assert "CREATE TABLE users" in capsys.readouterr().out
+
+
+def sql_of(revision: str) -> str:
+    """Return what a revision sends to the database on the way up."""
+    buffer = io.StringIO()
+    config = alembic_config(URL.create("postgresql"))
+    config.output_buffer = buffer
+    known = ["base", *revisions()]
+    before = known[known.index(revision) - 1]
+    command.upgrade(config, f"{before}:{revision}".removeprefix("base:"), sql=True)
+    return buffer.getvalue()
+
+
+def faults_of(sql: str) -> set[str]:
+    """Return the rules of squawk (squawkhq.com/docs/rules) that the SQL breaks."""
+    squawk = shutil.which("squawk", path=str(Path(sys.executable).parent))
+    assert squawk
+    completed = subprocess.run(
+        [squawk, "--reporter=gcc", "--pg-version=15", f"--exclude={','.join(IGNORED_RULES)}"],
+        input=sql,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = set(re.findall(r"^stdin:.*?(?:warning|error): (\S+)", completed.stdout, re.MULTILINE))
+    assert (completed.returncode == 0) is not bool(found), completed
+    return found
+
+
+@pytest.mark.parametrize("revision", revisions())
+def test_revision_locks_no_table_for_long(revision: str) -> None:
+    """Tables made by the revision itself may be locked; nobody uses them yet."""
+    assert faults_of(sql_of(revision)) == set()
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        ("CREATE INDEX ix_users_name ON users (name)", "require-concurrent-index-creation"),
+        ("ALTER TABLE users ADD COLUMN age bigint NOT NULL", "adding-required-field"),
+        ("ALTER TABLE users ALTER COLUMN name SET NOT NULL", "adding-not-nullable-field"),
+        ("ALTER TABLE users ALTER COLUMN age TYPE text", "changing-column-type"),
+        ("ALTER TABLE users DROP COLUMN name", "ban-drop-column"),
+        ("ALTER TABLE users ADD CONSTRAINT c CHECK (age > 0)", "constraint-missing-not-valid"),
+    ],
+)
+def test_locks_that_hurt_would_be_found(statement: str, fault: str) -> None:
+    assert fault in faults_of(f"BEGIN; {statement}; COMMIT;")

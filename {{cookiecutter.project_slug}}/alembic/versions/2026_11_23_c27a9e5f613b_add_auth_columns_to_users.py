@@ -18,7 +18,11 @@ depends_on: str | Sequence[str] | None = None
 def upgrade() -> None:
     op.add_column("users", sa.Column("hashed_password", sa.String(255), nullable=True))
     op.add_column("users", sa.Column("role", sa.String(20), server_default="user", nullable=False))
-    op.create_check_constraint(op.f("ck_users_role"), "users", "role IN ('user', 'admin')")
+    # NOT VALID: for new rows only, or the table would be locked while the old ones are checked.
+    # The next revision checks those.
+    op.create_check_constraint(
+        op.f("ck_users_role"), "users", "role IN ('user', 'admin')", postgresql_not_valid=True
+    )
 
 
 def downgrade() -> None:

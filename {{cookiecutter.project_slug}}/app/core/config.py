@@ -51,7 +51,13 @@ def parse_database_url(value: object) -> URL:
     return url.set(drivername=f"postgresql+{driver if driver in DRIVERS else DRIVERS[0]}")
 
 
+def parse_optional_database_url(value: object) -> URL | None:
+    """Return None for an empty variable, else what `parse_database_url` does."""
+    return parse_database_url(value) if value else None
+
+
 DatabaseURL = Annotated[URL, NoDecode, PlainValidator(parse_database_url)]
+OptionalDatabaseURL = Annotated[URL | None, NoDecode, PlainValidator(parse_optional_database_url)]
 Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
 
 
@@ -64,6 +70,12 @@ class DatabaseSettings(BaseSettings):
 
     database_url: DatabaseURL = Field(
         description="The PostgreSQL server, as postgresql://user:secret@host:5432/database."
+    )
+    database_replica_url: OptionalDatabaseURL = Field(
+        default=None, description="A streaming replica, which serves GET and HEAD while it is up."
+    )
+    database_pooler: bool = Field(
+        default=False, description="Reach the database by PgBouncer in transaction mode."
     )
     database_pool_size: int = Field(
         default=5, ge=1, description="Connections that each process keeps open."

@@ -6,18 +6,18 @@ application owns the one `Database` and disposes of it.
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from fastapi import Request
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy import URL, event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from app.core.config import DatabaseSettings
 from app.core.deadlines import deadline
-from app.core.drivers import driver_for
-from app.core.faults import report_faults
+from app.core.engines import make_engine
+from app.core.replicas import Replica
 from app.exceptions import UnavailableError
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
@@ -31,7 +31,8 @@ class ReadSession(Session):
     """A session that can only read.
 
     Its connection is on AUTOCOMMIT: without BEGIN and COMMIT a read saves two round trips, but
-    each statement sees its own snapshot, and a write would be permanent at once.
+    each statement sees its own snapshot, and a write would be permanent at once. Behind a pooler
+    it is in a transaction, without which a statement's messages may go to several servers.
     """
 
     def flush(self, objects: Any = None) -> None:  # noqa: ARG002 (the signature of Session)
@@ -51,38 +52,44 @@ def _refuse_bulk_writes(state: ORMExecuteState) -> None:
 
 
 class Database:
-    """The connection pool and the sessions that use it.
+    """The connection pools and the sessions that use them.
 
     Raises `ConfigurationError` through its settings; makes no connection when it is created.
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self.settings = settings
-        driver = driver_for(settings.database_url)
-        self.engine = create_async_engine(
-            settings.database_url,
-            pool_size=settings.database_pool_size,
-            max_overflow=settings.database_max_overflow,
-            pool_timeout=settings.database_pool_timeout,
-            pool_pre_ping=settings.database_pool_pre_ping,
-            connect_args=driver.connect_args(settings),
-            # Parameters may be secrets or personal data: they stay out of messages and logs.
-            hide_parameters=True,
-        )
-        report_faults(self.engine, driver)
+        self.engine = self._make_pool(settings.database_url)
+        self.replica: Replica | None = None
+        if settings.database_replica_url:
+            engine = self._make_pool(settings.database_replica_url)
+            self.replica = Replica(
+                engine, self._make_read_sessions(engine), settings.database_connect_timeout
+            )
         # One for each connection there can be. Waiters are served in the order in which they
         # came; the pool itself wakes them in any order, and lets some wait for seconds.
         self._turns = asyncio.Semaphore(
             settings.database_pool_size + settings.database_max_overflow
         )
         self.write_sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        # An engine of its own for AUTOCOMMIT costs 10 % less per request than the same option set
-        # on each session (measured). Both engines share one pool.
-        self.read_sessions = async_sessionmaker(
-            self.engine.execution_options(isolation_level="AUTOCOMMIT"),
-            sync_session_class=ReadSession,
-            expire_on_commit=False,
+        self.read_sessions = self._make_read_sessions(self.engine)
+
+    def _make_pool(self, url: URL) -> AsyncEngine:
+        return make_engine(
+            url,
+            self.settings,
+            pool_size=self.settings.database_pool_size,
+            max_overflow=self.settings.database_max_overflow,
+            pool_timeout=self.settings.database_pool_timeout,
+            pool_pre_ping=self.settings.database_pool_pre_ping,
         )
+
+    def _make_read_sessions(self, engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+        if not self.settings.database_pooler:
+            # An engine of its own for AUTOCOMMIT costs 10 % less per request than the same option
+            # set on each session (measured). Both engines share one pool.
+            engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        return async_sessionmaker(engine, sync_session_class=ReadSession, expire_on_commit=False)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncSession]:
@@ -94,43 +101,63 @@ class Database:
             yield session
 
     @asynccontextmanager
-    async def read(self) -> AsyncGenerator[AsyncSession]:
+    async def read(self, *, newest: bool = True) -> AsyncGenerator[AsyncSession]:
         """Open a session that reads; raise `ReadOnlySessionError` if it was used to write.
 
+        Where the newest state is not needed, a replica serves it, if there is one and it is up.
         Raises `UnavailableError` as `transaction()` does.
         """
-        async with self._turn(), self.read_sessions() as session:
-            yield session
-            # Changes that nobody flushed would be lost without a word.
-            session.sync_session.flush()
+        async with self._turn():
+            session = await self.replica.open() if self.replica and not newest else None
+            async with session or self.read_sessions() as session:
+                yield session
+                # Changes that nobody flushed would be lost without a word.
+                session.sync_session.flush()
 
     @asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None]:
-        """Wait for one's turn to use a connection, then bound how long it is used."""
-        try:
-            async with asyncio.timeout(self.settings.database_pool_timeout):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise UnavailableError("Too many requests at once; none of this one was done") from None
-        try:
-            async with deadline(self.settings.database_deadline):
+        """Wait for one's turn to use a connection; bound how long that and the use of it take."""
+        async with deadline(self.settings.database_deadline):
+            try:
+                async with asyncio.timeout(self.settings.database_pool_timeout):
+                    await self._turns.acquire()
+            except TimeoutError:
+                raise UnavailableError(
+                    "Too many requests at once; none of this one was done"
+                ) from None
+            try:
                 yield
-        finally:
-            self._turns.release()
+            finally:
+                self._turns.release()
 
     async def dispose(self) -> None:
-        """Close every connection of the pool."""
-        await self.engine.dispose()
+        """Close every connection of the pools. A server that hangs does not hold up the exit."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.database_connect_timeout):
+                await self.engine.dispose()
+                if self.replica:
+                    await self.replica.engine.dispose()
 
 
 async def get_async_session(request: Request) -> AsyncGenerator[AsyncSession]:
     """Open the session of a request: read-only for safe methods, else one transaction.
+
+    With a read replica, a safe request may see the state of a moment ago; the client asks for the
+    newest by `Cache-Control: no-cache`.
 
     Use it with `scope="function"` (`app.dependencies.database.SessionDep` does): FastAPI then
     leaves this block, and so commits, before it sends the response. With the default scope it
     would answer 201 first and fail to commit afterwards.
     """
     database: Database = request.app.state.database
-    open_session = database.read if request.method in SAFE_METHODS else database.transaction
-    async with open_session() as session:
+    if request.method in SAFE_METHODS:
+        open_session = database.read(newest=_wants_newest(request))
+    else:
+        open_session = database.transaction()
+    async with open_session as session:
         yield session
+
+
+def _wants_newest(request: Request) -> bool:
+    directives = ",".join(request.headers.getlist("Cache-Control")).split(",")
+    return "no-cache" in (directive.strip().lower() for directive in directives)

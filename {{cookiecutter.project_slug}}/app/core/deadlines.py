@@ -1,16 +1,17 @@
 """An end to waiting for a database that does not answer at all.
 
 `statement_timeout` is the server's to keep, and a server that hangs (a stalled disk, a stopped
-process, a cut network) keeps nothing. Cancelling the task does not help either: both drivers
-then wait for the server to confirm. So at the deadline the socket itself is shut down, which
-ends every wait on it with an error at once.
+process, a cut network) keeps nothing. Cancelling a task that runs a statement does not help
+either: both drivers then wait for the server to confirm. So at the deadline the socket itself is
+shut down, which ends every wait on it with an error at once. A task that has no connection yet,
+because it waits for its turn or for the server to accept one, is cancelled.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,16 +19,24 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.drivers import Driver
 from app.exceptions import UnavailableError
 
+_TOO_LONG: Final = "The database took too long to answer"
+
 
 class _Watch:
-    """The connections that the work under one deadline has in use."""
+    """The work under one deadline, and the connections that it has in use."""
 
     def __init__(self) -> None:
         self.in_use: dict[Any, Driver] = {}
         self.expired = False
+        self.cancelled = False
+        task = asyncio.current_task()
+        assert task  # noqa: S101 (a coroutine runs in a task)
+        self.task = task
 
     def expire(self) -> None:
         self.expired = True
+        if not self.in_use:
+            self.cancelled = self.task.cancel()
         for connection, driver in self.in_use.items():
             driver.abort(connection.driver_connection)
 
@@ -37,12 +46,19 @@ _current: ContextVar[_Watch | None] = ContextVar("deadline", default=None)
 
 @asynccontextmanager
 async def deadline(seconds: float) -> AsyncGenerator[None]:
-    """Break the connections that are in use when the time is over, and allow no other."""
+    """Break the connections that are in use when the time is over, and allow no other.
+
+    Raises `UnavailableError` if there is none in use by then.
+    """
     watch = _Watch()
     outer = _current.set(watch)
     timer = asyncio.get_running_loop().call_later(seconds, watch.expire)
     try:
         yield
+    except asyncio.CancelledError:
+        if not watch.cancelled or watch.task.uncancel():
+            raise  # somebody else's cancellation
+        raise UnavailableError(_TOO_LONG) from None
     finally:
         timer.cancel()
         _current.reset(outer)
@@ -55,7 +71,7 @@ def watch(engine: AsyncEngine, driver: Driver) -> None:
     def begin(connection: Any, _record: object, _proxy: object) -> None:
         if current := _current.get():
             if current.expired:
-                raise UnavailableError("The database took too long to answer")
+                raise UnavailableError(_TOO_LONG)
             current.in_use[connection] = driver
 
     @event.listens_for(engine.sync_engine, "checkin")

@@ -18,12 +18,15 @@ class Draining:
     def __init__(self, delay: float) -> None:
         self.started = False
         self._delay = delay
+        self._stopped = False
 
     @contextmanager
     def on_sigterm(self) -> Generator[None]:
         """Pass SIGTERM on to the server's own handler, but only after the delay.
 
-        Entered by the lifespan: the server has set its handler by then.
+        Entered by the lifespan: the server has set its handler by then. It is told of a SIGINT:
+        in the end uvicorn raises again what it was told of, so that a SIGTERM would kill the
+        process after all that, while a SIGINT ends it with exit code 0.
         """
         server = signal.getsignal(signal.SIGTERM)
         if threading.current_thread() is not threading.main_thread() or not callable(server):
@@ -31,11 +34,15 @@ class Draining:
             return
         loop = asyncio.get_running_loop()
 
-        def drain(number: int, frame: FrameType | None) -> None:
-            if self.started:
-                server(number, frame)  # told again: at once
+        def stop() -> None:
+            if not self._stopped:  # a second SIGINT would break requests off
+                self._stopped = True
+                server(signal.SIGINT, None)
+
+        def drain(_number: int, _frame: FrameType | None) -> None:
+            delay = 0 if self.started else self._delay  # told again: at once
             self.started = True
-            loop.call_soon_threadsafe(loop.call_later, self._delay, server, number, None)
+            loop.call_soon_threadsafe(loop.call_later, delay, stop)
 
         signal.signal(signal.SIGTERM, drain)
         try:

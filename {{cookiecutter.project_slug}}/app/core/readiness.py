@@ -4,12 +4,10 @@ import asyncio
 from typing import Literal
 
 from sqlalchemy import NullPool, text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.core.config import DatabaseSettings
 from app.core.deadlines import deadline
-from app.core.drivers import driver_for
-from app.core.faults import report_faults
+from app.core.engines import make_engine
 from app.core.migrations import revisions
 from app.exceptions import UnavailableError
 
@@ -20,14 +18,7 @@ class ReadinessProbe:
     """Asks the database on connections of its own: a full pool must not look like a fault."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        driver = driver_for(settings.database_url)
-        self._engine = create_async_engine(
-            settings.database_url,
-            poolclass=NullPool,
-            isolation_level="AUTOCOMMIT",
-            connect_args=driver.connect_args(settings),
-        )
-        report_faults(self._engine, driver)
+        self._engine = make_engine(settings.database_url, settings, poolclass=NullPool)
         self._timeout = settings.readiness_timeout
 
     async def check(self) -> Schema:

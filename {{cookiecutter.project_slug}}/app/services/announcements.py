@@ -3,6 +3,7 @@
 import logging
 
 from app.core.database import Database
+from app.exceptions import UnavailableError
 from app.repositories.post_repo import PostRepository
 
 logger = logging.getLogger(__name__)
@@ -12,10 +13,15 @@ async def announce_post(database: Database, post_id: int) -> None:
     """Log that a post was published.
 
     Runs after the response, when the session of the request is closed: it opens its own, and
-    finds the post because the commit came first.
+    finds the post because the commit came first. The client has its answer, so nobody is left to
+    raise a fault of the database to.
     """
-    async with database.read() as session:
-        post = await PostRepository(session).get_with_author(post_id)
+    try:
+        async with database.read() as session:
+            post = await PostRepository(session).get_with_author(post_id)
+    except UnavailableError as error:
+        logger.warning("post %s was not announced: %s", post_id, error)
+        return
     if post is None:
         logger.info("post %s was deleted before it could be announced", post_id)
     else:

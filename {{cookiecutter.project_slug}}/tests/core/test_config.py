@@ -73,6 +73,8 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
     ("variable", "value"),
     [
         ("DATABASE_URL", "mysql://localhost"),
+        ("DATABASE_REPLICA_URL", "mysql://localhost"),
+        ("DATABASE_POOLER", "perhaps"),
         ("DATABASE_POOL_SIZE", "0"),
         ("DATABASE_MAX_OVERFLOW", "-1"),
         ("DATABASE_POOL_TIMEOUT", "0"),
@@ -137,7 +139,23 @@ def test_example_file_lists_every_variable_with_its_default() -> None:
 
     assert required.keys() == VARIABLES.keys()
     assert defaults == {
-        name.upper(): str(field.default).lower() if field.annotation is bool else str(field.default)
+        name.upper(): as_written(field.default)
         for name, field in Settings.model_fields.items()
         if name.upper() not in required
     }
+
+
+def as_written(default: object) -> str:
+    if default is None:
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def test_replica_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_REPLICA_URL", "")
+    assert load_settings(Settings).database_replica_url is None
+
+    monkeypatch.setenv("DATABASE_REPLICA_URL", "postgres://replica.example.com/app")
+    replica = load_settings(Settings).database_replica_url
+    assert replica
+    assert replica.host == "replica.example.com"

@@ -7,6 +7,7 @@ from typing import cast
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import Executable, QueuePool, delete, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -266,6 +267,79 @@ async def test_server_ends_what_takes_too_long(settings: Settings) -> None:
         "lock_timeout": "2s",
         "idle_in_transaction_session_timeout": "30s",
     }
+
+
+async def test_pooler_gets_every_setting_within_the_transaction(settings: Settings) -> None:
+    """Nothing outlives a transaction: the next one may be anybody's."""
+    database = Database(
+        settings.model_copy(update={"database_pooler": True, "database_statement_timeout": 0.1})
+    )
+    show = text("SELECT current_setting('statement_timeout'), pg_current_xact_id()::text")
+    prepared = text("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
+
+    async with database.read() as session:
+        seen = [(await session.execute(show)).one() for _ in range(10)]
+        left = await session.scalar(prepared)
+    async with database.transaction() as session:
+        seen_by_writer = (await session.execute(show)).one()
+    async with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as idle:
+        (after, _) = (await idle.execute(show)).one()
+    await database.dispose()
+
+    assert {timeout for timeout, _ in seen} == {"100ms"}
+    assert len({transaction for _, transaction in seen}) == 1
+    assert seen_by_writer[0] == "100ms"
+    assert after != "100ms"
+    assert left == 0
+
+
+@pytest.fixture
+async def replicated(settings: Settings) -> AsyncGenerator[FastAPI]:
+    """An app whose replica is another database, so that one can tell who answers."""
+    replica = settings.database_url.set(database="postgres")
+    app = create_app(settings.model_copy(update={"database_replica_url": replica}))
+
+    @app.api_route("/where", methods=["GET", "HEAD", "POST"])
+    async def where(session: SessionDep) -> str:
+        return str(await session.scalar(text("SELECT current_database()")))
+
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.mark.parametrize(
+    ("method", "cache_control", "by_replica"),
+    [
+        ("GET", None, True),
+        ("GET", "no-store", True),
+        ("GET", "no-cache", False),
+        ("GET", "max-age=0, No-Cache", False),
+        ("POST", None, False),
+    ],
+)
+async def test_replica_serves_safe_methods_that_need_not_see_the_newest(
+    replicated: FastAPI, method: str, cache_control: str | None, *, by_replica: bool
+) -> None:
+    headers = {"Cache-Control": cache_control} if cache_control else {}
+    async with http_client(replicated) as client:
+        response = await client.request(method, "/where", headers=headers)
+
+    assert response.status_code == 200
+    assert (response.json() == "postgres") is by_replica
+
+
+async def test_primary_serves_while_the_replica_cannot_be_reached(
+    settings: Settings, live_database: Database, make_live: Factory
+) -> None:
+    nowhere = settings.database_url.set(host="127.0.0.1", port=9, query={})
+    database = Database(settings.model_copy(update={"database_replica_url": nowhere}))
+    user = await make_live.user()
+
+    async with database.read(newest=False) as session:
+        found = await session.scalar(select(User.id))
+    await database.dispose()
+
+    assert found == user.id
 
 
 async def test_lifespan_connects_late_and_leaves_no_connection(

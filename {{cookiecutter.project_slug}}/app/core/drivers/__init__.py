@@ -1,6 +1,7 @@
 """What the database drivers do differently: one module each, chosen by the URL's driver name."""
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -23,8 +24,21 @@ class ConstraintViolation:
 class Driver(Protocol):
     """The interface of each module in this package."""
 
-    def connect_args(self, settings: DatabaseSettings) -> dict[str, Any]:
-        """Return the keyword arguments of the driver's `connect()`."""
+    def connect_args(
+        self, settings: DatabaseSettings, parameters: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Return the keyword arguments of the driver's `connect()`.
+
+        `parameters` of the server are set when a connection starts.
+        """
+        ...
+
+    def pooler_args(self) -> dict[str, Any]:
+        """Return those that PgBouncer's transaction mode needs.
+
+        There each transaction may meet another server connection, so that nothing that outlives
+        one may be relied on, prepared statements above all.
+        """
         ...
 
     def constraint_violation(self, error: BaseException | None) -> ConstraintViolation | None:
@@ -44,14 +58,3 @@ def driver_for(url: URL) -> Driver:
     """Import and return the module for the URL's driver."""
     module = importlib.import_module(f"{__name__}.{url.get_driver_name()}_driver")
     return cast("Driver", module)
-
-
-def server_parameters(settings: DatabaseSettings) -> dict[str, str]:
-    """Return the parameters that each new session sets on the server, in milliseconds."""
-    return {
-        "statement_timeout": f"{settings.database_statement_timeout * 1000:.0f}",
-        "lock_timeout": f"{settings.database_lock_timeout * 1000:.0f}",
-        "idle_in_transaction_session_timeout": (
-            f"{settings.database_idle_in_transaction_timeout * 1000:.0f}"
-        ),
-    }

@@ -1,18 +1,44 @@
 """asyncpg: settings go as a mapping, errors carry the fields of the server's report."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
 
 from app.core.config import DatabaseSettings
-from app.core.drivers import ConstraintViolation, server_parameters
+from app.core.drivers import ConstraintViolation
 
 
-def connect_args(settings: DatabaseSettings) -> dict[str, Any]:
+class _PooledConnection(asyncpg.Connection):
+    async def set_type_codec(self, *arguments: Any, **options: Any) -> None:
+        """Look the type up in a transaction.
+
+        SQLAlchemy does so for each new connection, outside of one. asyncpg prepares and executes
+        in two messages, which must meet the same server connection.
+        """
+        async with self.transaction():
+            await super().set_type_codec(*arguments, **options)
+
+
+def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Return the keyword arguments of `asyncpg.connect()`."""
     return {
         "timeout": settings.database_connect_timeout,
-        "server_settings": server_parameters(settings),
+        "server_settings": dict(parameters),
+    }
+
+
+def pooler_args() -> dict[str, Any]:
+    """Turn off asyncpg's cache of statements, and SQLAlchemy's.
+
+    SQLAlchemy would still name its statements, and a name might be taken on the next server
+    connection. The unnamed statement is for everyone to overwrite.
+    """
+    return {
+        "connection_class": _PooledConnection,
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": str,
     }
 
 

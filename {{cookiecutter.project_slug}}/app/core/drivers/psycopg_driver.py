@@ -3,21 +3,27 @@
 import math
 import os
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 
 from app.core.config import DatabaseSettings
-from app.core.drivers import ConstraintViolation, server_parameters
+from app.core.drivers import ConstraintViolation
 
 
-def connect_args(settings: DatabaseSettings) -> dict[str, Any]:
+def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Return the keyword arguments of `psycopg.AsyncConnection.connect()`.
 
     libpq takes whole seconds, and raises a timeout of one second to two.
     """
-    options = " ".join(f"-c {name}={value}" for name, value in server_parameters(settings).items())
+    options = " ".join(f"-c {name}={value}" for name, value in parameters.items())
     return {"connect_timeout": math.ceil(settings.database_connect_timeout), "options": options}
+
+
+def pooler_args() -> dict[str, Any]:
+    """Never prepare a statement, however often it is executed."""
+    return {"prepare_threshold": None}
 
 
 def constraint_violation(error: BaseException | None) -> ConstraintViolation | None:

@@ -1,0 +1,112 @@
+"""A client that keeps every answer it got, and what an answer may be while things fail."""
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+DEADLINE = 5.0  # the service's default
+# Beyond the deadline: two busy cores, on which client, service and server take turns.
+MARGIN = 1.0
+BROKEN = 0  # the status of a request whose connection broke
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    seconds: float
+    headers: httpx.Headers = field(default_factory=httpx.Headers)
+    content: bytes = b""
+
+    def json(self) -> Any:
+        return httpx.Response(200, content=self.content).json()
+
+    def fault(self, allowed: Collection[int]) -> str | None:
+        """Say what is wrong with the answer, if anything is."""
+        if self.seconds > DEADLINE + MARGIN:
+            return f"{self.status} took {self.seconds:.1f} s"
+        if self.status not in allowed:
+            return f"{self.status} is not one of {sorted(allowed)}: {self.content[:300]!r}"
+        if self.status == httpx.codes.SERVICE_UNAVAILABLE:
+            problem = self.headers.get("content-type") == "application/problem+json"
+            if not problem or int(self.headers.get("retry-after", 0)) < 1:
+                return f"503 without what belongs to it: {self.headers} {self.content[:300]!r}"
+        return None
+
+
+class Caller:
+    """Sends requests and keeps the answers."""
+
+    def __init__(self, clients: list[httpx.AsyncClient]) -> None:
+        self.answers: list[Answer] = []
+        self._clients = cycle(clients)
+
+    async def send(self, method: str, path: str, **options: Any) -> Answer:
+        started = time.monotonic()
+        try:
+            response = await next(self._clients).request(method, path, **options)
+        except httpx.TransportError:
+            answer = Answer(BROKEN, time.monotonic() - started)
+        else:
+            seconds = time.monotonic() - started
+            answer = Answer(response.status_code, seconds, response.headers, response.content)
+        self.answers.append(answer)
+        return answer
+
+    async def get(self, path: str) -> Answer:
+        return await self.send("GET", path)
+
+    async def post(self, path: str, body: Any, key: str | None = None) -> Answer:
+        headers = {"Idempotency-Key": key} if key else {}
+        return await self.send("POST", path, json=body, headers=headers)
+
+    async def patch(self, path: str, body: Any) -> Answer:
+        return await self.send("PATCH", path, json=body)
+
+    def by_status(self) -> dict[int, int]:
+        return dict(sorted(Counter(answer.status for answer in self.answers).items()))
+
+    def longest(self) -> float:
+        return max(answer.seconds for answer in self.answers)
+
+    def check(self, *allowed: int) -> None:
+        """Fail unless each answer so far is one of those allowed, complete and in time."""
+        faults = [fault for answer in self.answers if (fault := answer.fault(allowed))]
+        assert not faults, f"{len(faults)} of {len(self.answers)} answers: {faults[:10]}"
+
+
+@asynccontextmanager
+async def calling(url: str) -> AsyncIterator[Caller]:
+    """Open clients without a limit on connections, and with far more patience than the deadline.
+
+    Several, because the time that httpx takes for a request grows with the number of connections.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    async with AsyncExitStack() as stack:
+        clients = [
+            httpx.AsyncClient(
+                base_url=url,
+                timeout=30,
+                limits=limits,
+                trust_env=False,
+                verify=False,  # noqa: S501
+            )
+            for _ in range(20)
+        ]
+        for client in clients:
+            await stack.enter_async_context(client)
+        yield Caller(clients)
+
+
+async def create_author(caller: Caller) -> int:
+    body = {"email": f"{uuid4().hex}@example.com", "display_name": "Author"}
+    answer = await caller.post("/users", body)
+    assert answer.status == 201, answer
+    author_id: int = answer.json()["id"]
+    return author_id

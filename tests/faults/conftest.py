@@ -1,0 +1,93 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from baking import bake, run_uv
+
+from faults.caller import Caller, calling, create_author
+from faults.postgres_process import PostgresProcess, running, wait_until
+from faults.sabotage import install_sabotage
+from faults.service_process import Service, ServiceProcess, serving
+
+DRIVERS = ("asyncpg", "psycopg")
+POOL_SIZE = 5  # the service's default
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(driver, marks=pytest.mark.xdist_group(f"faults-{driver}"))
+        for driver in DRIVERS
+    ],
+)
+def driver(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def project(driver: str, template: Path, workspace: Path) -> Path:
+    """Return a baked project with what it needs in production. Faults are the same with auth."""
+    output_dir = workspace / f"faults-{driver}"
+    output_dir.mkdir()
+    path = bake(template, output_dir, db_driver=driver, use_auth=False)
+    run_uv(path, "sync", "--no-dev", "--compile-bytecode", "--quiet")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresProcess]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def schema(project: Path, postgres: PostgresProcess) -> Iterator[str]:
+    """Return the name of a migrated database, of which each module and test gets a copy."""
+    with postgres.database("schema") as url:
+        Service(project, {"DATABASE_URL": url}).run("app", "migrate")
+        install_sabotage(postgres, "schema")
+        yield "schema"
+
+
+@pytest.fixture(scope="module")
+def service(project: Path, postgres: PostgresProcess, schema: str) -> Iterator[Service]:
+    """Return a service with a database of its own, named `service`."""
+    with postgres.database("service", schema) as url:
+        yield Service(project, {"DATABASE_URL": url})
+
+
+@pytest.fixture(scope="module")
+def lasting_process(
+    service: Service, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceProcess]:
+    with serving(service, tmp_path_factory.mktemp("service") / "log") as process:
+        yield process
+
+
+@pytest.fixture
+def process(lasting_process: ServiceProcess, postgres: PostgresProcess) -> Iterator[ServiceProcess]:
+    """Return the process that serves all tests of a module: recovery needs no restart of it."""
+    seen = len(lasting_process.complaints())
+    yield lasting_process
+    assert lasting_process.complaints()[seen:] == []
+    wait_until(
+        lambda: not postgres.sessions("state <> 'idle'"), "every connection is back in the pool"
+    )
+    assert len(postgres.sessions()) <= POOL_SIZE
+
+
+@pytest.fixture
+async def caller(process: ServiceProcess) -> AsyncIterator[Caller]:
+    async with calling(process.url) as caller:
+        yield caller
+
+
+@pytest.fixture
+async def author_id(caller: Caller) -> int:
+    return await create_author(caller)

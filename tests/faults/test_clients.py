@@ -1,0 +1,103 @@
+"""Clients that go away: their queries are cancelled, and their connections are there for others."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from faults.caller import Caller
+from faults.postgres_process import PostgresProcess
+from faults.service_process import ServiceProcess
+
+WORKING = "state <> 'idle'"
+
+
+async def post_and_leave(
+    client: httpx.AsyncClient, process: ServiceProcess, body: dict[str, Any], seconds: float
+) -> None:
+    """Send a request, and close the connection before it is answered."""
+    with pytest.raises(httpx.ReadTimeout):
+        await client.post(f"{process.url}/posts", json=body, timeout=seconds)
+
+
+async def seconds_until_idle(postgres: PostgresProcess) -> float:
+    started = time.monotonic()
+    while postgres.sessions(WORKING):
+        await asyncio.sleep(0.02)
+    return time.monotonic() - started
+
+
+@pytest.fixture
+async def leaving() -> AsyncIterator[httpx.AsyncClient]:
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(limits=limits, trust_env=False) as client:
+        yield client
+
+
+@pytest.mark.parametrize("clients", [1, 40])
+async def test_disconnect_cancels_the_query(
+    caller: Caller,
+    author_id: int,
+    process: ServiceProcess,
+    postgres: PostgresProcess,
+    leaving: httpx.AsyncClient,
+    clients: int,
+) -> None:
+    body = {"author_id": author_id, "title": "sleep 3.8", "body": "Body"}
+    requests = [
+        asyncio.create_task(post_and_leave(leaving, process, body, seconds=1.5))
+        for _ in range(clients)
+    ]
+    async with asyncio.timeout(1.4):
+        while len(postgres.sessions(WORKING)) < min(clients, 15):  # all that the pool may open
+            await asyncio.sleep(0.05)
+    await asyncio.gather(*requests)
+
+    assert await seconds_until_idle(postgres) < 1.5
+    (written,) = postgres.query(
+        "SELECT count(*) FROM posts WHERE author_id = %s", author_id, database="service"
+    )
+    assert written == 0
+    answers = await asyncio.gather(
+        *(caller.post("/posts", body | {"title": "Title"}) for _ in range(15))
+    )
+    assert {answer.status for answer in answers} == {201}
+    assert max(answer.seconds for answer in answers) < 1.5
+    caller.check(201)
+
+
+async def test_disconnect_while_a_lock_is_awaited(
+    caller: Caller,
+    author_id: int,
+    process: ServiceProcess,
+    postgres: PostgresProcess,
+    leaving: httpx.AsyncClient,
+) -> None:
+    body = {"author_id": author_id, "title": "Title", "body": "Body"}
+    with postgres.connect("service") as connection:
+        connection.execute("BEGIN; LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
+        await post_and_leave(leaving, process, body, seconds=0.5)
+        assert await seconds_until_idle(postgres) < 1
+        connection.execute("ROLLBACK")
+    assert (await caller.post("/posts", body)).status == 201
+
+
+async def test_slow_body_holds_no_connection(
+    caller: Caller, author_id: int, process: ServiceProcess, postgres: PostgresProcess
+) -> None:
+    """Clients that announce a body and do not send it take nothing from the others."""
+    writers = [(await asyncio.open_connection("127.0.0.1", process.port))[1] for _ in range(50)]
+    for writer in writers:
+        writer.write(b"POST /posts HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+        await writer.drain()
+    await asyncio.sleep(0.3)
+
+    assert postgres.sessions(WORKING) == []
+    body = {"author_id": author_id, "title": "Title", "body": "Body"}
+    assert (await caller.post("/posts", body)).status == 201
+    for writer in writers:
+        writer.close()
+        await writer.wait_closed()

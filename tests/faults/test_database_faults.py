@@ -1,0 +1,370 @@
+"""Every fault of the database is a 503 in time, and is over when the fault is over."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from faults.caller import Answer, Caller
+from faults.postgres_process import PostgresProcess, wait_until
+
+ACTIVE = "state = 'active'"
+
+
+def post(author_id: int, title: str = "Title") -> dict[str, Any]:
+    return {"author_id": author_id, "title": title, "body": "Body"}
+
+
+async def create_post(caller: Caller, author_id: int, title: str = "Title") -> int:
+    answer = await caller.post("/posts", post(author_id, title))
+    assert answer.status == 201, answer
+    post_id: int = answer.json()["id"]
+    return post_id
+
+
+async def fill_pool(caller: Caller) -> None:
+    """Have the pool open as many connections as it keeps."""
+    await asyncio.gather(*(caller.get("/posts") for _ in range(15)))
+
+
+def count_posts(postgres: PostgresProcess, author_id: int) -> int:
+    (number,) = postgres.query(
+        "SELECT count(*) FROM posts WHERE author_id = %s", author_id, database="service"
+    )
+    return int(number)
+
+
+def statuses(answers: list[Answer]) -> set[int]:
+    return {answer.status for answer in answers}
+
+
+async def both(caller: Caller, author_id: int, times: int) -> list[Answer]:
+    """Read and write at once, as often as that."""
+    reads = [caller.get("/posts?limit=1") for _ in range(times)]
+    writes = [caller.post("/posts", post(author_id)) for _ in range(times)]
+    return await asyncio.gather(*reads, *writes)
+
+
+async def test_refused_connections(
+    caller: Caller, author_id: int, postgres: PostgresProcess
+) -> None:
+    with postgres.stopped():
+        answers = await both(caller, author_id, 20)
+        ready, live = await caller.get("/health/ready"), await caller.get("/health/live")
+
+    assert statuses(answers) == {503}
+    assert max(answer.seconds for answer in answers) < 3
+    assert (ready.status, live.status) == (503, 200)
+    assert statuses(await both(caller, author_id, 20)) == {200, 201}
+    caller.check(200, 201, 503)
+
+
+@pytest.mark.parametrize("mode", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
+async def test_first_request_after_a_restart_succeeds(
+    caller: Caller, author_id: int, postgres: PostgresProcess, mode: signal.Signals
+) -> None:
+    await fill_pool(caller)
+    await asyncio.to_thread(postgres.restart, mode)
+
+    assert (await caller.post("/posts", post(author_id))).status == 201
+    assert statuses(await both(caller, author_id, 15)) == {200, 201}
+    caller.check(200, 201)
+
+
+async def test_terminated_idle_connections_are_replaced(
+    caller: Caller, author_id: int, postgres: PostgresProcess
+) -> None:
+    await fill_pool(caller)
+    assert postgres.terminate_sessions() > 0
+
+    assert statuses(await both(caller, author_id, 15)) == {200, 201}
+    caller.check(200, 201)
+
+
+@pytest.mark.parametrize("title", ["sleep 3", "commit sleep 3"])
+async def test_connection_terminated_in_a_statement_and_in_commit(
+    caller: Caller, author_id: int, postgres: PostgresProcess, title: str
+) -> None:
+    writing = asyncio.create_task(caller.post("/posts", post(author_id, title)))
+    await asyncio.sleep(0.5)
+    assert postgres.terminate_sessions(ACTIVE) == 1
+    answer = await writing
+
+    assert answer.status == 503
+    assert answer.seconds < 2
+    assert count_posts(postgres, author_id) == 0
+    assert statuses(await both(caller, author_id, 15)) == {200, 201}
+    caller.check(200, 201, 503)
+
+
+async def test_full_pool(caller: Caller, author_id: int, postgres: PostgresProcess) -> None:
+    with postgres.connect("service") as connection:
+        connection.execute("BEGIN; LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
+        stuck = asyncio.gather(*(caller.post("/posts", post(author_id)) for _ in range(60)))
+        await asyncio.sleep(1)
+        ready, live = await caller.get("/health/ready"), await caller.get("/health/live")
+        answers = await stuck
+        connection.execute("ROLLBACK")
+
+    assert (ready.status, live.status) == (200, 200)
+    assert statuses(answers) == {503}
+    details = {answer.json()["detail"] for answer in answers}
+    assert {detail for detail in details if "Too many requests at once" in detail}
+    assert {detail for detail in details if "holds a lock for too long" in detail}
+    assert count_posts(postgres, author_id) == 0
+    again = await both(caller, author_id, 15)
+    assert statuses(again) == {200, 201}
+    assert max(answer.seconds for answer in again) < 2
+    caller.check(200, 201, 503)
+
+
+@pytest.mark.parametrize("warm", [True, False], ids=["with a pool", "without connections"])
+async def test_server_that_hangs(
+    caller: Caller, author_id: int, postgres: PostgresProcess, warm: bool
+) -> None:
+    await fill_pool(caller)
+    if not warm:
+        postgres.terminate_sessions()
+        await asyncio.sleep(0.1)
+    with postgres.paused():
+        answers = asyncio.gather(both(caller, author_id, 20))
+        ready, live = await caller.get("/health/ready"), await caller.get("/health/live")
+        (hung,) = await answers
+    again = await both(caller, author_id, 15)
+
+    assert statuses(hung) == {503}
+    assert (ready.status, live.status) == (503, 200)
+    assert ready.seconds < 2
+    assert statuses(again) == {200, 201}
+    assert max(answer.seconds for answer in again) < 2
+    caller.check(200, 201, 503)
+
+
+async def test_server_that_hangs_in_the_middle_of_a_statement(
+    caller: Caller, author_id: int, postgres: PostgresProcess
+) -> None:
+    writing = asyncio.gather(
+        caller.post("/posts", post(author_id, "sleep 1")),
+        caller.post("/posts", post(author_id, "commit sleep 1")),
+    )
+    await asyncio.sleep(0.5)
+    with postgres.paused():
+        answers = await writing
+
+    assert statuses(list(answers)) == {503}
+    assert statuses(await both(caller, author_id, 15)) == {200, 201}
+    caller.check(200, 201, 503)
+
+
+async def test_statement_timeout(caller: Caller, author_id: int, postgres: PostgresProcess) -> None:
+    answer = await caller.post("/posts", post(author_id, "sleep 4.5"))
+
+    assert answer.status == 503
+    assert "nothing was written" in answer.json()["detail"]
+    assert count_posts(postgres, author_id) == 0
+    caller.check(201, 503)
+
+
+async def test_commit_that_ends_after_the_deadline(
+    caller: Caller, author_id: int, postgres: PostgresProcess
+) -> None:
+    """`statement_timeout` does not bound a COMMIT. Nobody can know by then whether it succeeds."""
+    body, key = post(author_id, "commit sleep 6"), uuid4().hex
+    answer = await caller.post("/posts", body, key)
+    again = await caller.post("/posts", body, key)
+
+    assert (answer.status, again.status) == (503, 409)
+    assert "written" not in answer.json()["detail"]
+    assert "is being processed" in again.json()["detail"]
+    await asyncio.to_thread(
+        wait_until, lambda: not postgres.sessions(ACTIVE), "the server is done with the COMMIT"
+    )
+    final = await caller.post("/posts", body, key)
+    assert final.status == 201
+    assert final.headers["idempotency-replayed"] == "true"
+    assert count_posts(postgres, author_id) == 1
+    caller.check(201, 409, 503)
+
+
+async def test_lock_timeout(caller: Caller, author_id: int, postgres: PostgresProcess) -> None:
+    post_id = await create_post(caller, author_id)
+    with postgres.connect("service") as connection:
+        connection.execute("BEGIN")
+        connection.execute("SELECT FROM posts WHERE id = %s FOR UPDATE", [post_id])
+        answer = await caller.patch(f"/posts/{post_id}", {"title": "Changed"})
+        connection.execute("ROLLBACK")
+
+    assert answer.status == 503
+    assert "nothing was written" in answer.json()["detail"]
+    assert answer.seconds < 3
+    assert (await caller.get(f"/posts/{post_id}")).json()["title"] == "Title"
+    caller.check(200, 201, 503)
+
+
+async def test_deadlock(caller: Caller, author_id: int) -> None:
+    first, second = [await create_post(caller, author_id) for _ in range(2)]
+    answers = await asyncio.gather(
+        caller.patch(f"/posts/{first}", {"title": f"touch {second}"}),
+        caller.patch(f"/posts/{second}", {"title": f"touch {first}"}),
+    )
+
+    assert sorted(answer.status for answer in answers) == [200, 503]
+    (loser,) = [answer for answer in answers if answer.status == 503]
+    assert "deadlock); nothing was written" in loser.json()["detail"]
+    titles = [(await caller.get(f"/posts/{id_}")).json()["title"] for id_ in (first, second)]
+    assert titles.count("Title") == 1
+    caller.check(200, 201, 503)
+
+
+async def test_serialization_failure(
+    caller: Caller, author_id: int, postgres: PostgresProcess
+) -> None:
+    post_id = await create_post(caller, author_id)
+    postgres.query("ALTER ROLE app SET default_transaction_isolation = 'repeatable read'")
+    postgres.terminate_sessions()
+    try:
+        with postgres.connect("service") as connection:
+            connection.execute("BEGIN")
+            connection.execute("UPDATE posts SET title = 'Theirs' WHERE id = %s", [post_id])
+            path = f"/posts/{post_id}"
+            writing = asyncio.create_task(caller.patch(path, {"title": "Ours"}))
+            await asyncio.sleep(0.5)
+            connection.execute("COMMIT")
+            answer = await writing
+    finally:
+        postgres.query("ALTER ROLE app RESET default_transaction_isolation")
+        postgres.terminate_sessions()
+
+    assert answer.status == 503
+    assert "serialization failure); nothing was written" in answer.json()["detail"]
+    assert (await caller.get(f"/posts/{post_id}")).json()["title"] == "Theirs"
+    caller.check(200, 201, 503)
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01", "53100", "53200"])
+async def test_faults_that_the_server_reports(
+    caller: Caller, author_id: int, postgres: PostgresProcess, sqlstate: str
+) -> None:
+    for title in (f"raise {sqlstate}", f"commit raise {sqlstate}"):
+        answer = await caller.post("/posts", post(author_id, title), key=uuid4().hex)
+
+        assert answer.status == 503
+        assert "nothing was written" in answer.json()["detail"]
+    assert count_posts(postgres, author_id) == 0
+    caller.check(201, 503)
+
+
+async def test_read_only_database(
+    caller: Caller, author_id: int, postgres: PostgresProcess
+) -> None:
+    postgres.query("ALTER ROLE app SET default_transaction_read_only = on")
+    postgres.terminate_sessions()
+    try:
+        read = await caller.get("/posts")
+        written = await caller.post("/posts", post(author_id))
+    finally:
+        postgres.query("ALTER ROLE app RESET default_transaction_read_only")
+        postgres.terminate_sessions()
+
+    assert (read.status, written.status) == (200, 503)
+    assert (await caller.post("/posts", post(author_id))).status == 201
+    caller.check(200, 201, 503)
+
+
+async def test_too_many_connections(
+    caller: Caller, author_id: int, postgres: PostgresProcess
+) -> None:
+    few = {"max_connections": "12", "superuser_reserved_connections": "3"}
+    with postgres.started_with(**few):
+        for taken, expected in ((9, {503}), (6, {201, 503}), (0, {201})):
+            postgres.terminate_sessions()
+            with ExitStack() as others:
+                for _ in range(taken):
+                    others.enter_context(postgres.connect("service", user="app"))
+                answers = await asyncio.gather(
+                    *(caller.post("/posts", post(author_id, "sleep 0.5")) for _ in range(9))
+                )
+            assert statuses(list(answers)) == expected
+    caller.check(201, 503)
+
+
+async def test_deferred_constraint(
+    caller: Caller, author_id: int, postgres: PostgresProcess
+) -> None:
+    postgres.query(
+        "ALTER TABLE posts ALTER CONSTRAINT fk_posts_author_id_users DEFERRABLE INITIALLY DEFERRED",
+        database="service",
+    )
+    postgres.query("DELETE FROM posts", database="service")
+    postgres.query(
+        "ALTER TABLE posts ADD UNIQUE (author_id, title) DEFERRABLE INITIALLY DEFERRED",
+        database="service",
+    )
+    try:
+        no_author = await caller.post("/posts", post(10**9), key=uuid4().hex)
+        once = await caller.post("/posts", post(author_id, "Twice"), key=uuid4().hex)
+        twice = await caller.post("/posts", post(author_id, "Twice"), key=uuid4().hex)
+    finally:
+        postgres.query(
+            "ALTER TABLE posts ALTER CONSTRAINT fk_posts_author_id_users NOT DEFERRABLE,"
+            " DROP CONSTRAINT posts_author_id_title_key",
+            database="service",
+        )
+
+    assert (no_author.status, once.status) == (404, 201)
+    assert twice.status == 500  # a constraint of which the service does not know: a bug, and told
+    assert count_posts(postgres, author_id) == 1
+
+
+async def test_restart_under_load(
+    caller: Caller,
+    author_id: int,
+    postgres: PostgresProcess,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """What clients see; `record_property` has it printed."""
+    await fill_pool(caller)
+    done = asyncio.Event()
+
+    async def load() -> None:
+        while not done.is_set():
+            await both(caller, author_id, 1)
+
+    clients = [asyncio.create_task(load()) for _ in range(10)]
+    await asyncio.sleep(1)
+    await asyncio.to_thread(postgres.restart)
+    await asyncio.sleep(1)
+    done.set()
+    await asyncio.gather(*clients)
+
+    record_property(
+        "figures", f"answers by status {caller.by_status()}, longest {caller.longest():.2f} s"
+    )
+    acknowledged = caller.by_status()[201] - 1  # the author
+    assert acknowledged <= count_posts(postgres, author_id)
+    caller.check(200, 201, 503)
+
+
+async def test_writers_of_one_row_lose_no_update(caller: Caller, author_id: int) -> None:
+    path = f"/posts/{await create_post(caller, author_id)}"
+
+    async def append(word: str) -> None:
+        while True:
+            read = await caller.get(path)
+            body = {"body": f"{read.json()['body']} {word}"}
+            headers = {"If-Match": read.headers["etag"]}
+            answer = await caller.send("PATCH", path, json=body, headers=headers)
+            if answer.status == 200:
+                return
+
+    words = [f"word{number}" for number in range(20)]
+    await asyncio.gather(*map(append, words))
+
+    written = (await caller.get(path)).json()["body"].split()
+    assert sorted(written) == sorted(["Body", *words])
+    assert 412 in caller.by_status()
+    caller.check(200, 201, 412)

@@ -1,0 +1,73 @@
+"""More requests than the service can do at once: they queue for a moment, and some are shed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from faults.caller import Caller
+from faults.postgres_process import PostgresProcess
+
+POOL_TIMEOUT = 2.0  # the service's default: the longest that a request queues
+QUERY = 0.3  # seconds of a slow query; 15 connections do 50 of them in a second
+
+
+async def test_overload_is_shed(
+    caller: Caller,
+    author_id: int,
+    postgres: PostgresProcess,
+    record_property: Callable[[str, object], None],
+) -> None:
+    body = {"author_id": author_id, "title": f"sleep {QUERY}", "body": "Body"}
+    # What is measured is not the time that the client needs to open 300 connections.
+    await asyncio.gather(*(caller.get("/health/live") for _ in range(300)))
+    started = time.monotonic()
+    burst = [asyncio.create_task(caller.post("/posts", body)) for _ in range(300)]
+    await asyncio.sleep(1)
+    live, ready = await caller.get("/health/live"), await caller.get("/health/ready")
+    answers = await asyncio.gather(*burst)
+    took = time.monotonic() - started
+
+    served = [answer for answer in answers if answer.status == 201]
+    shed = [answer for answer in answers if answer.status == 503]
+    record_property(
+        "figures",
+        f"300 requests at once: {len(served)} served, {len(shed)} shed, longest "
+        f"{max(answer.seconds for answer in answers):.2f} s, all over after {took:.2f} s",
+    )
+    assert (live.status, ready.status) == (200, 200)
+    # Of the 100 that could be done in two seconds, most are; nobody else waits longer.
+    assert len(served) >= 60
+    assert len(served) + len(shed) == 300
+    assert {answer.json()["detail"] for answer in shed} == {
+        "Too many requests at once; none of this one was done"
+    }
+    (written,) = postgres.query(
+        "SELECT count(*) FROM posts WHERE author_id = %s", author_id, database="service"
+    )
+    assert written == len(served)
+    after = await asyncio.gather(*(caller.get("/posts?limit=1") for _ in range(15)))
+    assert {answer.status for answer in after} == {200}
+    assert max(answer.seconds for answer in after) < 1
+    caller.check(200, 201, 503)
+
+
+async def test_nobody_starves_while_others_keep_the_pool_full(
+    caller: Caller, author_id: int
+) -> None:
+    """Twice as many clients as connections, each with one request after the other."""
+    body = {"author_id": author_id, "title": f"sleep {QUERY}", "body": "Body"}
+    end = time.monotonic() + 4
+
+    async def client() -> int:
+        done = 0
+        while time.monotonic() < end:
+            answer = await caller.post("/posts", body)
+            done += answer.status == 201
+        return done
+
+    served = await asyncio.gather(*(client() for _ in range(30)))
+
+    # Each is served in its turn, so that none gets less than half of what the luckiest gets.
+    assert min(served) * 2 >= max(served) > 0, served
+    assert max(answer.seconds for answer in caller.answers) < POOL_TIMEOUT
+    caller.check(201)

@@ -1,0 +1,192 @@
+"""By one setting the service works through PgBouncer's transaction mode, with either driver.
+
+Debian's PgBouncer (1.18) knows nothing of prepared statements: two messages of a client reach
+the same server only within a transaction.
+"""
+
+import asyncio
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from baking import project_environment
+
+from faults.caller import Answer, Caller, calling
+from faults.pgbouncer_process import PgBouncerProcess, pooling
+from faults.postgres_process import PostgresProcess
+from faults.service_process import Service, ServiceProcess, serving
+
+SERVERS = 2
+CLIENTS = 50
+ROUNDS = 8  # of seven requests for each client
+
+# As many connections to the pooler as there are clients.
+POOLED = {"DATABASE_POOLER": "true", "DATABASE_POOL_SIZE": str(CLIENTS)}
+
+
+@pytest.fixture(scope="module")
+def pooler(postgres: PostgresProcess) -> Iterator[PgBouncerProcess]:
+    with pooling(postgres, SERVERS) as pooler:
+        yield pooler
+
+
+@pytest.fixture(scope="module")
+def service(service: Service, pooler: PgBouncerProcess) -> Service:
+    """Return the service behind the pooler."""
+    return through(pooler, service, **POOLED)
+
+
+@pytest.fixture
+def process(lasting_process: ServiceProcess) -> Iterator[ServiceProcess]:
+    seen = len(lasting_process.complaints())
+    yield lasting_process
+    assert lasting_process.complaints()[seen:] == []
+
+
+def through(pooler: PgBouncerProcess, service: Service, **variables: str) -> Service:
+    variables["DATABASE_URL"] = pooler.url("service")
+    return replace(service, environment=service.environment | variables)
+
+
+async def use(caller: Caller, name: str, author_id: int) -> list[str]:
+    """Send seven requests whose answers nobody else may get; return what was wrong with them."""
+    wrong = []
+
+    def expect(answer: Answer, status: int, **members: object) -> Answer:
+        found = answer.json() if answer.status == status and members else {}
+        if answer.status != status or members.items() - found.items():
+            wrong.append(f"{status} {members} expected: {answer}")
+        return answer
+
+    body = {"author_id": author_id, "title": name, "body": f"by {name}"}
+    retried = {"Idempotency-Key": str(uuid4())}
+    created = expect(await caller.send("POST", "/posts", json=body, headers=retried), 201, **body)
+    if created.status != 201:
+        return wrong
+    post = f"/posts/{created.json()['id']}"
+    again = await caller.send("POST", "/posts", json=body, headers=retried)
+    expect(again, 201, id=created.json()["id"])
+    expect(await caller.send("GET", post), 200, **body)
+    expect(await caller.send("GET", f"/users/{author_id}"), 200, id=author_id)
+    unchanged = {"If-None-Match": created.headers["ETag"]}
+    expect(await caller.send("GET", post, headers=unchanged), 304)
+    title = {"title": f"{name} again"}
+    match = {"If-Match": created.headers["ETag"]}
+    expect(await caller.send("PATCH", post, json=title, headers=match), 200, **body | title)
+    expect(await caller.send("GET", "/posts?limit=3"), 200)
+    return wrong
+
+
+async def use_by_many(caller: Caller, author_id: int, rounds: int) -> list[str]:
+    async def use_repeatedly(client: int) -> list[str]:
+        return [
+            fault
+            for n in range(rounds)
+            for fault in await use(caller, f"client {client}, round {n}", author_id)
+        ]
+
+    wrong = await asyncio.gather(*(use_repeatedly(client) for client in range(CLIENTS)))
+    return [fault for faults in wrong for fault in faults]
+
+
+async def test_many_clients_share_few_servers(
+    caller: Caller,
+    author_id: int,
+    pooler: PgBouncerProcess,
+    record_property: Callable[[str, object], None],
+) -> None:
+    wrong = await use_by_many(caller, author_id, ROUNDS)
+
+    statuses = Counter(answer.status for answer in caller.answers)
+    servers = [row for row in pooler.show("SERVERS") if row["database"] == "service"]
+    clients = [row for row in pooler.show("CLIENTS") if row["database"] == "service"]
+    longest = max(answer.seconds for answer in caller.answers)
+    record_property(
+        "figures",
+        f"{len(caller.answers)} requests {dict(statuses)}, longest {longest:.2f} s, "
+        f"{len(clients)} connections to the pooler on {len(servers)} servers",
+    )
+    assert wrong == []
+    assert len(servers) <= SERVERS
+    assert len(clients) > 10 * SERVERS
+
+
+async def test_it_takes_the_setting(
+    service: Service, postgres: PostgresProcess, tmp_path: Path
+) -> None:
+    """Else the test above would show nothing."""
+    parameters = "statement_timeout,lock_timeout,idle_in_transaction_session_timeout,options"
+    with pooling(postgres, SERVERS, f"ignore_startup_parameters = {parameters}") as lenient:
+        naive = through(lenient, service, DATABASE_POOLER="false")
+        with serving(naive, tmp_path / "log-naive") as process:
+            async with calling(process.url) as caller:
+                await asyncio.gather(*(caller.get("/posts") for _ in range(CLIENTS * 8)))
+
+    assert [answer for answer in caller.answers if answer.status >= 500]
+
+
+async def test_waiting_for_a_lock_is_bounded_by_the_server(
+    caller: Caller, author_id: int, postgres: PostgresProcess
+) -> None:
+    """PgBouncer takes no parameters when a connection starts, so each transaction sets them."""
+    with postgres.connect("service") as holder, holder.transaction():
+        holder.execute("SELECT FROM users FOR UPDATE")
+        answer = await caller.send("PATCH", f"/users/{author_id}", json={"display_name": "Late"})
+
+    assert answer.status == 503
+    assert "holds a lock" in answer.json()["detail"]
+    assert 1.5 < answer.seconds < 4
+    assert postgres.query(
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state <> 'idle'"
+    ) == [0]
+
+
+async def test_first_request_after_a_restart_succeeds(
+    caller: Caller, author_id: int, pooler: PgBouncerProcess, postgres: PostgresProcess
+) -> None:
+    await asyncio.gather(*(caller.get("/posts") for _ in range(CLIENTS)))
+
+    pooler.restart()
+    answers = await asyncio.gather(*(caller.get("/posts") for _ in range(CLIENTS)))
+    assert {answer.status for answer in answers} == {200}
+
+    postgres.restart()
+    answer = await caller.get(f"/users/{author_id}")
+    assert answer.status == 200
+
+
+async def test_ready_through_the_pooler(caller: Caller) -> None:
+    answers = await asyncio.gather(*(caller.get("/health/ready") for _ in range(CLIENTS)))
+
+    assert {answer.status for answer in answers} == {200}
+
+
+@pytest.mark.parametrize("by", ["itself", "pooler"])
+def test_many_processes_migrate_at_once(
+    project: Path, postgres: PostgresProcess, pooler: PgBouncerProcess, by: str
+) -> None:
+    with postgres.database("unmigrated") as url:
+        variables = {"DATABASE_URL": url}
+        if by == "pooler":
+            variables = {"DATABASE_URL": pooler.url("unmigrated"), "DATABASE_POOLER": "true"}
+        processes = [
+            subprocess.Popen(
+                [project / ".venv/bin/app", "migrate"],
+                cwd=project,
+                env=project_environment(variables),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for _ in range(5)
+        ]
+        outputs = [process.communicate(timeout=60)[0] for process in processes]
+
+        assert [process.returncode for process in processes] == [0] * 5, outputs
+        assert postgres.query("SELECT count(*) FROM alembic_version", database="unmigrated") == [1]
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+        assert postgres.query(held) == [0]

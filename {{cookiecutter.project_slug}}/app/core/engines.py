@@ -1,0 +1,79 @@
+"""How this project connects: with limits to each wait, directly or by PgBouncer."""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import URL, Connection, event, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.core.config import DatabaseSettings
+from app.core.drivers import Driver, driver_for
+from app.core.faults import report_faults
+
+
+def make_engine(url: URL, settings: DatabaseSettings, **options: Any) -> AsyncEngine:
+    """Return an engine that raises `UnavailableError` for faults of the database.
+
+    It connects to `url`, not before the first statement. `options` are those of SQLAlchemy.
+    """
+    driver = driver_for(url)
+    # Parameters may be secrets or personal data: they stay out of messages and logs.
+    engine = make_plain_engine(url, settings, _limits(settings), hide_parameters=True, **options)
+    _bound_pings(engine, driver, settings.database_connect_timeout)
+    report_faults(engine, driver)
+    return engine
+
+
+def make_plain_engine(
+    url: URL, settings: DatabaseSettings, parameters: dict[str, str], **options: Any
+) -> AsyncEngine:
+    """Return an engine that sets parameters of PostgreSQL, directly or by a pooler."""
+    driver = driver_for(url)
+    if not settings.database_pooler:
+        return create_async_engine(
+            url, connect_args=driver.connect_args(settings, parameters), **options
+        )
+    # PgBouncer refuses connections that name a parameter which it does not know.
+    connect_args = driver.connect_args(settings, {}) | driver.pooler_args()
+    engine = create_async_engine(url, connect_args=connect_args, **options)
+    _set_in_each_transaction(engine, parameters)
+    return engine
+
+
+def _limits(settings: DatabaseSettings) -> dict[str, str]:
+    """Return the parameters of PostgreSQL that bound how long it works and waits."""
+    seconds = {
+        "statement_timeout": settings.database_statement_timeout,
+        "lock_timeout": settings.database_lock_timeout,
+        "idle_in_transaction_session_timeout": settings.database_idle_in_transaction_timeout,
+    }
+    return {name: f"{value * 1000:.0f}" for name, value in seconds.items()}
+
+
+def _set_in_each_transaction(engine: AsyncEngine, parameters: dict[str, str]) -> None:
+    """Set parameters as SET LOCAL does: what outlives the transaction would be set for anyone."""
+    statement = select(*(func.set_config(name, value, True) for name, value in parameters.items()))
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def set_parameters(connection: Connection) -> None:
+        connection.execute(statement)
+
+
+def _bound_pings(engine: AsyncEngine, driver: Driver, seconds: float) -> None:
+    """Let the pool's ping fail when it takes too long.
+
+    SQLAlchemy sets it no limit, and pings before the deadline of the request knows of the
+    connection: with a server that hangs, the request would hang as well.
+    """
+    dialect = engine.sync_engine.dialect
+    ping = dialect.do_ping
+
+    def bounded_ping(connection: Any) -> bool:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(seconds, driver.abort, connection.driver_connection)
+        try:
+            return ping(connection)
+        finally:
+            timer.cancel()
+
+    dialect.do_ping = bounded_ping  # type: ignore[assignment, method-assign]
