@@ -47,7 +47,7 @@ DEPENDENCIES = frozenset(
     mdurl mypy mypy-extensions packaging pathspec platformdirs pluggy pre-commit psutil psycopg
     psycopg-binary psycopg-pool pwdlib pycparser pydantic pydantic-core pydantic-settings pygments
     pyjwt pytest pytest-cov pytest-xdist python-dotenv python-multipart pyyaml requests rich
-    rich-toolkit ruff shellingham sniffio sqlalchemy squawk-cli starlette testcontainers typer
+    rich-toolkit ruff schemathesis shellingham sniffio sqlalchemy squawk-cli starlette testcontainers typer
     typing-extensions typing-inspection tzdata urllib3 uv uvicorn uvloop watchfiles websockets wrapt
     """.split()
 )

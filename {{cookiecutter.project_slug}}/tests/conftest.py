@@ -94,6 +94,11 @@ def settings(database_url: URL) -> Settings:
     return Settings(
         _env_file=None,
         database_url=database_url,
+        # A busy machine is not what these tests are about.
+        database_deadline=60,
+        database_pool_timeout=60,
+        database_connect_timeout=60,
+        readiness_timeout=60,
         # {% if cookiecutter.use_auth %}
         secret_key=SecretStr("only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM"),
         # {% endif %}

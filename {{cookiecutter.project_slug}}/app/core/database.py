@@ -17,8 +17,8 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from app.core.config import DatabaseSettings
 from app.core.deadlines import deadline
 from app.core.engines import make_engine
+from app.core.pools import FairPool
 from app.core.replicas import Replica
-from app.exceptions import UnavailableError
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 
@@ -66,11 +66,6 @@ class Database:
             self.replica = Replica(
                 engine, self._make_read_sessions(engine), settings.database_connect_timeout
             )
-        # One for each connection there can be. Waiters are served in the order in which they
-        # came; the pool itself wakes them in any order, and lets some wait for seconds.
-        self._turns = asyncio.Semaphore(
-            settings.database_pool_size + settings.database_max_overflow
-        )
         self.write_sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self.read_sessions = self._make_read_sessions(self.engine)
 
@@ -78,6 +73,7 @@ class Database:
         return make_engine(
             url,
             self.settings,
+            poolclass=FairPool,
             pool_size=self.settings.database_pool_size,
             max_overflow=self.settings.database_max_overflow,
             pool_timeout=self.settings.database_pool_timeout,
@@ -97,7 +93,10 @@ class Database:
 
         Raises `UnavailableError` if there is no connection to be had, or no answer in time.
         """
-        async with self._turn(), self.write_sessions.begin() as session:
+        async with (
+            deadline(self.settings.database_deadline),
+            self.write_sessions.begin() as session,
+        ):
             yield session
 
     @asynccontextmanager
@@ -107,28 +106,12 @@ class Database:
         Where the newest state is not needed, a replica serves it, if there is one and it is up.
         Raises `UnavailableError` as `transaction()` does.
         """
-        async with self._turn():
+        async with deadline(self.settings.database_deadline):
             session = await self.replica.open() if self.replica and not newest else None
             async with session or self.read_sessions() as session:
                 yield session
                 # Changes that nobody flushed would be lost without a word.
                 session.sync_session.flush()
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
-        """Wait for one's turn to use a connection; bound how long that and the use of it take."""
-        async with deadline(self.settings.database_deadline):
-            try:
-                async with asyncio.timeout(self.settings.database_pool_timeout):
-                    await self._turns.acquire()
-            except TimeoutError:
-                raise UnavailableError(
-                    "Too many requests at once; none of this one was done"
-                ) from None
-            try:
-                yield
-            finally:
-                self._turns.release()
 
     async def dispose(self) -> None:
         """Close every connection of the pools. A server that hangs does not hold up the exit."""

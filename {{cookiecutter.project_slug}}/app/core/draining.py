@@ -35,7 +35,10 @@ class Draining:
         loop = asyncio.get_running_loop()
 
         def stop() -> None:
-            if not self._stopped:  # a second SIGINT would break requests off
+            # Told twice, uvicorn breaks requests off; it may have been told by Ctrl-C already.
+            if not self._stopped and not getattr(
+                getattr(server, "__self__", None), "should_exit", False
+            ):
                 self._stopped = True
                 server(signal.SIGINT, None)
 
