@@ -29,6 +29,7 @@ def make_plain_engine(
 ) -> AsyncEngine:
     """Return an engine that sets parameters of PostgreSQL, directly or by a pooler."""
     driver = driver_for(url)
+    url = driver.adapt_url(url)
     if not settings.database_pooler:
         return create_async_engine(
             url, connect_args=driver.connect_args(settings, parameters), **options

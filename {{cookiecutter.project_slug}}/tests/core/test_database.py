@@ -211,6 +211,17 @@ async def test_constraint_violation_in_a_session_is_a_domain_error(database: Dat
             await session.flush()
 
 
+async def test_url_as_providers_write_it_connects(settings: Settings) -> None:
+    url = settings.database_url.update_query_dict(
+        {"sslmode": "prefer", "channel_binding": "prefer", "gssencmode": "disable"}
+    )
+    database = Database(settings.model_copy(update={"database_url": url}))
+
+    async with database.read() as session:
+        assert await session.scalar(text("SELECT 1")) == 1
+    await database.dispose()
+
+
 async def test_settings_of_the_pool_reach_it(settings: Settings) -> None:
     database = Database(
         settings.model_copy(

@@ -24,6 +24,10 @@ class ConstraintViolation:
 class Driver(Protocol):
     """The interface of each module in this package."""
 
+    def adapt_url(self, url: URL) -> URL:
+        """Say what libpq's parameters of a URL say (`sslmode`, for one) in the driver's words."""
+        ...
+
     def connect_args(
         self, settings: DatabaseSettings, parameters: Mapping[str, str]
     ) -> dict[str, Any]:

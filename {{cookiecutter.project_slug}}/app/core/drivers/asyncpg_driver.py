@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
+from sqlalchemy import URL
 
 from app.core.config import DatabaseSettings
 from app.core.drivers import ConstraintViolation
@@ -18,6 +19,19 @@ class _PooledConnection(asyncpg.Connection):
         """
         async with self.transaction():
             await super().set_type_codec(*arguments, **options)
+
+
+def adapt_url(url: URL) -> URL:
+    """`sslmode` is `ssl` here, with the same values.
+
+    Channel binding and GSSAPI encryption, which some providers' URLs name, asyncpg does not have.
+    """
+    query = dict(url.query)
+    for unknown in ("channel_binding", "gssencmode"):
+        query.pop(unknown, None)
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    return url.set(query=query)
 
 
 def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> dict[str, Any]:

@@ -7,9 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg
+from sqlalchemy import URL
 
 from app.core.config import DatabaseSettings
 from app.core.drivers import ConstraintViolation
+
+
+def adapt_url(url: URL) -> URL:
+    """psycopg is built on libpq, and its words are the same."""
+    return url
 
 
 def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> dict[str, Any]:
