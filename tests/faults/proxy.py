@@ -79,3 +79,5 @@ async def proxying(postgres: PostgresProcess, port: int) -> AsyncIterator[Proxy]
         server.close()
         for writer in proxy.writers:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()

@@ -282,6 +282,7 @@ async def test_too_many_connections(
     with postgres.started_with(**few):
         for taken, expected in ((9, {503}), (6, {201, 503}), (0, {201})):
             postgres.terminate_sessions()
+            wait_until(lambda: not postgres.sessions(), "every place is free")
             with ExitStack() as others:
                 for _ in range(taken):
                     others.enter_context(postgres.connect("service", user="app"))
