@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 from starlette.convertors import Convertor, register_url_convertor
 
 # PostgreSQL's bigint goes further, but JSON numbers are exact up to here only (RFC 8259, section 6).
@@ -11,8 +11,21 @@ Id = Annotated[int, Field(ge=1, le=2**53 - 1, examples=[1])]
 # PostgreSQL's text holds every character but NUL.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 
-# Text with something to see in it; what surrounds it is trimmed in request bodies.
-VisibleText = Annotated[str, StringConstraints(pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
+# Text with something to see in it, so that `str.strip` leaves something. Control and blank
+# characters stand one by one: `\s` means others in Rust (Pydantic) than in JSON Schema.
+VisibleText = Annotated[
+    str,
+    StringConstraints(
+        pattern=(
+            r"^[^\x00]*"
+            r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
+            r"[^\x00]*$"
+        )
+    ),
+]
+
+# Put it last: the limits that OpenAPI names are those of the text as it was sent.
+Trimmed = AfterValidator(str.strip)
 
 
 class _IdConvertor(Convertor[str]):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 class RequestBody(BaseModel):
     """A body that clients send. An unknown field is an error: a typo must not pass in silence."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 def _describe_as_optional(schema: dict[str, Any]) -> None:

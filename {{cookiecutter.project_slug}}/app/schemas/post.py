@@ -3,13 +3,16 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, computed_field
 
-from app.core.types import Id, VisibleText
+from app.core.types import Id, Trimmed, VisibleText
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
 
 WORDS_PER_MINUTE: Final = 200
 
 Title = Annotated[
-    VisibleText, StringConstraints(min_length=1, max_length=200), Field(examples=["Hello"])
+    VisibleText,
+    StringConstraints(min_length=1, max_length=200),
+    Field(examples=["Hello"]),
+    Trimmed,
 ]
 Body = Annotated[
     VisibleText,

@@ -10,14 +10,17 @@ from pydantic import (
     StringConstraints,
 )
 
-from app.core.types import VisibleText
+from app.core.types import Trimmed, VisibleText
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
 from app.schemas.post import PostFields
 
 MAX_IMPORT: Final = 1000
 
 DisplayName = Annotated[
-    VisibleText, StringConstraints(min_length=1, max_length=100), Field(examples=["Ann"])
+    VisibleText,
+    StringConstraints(min_length=1, max_length=100),
+    Field(examples=["Ann"]),
+    Trimmed,
 ]
 # {% if cookiecutter.use_auth %}
 Password = Annotated[SecretStr, Field(min_length=8, max_length=128)]

@@ -54,6 +54,16 @@ async def test_registered_user_can_sign_in(client: httpx.AsyncClient) -> None:
     assert (await sign_in(client, "new@example.com", PASSWORD)).status_code == 200
 
 
+async def test_password_is_taken_as_it_is_typed(client: httpx.AsyncClient) -> None:
+    password = " correct horse "
+    await client.post(
+        "/users", json={"email": "new@example.com", "display_name": "New", "password": password}
+    )
+
+    assert (await sign_in(client, "new@example.com", password)).status_code == 200
+    assert (await sign_in(client, "new@example.com", password.strip())).status_code == 401
+
+
 async def test_failures_to_sign_in_look_alike_and_cost_the_same(
     client: httpx.AsyncClient, make: Factory, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

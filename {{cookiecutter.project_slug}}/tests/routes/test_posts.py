@@ -38,6 +38,20 @@ async def test_created_post_is_answered_with_its_address(
     assert (await client.get(response.headers["location"])).json() == post
 
 
+async def test_text_of_a_post_is_kept_to_the_last_blank(
+    client: httpx.AsyncClient, make: Factory
+) -> None:
+    author = await make.user()
+    body = "    indented = True\n"
+
+    response = await client.post(
+        "/posts", json={"author_id": author.id, "title": " Code ", "body": body}
+    )
+
+    assert response.json()["title"] == "Code"
+    assert response.json()["body"] == body
+
+
 @pytest.mark.parametrize(("words", "minutes"), [(1, 1), (200, 1), (299, 1), (301, 2), (1000, 5)])
 async def test_reading_time_is_computed(
     client: httpx.AsyncClient, make: Factory, words: int, minutes: int

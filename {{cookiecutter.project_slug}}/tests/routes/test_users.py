@@ -77,7 +77,10 @@ async def test_duplicate_email_is_one_conflict_even_in_a_race(
         (new_user(email="ann\u0000@example.com"), ["body", "email"]),
         (new_user(display_name=""), ["body", "display_name"]),
         (new_user(display_name="   "), ["body", "display_name"]),
+        (new_user(display_name="\x1c\x85\u3000\ufeff"), ["body", "display_name"]),
         (new_user(display_name="x" * 101), ["body", "display_name"]),
+        # The limit that OpenAPI names is one of the text as it was sent.
+        (new_user(display_name="x" * 100 + " "), ["body", "display_name"]),
         (new_user(display_name="nul \u0000"), ["body", "display_name"]),
         (new_user(is_active=False), ["body", "is_active"]),
         (new_user(id=1), ["body", "id"]),
