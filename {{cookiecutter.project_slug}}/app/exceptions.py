@@ -28,6 +28,22 @@ class NotFoundError(AppError):
     code = "NOT_FOUND"
 
 
+class RequestTimeoutError(AppError):
+    """The client took too long to send its request. RFC 9110, section 15.5.9 asks for the header."""
+
+    status = 408
+    code = "REQUEST_TIMEOUT"
+    headers = MappingProxyType({"Connection": "close"})
+
+
+class ContentTooLargeError(AppError):
+    """The body of the request is too large to be read to its end."""
+
+    status = 413
+    code = "CONTENT_TOO_LARGE"
+    headers = MappingProxyType({"Connection": "close"})
+
+
 class ConflictError(AppError):
     """The request contradicts what is stored, for instance a duplicate."""
 

@@ -12,6 +12,7 @@ from app.core.database import Database
 from app.core.disconnects import CancelOnDisconnect
 from app.core.draining import Draining
 from app.core.etags import install_not_modified_handler
+from app.core.limits import QueryLimit
 from app.core.openapi import install_openapi
 from app.core.problems import install_problem_handlers, problem_responses
 from app.core.readiness import ReadinessProbe
@@ -42,12 +43,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         # A redirect from /users/ to /users would turn a POST into two requests.
         redirect_slashes=False,
-        max_body_size=settings.max_body_bytes,
     )
     app.state.settings = settings
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
     app.add_middleware(CancelOnDisconnect)
+    app.add_middleware(QueryLimit, limit=settings.max_query_bytes)
     install_problem_handlers(app)
     install_not_modified_handler(app)
     install_replay_handler(app)
@@ -58,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _api() -> APIRouter:
-    router = APIRouter(responses=problem_responses(400, 422, 500, 503))
+    router = APIRouter(responses=problem_responses(400, 408, 413, 414, 422, 500, 503))
     for module in (
         posts,
         users,

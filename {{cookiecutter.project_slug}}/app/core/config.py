@@ -121,6 +121,18 @@ class Settings(DatabaseSettings):
     max_body_bytes: int = Field(
         default=2 * 2**20, ge=1024, description="Bytes that the body of a request may have."
     )
+    body_timeout: Seconds = Field(
+        default=10, description="Seconds that a client has to send the body of a request."
+    )
+    max_json_depth: int = Field(
+        default=32,
+        ge=1,
+        le=200,
+        description="Arrays and objects that JSON may nest in one another.",
+    )
+    max_query_bytes: int = Field(
+        default=8192, ge=256, description="Bytes that the query string of a request may have."
+    )
     drain_seconds: float = Field(
         default=0,
         ge=0,

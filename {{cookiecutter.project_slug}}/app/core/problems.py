@@ -16,6 +16,9 @@ from app.exceptions import AppError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
+# RFC 9110 has renamed them; Python has followed in 3.13.
+_TITLES: Final = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+
 
 class ProblemError(BaseModel):
     """One thing that is wrong with a request."""
@@ -64,13 +67,13 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Build the response for a failed request. `code` defaults to the name of the status."""
-    known = HTTPStatus(status)
+    title = _title(status)
     problem = Problem(
         type="about:blank",
-        title=known.phrase,
+        title=title,
         status=status,
         detail=detail,
-        code=code or known.name,
+        code=code or _code(title),
         instance=quote(request.scope["path"]),
         errors=list(errors) if errors else None,
     )
@@ -80,6 +83,14 @@ def problem_response(
         headers=dict(headers) if headers else None,
         media_type=MEDIA_TYPE,
     )
+
+
+def _title(status: int) -> str:
+    return _TITLES.get(status) or HTTPStatus(status).phrase
+
+
+def _code(title: str) -> str:
+    return title.upper().replace(" ", "_")
 
 
 async def _app_error(request: Request, error: Exception) -> JSONResponse:
@@ -154,9 +165,11 @@ _EXAMPLES: Final = {
     403: ("The caller may not do this", "Only the owner or an administrator may do this"),
     # {% endif %}
     404: ("The resource does not exist", "User 7 not found"),
+    408: ("The body did not arrive in time", "The body did not arrive within 10 s"),
     409: ("The request contradicts what is stored", "E-mail address ann@example.com is taken"),
     412: ("The resource has changed", "The resource has changed since you read it; read it again"),
-    413: ("The body of the request is too large", "Request Entity Too Large"),
+    413: ("The body of the request is too large", "The body has more than 2097152 bytes"),
+    414: ("The query string is too long", "The query string has more than 8192 bytes"),
     422: ("The request is not valid", "The request is not valid; see errors"),
     428: ("The request must say what it changes", "Say with If-Match which ETag you have read"),
     500: ("The server failed", "The server failed to answer this request; it has been logged"),
@@ -171,13 +184,13 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def _declaration(status: int) -> dict[str, Any]:
     description, detail = _EXAMPLES[status]
-    known = HTTPStatus(status)
+    title = _title(status)
     example = Problem(
         type="about:blank",
-        title=known.phrase,
+        title=title,
         status=status,
         detail=detail,
-        code="VALIDATION_ERROR" if status == 422 else known.name,
+        code="VALIDATION_ERROR" if status == 422 else _code(title),
         instance="/users/7",
         errors=[_EXAMPLE_ERROR] if status == 422 else None,
     )

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, cast
 
 from fastapi import FastAPI, Header, Request, Response
-from fastapi.routing import APIRoute
 
 from app.core.config import Settings
+from app.core.limits import BoundedRoute
 
 # {%- if cookiecutter.use_auth +%}
 from app.core.security import read_access_token
@@ -66,7 +66,7 @@ class Replay(Exception):  # noqa: N818 (an answer rather than an error)
         self.response.headers["Idempotency-Replayed"] = "true"
 
 
-class IdempotentRoute(APIRoute):
+class IdempotentRoute(BoundedRoute):
     """Stores the answer of a request that has claimed a key, in the request's transaction."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -2,11 +2,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Response
 
+from app.core.limits import BoundedRoute
 from app.core.problems import problem_responses
 from app.dependencies.auth import SignInServiceDep
 from app.schemas.token import TokenRequest, TokenResponse
 
-router = APIRouter(prefix="/auth", tags=["Auth"])
+router = APIRouter(prefix="/auth", tags=["Auth"], route_class=BoundedRoute)
 
 
 @router.post("/token", responses=problem_responses(401))

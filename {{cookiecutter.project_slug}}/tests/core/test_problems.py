@@ -128,7 +128,9 @@ def test_failures_are_declared_as_problems_with_examples(app: FastAPI) -> None:
                 assert problem["schema"] == {"$ref": "#/components/schemas/Problem"}, name
                 assert problem["example"]["status"] == int(status), name
         if not name.startswith("GET /health"):
-            assert {"400", "422", "500", "503"} <= operation["responses"].keys(), name
+            assert {"400", "408", "413", "414", "422", "500", "503"} <= operation[
+                "responses"
+            ].keys(), name
 
 
 def test_every_schema_that_openapi_refers_to_is_there(app: FastAPI) -> None:

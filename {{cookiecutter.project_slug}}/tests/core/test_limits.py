@@ -1,0 +1,122 @@
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.limits import is_deeper
+from app.main import create_app
+from tests.conftest import http_client
+
+JSON = {"Content-Type": "application/json"}
+SMALL = {
+    "max_body_bytes": 2**20,
+    "body_timeout": 0.05,
+    "max_json_depth": 4,
+    "max_query_bytes": 256,
+}
+
+
+@pytest.fixture
+async def limited(settings: Settings, database: Database) -> AsyncGenerator[httpx.AsyncClient]:
+    app = create_app(settings.model_copy(update=SMALL))
+    app.state.database = database
+    async with http_client(app) as client:
+        yield client
+
+
+async def slowly(*parts: bytes, seconds: float = 0) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+        await asyncio.sleep(seconds)
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+async def test_body_that_is_too_large_is_refused(limited: httpx.AsyncClient) -> None:
+    announced = await limited.post("/users", content=b" " * 2**20 + b" ", headers=JSON)
+    in_parts = await limited.post("/users", content=slowly(*[b" " * 2**18] * 5), headers=JSON)
+
+    for response in (announced, in_parts):
+        assert response.status_code == 413
+        assert response.json()["code"] == "CONTENT_TOO_LARGE"
+        assert response.headers["connection"] == "close"
+
+
+async def test_body_that_does_not_arrive_is_given_up(limited: httpx.AsyncClient) -> None:
+    body = slowly(b"{", b"}", seconds=1)
+
+    async with asyncio.timeout(0.9):
+        response = await limited.post("/users", content=body, headers=JSON)
+
+    assert response.status_code == 408
+    assert response.json()["code"] == "REQUEST_TIMEOUT"
+    assert response.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    ("body", "is_too_deep"),
+    [
+        (nested(4), False),
+        (nested(5), True),
+        (nested(100_000), True),
+        ("[" * 900, True),
+        ('{"a":' * 900, True),
+        (json.dumps({"email": "[[[[["}), False),
+        (json.dumps({"email": '"[\\"[[[['}), False),
+        (json.dumps([[]] * 20), False),
+    ],
+)
+async def test_json_that_nests_too_deep_is_refused(
+    limited: httpx.AsyncClient, body: str, is_too_deep: bool
+) -> None:
+    response = await limited.post("/users", content=body, headers=JSON)
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == (
+        "The body nests deeper than 4 arrays and objects"
+        if is_too_deep
+        else "The request is not valid; see errors"
+    )
+
+
+# {% if cookiecutter.use_auth %}
+async def test_brackets_in_a_form_are_no_nesting(limited: httpx.AsyncClient) -> None:
+    form = {"grant_type": "password", "username": "ann@example.com", "password": "[" * 40}
+
+    assert (await limited.post("/auth/token", data=form)).status_code == 401
+
+
+# {% endif %}
+values = st.recursive(
+    st.none() | st.text(st.sampled_from('[]{}"\\a')),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.sampled_from('[{"\\')), inner),
+)
+
+
+def depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value
+    is_container = isinstance(value, dict | list)
+    return 1 + max(map(depth, inner), default=0) if is_container else 0
+
+
+@given(values, st.integers(1, 5))
+def test_depth_is_that_of_the_value(value: Any, limit: int) -> None:
+    assert is_deeper(json.dumps(value).encode(), limit) == (depth(value) > limit)
+
+
+@pytest.mark.parametrize("path", ["/posts", "/nowhere"])
+async def test_query_that_is_too_long_is_refused(limited: httpx.AsyncClient, path: str) -> None:
+    response = await limited.get(f"{path}?{'&' * 257}")
+
+    assert response.status_code == 414
+    assert response.json()["code"] == "URI_TOO_LONG"
+    assert (await limited.get(f"/posts?{'&' * 256}")).status_code == 200
