@@ -1,5 +1,6 @@
 """Every variant, baked: complete, free of what it does not want, and passing its own checks and suite."""
 
+import random
 import re
 import shutil
 from collections.abc import Callable
@@ -143,6 +144,23 @@ def test_migrations_make_what_the_models_say(project: Project, database_server: 
 
 def test_suite_passes(project: Project, record_property: Callable[[str, object], None]) -> None:
     check_suite(project.path, record_property, "--cov")
+
+
+@pytest.mark.full
+def test_contract_holds_for_thousands_of_requests(
+    project: Project, record_property: Callable[[str, object], None]
+) -> None:
+    env = {
+        "CONTRACT_EXAMPLES": "600",
+        "CONTRACT_PHASES": "examples,coverage,fuzzing,stateful",
+        "CONTRACT_SEED": str(random.randrange(2**32)),
+        "PYTEST_DEBUG_TEMPROOT": str(project.path.parent),
+    }
+    output = run(project.path, "pytest", "-s", "tests/test_contract.py", env=env)
+    summary = re.search(r"(\d+) generated, \d+ passed", output)
+    assert summary, output
+    record_property("figures", f"{summary[0]}, seed {env['CONTRACT_SEED']}")
+    assert int(summary[1]) >= 5000
 
 
 def test_wheel_imports_without_the_development_dependencies(

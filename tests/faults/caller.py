@@ -1,5 +1,6 @@
 """A client that keeps every answer it got, and what an answer may be while things fail."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
@@ -12,8 +13,9 @@ from uuid import uuid4
 import httpx
 
 DEADLINE = 5.0  # the service's default
-# Beyond the deadline: two busy cores, on which client, service and server take turns.
-MARGIN = 1.0
+# Beyond the deadline: two busy cores, on which client, service and server take turns. Where other
+# tests run beside, the clock says little.
+MARGIN = 10.0 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
 BROKEN = 0  # the status of a request whose connection broke
 
 

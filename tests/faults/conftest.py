@@ -13,13 +13,6 @@ DRIVERS = ("asyncpg", "psycopg")
 POOL_SIZE = 5  # the service's default
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what stands beside this file: it wants a machine that does nothing else meanwhile."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.faults)
-
-
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

@@ -158,6 +158,17 @@ class PostgresProcess:
         return len(pids)
 
     @contextmanager
+    def role_setting(self, name: str, value: str) -> Iterator[None]:
+        """Have every session of the service start with a setting, and none keep another."""
+        self.query(f"ALTER ROLE app SET {name} = '{value}'")
+        self.terminate_sessions()
+        try:
+            yield
+        finally:
+            self.query(f"ALTER ROLE app RESET {name}")
+            self.terminate_sessions()
+
+    @contextmanager
     def database(self, name: str, template: str = "template1") -> Iterator[str]:
         """Create a database that belongs to the role `app`; drop it in the end."""
         with self.connect() as connection:

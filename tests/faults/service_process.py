@@ -28,6 +28,7 @@ class Service:
 
     project: Path
     environment: dict[str, str]
+    app: str = "app.asgi:app"
 
     def run(self, *command: str) -> None:
         completed = subprocess.run(
@@ -63,7 +64,7 @@ class ServiceProcess:
     def start(self) -> None:
         """Start and wait until it answers, with or without a database."""
         command = [
-            ".venv/bin/uvicorn", "app.asgi:app", "--port", str(self.port), "--no-access-log",
+            ".venv/bin/uvicorn", self._service.app, "--port", str(self.port), "--no-access-log",
             "--timeout-graceful-shutdown", "8",
         ]  # fmt: skip
         with self.log.open("ab") as log:

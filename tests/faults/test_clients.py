@@ -12,6 +12,8 @@ from faults.caller import Caller
 from faults.postgres_process import PostgresProcess
 from faults.service_process import ServiceProcess
 
+pytestmark = pytest.mark.faults
+
 WORKING = "state <> 'idle'"
 
 

@@ -12,6 +12,8 @@ import pytest
 from faults.caller import Answer, Caller
 from faults.postgres_process import PostgresProcess, wait_until
 
+pytestmark = pytest.mark.faults
+
 ACTIVE = "state = 'active'"
 
 
@@ -224,20 +226,17 @@ async def test_serialization_failure(
     caller: Caller, author_id: int, postgres: PostgresProcess
 ) -> None:
     post_id = await create_post(caller, author_id)
-    postgres.query("ALTER ROLE app SET default_transaction_isolation = 'repeatable read'")
-    postgres.terminate_sessions()
-    try:
-        with postgres.connect("service") as connection:
-            connection.execute("BEGIN")
-            connection.execute("UPDATE posts SET title = 'Theirs' WHERE id = %s", [post_id])
-            path = f"/posts/{post_id}"
-            writing = asyncio.create_task(caller.patch(path, {"title": "Ours"}))
-            await asyncio.sleep(0.5)
-            connection.execute("COMMIT")
-            answer = await writing
-    finally:
-        postgres.query("ALTER ROLE app RESET default_transaction_isolation")
-        postgres.terminate_sessions()
+    with (
+        postgres.role_setting("default_transaction_isolation", "repeatable read"),
+        postgres.connect("service") as connection,
+    ):
+        connection.execute("BEGIN")
+        connection.execute("UPDATE posts SET title = 'Theirs' WHERE id = %s", [post_id])
+        path = f"/posts/{post_id}"
+        writing = asyncio.create_task(caller.patch(path, {"title": "Ours"}))
+        await asyncio.sleep(0.5)
+        connection.execute("COMMIT")
+        answer = await writing
 
     assert answer.status == 503
     assert "serialization failure); nothing was written" in answer.json()["detail"]
@@ -261,14 +260,9 @@ async def test_faults_that_the_server_reports(
 async def test_read_only_database(
     caller: Caller, author_id: int, postgres: PostgresProcess
 ) -> None:
-    postgres.query("ALTER ROLE app SET default_transaction_read_only = on")
-    postgres.terminate_sessions()
-    try:
+    with postgres.role_setting("default_transaction_read_only", "on"):
         read = await caller.get("/posts")
         written = await caller.post("/posts", post(author_id))
-    finally:
-        postgres.query("ALTER ROLE app RESET default_transaction_read_only")
-        postgres.terminate_sessions()
 
     assert (read.status, written.status) == (200, 503)
     assert (await caller.post("/posts", post(author_id))).status == 201

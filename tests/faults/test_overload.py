@@ -4,8 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import pytest
+
 from faults.caller import Caller
 from faults.postgres_process import PostgresProcess
+
+pytestmark = pytest.mark.faults
 
 POOL_TIMEOUT = 2.0  # the service's default: the longest that a request queues
 QUERY = 0.3  # seconds of a slow query; 15 connections do 50 of them in a second
@@ -39,7 +43,7 @@ async def test_overload_is_shed(
     assert len(served) >= 60
     assert len(served) + len(shed) == 300
     assert {answer.json()["detail"] for answer in shed} == {
-        "Too many requests at once; none of this one was done"
+        "Too many requests at once; nothing was done"
     }
     (written,) = postgres.query(
         "SELECT count(*) FROM posts WHERE author_id = %s", author_id, database="service"

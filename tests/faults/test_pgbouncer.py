@@ -20,6 +20,8 @@ from faults.pgbouncer_process import PgBouncerProcess, pooling
 from faults.postgres_process import PostgresProcess
 from faults.service_process import Service, ServiceProcess, serving
 
+pytestmark = pytest.mark.faults
+
 SERVERS = 2
 CLIENTS = 50
 ROUNDS = 8  # of seven requests for each client

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from faults.caller import DEADLINE, MARGIN, Caller, calling
+from faults.caller import DEADLINE, MARGIN, Caller, calling, create_author
 from faults.postgres_process import PostgresProcess, wait_until
 from faults.replica_process import ReplicaProcess, replicating
 from faults.service_process import Service, ServiceProcess, serving
+
+pytestmark = pytest.mark.faults
 
 CONNECT_TIMEOUT = 2.0  # the service's default
 RETRY = 5.0  # seconds between two attempts to use a replica that is down
@@ -51,6 +53,15 @@ def process(lasting_process: ServiceProcess) -> Iterator[ServiceProcess]:
     assert lasting_process.complaints()[seen:] == []
 
 
+@pytest.fixture
+async def author_id(caller: Caller, replica: ReplicaProcess) -> int:
+    """Create an author of whom the replica knows."""
+    author_id = await create_author(caller)
+    replica.catch_up()
+    caller.answers.clear()
+    return author_id
+
+
 def serves(server: PostgresProcess) -> bool:
     """Say whether the service has connections to a server."""
     rows = server.query("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'")
@@ -76,7 +87,6 @@ async def reading(caller: Caller, path: str) -> AsyncIterator[None]:
 async def test_lagging_replica_serves_safe_methods_and_nothing_else(
     caller: Caller, author_id: int, replica: ReplicaProcess
 ) -> None:
-    replica.catch_up()
     replica.lag()
     body = {"author_id": author_id, "title": "New", "body": "Text"}
     created = await caller.post("/posts", body)
@@ -106,8 +116,6 @@ async def test_reads_move_to_the_primary_when_the_replica_stops_and_back_again(
     record_property: Callable[[str, object], None],
 ) -> None:
     user = f"/users/{author_id}"
-    replica.catch_up()
-    caller.answers.clear()
     async with reading(caller, user):
         await asyncio.sleep(1)
         assert serves(replica)
@@ -141,8 +149,6 @@ async def test_replica_that_hangs_is_given_up(
     record_property: Callable[[str, object], None],
 ) -> None:
     user = f"/users/{author_id}"
-    replica.catch_up()
-    caller.answers.clear()
     async with reading(caller, user):
         await asyncio.sleep(1)
         replica.pause()
@@ -175,7 +181,6 @@ async def test_idle_connections_to_a_replica_that_hangs_cost_a_connect_timeout_a
     caller: Caller, author_id: int, replica: ReplicaProcess
 ) -> None:
     user = f"/users/{author_id}"
-    replica.catch_up()
     await asyncio.gather(*(caller.get(user) for _ in range(CLIENTS)))
     replica.pause()
 

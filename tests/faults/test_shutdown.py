@@ -13,6 +13,8 @@ from faults.caller import BROKEN, Caller, calling, create_author
 from faults.postgres_process import PostgresProcess, wait_until
 from faults.service_process import Service, ServiceProcess, serving
 
+pytestmark = pytest.mark.faults
+
 DRAIN_SECONDS = 2.0
 
 

@@ -5,6 +5,8 @@ import os
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -12,11 +14,24 @@ import pytest
 from faults.caller import Caller
 from faults.conftest import POOL_SIZE
 from faults.postgres_process import PostgresProcess
-from faults.service_process import ServiceProcess
+from faults.service_process import Service, ServiceProcess
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
 WARM_UP = 0.3  # of that time
+SERVED = Path(__file__).parent / "served"
 CLIENTS = 8
+
+
+@pytest.fixture(scope="module")
+def service(service: Service) -> Service:
+    """Return the service with a route that counts its tasks."""
+    variables = {"PYTHONPATH": str(SERVED)}
+    return replace(service, environment=service.environment | variables, app="counted:app")
+
+
+async def count_tasks(caller: Caller) -> int:
+    number: int = (await caller.get("/tasks")).json()
+    return number
 
 
 @pytest.mark.soak
@@ -27,6 +42,7 @@ async def test_nothing_grows(
     postgres: PostgresProcess,
     record_property: Callable[[str, object], None],
 ) -> None:
+    tasks = await count_tasks(caller)
     end = time.monotonic() + MINUTES * 60
     statuses: set[int] = set()
 
@@ -52,6 +68,7 @@ async def test_nothing_grows(
     assert statuses <= {200, 201, 204, 304, 404, 422}
     assert max(warm) <= warm[0] * 1.05
     await asyncio.sleep(1)
+    assert await count_tasks(caller) == tasks
     assert postgres.sessions("state <> 'idle'") == []
     assert len(postgres.sessions()) <= POOL_SIZE
 
