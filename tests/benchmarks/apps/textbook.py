@@ -1,0 +1,164 @@
+"""The layered app of most tutorials.
+
+A transaction for each request, pre-ping, the default pool, repository and service by plain `def`
+dependencies, ORM objects to the response model.
+"""
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Annotated
+
+from bodies import CallerId, Page, PostOut, UserIn, UserOut
+from fastapi import Depends, FastAPI, HTTPException
+from sqlalchemy import BigInteger, DateTime, Text, func, make_url, select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+url = make_url(os.environ["DATABASE_URL"]).set(
+    drivername=f"postgresql+{os.environ['LADDER_DRIVER']}"
+)
+engine = create_async_engine(url, pool_pre_ping=True)
+sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+
+class Base(DeclarativeBase):
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now(), onupdate=func.now()
+    )
+
+
+class Post(Base):
+    __tablename__ = "posts"
+
+    author_id: Mapped[int] = mapped_column(BigInteger)
+    title: Mapped[str]
+    body: Mapped[str] = mapped_column(Text)
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    email: Mapped[str]
+    display_name: Mapped[str]
+    is_active: Mapped[bool] = mapped_column(server_default="true")
+
+
+async def get_session() -> AsyncIterator[AsyncSession]:
+    async with sessions() as session, session.begin():
+        yield session
+
+
+SessionDep = Annotated[AsyncSession, Depends(get_session)]
+
+
+class PostRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def get(self, post_id: int) -> Post | None:
+        return await self.session.get(Post, post_id)
+
+    async def list_newest(self, limit: int) -> Sequence[Post]:
+        statement = select(Post).order_by(Post.created_at.desc(), Post.id.desc()).limit(limit)
+        return (await self.session.execute(statement)).scalars().all()
+
+
+class UserRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def get(self, user_id: int) -> User | None:
+        return await self.session.get(User, user_id)
+
+    async def create(self, user: User) -> User:
+        self.session.add(user)
+        await self.session.flush()
+        await self.session.refresh(user)
+        return user
+
+
+def get_post_repository(session: SessionDep) -> PostRepository:
+    return PostRepository(session)
+
+
+def get_user_repository(session: SessionDep) -> UserRepository:
+    return UserRepository(session)
+
+
+class PostService:
+    def __init__(self, posts: PostRepository) -> None:
+        self.posts = posts
+
+    async def get(self, post_id: int) -> Post:
+        post = await self.posts.get(post_id)
+        if post is None:
+            raise HTTPException(404)
+        return post
+
+    async def list_newest(self, limit: int) -> Sequence[Post]:
+        return await self.posts.list_newest(limit)
+
+
+class UserService:
+    def __init__(self, users: UserRepository) -> None:
+        self.users = users
+
+    async def get(self, user_id: int) -> User:
+        user = await self.users.get(user_id)
+        if user is None:
+            raise HTTPException(404)
+        return user
+
+    async def create(self, data: UserIn) -> User:
+        return await self.users.create(User(**data.model_dump()))
+
+
+def get_post_service(
+    posts: Annotated[PostRepository, Depends(get_post_repository)],
+) -> PostService:
+    return PostService(posts)
+
+
+def get_user_service(
+    users: Annotated[UserRepository, Depends(get_user_repository)],
+) -> UserService:
+    return UserService(users)
+
+
+PostServiceDep = Annotated[PostService, Depends(get_post_service)]
+UserServiceDep = Annotated[UserService, Depends(get_user_service)]
+
+
+async def get_current_user(user_id: CallerId, users: UserServiceDep) -> User:
+    return await users.get(user_id)
+
+
+app = FastAPI()
+
+
+@app.get("/posts/{post_id}", response_model=PostOut)
+async def read_post(post_id: int, posts: PostServiceDep) -> Post:
+    return await posts.get(post_id)
+
+
+@app.get("/users/me", response_model=UserOut)
+async def read_current_user(user: Annotated[User, Depends(get_current_user)]) -> User:
+    return user
+
+
+@app.get("/posts", response_model=Page)
+async def list_posts(limit: int, posts: PostServiceDep) -> dict[str, Sequence[Post]]:
+    return {"items": await posts.list_newest(limit)}
+
+
+@app.post("/users", status_code=201, response_model=UserOut)
+async def create_user(data: UserIn, users: UserServiceDep) -> User:
+    return await users.create(data)
+
+
+@app.get("/health/live")
+async def live() -> None:
+    """Say that the process runs."""
