@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from app import __description__, __title__, __version__
 from app.core.config import Settings, load_settings
@@ -52,14 +52,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_problem_handlers(app)
     install_not_modified_handler(app)
     install_replay_handler(app)
-    app.include_router(_api(), prefix=settings.api_prefix)
-    app.include_router(health.router)
-    install_openapi(app)
-    return app
-
-
-def _api() -> APIRouter:
-    router = APIRouter(responses=problem_responses(400, 408, 413, 414, 422, 500, 503))
     for module in (
         posts,
         users,
@@ -67,8 +59,14 @@ def _api() -> APIRouter:
         auth,
         # {% endif %}
     ):
-        router.include_router(module.router)
-    return router
+        app.include_router(
+            module.router,
+            prefix=settings.api_prefix,
+            responses=problem_responses(400, 408, 413, 414, 422, 500, 503),
+        )
+    app.include_router(health.router)
+    install_openapi(app)
+    return app
 
 
 @asynccontextmanager

@@ -8,11 +8,12 @@ from typing import cast
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import Executable, QueuePool, delete, insert, select, text, update
+from sqlalchemy import Executable, delete, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
 from app.core.database import Database, ReadOnlySessionError
+from app.core.pools import FairPool
 from app.dependencies.database import SessionDep
 from app.exceptions import ConflictError, NotFoundError
 from app.main import create_app
@@ -233,9 +234,11 @@ async def test_settings_of_the_pool_reach_it(settings: Settings) -> None:
             }
         )
     )
-    pool = cast("QueuePool", database.engine.pool)
+    pool = cast("FairPool", database.engine.pool)
 
-    assert (pool.size(), pool._max_overflow, pool._timeout, pool._pre_ping) == (3, 4, 0.5, False)
+    # What SQLAlchemy calls the size is the most that there may be.
+    assert (pool.kept, pool.size(), pool._max_overflow) == (3, 7, 0)
+    assert (pool._timeout, pool._pre_ping) == (0.5, False)
 
 
 async def test_dead_connections_are_replaced_without_an_error(

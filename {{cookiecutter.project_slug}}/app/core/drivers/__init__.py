@@ -53,6 +53,10 @@ class Driver(Protocol):
         """Return the five characters that name the server's error, or nothing."""
         ...
 
+    def seems_alive(self, connection: Any) -> bool:
+        """Say whether an idle connection shows no sign of its end. Asks no server."""
+        ...
+
     def abort(self, connection: Any) -> None:
         """Shut the socket of a driver's connection, without a word to the server."""
         ...

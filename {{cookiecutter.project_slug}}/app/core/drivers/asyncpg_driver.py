@@ -69,6 +69,11 @@ def sqlstate(error: BaseException | None) -> str:
     return getattr(error, "sqlstate", None) or ""
 
 
+def seems_alive(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    """The event loop reads idle connections too, and so has noticed an end."""
+    return not connection.is_closed()
+
+
 def abort(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Waiting coroutines get a `ConnectionDoesNotExistError`."""
     connection.terminate()

@@ -2,6 +2,7 @@
 
 import math
 import os
+import selectors
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,9 @@ from sqlalchemy import URL
 
 from app.core.config import DatabaseSettings
 from app.core.drivers import ConstraintViolation
+
+# Where there is poll(), it has no limit on file descriptors.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 def adapt_url(url: URL) -> URL:
@@ -42,6 +46,15 @@ def constraint_violation(error: BaseException | None) -> ConstraintViolation | N
 def sqlstate(error: BaseException | None) -> str:
     """None in psycopg means that libpq, not the server, reports the error."""
     return getattr(error, "sqlstate", None) or ""
+
+
+def seems_alive(connection: psycopg.AsyncConnection[object]) -> bool:
+    """An idle connection has nothing to read but the end of the stream, or what announces it."""
+    if connection.closed:
+        return False
+    with _Selector() as selector:
+        selector.register(connection.pgconn.socket, selectors.EVENT_READ)
+        return not selector.select(0)
 
 
 def abort(connection: psycopg.AsyncConnection[object]) -> None:

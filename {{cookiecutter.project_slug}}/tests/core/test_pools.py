@@ -1,0 +1,108 @@
+"""Connections are opened when they are needed, and closed when they no longer are."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import make_url, text
+
+from app.core import pools
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.engines import make_engine
+from app.core.pools import FairPool
+
+LINGER = 0.2
+
+
+@pytest.fixture
+async def small(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[tuple[Database, FairPool]]:
+    """A database with one connection, and four more in need."""
+    monkeypatch.setattr(pools, "_LINGER_SECONDS", LINGER)
+    limits = {"database_pool_size": 1, "database_max_overflow": 4}
+    database = Database(settings.model_copy(update=limits))
+    yield database, cast("FairPool", database.engine.pool)
+    await database.dispose()
+
+
+async def backend(database: Database, seconds: float = 0) -> int:
+    """Return the process that serves a session, after a while."""
+    async with database.read() as session:
+        await session.execute(text(f"SELECT pg_sleep({seconds})"))
+        pid: int = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        return pid
+
+
+async def at_once(database: Database, number: int) -> set[int]:
+    return set(await asyncio.gather(*(backend(database, 0.05) for _ in range(number))))
+
+
+async def test_connections_beyond_the_size_last_as_long_as_the_load(
+    small: tuple[Database, FairPool],
+) -> None:
+    database, pool = small
+    first = await at_once(database, 5)
+    for _ in range(10):
+        assert await at_once(database, 5) == first
+    assert pool.checkedin() == 5
+
+    async with asyncio.timeout(10 * LINGER):
+        while pool.checkedin() > 1:
+            await asyncio.sleep(LINGER / 10)
+
+    assert len(await at_once(database, 5)) == 5  # opened again
+
+
+async def test_connections_that_are_needed_now_and_then_stay(
+    small: tuple[Database, FairPool],
+) -> None:
+    database, pool = small
+    first = await at_once(database, 5)
+    for _ in range(8):
+        await asyncio.sleep(LINGER / 2)
+        assert await at_once(database, 3) <= first
+
+    assert pool.checkedin() == 3
+
+
+@pytest.mark.parametrize(("trusted_seconds", "pings"), [(0, 3), (60, 0)])
+async def test_connection_that_was_just_in_use_is_not_pinged(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, trusted_seconds: float, pings: int
+) -> None:
+    url = settings.database_url
+    dialect = make_url(url).get_dialect()
+    pinged: list[Any] = []
+
+    def ping(_: object, connection: Any) -> bool:
+        pinged.append(connection)
+        return True
+
+    monkeypatch.setattr(dialect, "do_ping", ping)
+    engine = make_engine(
+        url, settings, trusted_seconds=trusted_seconds, poolclass=FairPool, pool_pre_ping=True
+    )
+    for _ in range(4):  # a new connection is not pinged either
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+    await engine.dispose()
+
+    assert len(pinged) == pings
+
+
+async def test_connection_that_was_just_lost_is_noticed(settings: Settings) -> None:
+    engine = make_engine(
+        settings.database_url, settings, trusted_seconds=60, poolclass=FairPool, pool_pre_ping=True
+    )
+    async with engine.connect() as first, engine.connect() as second:
+        lost = (await first.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        await first.close()
+        await second.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": lost})
+        await asyncio.sleep(0.05)  # the end of the stream is under way
+        async with engine.connect() as third:
+            found = (await third.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+    await engine.dispose()
+
+    assert found != lost
