@@ -47,7 +47,13 @@ class Caller:
 
     def __init__(self, clients: list[httpx.AsyncClient]) -> None:
         self.answers: list[Answer] = []
+        self.secret: dict[str, str] = {}  # what a new user's body holds where there is auth
+        self._all_clients = clients
         self._clients = cycle(clients)
+
+    def sign_in(self, token: str) -> None:
+        for client in self._all_clients:
+            client.headers["Authorization"] = f"Bearer {token}"
 
     async def send(self, method: str, path: str, **options: Any) -> Answer:
         started = time.monotonic()
@@ -106,9 +112,19 @@ async def calling(url: str) -> AsyncIterator[Caller]:
         yield Caller(clients)
 
 
-async def create_author(caller: Caller) -> int:
-    body = {"email": f"{uuid4().hex}@example.com", "display_name": "Author"}
-    answer = await caller.post("/users", body)
+async def create_author(caller: Caller, email: str | None = None) -> int:
+    body = {"email": email or f"{uuid4().hex}@example.com", "display_name": "Author"}
+    answer = await caller.post("/users", body | caller.secret)
     assert answer.status == 201, answer
     author_id: int = answer.json()["id"]
+    return author_id
+
+
+async def sign_up(caller: Caller) -> int:
+    """Register an author, and send every further request as that author."""
+    email, caller.secret = f"{uuid4().hex}@example.com", {"password": "correct horse battery"}
+    author_id = await create_author(caller, email)
+    form = {"grant_type": "password", "username": email} | caller.secret
+    answer = await caller.send("POST", "/auth/token", data=form)
+    caller.sign_in(answer.json()["access_token"])
     return author_id

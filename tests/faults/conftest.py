@@ -1,16 +1,27 @@
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from baking import bake, run_uv
 
-from faults.caller import Caller, calling, create_author
+from faults.caller import Caller, calling, create_author, sign_up
 from faults.postgres_process import PostgresProcess, running, wait_until
 from faults.sabotage import install_sabotage
 from faults.service_process import Service, ServiceProcess, serving
 
 DRIVERS = ("asyncpg", "psycopg")
 POOL_SIZE = 5  # the service's default
+SECRET_KEY = "only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz"  # noqa: S105 (signs nothing of worth)
+
+
+# With auth every request reads its user first. Only what is not timed runs by default.
+in_every_variant = pytest.mark.parametrize(
+    "use_auth",
+    [pytest.param(False, id="noauth"), pytest.param(True, id="auth", marks=pytest.mark.faults)],
+    indirect=True,
+    scope="session",
+)
 
 
 @pytest.fixture(scope="session")
@@ -31,11 +42,16 @@ def driver(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def project(driver: str, template: Path, workspace: Path) -> Path:
-    """Return a baked project with what it needs in production. Faults are the same with auth."""
-    output_dir = workspace / f"faults-{driver}"
-    output_dir.mkdir()
-    path = bake(template, output_dir, db_driver=driver, use_auth=False)
+def use_auth(request: pytest.FixtureRequest) -> bool:
+    """Say whether the project has auth. Modules ask for it by `in_every_variant`."""
+    return bool(getattr(request, "param", False))
+
+
+@pytest.fixture(scope="session")
+def project(driver: str, use_auth: bool, template: Path, workspace: Path) -> Path:
+    """Return a baked project with what it needs in production."""
+    output_dir = Path(tempfile.mkdtemp(prefix="faults-", dir=workspace))
+    path = bake(template, output_dir, db_driver=driver, use_auth=use_auth)
     run_uv(path, "sync", "--no-dev", "--compile-bytecode", "--quiet")
     return path
 
@@ -46,11 +62,15 @@ def postgres() -> Iterator[PostgresProcess]:
         yield server
 
 
+def service_of(project: Path, url: str) -> Service:
+    return Service(project, {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY})
+
+
 @pytest.fixture(scope="session")
 def schema(project: Path, postgres: PostgresProcess) -> Iterator[str]:
     """Return the name of a migrated database, of which each module and test gets a copy."""
     with postgres.database("schema") as url:
-        Service(project, {"DATABASE_URL": url}).run("app", "migrate")
+        service_of(project, url).run("app", "migrate")
         install_sabotage(postgres, "schema")
         yield "schema"
 
@@ -59,7 +79,7 @@ def schema(project: Path, postgres: PostgresProcess) -> Iterator[str]:
 def service(project: Path, postgres: PostgresProcess, schema: str) -> Iterator[Service]:
     """Return a service with a database of its own, named `service`."""
     with postgres.database("service", schema) as url:
-        yield Service(project, {"DATABASE_URL": url})
+        yield service_of(project, url)
 
 
 @pytest.fixture(scope="module")
@@ -89,5 +109,6 @@ async def caller(process: ServiceProcess) -> AsyncIterator[Caller]:
 
 
 @pytest.fixture
-async def author_id(caller: Caller) -> int:
-    return await create_author(caller)
+async def author_id(caller: Caller, use_auth: bool) -> int:
+    """Create the author of a test's posts, as whom the caller is signed in where there is auth."""
+    return await (sign_up(caller) if use_auth else create_author(caller))

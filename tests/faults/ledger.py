@@ -95,7 +95,8 @@ class Ledger:
     def _request(self, value: str) -> tuple[str, dict[str, Any]]:
         """Make every fourth write a user; only posts could be there twice."""
         if len(self.sent) % 4 == 0:
-            return "/users", {"email": f"{value}@example.com", "display_name": value}
+            email = f"{value}@example.com"
+            return "/users", {"email": email, "display_name": value} | self.caller.secret
         return "/posts", {"author_id": self.author_id, "title": value, "body": "Body"}
 
     async def _reach(self, number: int) -> None:

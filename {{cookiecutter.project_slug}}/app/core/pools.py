@@ -1,6 +1,7 @@
 """A connection pool that serves those who wait in the order in which they came."""
 
 import asyncio
+import logging
 from typing import Any, Final, cast
 
 from sqlalchemy import AsyncAdaptedQueuePool
@@ -11,6 +12,9 @@ from app.exceptions import UnavailableError
 
 # How long connections beyond the pool's size outlast the load that they were opened for.
 _LINGER_SECONDS: Final = 1
+
+# SQLAlchemy names a pool's log after its class. What it tells at INFO is no message of the app.
+logging.getLogger(f"{__name__}.FairPool").setLevel(logging.WARNING)
 
 
 class FairPool(AsyncAdaptedQueuePool):

@@ -106,3 +106,14 @@ async def test_connection_that_was_just_lost_is_noticed(settings: Settings) -> N
     await engine.dispose()
 
     assert found != lost
+
+
+async def test_what_the_pool_does_is_no_message_of_the_app(
+    small: tuple[Database, FairPool], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "app")
+    database, _ = small
+    await at_once(database, 3)
+    await database.dispose()
+
+    assert caplog.messages == []
