@@ -13,6 +13,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from sqlalchemy import DateTime
 
+from app.core.database import SAFE_METHODS
+from app.core.limits import BoundedRoute
 from app.models import Base
 from app.routes import (
     # {% if cookiecutter.use_auth %}
@@ -75,6 +77,16 @@ def test_imports_point_downward_only() -> None:
 @pytest.mark.parametrize("path", sources(*BELOW_ROUTES), ids=str)
 def test_no_http_exception_is_raised_below_the_routes(path: Path) -> None:
     assert not any(name.endswith("HTTPException") for name in raised_names(path))
+
+
+def test_every_route_with_a_body_bounds_it() -> None:
+    unbounded = [
+        route.path
+        for route in ROUTES
+        if not isinstance(route, BoundedRoute) and (route.methods or set()) - SAFE_METHODS
+    ]
+
+    assert unbounded == []
 
 
 @pytest.mark.parametrize("path", sources("repositories"), ids=str)

@@ -81,7 +81,9 @@ class DatabaseSettings(BaseSettings):
         default=5, ge=1, description="Connections that each process keeps open."
     )
     database_max_overflow: int = Field(
-        default=10, ge=0, description="Connections that each process may open beyond the pool."
+        default=10,
+        ge=0,
+        description="Connections that each process may open beyond the pool, under load.",
     )
     database_pool_timeout: Seconds = Field(
         default=2, description="Seconds to wait for a free connection before the request fails."
@@ -93,7 +95,8 @@ class DatabaseSettings(BaseSettings):
         default=1, description="Seconds that the readiness check gives the database."
     )
     database_pool_pre_ping: bool = Field(
-        default=True, description="Test a connection before each use, and replace a dead one."
+        default=True,
+        description="Test a connection that was idle before its use, and replace a dead one.",
     )
     database_connect_timeout: Seconds = Field(
         default=2, description="Seconds to wait for a new connection."

@@ -65,7 +65,7 @@ class ReadSession(Session):
 
 
 def _refuse_writes(statement: Executable) -> None:
-    if statement.is_dml:
+    if getattr(statement, "is_dml", False):  # SQLAlchemy refuses what is no statement
         raise ReadOnlySessionError("A read session cannot run INSERT, UPDATE or DELETE.")
 
 
@@ -127,15 +127,10 @@ class Database:
         """
         async with deadline(self.settings.database_deadline):
             session = await self.replica.open() if self.replica and not newest else None
-            session = session or self.read_sessions()
-            try:
+            async with session or self.read_sessions() as session:
                 yield session
                 # Changes that nobody flushed would be lost without a word.
                 session.sync_session.flush()
-            finally:
-                # Not by `async with`, which closes in another task: nothing waits here, because
-                # there is no transaction to end.
-                await session.close()
 
     async def dispose(self) -> None:
         """Close every connection of the pools. A server that hangs does not hold up the exit."""

@@ -48,6 +48,8 @@ def report_faults(engine: AsyncEngine, driver: Driver) -> None:
         if context.is_pre_ping:
             return  # the pool replaces the connection, and nobody need know
         original = context.original_exception
+        if not isinstance(original, Exception):
+            return  # a cancellation is nobody's fault
         violation = driver.constraint_violation(original)
         error = domain_error(violation) if violation else None
         if error is None and (reason := _TRANSIENT.get(driver.sqlstate(original))):

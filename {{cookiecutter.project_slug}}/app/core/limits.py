@@ -1,6 +1,7 @@
 """What a request may be, before anything is made of it."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
@@ -12,11 +13,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.config import Settings
+from app.core.database import SAFE_METHODS
 from app.core.problems import problem_response
 from app.exceptions import ContentTooLargeError, RequestTimeoutError, ValidationError
 
-# A JSON string, ended or not, or a bracket. Possessive, so that each byte is read once.
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.?)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
+# A JSON string, ended or not. Possessive, so that each byte is read once.
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
+_AS_LISTS: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class QueryLimit:
@@ -39,72 +43,86 @@ class QueryLimit:
 
 
 class BoundedRoute(APIRoute):
-    """Reads the body of a request before it does anything, within limits of size, time and depth.
+    """Bounds the body of a request: its size, the time it takes, and the depth of its JSON.
 
     Starlette's own `max_body_size` answers in plain text, whatever the app has to say.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        if self.body_field is None:
-            return handle
+        reads_body = self.body_field is not None
 
-        async def read_and_handle(request: Request) -> Response:
+        async def handle_bounded(request: Request) -> Response:
+            if request.method in SAFE_METHODS:
+                return await handle(request)
             settings: Settings = request.app.state.settings
-            request = Request(request.scope, _bounded(request, settings.max_body_bytes))
-            await _read_body(request, settings)
+            request = Request(request.scope, _bounded(request, settings))
+            if reads_body:  # before FastAPI does, which would answer any error by 400
+                await _read_body(request, settings)
             return await handle(request)
 
-        return read_and_handle
+        return handle_bounded
 
 
-def _bounded(request: Request, limit: int) -> Receive:
-    """Return the messages of a request. Raises `ContentTooLargeError` for too large a body."""
-    too_large = ContentTooLargeError(f"The body has more than {limit} bytes")
-    if int(request.headers.get("Content-Length", 0)) > limit:
+def _bounded(request: Request, settings: Settings) -> Receive:
+    """Return the messages of a request, up to the end of its body within the limits.
+
+    They raise `ContentTooLargeError` and `RequestTimeoutError`.
+    """
+    too_large = ContentTooLargeError(f"The body has more than {settings.max_body_bytes} bytes")
+    announced = request.headers.get("Content-Length", "")
+    if announced.isdecimal() and int(announced) > settings.max_body_bytes:
         raise too_large
+    end = asyncio.get_running_loop().time() + settings.body_timeout
     size = 0
+    is_read = False
 
     async def receive() -> Message:
-        nonlocal size
-        message = await request.receive()
+        nonlocal size, is_read
+        if is_read:
+            return await request.receive()  # waits for the client to disconnect
+        try:
+            async with asyncio.timeout_at(end):
+                message = await request.receive()
+        except TimeoutError:
+            raise RequestTimeoutError(
+                f"The body did not arrive within {settings.body_timeout:g} s"
+            ) from None
         size += len(message.get("body", b""))
-        if size > limit:
+        if size > settings.max_body_bytes:
             raise too_large
+        is_read = not message.get("more_body", False)
         return message
 
     return receive
 
 
 async def _read_body(request: Request, settings: Settings) -> None:
-    """Have the request keep its body. Raises `RequestTimeoutError` or `ValidationError`."""
+    """Have the request keep its body. Raises `ValidationError`, and what `_bounded` raises."""
     try:
-        async with asyncio.timeout(settings.body_timeout):
-            body = await request.body()
-    except TimeoutError:
-        raise RequestTimeoutError(
-            f"The body did not arrive within {settings.body_timeout:g} s"
-        ) from None
+        body = await request.body()
     except ClientDisconnect:
         raise ValidationError("The connection ended within the body") from None
-    is_json = "json" in request.headers.get("Content-Type", "")
-    if is_json and is_deeper(body, settings.max_json_depth):
+    if "json" not in request.headers.get("Content-Type", "").lower():
+        return
+    if not json.detect_encoding(body).startswith("utf-8"):  # RFC 8259, section 8.1
+        raise ValidationError("The body is not in UTF-8")
+    if is_deeper(body, settings.max_json_depth):
         raise ValidationError(
             f"The body nests deeper than {settings.max_json_depth} arrays and objects"
         )
 
 
 def is_deeper(body: bytes, limit: int) -> bool:
-    """Say whether a JSON text nests more than `limit` arrays and objects in one another."""
+    """Say whether a JSON text nests more than `limit` arrays and objects in one another.
+
+    It takes away the strings, then everything else but brackets, then the innermost pairs, as
+    often as the limit says. None of it is a loop over the text in Python, which a body of brackets
+    would keep busy for seconds.
+    """
     if body.count(b"[") + body.count(b"{") <= limit:
         return False
-    depth = 0
-    for token in _TOKEN.finditer(body):
-        first = token[0][:1]
-        if first in b"[{":
-            depth += 1
-            if depth > limit:
-                return True
-        elif first in b"]}":
-            depth -= 1
-    return False
+    brackets = _STRING.sub(b"", body).translate(_AS_LISTS, _NO_BRACKETS)
+    for _ in range(limit):
+        brackets = brackets.replace(b"[]", b"")
+    return b"[" in brackets

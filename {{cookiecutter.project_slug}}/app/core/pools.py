@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from sqlalchemy import AsyncAdaptedQueuePool
@@ -12,6 +13,7 @@ from app.exceptions import UnavailableError
 
 # How long connections beyond the pool's size outlast the load that they were opened for.
 _LINGER_SECONDS: Final = 1
+_GOODBYE_SECONDS: Final = 2
 
 # SQLAlchemy names a pool's log after its class. What it tells at INFO is no message of the app.
 logging.getLogger(f"{__name__}.FairPool").setLevel(logging.WARNING)
@@ -39,6 +41,7 @@ class FairPool(AsyncAdaptedQueuePool):
         self._peak = 0
         self._timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._disposed = False
 
     def _do_get(self) -> ConnectionPoolEntry:
         await_(self._wait())
@@ -51,10 +54,12 @@ class FairPool(AsyncAdaptedQueuePool):
         return entry
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        if self._disposed:
+            record.close()  # nobody else would
+            return
         super()._do_return_conn(record)
         self._turns.release()
-        if self._timer is None and self.checkedin() > self.kept:
-            self._look_again()
+        self._look_again()
 
     async def _wait(self) -> None:
         """Wait for a turn, for as long as the pool may wait. Raises `UnavailableError`."""
@@ -68,25 +73,43 @@ class FairPool(AsyncAdaptedQueuePool):
             raise UnavailableError("Too many requests at once; nothing was done") from None
 
     def _look_again(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(_LINGER_SECONDS, self._start_closing)
+        """Look in a while for what is no longer needed, if there is more than is kept."""
+        if self._timer is None and self.checkedin() > self.kept:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_LINGER_SECONDS, self._start_closing)
 
     def _start_closing(self) -> None:
-        self._timer = None
-        self._closing = asyncio.create_task(greenlet_spawn(self._close_idle))
+        self._closing = asyncio.create_task(self._close_idle())
 
-    def _close_idle(self) -> None:
-        """Close the connections that were not needed since the last look."""
-        needed = max(self.kept, self._peak)
+    async def _close_idle(self) -> None:
+        """Close the connections that were not needed since the last look, the coldest first."""
+        surplus = self.checkedin() + self.checkedout() - max(self.kept, self._peak)
         self._peak = self.checkedout()
-        while self.checkedin() and self.checkedin() + self.checkedout() > needed:
-            record = self._pool.get(block=False)
+        closing = 0
+        while closing < surplus and not self._turns.locked():
+            await self._turns.acquire()  # at once, so that nobody else counts on the connection
+            closing += 1
+        idle = [self._pool.get(block=False) for _ in range(self.checkedin())]  # newest first
+        kept = len(idle) - closing
+        for record in reversed(idle[:kept]):
+            self._pool.put(record, block=False)
+        for record in idle[kept:]:
+            await self._close(record)
+            self._turns.release()
+        self._timer = None
+        self._look_again()
+
+    async def _close(self, record: ConnectionPoolEntry) -> None:
+        """Close a connection, whether the server says goodbye or not."""
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_SECONDS):
+                    await greenlet_spawn(record.close)
+        finally:
             self._dec_overflow()
-            record.close()
-        if self.checkedin() > self.kept:
-            self._look_again()
 
     def dispose(self) -> None:
+        self._disposed = True
         if self._timer:
             self._timer.cancel()
         super().dispose()

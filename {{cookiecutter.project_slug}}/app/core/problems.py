@@ -17,7 +17,12 @@ from app.exceptions import AppError
 MEDIA_TYPE: Final = "application/problem+json"
 
 # RFC 9110 has renamed them; Python has followed in 3.13.
-_TITLES: Final = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+_TITLES: Final = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
 
 
 class ProblemError(BaseModel):
@@ -66,7 +71,7 @@ def problem_response(
     errors: Sequence[ProblemError] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """Build the response for a failed request. `code` defaults to the name of the status."""
+    """Build the response for a failed request. `code` defaults to the title, as a constant."""
     title = _title(status)
     problem = Problem(
         type="about:blank",

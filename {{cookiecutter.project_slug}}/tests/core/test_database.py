@@ -249,11 +249,12 @@ async def test_dead_connections_are_replaced_without_an_error(
     async with killer.engine.connect() as connection:
         await connection.execute(
             text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         )
     await killer.dispose()
+    await asyncio.sleep(0.05)  # the end of the stream is under way
 
     assert (await live_client.get("/posts")).status_code == 200
 

@@ -73,3 +73,14 @@ async def test_time_before_the_first_statement_holds_no_connection(settings: Set
         await sleep(database, 0)
 
     await database.dispose()
+
+
+async def test_cancellation_is_no_fault_of_the_database(settings: Settings) -> None:
+    database = Database(settings)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await sleep(database, 3)
+
+    await sleep(database, 0)
+    await database.dispose()

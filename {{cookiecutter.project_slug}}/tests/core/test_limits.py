@@ -5,12 +5,13 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import APIRouter, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.limits import is_deeper
+from app.core.limits import BoundedRoute, is_deeper
 from app.main import create_app
 from tests.conftest import http_client
 
@@ -73,6 +74,8 @@ async def test_body_that_does_not_arrive_is_given_up(limited: httpx.AsyncClient)
         (json.dumps({"email": "[[[[["}), False),
         (json.dumps({"email": '"[\\"[[[['}), False),
         (json.dumps([[]] * 20), False),
+        ("[]" * 20, False),
+        ("]" * 20 + nested(5), True),
     ],
 )
 async def test_json_that_nests_too_deep_is_refused(
@@ -86,6 +89,42 @@ async def test_json_that_nests_too_deep_is_refused(
         if is_too_deep
         else "The request is not valid; see errors"
     )
+
+
+async def test_json_is_known_by_any_spelling_of_its_type(limited: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "application/problem+JSON"}
+    response = await limited.post("/users", content=nested(5), headers=headers)
+
+    assert response.json()["detail"] == "The body nests deeper than 4 arrays and objects"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+async def test_json_in_another_encoding_is_refused(
+    limited: httpx.AsyncClient, encoding: str
+) -> None:
+    content = f'["∀", {nested(5)}]'.encode(encoding)
+    response = await limited.post("/users", content=content, headers=JSON)
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == "The body is not in UTF-8"
+
+
+async def test_limits_hold_for_a_route_that_reads_the_body_itself(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update=SMALL))
+    router = APIRouter(route_class=BoundedRoute)
+
+    @router.post("/hook")
+    async def hook(request: Request) -> int:
+        return len(await request.body())
+
+    app.include_router(router)
+    async with http_client(app) as client:
+        taken = await client.post("/hook", content=b" " * 2**20)
+        too_large = await client.post("/hook", content=slowly(*[b" " * 2**18] * 5))
+        too_slow = await client.post("/hook", content=slowly(b" ", b" ", seconds=1))
+
+    assert (taken.status_code, taken.json()) == (200, 2**20)
+    assert (too_large.status_code, too_slow.status_code) == (413, 408)
 
 
 # {% if cookiecutter.use_auth %}

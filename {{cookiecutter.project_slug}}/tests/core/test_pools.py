@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import pytest
 from sqlalchemy import make_url, text
+from sqlalchemy.pool.base import _ConnectionRecord
+from sqlalchemy.util import await_
 
 from app.core import pools
 from app.core.config import Settings
@@ -66,6 +69,55 @@ async def test_connections_that_are_needed_now_and_then_stay(
         assert await at_once(database, 3) <= first
 
     assert pool.checkedin() == 3
+
+
+async def test_connection_that_is_in_use_all_the_time_is_the_one_that_stays(
+    small: tuple[Database, FairPool],
+) -> None:
+    database, pool = small
+    await at_once(database, 5)
+    used = await backend(database)
+    async with asyncio.timeout(10 * LINGER):
+        while pool.checkedin() > 1:
+            assert await backend(database) == used
+            await asyncio.sleep(LINGER / 10)
+
+    assert await backend(database) == used
+
+
+async def test_server_that_does_not_say_goodbye_is_left(
+    small: tuple[Database, FairPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, pool = small
+    monkeypatch.setattr(pools, "_GOODBYE_SECONDS", LINGER / 10)
+    close = _ConnectionRecord.close
+
+    def wait_for_goodbye(record: _ConnectionRecord) -> None:
+        try:
+            await_(asyncio.Future())
+        finally:
+            close(record)
+
+    monkeypatch.setattr(_ConnectionRecord, "close", wait_for_goodbye)
+    await at_once(database, 5)
+    async with asyncio.timeout(20 * LINGER):
+        while pool._timer or pool.checkedin() > 1:
+            await asyncio.sleep(LINGER / 10)
+    monkeypatch.setattr(_ConnectionRecord, "close", close)
+
+    assert len(await at_once(database, 5)) == 5  # the places are free again
+
+
+async def test_connections_in_use_are_closed_after_the_pool(
+    small: tuple[Database, FairPool],
+) -> None:
+    database, pool = small
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(database.engine.connect())
+        await database.dispose()
+
+    assert pool.checkedin() == 0
 
 
 @pytest.mark.parametrize(("trusted_seconds", "pings"), [(0, 3), (60, 0)])
