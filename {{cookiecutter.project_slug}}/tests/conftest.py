@@ -63,6 +63,11 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return config.stash.get(_header, None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that parallel workers end together."""
+    items.sort(key=lambda item: item.path.name != "test_contract.py")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell an xdist worker which database to clone."""
