@@ -1,7 +1,5 @@
 """Everything beside the ladder: the tail, logins, workers, a pooler, the start, memory, long lists."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from baking import run_uv
 from faults.pgbouncer_process import pooling
 
 from benchmarks.bench import DRIVERS, READ_ONE, Bench, get
@@ -156,24 +155,10 @@ def thousand(bench: Bench, rounds: int, seconds: float) -> Figures:
 
 def web_servers(bench: Bench, rounds: int, seconds: float) -> Figures:
     """W1 by each server that could be the image's."""
-    folder = str(bench.projects["asyncpg", False] / ".venv-granian")
-    subprocess.run([sys.executable, "-m", "uv", "venv", "--quiet", folder], check=True)
     project = bench.projects["asyncpg", False]
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "uv",
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            folder,
-            str(project),
-            "granian",
-        ],
-        check=True,
-    )
+    folder = str(project / ".venv-granian")
+    run_uv(project, "venv", "--quiet", folder)
+    run_uv(project, "pip", "install", "--quiet", "--python", folder, ".", "granian")
     plain = ("--no-access-log", "--loop", "asyncio", "--http", "h11")
     granian = (f"{folder}/bin/granian", "--interface", "asgi")
     servers = {

@@ -48,7 +48,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, and the headers that its requests carry."""
+    """A running server."""
 
     port: int
     process: psutil.Process
