@@ -56,6 +56,7 @@ class FairPool(AsyncAdaptedQueuePool):
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         if self._disposed:
             record.close()  # nobody else would
+            self._turns.release()
             return
         super()._do_return_conn(record)
         self._turns.release()

@@ -32,7 +32,8 @@ class ReadinessProbe:
                 current = await self._revision()
         except TimeoutError:
             raise UnavailableError("The database does not answer in time") from None
-        *older, head = [None, *revisions()]
+        # A thread, since the first call imports Alembic and reads files.
+        *older, head = [None, *await asyncio.to_thread(revisions)]
         if current in older:
             raise UnavailableError(
                 f"The schema is at revision {current}, the code needs {head}: run `app migrate`"

@@ -120,6 +120,19 @@ async def test_connections_in_use_are_closed_after_the_pool(
     assert pool.checkedin() == 0
 
 
+async def test_whoever_waits_for_a_pool_that_is_disposed_of_gets_a_turn(settings: Settings) -> None:
+    limits = {"database_pool_size": 1, "database_max_overflow": 0}
+    database = Database(settings.model_copy(update=limits))
+    async with database.read() as session:
+        await session.execute(text("SELECT 1"))
+        waiting = asyncio.create_task(backend(database))
+        await asyncio.sleep(0.05)
+        await database.dispose()
+    async with asyncio.timeout(10):
+        assert await waiting
+    await database.dispose()
+
+
 @pytest.mark.parametrize(("trusted_seconds", "pings"), [(0, 3), (60, 0)])
 async def test_connection_that_was_just_in_use_is_not_pinged(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, trusted_seconds: float, pings: int
