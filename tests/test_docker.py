@@ -75,7 +75,8 @@ def built_image(folder: Path) -> Iterator[str]:
     try:
         yield name
     finally:
-        docker("image", "rm", "--force", name)
+        # Another build may stand on the same layers, and would miss a parent that is pruned.
+        docker("image", "rm", "--force", "--no-prune", name)
 
 
 @contextmanager
