@@ -16,6 +16,7 @@ from app.core.limits import QueryLimit
 from app.core.openapi import install_openapi
 from app.core.problems import install_problem_handlers, problem_responses
 from app.core.readiness import ReadinessProbe
+from app.core.routing import add_routes
 from app.dependencies.idempotency import install_replay_handler
 from app.routes import (
     # {% if cookiecutter.use_auth %}
@@ -59,12 +60,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         auth,
         # {% endif %}
     ):
-        app.include_router(
+        add_routes(
+            app,
             module.router,
             prefix=settings.api_prefix,
             responses=problem_responses(400, 408, 413, 414, 422, 500, 503),
         )
-    app.include_router(health.router)
+    add_routes(app, health.router)
     install_openapi(app)
     return app
 

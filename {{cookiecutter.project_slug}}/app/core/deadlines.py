@@ -8,8 +8,7 @@ because it waits for its turn or for the server to accept one, is cancelled.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -22,46 +21,52 @@ from app.exceptions import UnavailableError
 _TOO_LONG: Final = "The database took too long to answer"
 
 
-class _Watch:
-    """The work under one deadline, and the connections that it has in use."""
+class _Deadline:
+    """The work under one deadline, and the connections that it has in use.
 
-    def __init__(self) -> None:
+    A class, since a generator with `asynccontextmanager` would cost each request as much again.
+    """
+
+    def __init__(self, seconds: float) -> None:
         self.in_use: dict[Any, Driver] = {}
         self.expired = False
-        self.cancelled = False
+        self._seconds = seconds
+        self._cancelled = False
+
+    async def __aenter__(self) -> None:
         task = asyncio.current_task()
         assert task  # noqa: S101 (a coroutine runs in a task)
-        self.task = task
+        self._task = task
+        self._outer = _current.set(self)
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
 
-    def expire(self) -> None:
+    async def __aexit__(
+        self, _kind: object, error: BaseException | None, _traceback: object
+    ) -> None:
+        self._timer.cancel()
+        _current.reset(self._outer)
+        if not self._cancelled or not isinstance(error, asyncio.CancelledError):
+            return
+        if not self._task.uncancel():  # else it is somebody else's cancellation too
+            raise UnavailableError(_TOO_LONG) from None
+
+    def _expire(self) -> None:
         self.expired = True
         if not self.in_use:
-            self.cancelled = self.task.cancel()
+            self._cancelled = self._task.cancel()
         for connection, driver in self.in_use.items():
             driver.abort(connection.driver_connection)
 
 
-_current: ContextVar[_Watch | None] = ContextVar("deadline", default=None)
+_current: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
 
 
-@asynccontextmanager
-async def deadline(seconds: float) -> AsyncGenerator[None]:
+def deadline(seconds: float) -> AbstractAsyncContextManager[None]:
     """Break the connections that are in use when the time is over, and allow no other.
 
     Raises `UnavailableError` if there is none in use by then.
     """
-    watch = _Watch()
-    outer = _current.set(watch)
-    timer = asyncio.get_running_loop().call_later(seconds, watch.expire)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not watch.cancelled or watch.task.uncancel():
-            raise  # somebody else's cancellation
-        raise UnavailableError(_TOO_LONG) from None
-    finally:
-        timer.cancel()
-        _current.reset(outer)
+    return _Deadline(seconds)
 
 
 def watch(engine: AsyncEngine, driver: Driver) -> None:

@@ -50,11 +50,11 @@ class BoundedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        if SAFE_METHODS.issuperset(self.methods or ()):
+            return handle
         reads_body = self.body_field is not None
 
         async def handle_bounded(request: Request) -> Response:
-            if request.method in SAFE_METHODS:
-                return await handle(request)
             settings: Settings = request.app.state.settings
             request = Request(request.scope, _bounded(request, settings))
             if reads_body:  # before FastAPI does, which would answer any error by 400

@@ -14,14 +14,6 @@ from app.services.auth_service import AuthService, SignInService
 _oauth2_scheme = OAuth2PasswordBearer(tokenUrl="auth/token")
 
 
-async def get_auth_service(request: Request, session: SessionDep) -> AuthService:
-    settings: Settings = request.app.state.settings
-    return AuthService(session, settings)
-
-
-AuthServiceDep = Annotated[AuthService, Depends(get_auth_service)]
-
-
 async def get_sign_in_service(request: Request, database: DatabaseDep) -> SignInService:
     return SignInService(database, request.app.state.settings)
 
@@ -30,10 +22,11 @@ SignInServiceDep = Annotated[SignInService, Depends(get_sign_in_service)]
 
 
 async def get_current_user(
-    token: Annotated[str, Depends(_oauth2_scheme)], auth: AuthServiceDep
+    request: Request, token: Annotated[str, Depends(_oauth2_scheme)], session: SessionDep
 ) -> User:
     """Return the caller. Raises `AuthenticationError`."""
-    return await auth.authenticate(token)
+    settings: Settings = request.app.state.settings
+    return await AuthService(session, settings).authenticate(token)
 
 
 CurrentUser = Annotated[User, Depends(get_current_user)]

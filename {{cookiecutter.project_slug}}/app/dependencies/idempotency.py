@@ -71,6 +71,8 @@ class IdempotentRoute(BoundedRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        if "POST" not in (self.methods or ()):
+            return handle
 
         async def handle_and_store(request: Request) -> Response:
             response = await handle(request)
