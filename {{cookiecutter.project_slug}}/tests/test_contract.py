@@ -100,6 +100,7 @@ async def test_service_keeps_its_openapi_document(
     result = await anyio.run_process(
         [
             str(Path(sys.executable).with_name("schemathesis")),
+            f"--config-file={PROJECT / 'tests' / 'schemathesis.toml'}",
             "run",
             f"{service}/openapi.json",
             "--wait-for-schema=30",
