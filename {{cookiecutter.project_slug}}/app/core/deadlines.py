@@ -24,7 +24,7 @@ _TOO_LONG: Final = "The database took too long to answer"
 class _Deadline:
     """The work under one deadline, and the connections that it has in use.
 
-    A class, since a generator with `asynccontextmanager` would cost each request as much again.
+    A class, since a generator with `asynccontextmanager` makes more calls in each request (measured).
     """
 
     def __init__(self, seconds: float) -> None:

@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parents[2]
 
 
-def alembic_config(database_url: URL) -> Config:
-    """Return Alembic's configuration (in pyproject.toml) for a database."""
+def _config() -> Config:
     from alembic.config import Config
 
-    config = Config(toml_file=PROJECT / "pyproject.toml")
+    return Config(toml_file=PROJECT / "pyproject.toml")
+
+
+def alembic_config(database_url: URL) -> Config:
+    """Return Alembic's configuration (in pyproject.toml) for a database."""
+    config = _config()
     config.attributes["database_url"] = database_url
     return config
 
@@ -36,8 +40,7 @@ def migrate(database_url: URL) -> None:
 @cache
 def revisions() -> tuple[str, ...]:
     """Return the revisions that this version knows, first to last."""
-    from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    script = ScriptDirectory.from_config(Config(toml_file=PROJECT / "pyproject.toml"))
+    script = ScriptDirectory.from_config(_config())
     return tuple(revision.revision for revision in script.walk_revisions())[::-1]
