@@ -103,3 +103,17 @@ async def test_slow_body_holds_no_connection(
     for writer in writers:
         writer.close()
         await writer.wait_closed()
+
+
+async def test_client_that_sends_far_too_much_gets_its_answer(process: ServiceProcess) -> None:
+    """A server that closes the connection first would reset it, and the answer be lost."""
+    head = b"POST /posts HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+    for size in (3 * 2**20, 20 * 2**20):
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
+            writer.write(head % size + b" " * size)
+            await writer.drain()
+            answer = await reader.read()  # to the end of the connection
+            writer.close()
+            assert answer.startswith(b"HTTP/1.1 413")
+            assert b"CONTENT_TOO_LARGE" in answer

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -56,7 +57,9 @@ class BoundedRoute(APIRoute):
 
         async def handle_bounded(request: Request) -> Response:
             settings: Settings = request.app.state.settings
-            request = Request(request.scope, _bounded(request, settings))
+            body = _BoundedBody(request, settings)
+            await body.refuse_announced_size()
+            request = Request(request.scope, body.receive)
             if reads_body:  # before FastAPI does, which would answer any error by 400
                 await _read_body(request, settings)
             return await handle(request)
@@ -64,41 +67,63 @@ class BoundedRoute(APIRoute):
         return handle_bounded
 
 
-def _bounded(request: Request, settings: Settings) -> Receive:
-    """Return the messages of a request, up to the end of its body within the limits.
+class _BoundedBody:
+    """The messages of a request, up to the end of its body within the limits."""
 
-    They raise `ContentTooLargeError` and `RequestTimeoutError`.
-    """
-    too_large = ContentTooLargeError(f"The body has more than {settings.max_body_bytes} bytes")
-    announced = request.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced) > settings.max_body_bytes:
-        raise too_large
-    end = asyncio.get_running_loop().time() + settings.body_timeout
-    size = 0
-    is_read = False
+    def __init__(self, request: Request, settings: Settings) -> None:
+        self._request = request
+        self._limit = settings.max_body_bytes
+        self._seconds = settings.body_timeout
+        self._end = asyncio.get_running_loop().time() + self._seconds
+        self._size = 0
+        self._is_read = False
 
-    async def receive() -> Message:
-        nonlocal size, is_read
-        if is_read:
-            return await request.receive()  # waits for the client to disconnect
-        try:
-            async with asyncio.timeout_at(end):
-                message = await request.receive()
-        except TimeoutError:
-            raise RequestTimeoutError(
-                f"The body did not arrive within {settings.body_timeout:g} s"
-            ) from None
-        size += len(message.get("body", b""))
-        if size > settings.max_body_bytes:
-            raise too_large
-        is_read = not message.get("more_body", False)
+    async def refuse_announced_size(self) -> None:
+        """Raise `ContentTooLargeError` for a body that is announced to be too large."""
+        announced = self._request.headers.get("Content-Length", "")
+        if announced.isdecimal() and int(announced) > self._limit:
+            if "Expect" not in self._request.headers:  # else the client waits for an answer first
+                await self._discard()
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        """Return the next message. Raises `ContentTooLargeError` and `RequestTimeoutError`."""
+        if self._is_read:
+            return await self._request.receive()  # waits for the client to disconnect
+        message = await self._next()
+        self._size += len(message.get("body", b""))
+        if self._size > self._limit:
+            await self._discard()
+            raise self._too_large()
         return message
 
-    return receive
+    async def _next(self) -> Message:
+        try:
+            async with asyncio.timeout_at(self._end):
+                message = await self._request.receive()
+        except TimeoutError:
+            raise RequestTimeoutError(
+                f"The body did not arrive within {self._seconds:g} s"
+            ) from None
+        self._is_read = not message.get("more_body", False)
+        return message
+
+    async def _discard(self) -> None:
+        """Read the rest of the body, for as long as a body may take, and forget it.
+
+        A client that still sends when the connection is closed gets a reset, and with it may lose
+        the answer (RFC 9112, section 9.6).
+        """
+        with suppress(RequestTimeoutError):
+            while not self._is_read:
+                await self._next()
+
+    def _too_large(self) -> ContentTooLargeError:
+        return ContentTooLargeError(f"The body has more than {self._limit} bytes")
 
 
 async def _read_body(request: Request, settings: Settings) -> None:
-    """Have the request keep its body. Raises `ValidationError`, and what `_bounded` raises."""
+    """Have the request keep its body. Raises `ValidationError`, and what `_BoundedBody` raises."""
     try:
         body = await request.body()
     except ClientDisconnect:

@@ -8,6 +8,7 @@ import pytest
 from fastapi import APIRouter, Request
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message
 
 from app.core.config import Settings
 from app.core.database import Database
@@ -50,6 +51,59 @@ async def test_body_that_is_too_large_is_refused(limited: httpx.AsyncClient) -> 
         assert response.status_code == 413
         assert response.json()["code"] == "CONTENT_TOO_LARGE"
         assert response.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_rest_of_a_body_that_is_too_large_is_read_before_the_answer(
+    settings: Settings, announced: bool
+) -> None:
+    """Else the server would close the connection on a client that is still sending."""
+    app = create_app(settings.model_copy(update=SMALL))
+    parts = 8
+    sent: list[str] = []
+
+    async def receive() -> Message:
+        sent.append("part")
+        return {"type": "http.request", "body": b" " * 2**19, "more_body": len(sent) < parts}
+
+    async def send(message: Message) -> None:
+        sent.append(str(message.get("status", "")))
+
+    headers = [(b"content-length", b"%d" % (parts * 2**19))] if announced else []
+    path = f"{settings.api_prefix}/users"
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
+
+    assert sent == [*["part"] * parts, "413", ""]
+
+
+async def test_client_that_asks_first_is_refused_at_once(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update=SMALL))
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        pytest.fail("the client would be told to send the body")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", b"%d" % 2**30), (b"expect", b"100-continue")]
+    path = f"{settings.api_prefix}/users"
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
+
+    assert sent[0]["status"] == 413
+
+
+async def test_rest_of_a_body_is_not_awaited_for_longer_than_a_body(
+    limited: httpx.AsyncClient,
+) -> None:
+    body = slowly(b" " * 2**21, b" ", seconds=1)
+
+    async with asyncio.timeout(0.9):
+        response = await limited.post("/users", content=body, headers=JSON)
+
+    assert response.status_code == 413
 
 
 async def test_body_that_does_not_arrive_is_given_up(limited: httpx.AsyncClient) -> None:
