@@ -97,7 +97,9 @@ def process(lasting_process: ServiceProcess, postgres: PostgresProcess) -> Itera
     yield lasting_process
     assert lasting_process.complaints()[seen:] == []
     wait_until(
-        lambda: not postgres.sessions("state <> 'idle'"), "every connection is back in the pool"
+        lambda: not postgres.sessions("state <> 'idle'"),
+        "every connection is back in the pool",
+        found=postgres.activity,
     )
     wait_until(lambda: len(postgres.sessions()) <= POOL_SIZE, "no more than these are kept")
 

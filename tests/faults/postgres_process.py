@@ -37,11 +37,16 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
-    """Wait for a condition; fail with its description if it does not come."""
+def wait_until(
+    condition: Callable[[], object],
+    what: str,
+    patience: float = PATIENCE,
+    found: Callable[[], object] = lambda: "",
+) -> None:
+    """Wait for a condition; fail with its description, and what is found instead, if it does not come."""
     end = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < end, f"waited {patience} s in vain: {what}"
+        assert time.monotonic() < end, f"waited {patience} s in vain: {what} {found()}"
         time.sleep(0.02)
 
 
@@ -149,6 +154,13 @@ class PostgresProcess:
         """Return the process ids of the service's sessions that fulfil a condition."""
         return self.query(
             f"SELECT pid FROM pg_stat_activity WHERE usename = 'app' AND {condition}"  # noqa: S608
+        )
+
+    def activity(self) -> list[Any]:
+        """Return what the service's sessions do, for those who have to find out."""
+        return self.query(
+            "SELECT pid, state, wait_event, now() - state_change, query FROM pg_stat_activity"
+            " WHERE usename = 'app'"
         )
 
     def terminate_sessions(self, condition: str = "true") -> int:

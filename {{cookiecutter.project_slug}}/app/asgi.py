@@ -1,5 +1,6 @@
 """The application object for servers: `uvicorn app.asgi:app`, `fastapi dev`."""
 
+import gc
 import logging
 
 from app.main import create_app
@@ -8,3 +9,10 @@ from app.main import create_app
 logging.basicConfig(format="%(levelname)s:     %(name)s: %(message)s")
 
 app = create_app()
+
+# What is made by now lasts as long as the process, and what a request leaves behind is mostly free
+# of cycles. By default Python would search both for cycles again and again, for a fifth of a small
+# request's time (measured).
+gc.collect()
+gc.freeze()
+gc.set_threshold(10_000, 20, 50)
