@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import cast
 
 import httpx
@@ -106,6 +107,24 @@ async def test_error_after_a_write_rolls_it_back(
     assert await count_users(live_database) == 0
 
 
+async def test_transaction_that_failed_is_no_success_though_the_error_was_caught(
+    settings: Settings, live_database: Database
+) -> None:
+    app = create_app(settings)
+    app.state.database = live_database
+
+    @app.post("/swallow")
+    async def swallow(session: SessionDep) -> None:
+        session.add(Post(author_id=4711, title="Hello", body="World"))
+        with suppress(NotFoundError):
+            await session.flush()
+
+    async with http_client(app) as client:
+        response = await client.post("/swallow")
+
+    assert response.status_code == 500
+
+
 async def test_row_is_committed_before_the_response_starts(
     settings: Settings, live_database: Database
 ) -> None:
@@ -206,10 +225,13 @@ async def test_hidden_lazy_load_is_an_error(live_database: Database, make_live: 
 
 
 async def test_constraint_violation_in_a_session_is_a_domain_error(database: Database) -> None:
-    async with database.transaction() as session:
-        session.add(Post(author_id=4711, title="Hello", body="World"))
-        with pytest.raises(NotFoundError, match="Author 4711 not found"):
+    async def write() -> None:
+        async with database.transaction() as session:
+            session.add(Post(author_id=4711, title="Hello", body="World"))
             await session.flush()
+
+    with pytest.raises(NotFoundError, match="Author 4711 not found"):
+        await write()
 
 
 async def test_url_as_providers_write_it_connects(settings: Settings) -> None:

@@ -71,7 +71,13 @@ async def test_rest_of_a_body_that_is_too_large_is_read_before_the_answer(
 
     headers = [(b"content-length", b"%d" % (parts * 2**19))] if announced else []
     path = f"{settings.api_prefix}/users"
-    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "query_string": b"",
+        "headers": headers,
+    }
     await app(scope, receive, send)
 
     assert sent == [*["part"] * parts, "413", ""]
@@ -89,7 +95,13 @@ async def test_client_that_asks_first_is_refused_at_once(settings: Settings) -> 
 
     headers = [(b"content-length", b"%d" % 2**30), (b"expect", b"100-continue")]
     path = f"{settings.api_prefix}/users"
-    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "query_string": b"",
+        "headers": headers,
+    }
     await app(scope, receive, send)
 
     assert sent[0]["status"] == 413
