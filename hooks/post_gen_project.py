@@ -16,8 +16,12 @@ ANSWERS = r"""{{ cookiecutter|tojson }}"""
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
         "app/cli/users.py",
+        "app/core/mail.py",
         "app/core/security.py",
         "app/dependencies/auth.py",
+        "app/dependencies/outbox.py",
+        "app/mail_templates/*",
+        "app/mail_templates",  # empty by then
         "app/routes/auth.py",
         "app/schemas/token.py",
         "app/services/auth_service.py",
@@ -26,9 +30,13 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
         "alembic/versions/*_validate_role_of_users.py",
         "docs/decisions/0005-access-tokens.md",
         "tests/cli/test_users.py",
+        "tests/core/test_mail.py",
         "tests/core/test_security.py",
+        "tests/dependencies/*",
+        "tests/dependencies",
         "tests/routes/test_auth.py",
         "tests/routes/test_authorization.py",
+        "tests/smtp.py",
     ),
     ("db_driver", "asyncpg"): ("app/core/drivers/psycopg_driver.py",),
     ("db_driver", "psycopg"): ("app/core/drivers/asyncpg_driver.py",),

@@ -13,6 +13,11 @@ from app.core.disconnects import CancelOnDisconnect
 from app.core.draining import Draining
 from app.core.etags import install_not_modified_handler
 from app.core.limits import QueryLimit
+
+# {%- if cookiecutter.use_auth +%}
+from app.core.mail import make_mailer
+
+# {%- endif +%}
 from app.core.openapi import install_openapi
 from app.core.problems import install_problem_handlers, problem_responses
 from app.core.readiness import ReadinessProbe
@@ -48,6 +53,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
+    # {% if cookiecutter.use_auth %}
+    app.state.mailer = make_mailer(settings)
+    # {% endif %}
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(QueryLimit, limit=settings.max_query_bytes)
     install_problem_handlers(app)

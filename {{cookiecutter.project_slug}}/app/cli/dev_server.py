@@ -92,6 +92,7 @@ def serve(host: str, port: int, url: URL) -> None:
     # {% if cookiecutter.use_auth %}
     # Reloads keep it; the next `app dev` makes another one.
     os.environ["SECRET_KEY"] = configured("SECRET_KEY") or secrets.token_urlsafe(48)
+    os.environ["MAIL_DELIVERY"] = configured("MAIL_DELIVERY") or "console"
     # {% endif %}
     typer.echo(
         f"\n  App       http://{host}:{port}"

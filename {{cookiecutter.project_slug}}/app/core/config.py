@@ -6,6 +6,11 @@
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
+    # {% if cookiecutter.use_auth %}
+    AfterValidator,
+    BeforeValidator,
+    EmailStr,
+    # {% endif %}
     Field,
     PlainValidator,
     # {% if cookiecutter.use_auth %}
@@ -13,6 +18,7 @@ from pydantic import (
     # {% endif %}
     ValidationError,
     # {% if cookiecutter.use_auth %}
+    ValidationInfo,
     field_validator,
     # {% endif %}
 )
@@ -59,6 +65,21 @@ def parse_optional_database_url(value: object) -> URL | None:
 DatabaseURL = Annotated[URL, NoDecode, PlainValidator(parse_database_url)]
 OptionalDatabaseURL = Annotated[URL | None, NoDecode, PlainValidator(parse_optional_database_url)]
 Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
+# {% if cookiecutter.use_auth %}
+ValueT = TypeVar("ValueT")
+
+
+def refuse_without_mail(value: ValueT, info: ValidationInfo) -> ValueT:
+    """Raise `ValueError` for a feature that is on where no mail can be sent."""
+    if value and info.data.get("mail_delivery") == "none":
+        raise ValueError("needs mail; set MAIL_DELIVERY to smtp, with SMTP_HOST and MAIL_FROM")
+    return value
+
+
+# For the setting of a feature that sends mail. It has to stand below `mail_delivery`.
+NeedsMail = AfterValidator(refuse_without_mail)
+OptionalEmail = Annotated[EmailStr | None, BeforeValidator(lambda value: value or None)]
+# {% endif %}
 
 
 class DatabaseSettings(BaseSettings):
@@ -152,6 +173,24 @@ class Settings(DatabaseSettings):
     access_token_minutes: int = Field(
         default=15, ge=1, le=60, description="Minutes for which an access token is good."
     )
+    mail_delivery: Literal["none", "console", "smtp"] = Field(
+        default="none", description="How mail is sent; the console shows it, for development."
+    )
+    mail_from: OptionalEmail = Field(
+        default=None, validate_default=True, description="The address that mail comes from."
+    )
+    smtp_host: str = Field(
+        default="", validate_default=True, description="The SMTP server that takes the mail."
+    )
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="Its port.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="How the connection to it is encrypted."
+    )
+    smtp_username: str = Field(default="", description="With which to sign in there, if at all.")
+    smtp_password: SecretStr = Field(default=SecretStr(""), description="What goes with it.")
+    smtp_timeout: Seconds = Field(
+        default=10, description="Seconds that the SMTP server has for each of its answers."
+    )
     # {% endif %}
     api_prefix: str = Field(
         default="",
@@ -170,6 +209,20 @@ class Settings(DatabaseSettings):
                 "too easy to guess; make one with: "
                 "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
             )
+        return value
+
+    @field_validator("mail_from", "smtp_host")
+    @classmethod
+    def require_for_smtp(cls, value: ValueT, info: ValidationInfo) -> ValueT:
+        if not value and info.data.get("mail_delivery") == "smtp":
+            raise ValueError("missing, though MAIL_DELIVERY is smtp")
+        return value
+
+    @field_validator("smtp_username")
+    @classmethod
+    def refuse_to_sign_in_unencrypted(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("smtp_security") == "none":
+            raise ValueError("would be sent unencrypted; set SMTP_SECURITY to starttls or tls")
         return value
 
     # {%- endif +%}

@@ -86,6 +86,23 @@ def test_port_that_is_taken_is_told() -> None:
             dev_server.require_free_port("127.0.0.1", port)
 
 
+# {% if cookiecutter.use_auth %}
+@pytest.mark.parametrize(("configured", "served"), [(None, "console"), ("smtp", "smtp")])
+def test_dev_shows_mail_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, configured: str | None, served: str
+) -> None:
+    environment = {"MAIL_DELIVERY": configured} if configured else {}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.environ", environment)
+    monkeypatch.setattr("uvicorn.run", lambda *_, **_options: None)
+
+    dev_server.serve("127.0.0.1", 8000, URL.create("postgresql"))
+
+    assert environment["MAIL_DELIVERY"] == served
+    assert len(environment["SECRET_KEY"]) >= 32
+
+
+# {% endif %}
 def test_second_dev_beside_the_first_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -89,6 +89,9 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
         ("SECRET_KEY", "a" * 64),
         ("ACCESS_TOKEN_MINUTES", "0"),
         ("ACCESS_TOKEN_MINUTES", "1440"),
+        ("MAIL_DELIVERY", "pigeon"),
+        ("MAIL_FROM", "not an address"),
+        ("SMTP_SECURITY", "ssl"),
         # {% endif %}
     ],
 )
@@ -118,6 +121,30 @@ def test_settings_never_show_a_secret() -> None:
     # {% endif %}
 
 
+# {% if cookiecutter.use_auth %}
+def test_mail_by_smtp_needs_a_server_and_a_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAIL_DELIVERY", "smtp")
+    with pytest.raises(ConfigurationError, match=r"(?s)MAIL_FROM: missing.*SMTP_HOST: missing"):
+        load_settings(Settings)
+
+    monkeypatch.setenv("MAIL_FROM", "service@example.com")
+    monkeypatch.setenv("SMTP_HOST", "smtp.example.com")
+    assert load_settings(Settings).smtp_host == "smtp.example.com"
+
+
+def test_password_for_smtp_is_neither_sent_unencrypted_nor_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SMTP_USERNAME", "mailer")
+    monkeypatch.setenv("SMTP_PASSWORD", "s3cret-of-smtp")
+    assert "s3cret-of-smtp" not in repr(load_settings(Settings))
+
+    monkeypatch.setenv("SMTP_SECURITY", "none")
+    with pytest.raises(ConfigurationError, match="SMTP_USERNAME: would be sent unencrypted"):
+        load_settings(Settings)
+
+
+# {% endif %}
 def test_migrations_need_the_database_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in VARIABLES.keys() - {"DATABASE_URL"}:
         monkeypatch.delenv(variable)
