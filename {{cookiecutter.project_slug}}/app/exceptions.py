@@ -88,6 +88,17 @@ class AuthenticationError(AppError):
     headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
+class TooManyRequestsError(AppError):
+    """The caller has to wait before it tries again, for so many seconds (RFC 6585)."""
+
+    status = 429
+    code = "TOO_MANY_REQUESTS"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"Too many attempts; try again in {seconds} s")
+        self.headers = {"Retry-After": str(seconds)}
+
+
 # {% endif %}
 class PermissionError(AppError):
     """The caller may not do this."""

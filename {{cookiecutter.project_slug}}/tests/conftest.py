@@ -28,6 +28,7 @@ from app.core.security import create_access_token
 
 # {%- endif +%}
 from app.main import create_app
+from app.models import Base
 
 # {%- if cookiecutter.use_auth +%}
 from app.models.user import User
@@ -197,8 +198,9 @@ async def client(
 @pytest.fixture
 async def live_database(pool: Database) -> AsyncGenerator[Database]:
     yield pool
+    tables = ", ".join(Base.metadata.tables)
     async with pool.engine.begin() as connection:
-        await connection.execute(text("TRUNCATE users, idempotency_keys RESTART IDENTITY CASCADE"))
+        await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
 
 
 @pytest.fixture
