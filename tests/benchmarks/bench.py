@@ -122,8 +122,8 @@ def bench() -> Iterator[Bench]:
         )
         token = python(
             service,
-            "import app.core.security as s, app.core.config as c; "
-            "print(s.create_access_token(1, c.Settings(access_token_minutes=60)))",
+            "import app.core.tokens as t, app.core.config as c; "
+            "print(t.create_access_token(1, 1, c.Settings(access_token_minutes=60)))",
         ).strip()
         yield Bench(projects, postgres, url, token)
 

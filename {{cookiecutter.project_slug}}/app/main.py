@@ -25,10 +25,14 @@ from app.core.routing import add_routes
 from app.dependencies.idempotency import install_replay_handler
 from app.routes import (
     # {% if cookiecutter.use_auth %}
+    access,
     auth,
     # {% endif %}
     health,
     posts,
+    # {% if cookiecutter.use_auth %}
+    recovery,
+    # {% endif %}
     users,
 )
 
@@ -65,7 +69,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         posts,
         users,
         # {% if cookiecutter.use_auth %}
+        access,
         auth,
+        recovery,
         # {% endif %}
     ):
         add_routes(

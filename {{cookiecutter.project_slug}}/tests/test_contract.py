@@ -16,7 +16,7 @@ from app.core.config import Settings
 
 # {%- if cookiecutter.use_auth +%}
 from app.core.database import Database
-from app.core.security import create_access_token
+from app.core.tokens import create_access_token
 
 # {%- endif +%}
 # {%- if cookiecutter.use_auth +%}
@@ -81,7 +81,9 @@ async def admin_header(own_database: URL, settings: Settings) -> str:
     async with database.write_sessions() as session:
         admin = await Factory(session).user(role="admin")
     await database.dispose()
-    return f"Authorization: Bearer {create_access_token(admin.id, settings)}"
+    return (
+        f"Authorization: Bearer {create_access_token(admin.id, admin.token_generation, settings)}"
+    )
 
 
 # {% endif %}

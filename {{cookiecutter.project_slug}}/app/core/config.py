@@ -134,6 +134,21 @@ class DatabaseSettings(BaseSettings):
     idempotency_key_hours: int = Field(
         default=24, ge=1, description="Hours for which the answer to an Idempotency-Key is kept."
     )
+    # {% if cookiecutter.use_auth %}
+    session_idle_days: int = Field(
+        default=7, ge=1, description="Days without use after which a sign-in has to be repeated."
+    )
+    # The defaults are the second choice of RFC 9106, section 4: the one for less memory.
+    argon2_time_cost: int = Field(
+        default=3, ge=1, description="Passes of argon2id over its memory, for each password."
+    )
+    argon2_memory_kib: int = Field(
+        default=65536, ge=8, description="KiB of memory of argon2id, for each password."
+    )
+    argon2_parallelism: int = Field(
+        default=4, ge=1, description="Lanes of argon2id, for each password."
+    )
+    # {% endif %}
 
 
 class Settings(DatabaseSettings):
@@ -170,6 +185,20 @@ class Settings(DatabaseSettings):
     secret_key: SecretStr = Field(
         description="Signs access tokens: 32 random characters or more, the same in every process."
     )
+    secret_key_previous: SecretStr | None = Field(
+        default=None,
+        description="The SECRET_KEY before: it signs no more, but what it signed counts.",
+    )
+    token_issuer: str = Field(
+        default="{{ cookiecutter.project_slug }}",
+        min_length=1,
+        description="Who issues access tokens (`iss`); others are refused.",
+    )
+    token_audience: str = Field(
+        default="{{ cookiecutter.project_slug }}",
+        min_length=1,
+        description="Whom access tokens are for (`aud`); others are refused.",
+    )
     access_token_minutes: int = Field(
         default=15, ge=1, le=60, description="Minutes for which an access token is good."
     )
@@ -191,6 +220,46 @@ class Settings(DatabaseSettings):
     smtp_timeout: Seconds = Field(
         default=10, description="Seconds that the SMTP server has for each of its answers."
     )
+    frontend_url: str = Field(
+        default="",
+        validate_default=True,
+        pattern=r"^(https?://[^\s#?]*[^\s#?/])?$",
+        description="Where the pages are that links in mails open, as https://app.example.com.",
+    )
+    session_days: int = Field(
+        default=30, ge=1, description="Days after which a sign-in has to be repeated in any case."
+    )
+    sessions_per_user: int = Field(
+        default=20, ge=1, description="Devices on which a user may be signed in; the idlest goes."
+    )
+    refresh_grace_seconds: int = Field(
+        default=10,
+        ge=0,
+        le=60,
+        description="Seconds in which a client that lost an answer may send its refresh token again.",
+    )
+    registration: Literal["open", "closed", "invitation"] = Field(
+        default="open",
+        description="Who may register: everybody, nobody, or whom an administrator has invited.",
+    )
+    require_verified_email: Annotated[bool, NeedsMail] = Field(
+        default=False,
+        description="Let only those sign in who have shown that they read their mail.",
+    )
+    password_tries_per_account: int = Field(
+        default=10,
+        ge=1,
+        description="Passwords that one address may try on one account in 15 minutes.",
+    )
+    password_tries_per_address: int = Field(
+        default=100, ge=1, description="Passwords that one address may try in 15 minutes."
+    )
+    mails_per_account: int = Field(
+        default=5, ge=1, description="Mails that may be asked for to one account in an hour."
+    )
+    mails_per_address: int = Field(
+        default=30, ge=1, description="Mails that one address may ask for in an hour."
+    )
     # {% endif %}
     api_prefix: str = Field(
         default="",
@@ -199,11 +268,13 @@ class Settings(DatabaseSettings):
     )
     # {%- if cookiecutter.use_auth +%}
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "secret_key_previous")
     @classmethod
-    def refuse_weak_secret(cls, value: SecretStr) -> SecretStr:
+    def refuse_weak_secret(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         """Length alone lets `aaaa...` pass, so the number of distinct characters counts too."""
-        secret = value.get_secret_value()
+        secret = value.get_secret_value() if value else ""
+        if not secret and info.field_name == "secret_key_previous":
+            return None
         if len(secret) < 32 or len(set(secret)) < 10:
             raise ValueError(
                 "too easy to guess; make one with: "
@@ -211,7 +282,7 @@ class Settings(DatabaseSettings):
             )
         return value
 
-    @field_validator("mail_from", "smtp_host")
+    @field_validator("mail_from", "smtp_host", "frontend_url")
     @classmethod
     def require_for_smtp(cls, value: ValueT, info: ValidationInfo) -> ValueT:
         if not value and info.data.get("mail_delivery") == "smtp":

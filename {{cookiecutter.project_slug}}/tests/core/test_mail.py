@@ -266,7 +266,7 @@ def test_template_makes_a_mail(template: str) -> None:
     assert __title__ in written.subject
     assert "\n" not in written.subject
     assert "$" not in written.text.replace(link, "")
-    assert (link in written.text) == (template not in {"already_registered", "password_changed"})
+    assert (link in written.text) == (template not in {"email_changed", "password_changed"})
     assert max(map(len, written.text.replace(__title__, "").splitlines())) <= 100
     assert link not in repr(written)
 
