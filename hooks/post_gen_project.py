@@ -16,6 +16,7 @@ ANSWERS = r"""{{ cookiecutter|tojson }}"""
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
         "app/cli/users.py",
+        "app/core/common_passwords.*",
         "app/core/mail.py",
         "app/core/security.py",
         "app/dependencies/auth.py",
@@ -34,6 +35,7 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
         "alembic/versions/*_validate_role_of_users.py",
         "docs/decisions/0005-access-tokens.md",
         "tests/cli/test_users.py",
+        "tests/core/test_common_passwords.py",
         "tests/core/test_mail.py",
         "tests/core/test_security.py",
         "tests/dependencies/*",
