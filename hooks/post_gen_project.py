@@ -16,10 +16,13 @@ ANSWERS = r"""{{ cookiecutter|tojson }}"""
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
         "app/cli/users.py",
+        "app/core/audit.py",
+        "app/core/client.py",
         "app/core/common_passwords.*",
         "app/core/mail.py",
         "app/core/security.py",
         "app/dependencies/auth.py",
+        "app/dependencies/client.py",
         "app/dependencies/outbox.py",
         "app/mail_templates/*",
         "app/mail_templates",  # empty by then
@@ -35,6 +38,8 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
         "alembic/versions/*_validate_role_of_users.py",
         "docs/decisions/0005-access-tokens.md",
         "tests/cli/test_users.py",
+        "tests/core/test_audit.py",
+        "tests/core/test_client.py",
         "tests/core/test_common_passwords.py",
         "tests/core/test_mail.py",
         "tests/core/test_security.py",
