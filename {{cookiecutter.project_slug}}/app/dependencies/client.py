@@ -6,10 +6,9 @@ from app.core.client import Client
 
 
 async def get_client(request: Request) -> Client:
-    return Client(
-        request.client.host if request.client else "",
-        request.headers.get("User-Agent", "")[:255],
-    )
+    """Return who is calling. What proxies say counts only if `TRUSTED_PROXIES` names them."""
+    host = request.client.host if request.client else None
+    return Client.of(host, request.headers.get("User-Agent", ""))
 
 
 ClientDep = Annotated[Client, Depends(get_client)]

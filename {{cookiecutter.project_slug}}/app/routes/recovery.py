@@ -56,7 +56,7 @@ async def request_password_reset(
     Whether there is such an account is looked up when the answer has been sent, so neither its
     text nor its time tells.
     """
-    await attempts.at_mail(data.email, client.address)
+    await attempts.at_mail(data.email, client)
     outbox.add_later(mails.make, data.email, "password_reset")
     return MailResponse()
 
@@ -80,7 +80,7 @@ async def request_email_verification(
     outbox: OutboxDep,
 ) -> MailResponse:
     """Have the mail sent again by which an address is verified; see `/auth/password-reset`."""
-    await attempts.at_mail(data.email, client.address)
+    await attempts.at_mail(data.email, client)
     outbox.add_later(mails.make, data.email, "verify_email")
     return MailResponse()
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
+from app.core.common_passwords import is_common
 from app.core.password_rules import MAX_LENGTH, MIN_LENGTH, normalized
 
 # One character may be sent as several, which NFKC composes. Normalising takes time for long texts.
@@ -20,7 +21,10 @@ def _refuse_flood(password: SecretStr) -> SecretStr:
 
 
 def _refuse_weak(password: SecretStr) -> SecretStr:
-    """Ask for length alone: rules of composition make passwords no harder to guess (ASVS 6.2.5)."""
+    """Ask for length, and for what few others have.
+
+    Rules of composition would make passwords no harder to guess (ASVS 5, 6.2.5).
+    """
     length = len(normalized(password))
     if length < MIN_LENGTH:
         raise PydanticCustomError(
@@ -29,6 +33,10 @@ def _refuse_weak(password: SecretStr) -> SecretStr:
     if length > MAX_LENGTH:
         raise PydanticCustomError(
             "string_too_long", f"A password has at most {MAX_LENGTH} characters"
+        )
+    if is_common(normalized(password)):
+        raise PydanticCustomError(
+            "password_too_common", "This password is one of those that attackers try first"
         )
     return password
 

@@ -1,6 +1,7 @@
 import unicodedata
 from typing import Final
 
+from app.core.client import Client
 from app.core.config import Settings
 from app.core.database import Database
 from app.services.rate_limit_service import Limit, RateLimitService
@@ -36,25 +37,25 @@ class Attempts:
         self._mails_to = Limit("mail by account", settings.mails_per_account, _MAIL_SECONDS)
         self._mails_by = Limit("mail by address", settings.mails_per_address, _MAIL_SECONDS)
 
-    async def at_password(self, email: str, address: str, *, is_stranger: bool) -> None:
+    async def at_password(self, email: str, client: Client, *, is_stranger: bool) -> None:
         """Count a password, before it is looked at.
 
         Guesses that come from many addresses are limited as well, but only against addresses at
         which the account is not signed in: nobody can lock its owner out.
         """
-        await self._limits.hit(self._by_address, address)
-        await self._limits.hit(self._by_one, _account(email), address)
+        await self._limits.hit(self._by_address, client.network)
+        await self._limits.hit(self._by_one, _account(email), client.network)
         if is_stranger:
             await self._limits.hit(self._by_strangers, _account(email))
 
-    async def at_mail(self, email: str, address: str) -> None:
+    async def at_mail(self, email: str, client: Client) -> None:
         """Count a mail that somebody wants sent to an address that they name."""
-        await self._limits.hit(self._mails_by, address)
+        await self._limits.hit(self._mails_by, client.network)
         await self._limits.hit(self._mails_to, _account(email))
 
-    async def forget(self, email: str, address: str) -> None:
+    async def forget(self, email: str, client: Client) -> None:
         """Begin anew with one who has known the password."""
-        await self._limits.forget(self._by_one, _account(email), address)
+        await self._limits.forget(self._by_one, _account(email), client.network)
 
     async def forget_strangers(self, email: str) -> None:
         """Begin anew with all, for what they have guessed at is another password now."""

@@ -25,10 +25,10 @@ class PasswordService:
 
     async def require_current(self, user: User, password: SecretStr, client: Client) -> None:
         """Raise `PermissionError` unless the password is the user's, `TooManyRequestsError`."""
-        await self._attempts.at_password(user.email, client.address, is_stranger=False)
+        await self._attempts.at_password(user.email, client, is_stranger=False)
         if not (await verify_password(password, user.hashed_password, self._settings)).fits:
             raise PermissionError("The current password is another one")
-        await self._attempts.forget(user.email, client.address)
+        await self._attempts.forget(user.email, client)
 
     async def change(
         self, user: User, current: SecretStr, new: SecretStr, client: Client
@@ -66,6 +66,6 @@ class PasswordService:
             changes = {"hashed_password": hashed_password, "is_email_verified": True}
             await SessionService(session, self._settings).revoke(user, changes)
         audit("password_reset", user_id=user.id, address=client.address)
-        await self._attempts.forget(user.email, client.address)
+        await self._attempts.forget(user.email, client)
         await self._attempts.forget_strangers(user.email)
         return compose("password_changed", user.email)

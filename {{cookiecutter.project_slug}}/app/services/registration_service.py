@@ -49,7 +49,7 @@ class RegistrationService:
         is_blind = self._settings.require_verified_email and not is_admin and not data.invitation
         if not is_admin:
             self._require_open(data)
-            await self._attempts.at_mail(data.email, client.address)
+            await self._attempts.at_mail(data.email, client)
         admission = Admission(
             await hash_password(data.password, self._settings), data.invitation is not None
         )

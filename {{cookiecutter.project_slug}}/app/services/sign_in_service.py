@@ -40,7 +40,9 @@ class SignInService:
         """
         async with self._database.read() as session:
             user, knows_address = await AccountRepository(session).find(email, client.address)
-        await self._attempts.at_password(email, client.address, is_stranger=not knows_address)
+        await self._attempts.at_password(
+            email, client, is_stranger=not (client.address and knows_address)
+        )
         hashed_password = user.hashed_password if user and self._may_sign_in(user) else None
         fits, new_hash = await verify_password(password, hashed_password, self._settings)
         answer = await self._begin(user, new_hash, client) if fits and user else None
@@ -53,7 +55,7 @@ class SignInService:
             raise AuthenticationError(
                 _REFUSED_OR_UNVERIFIED if self._settings.require_verified_email else _REFUSED
             )
-        await self._attempts.forget(email, client.address)
+        await self._attempts.forget(email, client)
         return answer
 
     def _may_sign_in(self, user: User) -> bool:
