@@ -61,7 +61,11 @@ async def request_password_reset(
     return MailResponse()
 
 
-@router.post("/password-reset/confirm", status_code=status.HTTP_204_NO_CONTENT)
+@router.post(
+    "/password-reset/confirm",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problem_responses(403),
+)
 async def confirm_password_reset(
     data: PasswordReset, passwords: PasswordServiceDep, client: ClientDep, outbox: OutboxDep
 ) -> None:
@@ -85,7 +89,11 @@ async def request_email_verification(
     return MailResponse()
 
 
-@router.post("/verify-email/confirm", status_code=status.HTTP_204_NO_CONTENT)
+@router.post(
+    "/verify-email/confirm",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problem_responses(403),
+)
 async def confirm_email_verification(data: EmailVerification, emails: EmailServiceDep) -> None:
     """Show by the token of a mail that an e-mail address is one's own."""
     await emails.verify(data.token)

@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.audit import audit
 from app.core.config import Settings
-from app.exceptions import ConflictError
+from app.exceptions import ConflictError, PermissionError
 from app.models.user import User
 from app.repositories.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
@@ -29,10 +29,12 @@ class AccessService:
     ) -> User:
         """Give a user a role, deactivate or reactivate them. What they had before ends at once.
 
-        Raises `NotFoundError`, `VersionMismatchError`, and `ConflictError` if no administrator
-        would be left.
+        Raises `NotFoundError`, `VersionMismatchError`, `PermissionError` if the actor has lost the
+        role meanwhile, and `ConflictError` if no administrator would be left.
         """
         administrators = await self._accounts.lock_active_admins()
+        if actor.id not in administrators:
+            raise PermissionError("Only an administrator may do this")
         user = found(await self._users.get_for_update(user_id), f"User {user_id}")
         require_version(user, expected)
         values = data.model_dump(exclude_unset=True)

@@ -66,7 +66,7 @@ class EmailService:
                 self._post(mail)
 
     async def verify(self, token: str) -> None:
-        """Take note that an address is its user's. Raises `ValidationError`."""
+        """Take note that an address is its user's. Raises `PermissionError`."""
         user = await self._tokens.redeem(token, "verify_email")
         await self._users.update(user, {"is_email_verified": True})
         audit("email_verified", user_id=user.id)

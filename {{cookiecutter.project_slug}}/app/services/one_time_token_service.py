@@ -7,7 +7,7 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.mail import Mail, compose
 from app.core.tokens import digest_of, make_one_time_token
-from app.exceptions import ValidationError
+from app.exceptions import PermissionError
 from app.models.user import User
 from app.repositories.one_time_token_repo import OneTimeTokenRepository, Purpose
 from app.repositories.user_repo import UserRepository
@@ -51,12 +51,12 @@ class OneTimeTokenService:
         return self._compose("invitation", email, "invitation", token)
 
     async def require(self, token: str, purpose: Purpose) -> None:
-        """Raise `ValidationError` for a token that does not count. A use of it may still fail."""
+        """Raise `PermissionError` for a token that does not count. A use of it may still fail."""
         if not await self._tokens.find(digest_of(token), purpose, datetime.now(UTC)):
-            raise ValidationError(_REFUSED)
+            raise PermissionError(_REFUSED)
 
     async def redeem(self, token: str, purpose: Purpose) -> User:
-        """Use a token up and return its user, locked. Raises `ValidationError`.
+        """Use a token up and return its user, locked. Raises `PermissionError`.
 
         A token dies with the address that it was sent to.
         """
@@ -65,14 +65,14 @@ class OneTimeTokenService:
         if bearer and bearer.user_id:
             user = await self._users.get_for_update(bearer.user_id)
         if user is None or bearer is None or not user.is_active or user.email != bearer.email:
-            raise ValidationError(_REFUSED)
+            raise PermissionError(_REFUSED)
         return user
 
     async def redeem_invitation(self, token: str, email: str) -> None:
-        """Use an invitation up. Raises `ValidationError` unless it was sent to this address."""
+        """Use an invitation up. Raises `PermissionError` unless it was sent to this address."""
         bearer = await self._tokens.consume(digest_of(token), "invitation", datetime.now(UTC))
         if bearer is None or bearer.email.lower() != email.lower():
-            raise ValidationError(_REFUSED)
+            raise PermissionError(_REFUSED)
 
     def _expiry(self, purpose: Purpose) -> datetime:
         return datetime.now(UTC) + timedelta(hours=_HOURS[purpose])

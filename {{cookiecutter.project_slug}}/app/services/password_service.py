@@ -53,7 +53,7 @@ class PasswordService:
     async def reset(self, token: str, new: SecretStr, client: Client) -> Mail:
         """Set a new password by the token of a mail, and sign out everywhere.
 
-        Returns the mail by which the user learns of it. Raises `ValidationError` for a token that
+        Returns the mail by which the user learns of it. Raises `PermissionError` for a token that
         does not count.
         """
         async with self._database.read() as session:

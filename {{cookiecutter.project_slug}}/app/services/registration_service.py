@@ -42,8 +42,8 @@ class RegistrationService:
     async def admit(self, data: UserCreate, actor: User | None, client: Client) -> Admission | None:
         """Let somebody register. None: nobody is told more before they have read their mail.
 
-        Raises `PermissionError` if registration is not open to them, `ValidationError` for an
-        invitation that does not count, and `TooManyRequestsError`.
+        Raises `PermissionError` if registration is not open to them or their invitation does not
+        count, and `TooManyRequestsError`.
         """
         is_admin = actor is not None and actor.is_admin
         is_blind = self._settings.require_verified_email and not is_admin and not data.invitation
