@@ -77,6 +77,8 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
         "tests/routes/test_registration.py",
         "tests/services/test_rate_limit_service.py",
         "tests/smtp.py",
+        "tests/test_enumeration_by_time.py",
+        "tests/test_red_team.py",
     ),
     ("db_driver", "asyncpg"): ("app/core/drivers/psycopg_driver.py",),
     ("db_driver", "psycopg"): ("app/core/drivers/asyncpg_driver.py",),

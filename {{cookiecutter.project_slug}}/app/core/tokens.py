@@ -16,9 +16,10 @@ from typing import Final, Self
 from uuid import uuid4
 
 import jwt
-from pydantic import SecretStr
+from pydantic import SecretStr, TypeAdapter
 
 from app.core.config import Settings
+from app.core.types import Id
 from app.exceptions import InvalidTokenError
 
 # Pinned: an algorithm taken from the token is the attacker's choice (RFC 8725, section 3.1).
@@ -26,6 +27,8 @@ _ALGORITHM: Final = "HS256"
 # A name of its own, so that no other kind of JWT passes for an access token (RFC 9068, section 2.1).
 _TYPE: Final = "at+jwt"
 _CLAIMS: Final = ["iss", "aud", "sub", "exp", "iat", "jti", "typ", "gen"]
+
+_ID: Final = TypeAdapter[int](Id)
 
 _KEY_BYTES: Final = 16
 _SECRET_BYTES: Final = 32
@@ -137,8 +140,8 @@ def read_access_token(token: str, settings: Settings) -> AccessToken:
             issuer=settings.token_issuer,
             options={"require": _CLAIMS, "strict_aud": True},
         )
-        if claims["typ"] != "access" or not isinstance(claims["gen"], int):
+        if claims["typ"] != "access" or type(claims["gen"]) is not int:
             raise jwt.InvalidTokenError("another kind")
-        return AccessToken(int(claims["sub"]), claims["gen"])
+        return AccessToken(_ID.validate_python(claims["sub"]), claims["gen"])
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
         raise InvalidTokenError("The access token is not valid or has expired") from None
