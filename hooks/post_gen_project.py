@@ -59,7 +59,7 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
         "alembic/versions/*_add_rate_limits_table.py",
         "alembic/versions/*_add_user_sessions_table.py",
         "alembic/versions/*_validate_role_of_users.py",
-        "docs/decisions/0005-access-tokens.md",
+        "docs/decisions/0005-tokens-and-sessions.md",
         "tests/accounts.py",
         "tests/cli/test_users.py",
         "tests/core/test_audit.py",

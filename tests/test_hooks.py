@@ -253,9 +253,7 @@ def test_prune_table_names_only_paths_that_exist() -> None:
 
 def test_prune_removes_what_the_answers_do_not_want(tmp_path: Path) -> None:
     drivers = {name: f"app/core/drivers/{name}_driver.py" for name in ("asyncpg", "psycopg")}
-    project = make_project(
-        tmp_path, "app/core/tokens.py", "app/core/config.py", *drivers.values()
-    )
+    project = make_project(tmp_path, "app/core/tokens.py", "app/core/config.py", *drivers.values())
     post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": False, "db_driver": "psycopg"})
     assert not (project / "app/core/tokens.py").exists()
     assert not (project / drivers["asyncpg"]).exists()
