@@ -1,9 +1,13 @@
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
+from app.core.audit import audit
 from app.core.client import Client
 from app.core.config import Settings
 from app.core.database import Database
+from app.exceptions import TooManyRequestsError
 from app.services.rate_limit_service import Limit, RateLimitService
 
 _PASSWORD_SECONDS: Final = 15 * 60
@@ -16,6 +20,15 @@ _STRANGERS: Final = 10
 def _account(email: str) -> str:
     """Return one form of what may find the same account, whether or not there is one."""
     return unicodedata.normalize("NFKC", email).casefold()
+
+
+@contextmanager
+def _audited(client: Client) -> Iterator[None]:
+    try:
+        yield
+    except TooManyRequestsError:
+        audit("too_many_attempts", address=client.address)
+        raise
 
 
 class Attempts:
@@ -43,15 +56,17 @@ class Attempts:
         Guesses that come from many addresses are limited as well, but only against addresses at
         which the account is not signed in: nobody can lock its owner out.
         """
-        await self._limits.hit(self._by_address, client.network)
-        await self._limits.hit(self._by_one, _account(email), client.network)
-        if is_stranger:
-            await self._limits.hit(self._by_strangers, _account(email))
+        with _audited(client):
+            await self._limits.hit(self._by_address, client.network)
+            await self._limits.hit(self._by_one, _account(email), client.network)
+            if is_stranger:
+                await self._limits.hit(self._by_strangers, _account(email))
 
     async def at_mail(self, email: str, client: Client) -> None:
         """Count a mail that somebody wants sent to an address that they name."""
-        await self._limits.hit(self._mails_by, client.network)
-        await self._limits.hit(self._mails_to, _account(email))
+        with _audited(client):
+            await self._limits.hit(self._mails_by, client.network)
+            await self._limits.hit(self._mails_to, _account(email))
 
     async def forget(self, email: str, client: Client) -> None:
         """Begin anew with one who has known the password."""

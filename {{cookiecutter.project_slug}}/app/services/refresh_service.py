@@ -15,7 +15,7 @@ from app.models.user import User
 from app.models.user_session import UserSession
 from app.repositories.user_session_repo import UserSessionRepository
 from app.schemas.token import TokenResponse
-from app.services.session_service import issue_tokens
+from app.services.session_service import is_over, issue_tokens
 
 _REFUSED: Final = "The session is over: sign in again"
 
@@ -68,7 +68,7 @@ class RefreshService:
             return None
         row, user = found
         now = datetime.now(UTC)
-        if not user.is_active or self._is_over(row, now):
+        if not user.is_active or is_over(row, now, self._settings):
             await sessions.delete(row)
             return None
         if hmac.compare_digest(token.digest, row.secret_digest):
@@ -87,10 +87,6 @@ class RefreshService:
         await sessions.delete(row)
         audit("refresh_reuse", user_id=user.id, address=client.address, outcome="session ended")
         return None
-
-    def _is_over(self, row: UserSession, now: datetime) -> bool:
-        idle = timedelta(days=self._settings.session_idle_days)
-        return now >= row.expires_at or now >= row.last_used_at + idle
 
     def _may_have_lost_the_answer(
         self, row: UserSession, token: RefreshToken, client: Client, now: datetime

@@ -27,6 +27,12 @@ def issue_tokens(
     )
 
 
+def is_over(row: UserSession, now: datetime, settings: DatabaseSettings) -> bool:
+    """Say whether a session has reached its end, or was idle for too long."""
+    idle = timedelta(days=settings.session_idle_days)
+    return now >= row.expires_at or now >= row.last_used_at + idle
+
+
 class SessionService:
     """The rules of the devices on which a user is signed in."""
 
@@ -59,7 +65,9 @@ class SessionService:
 
     async def list_sessions(self, user: User) -> Sequence[UserSession]:
         """Return where a user is signed in, the device used last first."""
-        return await self._sessions.list_of_user(user.id)
+        now = datetime.now(UTC)
+        rows = await self._sessions.list_of_user(user.id)
+        return [row for row in rows if not is_over(row, now, self._settings)]
 
     async def end(self, user: User, session_id: int) -> None:
         """Sign a device out. Raises `NotFoundError` unless it is one of the user's."""

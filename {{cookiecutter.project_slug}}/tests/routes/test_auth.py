@@ -364,6 +364,19 @@ async def test_devices_are_listed_and_signed_out_one_by_one(open_client: Opener)
 
 
 @pytest.mark.usefixtures("ann")
+async def test_session_that_is_over_is_not_listed(
+    open_client: Opener, session: AsyncSession
+) -> None:
+    await sign_in(open_client())
+    await pass_time(session, days=7)
+    answer = await sign_in(open_client())
+
+    listed = await open_client().get("/auth/sessions", headers=signed_in(answer))
+
+    assert [item["id"] for item in listed.json()] == [answer.json()["session_id"]]
+
+
+@pytest.mark.usefixtures("ann")
 async def test_signing_out_everywhere_ends_every_token_at_once(open_client: Opener) -> None:
     client = open_client()
     answers = [await sign_in(client) for _ in range(2)]
