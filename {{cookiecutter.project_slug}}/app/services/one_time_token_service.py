@@ -13,7 +13,11 @@ from app.repositories.one_time_token_repo import OneTimeTokenRepository, Purpose
 from app.repositories.user_repo import UserRepository
 
 # How long a mail may lie in its box. What gives most away lives shortest.
-_HOURS: Final[dict[Purpose, int]] = {"password_reset": 1, "verify_email": 48, "invitation": 168}
+_LIFETIMES: Final[dict[Purpose, tuple[timedelta, str]]] = {
+    "password_reset": (timedelta(hours=1), "an hour"),
+    "verify_email": (timedelta(days=2), "two days"),
+    "invitation": (timedelta(days=7), "a week"),
+}
 # Pages of the frontend, each of which sends the token on as the body of a request.
 _PAGES: Final[dict[Purpose, str]] = {
     "password_reset": "password-reset",
@@ -75,12 +79,12 @@ class OneTimeTokenService:
             raise PermissionError(_REFUSED)
 
     def _expiry(self, purpose: Purpose) -> datetime:
-        return datetime.now(UTC) + timedelta(hours=_HOURS[purpose])
+        return datetime.now(UTC) + _LIFETIMES[purpose][0]
 
     def _compose(self, template: str, to: str, purpose: Purpose, token: str) -> Mail:
         # In the fragment, which browsers keep to themselves: no server logs it, no Referer has it.
         link = f"{self._settings.frontend_url}/{_PAGES[purpose]}#token={token}"
-        return compose(template, to, link=link, hours=str(_HOURS[purpose]))
+        return compose(template, to, link=link, lifetime=_LIFETIMES[purpose][1])
 
 
 class RequestedMails:

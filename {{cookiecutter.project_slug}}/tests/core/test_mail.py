@@ -261,7 +261,7 @@ def test_feature_that_sends_mail_is_refused_where_none_can_be_sent(database_url:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_template_makes_a_mail(template: str) -> None:
     link = "https://example.com/#token=$x"
-    written = compose(template, "ann@example.com", link=link, hours="24")
+    written = compose(template, "ann@example.com", link=link, lifetime="24 hours")
 
     assert __title__ in written.subject
     assert "\n" not in written.subject
@@ -273,4 +273,4 @@ def test_template_makes_a_mail(template: str) -> None:
 
 def test_value_that_a_template_needs_must_be_given() -> None:
     with pytest.raises(KeyError, match="link"):
-        compose("verify_email", "ann@example.com", hours="24")
+        compose("verify_email", "ann@example.com", lifetime="24 hours")
