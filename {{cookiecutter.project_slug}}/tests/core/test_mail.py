@@ -12,8 +12,9 @@ from sqlalchemy import URL
 
 from app import __title__
 from app.core import mail
-from app.core.config import ConfigurationError, NeedsMail, Settings, load_settings
+from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.mail import ConsoleMailer, Mail, MailError, NoMailer, SmtpMailer, compose, make_mailer
+from app.core.user_settings import NeedsMail
 from tests.smtp import SmtpServer, smtp_server
 
 TEMPLATES = sorted(path.stem for path in mail._TEMPLATES.iterdir())
