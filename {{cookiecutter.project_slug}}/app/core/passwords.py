@@ -1,16 +1,22 @@
-"""Password hashing: argon2id, off the event loop, no more at once than there are cores."""
+"""Password hashing: argon2id, beside the event loop and behind it in the queue for the cores."""
 
+import asyncio
 import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
-from anyio import CapacityLimiter, to_thread
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from app.core.config import DatabaseSettings
 from app.core.password_rules import normalized
+
+ResultT = TypeVar("ResultT")
 
 
 class Verified(NamedTuple):
@@ -20,10 +26,32 @@ class Verified(NamedTuple):
     new_hash: str | None = None
 
 
+# Of a core that both want, the event loop gets four fifths, and a hash with its four lanes the
+# rest. Without it 32 who sign in at once made the slowest reads take 15 times as long (measured).
+_NICENESS: Final = 12
+
+
+def cores() -> int:
+    """Return on how many cores this process may run: fewer than there are, in a container."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 @cache
-def _hashing() -> CapacityLimiter:
+def _hashing() -> ThreadPoolExecutor:
     """A hash takes a core for tens of milliseconds and 64 MiB: no more at once than cores."""
-    return CapacityLimiter(os.cpu_count() or 1)
+    return ThreadPoolExecutor(cores(), thread_name_prefix="hashing", initializer=_step_back)
+
+
+def _step_back() -> None:
+    """Let this thread, and those that it starts, yield to others. Linux has priorities of threads."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS
+        os.setpriority(os.PRIO_PROCESS, thread, min(niceness, 19))
+
+
+async def _beside_the_loop(work: Callable[[], ResultT]) -> ResultT:
+    return await asyncio.get_running_loop().run_in_executor(_hashing(), work)
 
 
 @cache
@@ -46,7 +74,7 @@ def _hasher_of(settings: DatabaseSettings) -> PasswordHash:
 async def hash_password(password: SecretStr, settings: DatabaseSettings) -> str:
     """Hash a password with argon2id, off the event loop."""
     hasher = _hasher_of(settings)
-    return await to_thread.run_sync(hasher.hash, normalized(password), limiter=_hashing())
+    return await _beside_the_loop(lambda: hasher.hash(normalized(password)))
 
 
 async def verify_password(
@@ -63,4 +91,4 @@ async def verify_password(
         fits, new_hash = hasher.verify_and_update(normalized(password), hashed_password or dummy)
         return Verified(fits, new_hash) if hashed_password else Verified(fits=False)
 
-    return await to_thread.run_sync(verify, limiter=_hashing())
+    return await _beside_the_loop(verify)
