@@ -43,7 +43,7 @@ _template = pytest.StashKey[URL]()
 _header = pytest.StashKey[str]()
 # {% if cookiecutter.use_auth %}
 
-pytest_plugins = ("tests.accounts",)
+pytest_plugins = ("tests.accounts", "tests.secrets_in_logs")
 # {% endif %}
 
 
