@@ -1,6 +1,8 @@
 """What tests of signing in share: an account, what its owner sends, and the mail they get."""
 
 import re
+from collections.abc import Callable
+from functools import cache
 from typing import Final, Protocol
 
 import httpx
@@ -58,9 +60,24 @@ async def ann(make: Factory, settings: Settings) -> User:
     return await make.user(email=EMAIL, hashed_password=hashed_password)
 
 
+@pytest.fixture(scope="session")
+def app_with(settings: Settings) -> Callable[..., FastAPI]:
+    """Make apps with other settings, each of them once."""
+
+    @cache
+    def make_app(**changes: object) -> FastAPI:
+        return create_app(settings.model_copy(update=changes))
+
+    return make_app
+
+
 @pytest.fixture
 def open_client(
-    app: FastAPI, settings: Settings, database: Database, session: AsyncSession, mailbox: Mailbox
+    app: FastAPI,
+    app_with: Callable[..., FastAPI],
+    database: Database,
+    session: AsyncSession,
+    mailbox: Mailbox,
 ) -> Opener:
     """Make a client at a network address, of the app or of one with other settings."""
 
@@ -68,7 +85,7 @@ def open_client(
         session.expunge_all()
 
     def make_client(address: str = "127.0.0.1", **changes: object) -> httpx.AsyncClient:
-        chosen = create_app(settings.model_copy(update=changes)) if changes else app
+        chosen = app_with(**changes) if changes else app
         chosen.state.database = database
         chosen.state.mailer = mailbox
         transport = httpx.ASGITransport(chosen, False, client=(address, 12345))
