@@ -62,6 +62,7 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
         "alembic/versions/*_add_user_sessions_table.py",
         "alembic/versions/*_validate_role_of_users.py",
         "docs/decisions/0005-tokens-and-sessions.md",
+        "docs/decisions/0007-no-cookies.md",
         "tests/accounts.py",
         "tests/cli/test_users.py",
         "tests/core/test_audit.py",
