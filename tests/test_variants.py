@@ -32,6 +32,7 @@ TEMPLATE_LANGUAGE = re.compile(r"{%|%}|{{ ?cookiecutter")
 # server is not auth, nor is an author or an authority.
 AUTH_WORDS = re.compile(
     r"(?<!postgres_)(?<!hide_)(?<!url\.)passw|token|\brole|jwt|oauth|bearer|argon2|pwdlib|security|administrator|smtp|mailer|(?<!e)mail_|outbox|rate.?limit|audit|user.?agent"
+    r"|cors|cookies|allowed_hosts|trusted_prox|proxy_headers"
     r"|(?<![a-z])auth(?!or)|authori[sz]",
     re.IGNORECASE,
 )

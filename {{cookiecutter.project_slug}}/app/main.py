@@ -22,6 +22,11 @@ from app.core.openapi import install_openapi
 from app.core.problems import install_problem_handlers, problem_responses
 from app.core.readiness import ReadinessProbe
 from app.core.routing import add_routes
+
+# {%- if cookiecutter.use_auth +%}
+from app.core.transport import install_transport
+
+# {%- endif +%}
 from app.dependencies.idempotency import install_replay_handler
 from app.routes import (
     # {% if cookiecutter.use_auth %}
@@ -58,6 +63,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # {% endif %}
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(QueryLimit, limit=settings.max_query_bytes)
+    # {% if cookiecutter.use_auth %}
+    install_transport(app, settings)
+    # {% endif %}
     install_problem_handlers(app)
     install_not_modified_handler(app)
     install_replay_handler(app)

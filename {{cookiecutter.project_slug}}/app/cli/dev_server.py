@@ -106,4 +106,7 @@ def serve(host: str, port: int, url: URL) -> None:
         port=port,
         reload=True,
         reload_dirs=[str(DIRECTORY.parent / "app")],
+        # {% if cookiecutter.use_auth %}
+        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
+        # {% endif %}
     )

@@ -12,6 +12,9 @@ from pydantic import (
     EmailStr,
     # {% endif %}
     Field,
+    # {% if cookiecutter.use_auth %}
+    IPvAnyNetwork,
+    # {% endif %}
     PlainValidator,
     # {% if cookiecutter.use_auth %}
     SecretStr,
@@ -78,6 +81,22 @@ def refuse_without_mail(value: ValueT, info: ValidationInfo) -> ValueT:
 
 # For the setting of a feature that sends mail. It has to stand below `mail_delivery`.
 NeedsMail = AfterValidator(refuse_without_mail)
+
+
+def split_list(value: object) -> object:
+    """Split a text at its commas; an empty one has no items."""
+    if isinstance(value, str):
+        return [item.strip().lower() for item in value.split(",")] if value.strip() else []
+    return value
+
+
+_HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
+_Host = Annotated[str, Field(pattern=rf"^(\*\.)?({_HOST})$")]
+_Origin = Annotated[str, Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]+)?)$")]
+
+Hosts = Annotated[tuple[_Host, ...], NoDecode, BeforeValidator(split_list)]
+Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(split_list)]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(split_list)]
 OptionalEmail = Annotated[EmailStr | None, BeforeValidator(lambda value: value or None)]
 # {% endif %}
 
@@ -190,6 +209,15 @@ class Settings(DatabaseSettings):
     smtp_password: SecretStr = Field(default=SecretStr(""), description="What goes with it.")
     smtp_timeout: Seconds = Field(
         default=10, description="Seconds that the SMTP server has for each of its answers."
+    )
+    allowed_hosts: Hosts = Field(
+        default=(), description="Host names of the service; requests that name another get 400."
+    )
+    cors_origins: Origins = Field(
+        default=(), description="Origins of web pages that may call the service."
+    )
+    trusted_proxies: Networks = Field(
+        default=(), description="Proxies that are believed whose requests they pass on."
     )
     # {% endif %}
     api_prefix: str = Field(

@@ -92,6 +92,13 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
         ("MAIL_DELIVERY", "pigeon"),
         ("MAIL_FROM", "not an address"),
         ("SMTP_SECURITY", "ssl"),
+        ("ALLOWED_HOSTS", "https://api.example.com"),
+        ("ALLOWED_HOSTS", "*"),
+        ("CORS_ORIGINS", "https://app.example.com/"),
+        ("CORS_ORIGINS", "app.example.com"),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "proxy.example.com"),
         # {% endif %}
     ],
 )
@@ -100,7 +107,7 @@ def test_wrong_value_is_refused_with_the_name_of_its_variable(
 ) -> None:
     monkeypatch.setenv(variable, value)
 
-    with pytest.raises(ConfigurationError, match=f"(?m)^{variable}: "):
+    with pytest.raises(ConfigurationError, match=rf"(?m)^{variable}(\.0)?: "):
         load_settings(Settings)
 
 
@@ -122,6 +129,21 @@ def test_settings_never_show_a_secret() -> None:
 
 
 # {% if cookiecutter.use_auth %}
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "API.example.com, *.example.org,[::1],localhost")
+    monkeypatch.setenv("CORS_ORIGINS", "https://app.example.com,http://localhost:3000")
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8,192.0.2.1,2001:db8::/32")
+    settings = load_settings(Settings)
+
+    assert settings.allowed_hosts == ("api.example.com", "*.example.org", "[::1]", "localhost")
+    assert settings.cors_origins == ("https://app.example.com", "http://localhost:3000")
+    assert [str(network) for network in settings.trusted_proxies] == [
+        "10.0.0.0/8",
+        "192.0.2.1/32",
+        "2001:db8::/32",
+    ]
+
+
 def test_mail_by_smtp_needs_a_server_and_a_sender(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAIL_DELIVERY", "smtp")
     with pytest.raises(ConfigurationError, match=r"(?s)MAIL_FROM: missing.*SMTP_HOST: missing"):
@@ -173,7 +195,7 @@ def test_example_file_lists_every_variable_with_its_default() -> None:
 
 
 def as_written(default: object) -> str:
-    if default is None:
+    if default in (None, ()):
         return ""
     return str(default).lower() if isinstance(default, bool) else str(default)
 
