@@ -78,14 +78,17 @@ class ValidationError(AppError):
 
 # {% if cookiecutter.use_auth %}
 class AuthenticationError(AppError):
-    """The caller is not known: no access token, or one that does not count.
-
-    RFC 6750, section 3 asks for the `WWW-Authenticate` header.
-    """
+    """The caller is not known. RFC 6750, section 3 asks for the `WWW-Authenticate` header."""
 
     status = 401
     code = "UNAUTHORIZED"
     headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+
+class InvalidTokenError(AuthenticationError):
+    """The request holds an access token that does not count (RFC 6750, section 3.1)."""
+
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
 class TooManyRequestsError(AppError):

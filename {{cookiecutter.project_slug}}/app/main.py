@@ -30,10 +30,14 @@ from app.core.transport import install_transport
 from app.dependencies.idempotency import install_replay_handler
 from app.routes import (
     # {% if cookiecutter.use_auth %}
+    access,
     auth,
     # {% endif %}
     health,
     posts,
+    # {% if cookiecutter.use_auth %}
+    recovery,
+    # {% endif %}
     users,
 )
 
@@ -73,7 +77,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         posts,
         users,
         # {% if cookiecutter.use_auth %}
+        access,
         auth,
+        recovery,
         # {% endif %}
     ):
         add_routes(

@@ -27,7 +27,7 @@ from app.cli.dev_server import (
 )
 
 # {%- if cookiecutter.use_auth +%}
-from app.cli.users import create_admin
+from app.cli.users import create_admin, prune_accounts
 
 # {%- endif +%}
 from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
@@ -74,6 +74,7 @@ async def prune(database: Database) -> dict[str, int]:
         "idempotency keys": keys,
         # {% if cookiecutter.use_auth %}
         "rate limits": await RateLimitService(database).prune(),
+        **await prune_accounts(database),
         # {% endif %}
     }
 

@@ -5,29 +5,17 @@
 
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import (
-    # {% if cookiecutter.use_auth %}
-    AfterValidator,
-    BeforeValidator,
-    EmailStr,
-    # {% endif %}
-    Field,
-    # {% if cookiecutter.use_auth %}
-    IPvAnyNetwork,
-    # {% endif %}
-    PlainValidator,
-    # {% if cookiecutter.use_auth %}
-    SecretStr,
-    # {% endif %}
-    ValidationError,
-    # {% if cookiecutter.use_auth %}
-    ValidationInfo,
-    field_validator,
-    # {% endif %}
-)
+from pydantic import Field, PlainValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from app.core.types import Seconds
+
+# {%- if cookiecutter.use_auth +%}
+from app.core.user_settings import UserSettings
+
+# {%- endif +%}
 
 # The database drivers of this project. A URL that names none of them gets the first.
 DRIVERS: Final = [
@@ -67,38 +55,6 @@ def parse_optional_database_url(value: object) -> URL | None:
 
 DatabaseURL = Annotated[URL, NoDecode, PlainValidator(parse_database_url)]
 OptionalDatabaseURL = Annotated[URL | None, NoDecode, PlainValidator(parse_optional_database_url)]
-Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
-# {% if cookiecutter.use_auth %}
-ValueT = TypeVar("ValueT")
-
-
-def refuse_without_mail(value: ValueT, info: ValidationInfo) -> ValueT:
-    """Raise `ValueError` for a feature that is on where no mail can be sent."""
-    if value and info.data.get("mail_delivery") == "none":
-        raise ValueError("needs mail; set MAIL_DELIVERY to smtp, with SMTP_HOST and MAIL_FROM")
-    return value
-
-
-# For the setting of a feature that sends mail. It has to stand below `mail_delivery`.
-NeedsMail = AfterValidator(refuse_without_mail)
-
-
-def split_list(value: object) -> object:
-    """Split a text at its commas; an empty one has no items."""
-    if isinstance(value, str):
-        return [item.strip().lower() for item in value.split(",")] if value.strip() else []
-    return value
-
-
-_HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
-_Host = Annotated[str, Field(pattern=rf"^(\*\.)?({_HOST})$")]
-_Origin = Annotated[str, Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]+)?)$")]
-
-Hosts = Annotated[tuple[_Host, ...], NoDecode, BeforeValidator(split_list)]
-Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(split_list)]
-Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(split_list)]
-OptionalEmail = Annotated[EmailStr | None, BeforeValidator(lambda value: value or None)]
-# {% endif %}
 
 
 class DatabaseSettings(BaseSettings):
@@ -153,9 +109,29 @@ class DatabaseSettings(BaseSettings):
     idempotency_key_hours: int = Field(
         default=24, ge=1, description="Hours for which the answer to an Idempotency-Key is kept."
     )
+    # {% if cookiecutter.use_auth %}
+    session_idle_days: int = Field(
+        default=7, ge=1, description="Days without use after which a sign-in has to be repeated."
+    )
+    # The defaults are the second choice of RFC 9106, section 4: the one for less memory.
+    argon2_time_cost: int = Field(
+        default=3, ge=1, description="Passes of argon2id over its memory, for each password."
+    )
+    argon2_memory_kib: int = Field(
+        default=65536, ge=8, description="KiB of memory of argon2id, for each password."
+    )
+    argon2_parallelism: int = Field(
+        default=4, ge=1, description="Lanes of argon2id, for each password."
+    )
+    # {% endif %}
 
 
-class Settings(DatabaseSettings):
+class Settings(
+    # {% if cookiecutter.use_auth %}
+    UserSettings,
+    # {% endif %}
+    DatabaseSettings,
+):
     """Everything that the service is told from outside."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -185,75 +161,11 @@ class Settings(DatabaseSettings):
     require_if_match: bool = Field(
         default=False, description="Refuse a PATCH or DELETE without If-Match (428)."
     )
-    # {% if cookiecutter.use_auth %}
-    secret_key: SecretStr = Field(
-        description="Signs access tokens: 32 random characters or more, the same in every process."
-    )
-    access_token_minutes: int = Field(
-        default=15, ge=1, le=60, description="Minutes for which an access token is good."
-    )
-    mail_delivery: Literal["none", "console", "smtp"] = Field(
-        default="none", description="How mail is sent; the console shows it, for development."
-    )
-    mail_from: OptionalEmail = Field(
-        default=None, validate_default=True, description="The address that mail comes from."
-    )
-    smtp_host: str = Field(
-        default="", validate_default=True, description="The SMTP server that takes the mail."
-    )
-    smtp_port: int = Field(default=587, ge=1, le=65535, description="Its port.")
-    smtp_security: Literal["starttls", "tls", "none"] = Field(
-        default="starttls", description="How the connection to it is encrypted."
-    )
-    smtp_username: str = Field(default="", description="With which to sign in there, if at all.")
-    smtp_password: SecretStr = Field(default=SecretStr(""), description="What goes with it.")
-    smtp_timeout: Seconds = Field(
-        default=10, description="Seconds that the SMTP server has for each of its answers."
-    )
-    allowed_hosts: Hosts = Field(
-        default=(), description="Host names of the service; requests that name another get 400."
-    )
-    cors_origins: Origins = Field(
-        default=(), description="Origins of web pages that may call the service."
-    )
-    trusted_proxies: Networks = Field(
-        default=(), description="Proxies that are believed whose requests they pass on."
-    )
-    # {% endif %}
     api_prefix: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="Path before every route but the health checks, such as /api/v1.",
     )
-    # {%- if cookiecutter.use_auth +%}
-
-    @field_validator("secret_key")
-    @classmethod
-    def refuse_weak_secret(cls, value: SecretStr) -> SecretStr:
-        """Length alone lets `aaaa...` pass, so the number of distinct characters counts too."""
-        secret = value.get_secret_value()
-        if len(secret) < 32 or len(set(secret)) < 10:
-            raise ValueError(
-                "too easy to guess; make one with: "
-                "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
-            )
-        return value
-
-    @field_validator("mail_from", "smtp_host")
-    @classmethod
-    def require_for_smtp(cls, value: ValueT, info: ValidationInfo) -> ValueT:
-        if not value and info.data.get("mail_delivery") == "smtp":
-            raise ValueError("missing, though MAIL_DELIVERY is smtp")
-        return value
-
-    @field_validator("smtp_username")
-    @classmethod
-    def refuse_to_sign_in_unencrypted(cls, value: str, info: ValidationInfo) -> str:
-        if value and info.data.get("smtp_security") == "none":
-            raise ValueError("would be sent unencrypted; set SMTP_SECURITY to starttls or tls")
-        return value
-
-    # {%- endif +%}
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

@@ -2,11 +2,16 @@
 
 import asyncio
 import logging
-from typing import Annotated, Final
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Final, ParamSpec
 
 from fastapi import BackgroundTasks, Depends, Request
 
 from app.core.mail import Mail, Mailer, MailError
+from app.exceptions import UnavailableError
+
+P = ParamSpec("P")
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +33,21 @@ class Outbox:
 
     def add(self, mail: Mail) -> None:
         self._background.add_task(deliver, self._mailer, mail)
+
+    def add_later(
+        self, make: Callable[P, Awaitable[Mail | None]], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Have a mail made, if there is to be one, when the answer has been sent."""
+        self._background.add_task(self._make_and_deliver, partial(make, *args, **kwargs))
+
+    async def _make_and_deliver(self, make: Callable[[], Awaitable[Mail | None]]) -> None:
+        try:
+            mail = await make()
+        except UnavailableError as error:
+            logger.error("a mail was not made: %s", error)
+            return
+        if mail:
+            await deliver(self._mailer, mail)
 
 
 async def get_outbox(request: Request, background: BackgroundTasks) -> Outbox:

@@ -36,7 +36,11 @@ def test_database_is_migrated_and_seeded_once() -> None:
     assert "newest revision" in run("migrate").stdout
     assert run("seed").stdout == "Wrote 8 users and 40 posts.\n"
     assert run("seed").stdout == "The demo data is there already; wrote nothing.\n"
-    assert run("prune").stdout.startswith("Deleted 0 expired idempotency keys.\n")
+    pruned = run("prune").stdout
+    assert pruned.startswith("Deleted 0 expired idempotency keys.\n")
+    # {% if cookiecutter.use_auth %}
+    assert pruned.endswith("0 expired sessions.\nDeleted 0 expired one-time tokens.\n")
+    # {% endif %}
 
 
 def test_openapi_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

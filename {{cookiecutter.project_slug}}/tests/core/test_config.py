@@ -89,6 +89,13 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
         ("SECRET_KEY", "a" * 64),
         ("ACCESS_TOKEN_MINUTES", "0"),
         ("ACCESS_TOKEN_MINUTES", "1440"),
+        ("SECRET_KEY_PREVIOUS", "changeme"),
+        ("TOKEN_AUDIENCE", ""),
+        ("REGISTRATION", "perhaps"),
+        ("REGISTRATION", "invitation"),  # which goes by mail
+        ("REQUIRE_VERIFIED_EMAIL", "true"),  # without mail nobody could show it
+        ("FRONTEND_URL", "javascript:alert(1)"),
+        ("FRONTEND_URL", "https://app.example.com/"),
         ("MAIL_DELIVERY", "pigeon"),
         ("MAIL_FROM", "not an address"),
         ("SMTP_SECURITY", "ssl"),
@@ -146,11 +153,13 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_mail_by_smtp_needs_a_server_and_a_sender(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAIL_DELIVERY", "smtp")
-    with pytest.raises(ConfigurationError, match=r"(?s)MAIL_FROM: missing.*SMTP_HOST: missing"):
+    missing = r"(?s)MAIL_FROM: missing.*SMTP_HOST: missing.*FRONTEND_URL: missing"
+    with pytest.raises(ConfigurationError, match=missing):
         load_settings(Settings)
 
     monkeypatch.setenv("MAIL_FROM", "service@example.com")
     monkeypatch.setenv("SMTP_HOST", "smtp.example.com")
+    monkeypatch.setenv("FRONTEND_URL", "https://app.example.com")
     assert load_settings(Settings).smtp_host == "smtp.example.com"
 
 
@@ -183,8 +192,8 @@ def test_variables_are_read_from_the_file_too(monkeypatch: pytest.MonkeyPatch) -
 
 def test_example_file_lists_every_variable_with_its_default() -> None:
     text = (PROJECT / ".env.example").read_text()
-    required = dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE))
-    defaults = dict(re.findall(r"^# ([A-Z_]+)=(.*)$", text, re.MULTILINE))
+    required = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
+    defaults = dict(re.findall(r"^# ([A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
 
     assert required.keys() == VARIABLES.keys()
     assert defaults == {

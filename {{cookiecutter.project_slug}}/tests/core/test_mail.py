@@ -12,8 +12,9 @@ from sqlalchemy import URL
 
 from app import __title__
 from app.core import mail
-from app.core.config import ConfigurationError, NeedsMail, Settings, load_settings
+from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.mail import ConsoleMailer, Mail, MailError, NoMailer, SmtpMailer, compose, make_mailer
+from app.core.user_settings import NeedsMail
 from tests.smtp import SmtpServer, smtp_server
 
 TEMPLATES = sorted(path.stem for path in mail._TEMPLATES.iterdir())
@@ -261,16 +262,16 @@ def test_feature_that_sends_mail_is_refused_where_none_can_be_sent(database_url:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_template_makes_a_mail(template: str) -> None:
     link = "https://example.com/#token=$x"
-    written = compose(template, "ann@example.com", link=link, hours="24")
+    written = compose(template, "ann@example.com", link=link, lifetime="24 hours")
 
     assert __title__ in written.subject
     assert "\n" not in written.subject
     assert "$" not in written.text.replace(link, "")
-    assert (link in written.text) == (template not in {"already_registered", "password_changed"})
+    assert (link in written.text) == (template not in {"email_changed", "password_changed"})
     assert max(map(len, written.text.replace(__title__, "").splitlines())) <= 100
     assert link not in repr(written)
 
 
 def test_value_that_a_template_needs_must_be_given() -> None:
     with pytest.raises(KeyError, match="link"):
-        compose("verify_email", "ann@example.com", hours="24")
+        compose("verify_email", "ann@example.com", lifetime="24 hours")
