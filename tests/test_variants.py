@@ -3,6 +3,7 @@
 import random
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +28,10 @@ SETTINGS = {
 
 TEMPLATE_LANGUAGE = re.compile(r"{%|%}|{{ ?cookiecutter")
 
-# Without auth a project has no word of it. A password of the database server is not auth, nor is
-# an author or an authority.
+# Without auth a project has no word of it, nor of what serves auth alone. A password of the database
+# server is not auth, nor is an author or an authority.
 AUTH_WORDS = re.compile(
-    r"(?<!postgres_)(?<!hide_)(?<!url\.)passw|token|\brole|jwt|oauth|bearer|argon2|pwdlib|security|administrator"
+    r"(?<!postgres_)(?<!hide_)(?<!url\.)passw|token|\brole|jwt|oauth|bearer|argon2|pwdlib|security|administrator|smtp|mailer|(?<!e)mail_|outbox|rate.?limit|verif|invit|audit|sign.?in|one.time|user.?agent|\bcors|allowed_hosts|trusted_prox|proxy_headers|cookies"
     r"|(?<![a-z])auth(?!or)|authori[sz]",
     re.IGNORECASE,
 )
@@ -168,6 +169,10 @@ def test_wheel_imports_without_the_development_dependencies(
 ) -> None:
     run_uv(project.path, "build", "--quiet", "--wheel", "--out-dir", str(tmp_path))
     (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert {name for name in project.files if name.startswith("app/")} <= set(
+            archive.namelist()
+        )
     python = ("--isolated", "--no-project", "--with", str(wheel), "python")
     imported = run(tmp_path, "--quiet", *python, "-c", IMPORT_EVERY_MODULE, env=SETTINGS)
     modules = {

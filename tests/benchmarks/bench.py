@@ -16,6 +16,14 @@ from benchmarks.servers import Server, serving
 
 DRIVERS = ("asyncpg", "psycopg")
 SECRET_KEY = "only-for-benchmarks-0123456789-abcdefghijklmnop"  # noqa: S105 (signs nothing of worth)
+# One token serves every project, and one address sends every request.
+SETTINGS = {
+    "SECRET_KEY": SECRET_KEY,
+    "TOKEN_ISSUER": "benchmark",
+    "TOKEN_AUDIENCE": "benchmark",
+    "PASSWORD_TRIES_PER_ACCOUNT": "1000000",
+    "PASSWORD_TRIES_PER_ADDRESS": "1000000",
+}
 EMAIL = "user1@example.com"
 PASSWORD = "correct horse battery"  # noqa: S105 (opens nothing of worth)
 ROWS = """
@@ -69,15 +77,11 @@ class Bench:
         variables: dict[str, str] | None = None,
         **options: Any,
     ) -> AbstractContextManager[Server]:
-        environment = {"DATABASE_URL": self.url, "SECRET_KEY": SECRET_KEY} | (variables or {})
+        environment = SETTINGS | {"DATABASE_URL": self.url} | (variables or {})
         return serving(self.projects[driver, use_auth], app, environment, **options)
 
     def ladder(self, app: str, driver: str = "asyncpg") -> AbstractContextManager[Server]:
-        environment = {
-            "DATABASE_URL": self.url,
-            "SECRET_KEY": SECRET_KEY,
-            "LADDER_DRIVER": driver,
-        }
+        environment = SETTINGS | {"DATABASE_URL": self.url, "LADDER_DRIVER": driver}
         return serving(self.projects[driver, True], f"{app}:app", environment)
 
     def tidy(self) -> None:
@@ -107,9 +111,7 @@ def bench() -> Iterator[Bench]:
         postgres = stack.enter_context(running())
         stack.enter_context(postgres.started_with(max_connections="300"))
         url = stack.enter_context(postgres.database("bench"))
-        service = Service(
-            projects["asyncpg", True], {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY}
-        )
+        service = Service(projects["asyncpg", True], SETTINGS | {"DATABASE_URL": url})
         service.run("app", "migrate")
         for statement in ROWS.split(";")[:-1]:
             postgres.query(statement, database="bench")
@@ -122,8 +124,8 @@ def bench() -> Iterator[Bench]:
         )
         token = python(
             service,
-            "import app.core.security as s, app.core.config as c; "
-            "print(s.create_access_token(1, c.Settings(access_token_minutes=60)))",
+            "import app.core.tokens as t, app.core.config as c; "
+            "print(t.create_access_token(1, 1, c.Settings(access_token_minutes=60)))",
         ).strip()
         yield Bench(projects, postgres, url, token)
 

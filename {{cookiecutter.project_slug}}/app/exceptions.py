@@ -78,14 +78,28 @@ class ValidationError(AppError):
 
 # {% if cookiecutter.use_auth %}
 class AuthenticationError(AppError):
-    """The caller is not known: no access token, or one that does not count.
-
-    RFC 6750, section 3 asks for the `WWW-Authenticate` header.
-    """
+    """The caller is not known. RFC 6750, section 3 asks for the `WWW-Authenticate` header."""
 
     status = 401
     code = "UNAUTHORIZED"
     headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+
+class InvalidTokenError(AuthenticationError):
+    """The request holds an access token that does not count (RFC 6750, section 3.1)."""
+
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
+class TooManyRequestsError(AppError):
+    """The caller has to wait before it tries again, for so many seconds (RFC 6585)."""
+
+    status = 429
+    code = "TOO_MANY_REQUESTS"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"Too many attempts; try again in {seconds} s")
+        self.headers = {"Retry-After": str(seconds)}
 
 
 # {% endif %}

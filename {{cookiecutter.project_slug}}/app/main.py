@@ -13,17 +13,31 @@ from app.core.disconnects import CancelOnDisconnect
 from app.core.draining import Draining
 from app.core.etags import install_not_modified_handler
 from app.core.limits import QueryLimit
+
+# {%- if cookiecutter.use_auth +%}
+from app.core.mail import make_mailer
+
+# {%- endif +%}
 from app.core.openapi import install_openapi
 from app.core.problems import install_problem_handlers, problem_responses
 from app.core.readiness import ReadinessProbe
 from app.core.routing import add_routes
+
+# {%- if cookiecutter.use_auth +%}
+from app.core.transport import install_transport
+
+# {%- endif +%}
 from app.dependencies.idempotency import install_replay_handler
 from app.routes import (
     # {% if cookiecutter.use_auth %}
+    access,
     auth,
     # {% endif %}
     health,
     posts,
+    # {% if cookiecutter.use_auth %}
+    recovery,
+    # {% endif %}
     users,
 )
 
@@ -48,8 +62,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
+    # {% if cookiecutter.use_auth %}
+    app.state.mailer = make_mailer(settings)
+    # {% endif %}
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(QueryLimit, limit=settings.max_query_bytes)
+    # {% if cookiecutter.use_auth %}
+    install_transport(app, settings)
+    # {% endif %}
     install_problem_handlers(app)
     install_not_modified_handler(app)
     install_replay_handler(app)
@@ -57,7 +77,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         posts,
         users,
         # {% if cookiecutter.use_auth %}
+        access,
         auth,
+        recovery,
         # {% endif %}
     ):
         add_routes(

@@ -24,10 +24,12 @@ from app.core.config import Settings
 from app.core.database import Database, ReadSession
 
 # {%- if cookiecutter.use_auth +%}
-from app.core.security import create_access_token
+from app.core.mail import Mailer
+from app.core.tokens import create_access_token
 
 # {%- endif +%}
 from app.main import create_app
+from app.models import Base
 
 # {%- if cookiecutter.use_auth +%}
 from app.models.user import User
@@ -39,6 +41,10 @@ from tests.postgres import NoServerError, clone, migrated_template, postgres_ser
 _stack = pytest.StashKey[ExitStack]()
 _template = pytest.StashKey[URL]()
 _header = pytest.StashKey[str]()
+# {% if cookiecutter.use_auth %}
+
+pytest_plugins = ("tests.accounts", "tests.secrets_in_logs")
+# {% endif %}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -106,6 +112,10 @@ def settings(database_url: URL) -> Settings:
         readiness_timeout=60,
         # {% if cookiecutter.use_auth %}
         secret_key=SecretStr("only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM"),
+        # Nobody attacks them, and each test hashes some.
+        argon2_time_cost=1,
+        argon2_memory_kib=8,
+        argon2_parallelism=1,
         # {% endif %}
     )
 
@@ -161,7 +171,9 @@ def make(session: AsyncSession) -> Factory:
 # {% if cookiecutter.use_auth %}
 def bearer(user: User, settings: Settings) -> dict[str, str]:
     """Return the header that signs a user in."""
-    return {"Authorization": f"Bearer {create_access_token(user.id, settings)}"}
+    return {
+        "Authorization": f"Bearer {create_access_token(user.id, user.token_generation, settings)}"
+    }
 
 
 @pytest.fixture
@@ -178,6 +190,7 @@ async def client(
     # {% if cookiecutter.use_auth %}
     settings: Settings,
     admin: User,
+    mailbox: Mailer,
     # {% endif %}
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """A client of the app that may do everything."""
@@ -187,6 +200,9 @@ async def client(
         session.expunge_all()
 
     app.state.database = database
+    # {% if cookiecutter.use_auth %}
+    app.state.mailer = mailbox
+    # {% endif %}
     async with http_client(app, event_hooks={"response": [forget]}) as client:
         # {% if cookiecutter.use_auth %}
         client.headers.update(bearer(admin, settings))
@@ -197,8 +213,9 @@ async def client(
 @pytest.fixture
 async def live_database(pool: Database) -> AsyncGenerator[Database]:
     yield pool
+    tables = ", ".join(Base.metadata.tables)
     async with pool.engine.begin() as connection:
-        await connection.execute(text("TRUNCATE users, idempotency_keys RESTART IDENTITY CASCADE"))
+        await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
 
 
 @pytest.fixture
@@ -219,10 +236,14 @@ async def live_client(
     # {% if cookiecutter.use_auth %}
     settings: Settings,
     make_live: Factory,
+    mailbox: Mailer,
     # {% endif %}
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """A client whose requests commit, each on a connection of its own."""
     app.state.database = live_database
+    # {% if cookiecutter.use_auth %}
+    app.state.mailer = mailbox
+    # {% endif %}
     async with http_client(app) as client:
         # {% if cookiecutter.use_auth %}
         client.headers.update(bearer(await make_live.user(role="admin"), settings))

@@ -18,10 +18,14 @@ from app.core.limits import BoundedRoute
 from app.models import Base
 from app.routes import (
     # {% if cookiecutter.use_auth %}
+    access,
     auth,
     # {% endif %}
     health,
     posts,
+    # {% if cookiecutter.use_auth %}
+    recovery,
+    # {% endif %}
     users,
 )
 
@@ -30,7 +34,9 @@ ROUTES = [
     route
     for module in (
         # {% if cookiecutter.use_auth %}
+        access,
         auth,
+        recovery,
         # {% endif %}
         health,
         posts,

@@ -16,7 +16,7 @@ from app.core.config import Settings
 
 # {%- if cookiecutter.use_auth +%}
 from app.core.database import Database
-from app.core.security import create_access_token
+from app.core.tokens import create_access_token
 
 # {%- endif +%}
 # {%- if cookiecutter.use_auth +%}
@@ -50,6 +50,10 @@ def service(own_database: URL, settings: Settings) -> Generator[str]:
             "DATABASE_URL": own_database.render_as_string(hide_password=False),
             # {% if cookiecutter.use_auth %}
             "SECRET_KEY": settings.secret_key.get_secret_value(),
+            "MAIL_DELIVERY": "console",
+            # One address sends all the requests.
+            "PASSWORD_TRIES_PER_ADDRESS": "1000000",
+            "MAILS_PER_ADDRESS": "1000000",
             # {% endif %}
         }
         process = subprocess.Popen(
@@ -75,13 +79,13 @@ def service(own_database: URL, settings: Settings) -> Generator[str]:
 
 # {% if cookiecutter.use_auth %}
 @pytest.fixture
-async def admin_header(own_database: URL, settings: Settings) -> str:
-    """The header that signs in the database's first user, an administrator."""
+async def tokens(own_database: URL, settings: Settings) -> list[str]:
+    """Tokens of the database's first two users, administrators."""
     database = Database(settings.model_copy(update={"database_url": own_database}))
     async with database.write_sessions() as session:
-        admin = await Factory(session).user(role="admin")
+        admins = [await Factory(session).user(role="admin") for _ in range(2)]
     await database.dispose()
-    return f"Authorization: Bearer {create_access_token(admin.id, settings)}"
+    return [create_access_token(admin.id, admin.token_generation, settings) for admin in admins]
 
 
 # {% endif %}
@@ -89,13 +93,15 @@ async def admin_header(own_database: URL, settings: Settings) -> str:
 async def test_service_keeps_its_openapi_document(
     service: str,
     # {% if cookiecutter.use_auth %}
-    admin_header: str,
+    tokens: list[str],
     # {% endif %}
     tmp_path: Path,
 ) -> None:
+    environment = {"PYTHONPATH": str(PROJECT), "SCHEMATHESIS_HOOKS": "tests.contract_hooks"}
     options = ["--checks=all", f"--phases={PHASES}", "--no-color"]
     # {% if cookiecutter.use_auth %}
-    options.append(f"--header={admin_header}")
+    options.append(f"--header=Authorization: Bearer {tokens[0]}")
+    environment["CONTRACT_OTHER_TOKEN"] = tokens[1]
     # {% endif %}
     result = await anyio.run_process(
         [
@@ -111,7 +117,7 @@ async def test_service_keeps_its_openapi_document(
             *options,
         ],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(PROJECT), "SCHEMATHESIS_HOOKS": "tests.contract_hooks"},
+        env=os.environ | environment,
         check=False,
     )
     output = result.stdout.decode()

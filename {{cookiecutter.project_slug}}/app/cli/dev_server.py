@@ -92,6 +92,8 @@ def serve(host: str, port: int, url: URL) -> None:
     # {% if cookiecutter.use_auth %}
     # Reloads keep it; the next `app dev` makes another one.
     os.environ["SECRET_KEY"] = configured("SECRET_KEY") or secrets.token_urlsafe(48)
+    os.environ["MAIL_DELIVERY"] = configured("MAIL_DELIVERY") or "console"
+    os.environ["FRONTEND_URL"] = configured("FRONTEND_URL") or f"http://{host}:{port}"
     # {% endif %}
     typer.echo(
         f"\n  App       http://{host}:{port}"
@@ -105,4 +107,7 @@ def serve(host: str, port: int, url: URL) -> None:
         port=port,
         reload=True,
         reload_dirs=[str(DIRECTORY.parent / "app")],
+        # {% if cookiecutter.use_auth %}
+        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
+        # {% endif %}
     )

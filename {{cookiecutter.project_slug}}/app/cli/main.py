@@ -27,7 +27,7 @@ from app.cli.dev_server import (
 )
 
 # {%- if cookiecutter.use_auth +%}
-from app.cli.users import create_admin
+from app.cli.users import create_admin, prune_accounts
 
 # {%- endif +%}
 from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
@@ -36,6 +36,11 @@ from app.core.migrations import migrate
 from app.exceptions import AppError
 from app.main import create_app
 from app.services.idempotency_service import IdempotencyService
+
+# {%- if cookiecutter.use_auth +%}
+from app.services.rate_limit_service import RateLimitService
+
+# {%- endif +%}
 
 ResultT = TypeVar("ResultT")
 
@@ -61,9 +66,17 @@ def cli() -> None:
     raise SystemExit(1)
 
 
-async def prune(database: Database) -> int:
+async def prune(database: Database) -> dict[str, int]:
+    """Delete what has expired, and return how many there were of each kind."""
     async with database.transaction() as session:
-        return await IdempotencyService(session, database.settings).prune()
+        keys = await IdempotencyService(session, database.settings).prune()
+    return {
+        "idempotency keys": keys,
+        # {% if cookiecutter.use_auth %}
+        "rate limits": await RateLimitService(database).prune(),
+        **await prune_accounts(database),
+        # {% endif %}
+    }
 
 
 def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> ResultT:
@@ -114,10 +127,11 @@ def seed_command() -> None:
 
 @commands.command("prune")
 def prune_command() -> None:
-    """Delete what has expired: old idempotency keys. Run it daily."""
+    """Delete what has expired, such as old idempotency keys. Run it daily."""
     with database_url() as url:
-        keys = with_database(url, prune)
-    typer.echo(f"Deleted {keys} expired idempotency keys.")
+        deleted = with_database(url, prune)
+    for kind, number in deleted.items():
+        typer.echo(f"Deleted {number} expired {kind}.")
 
 
 # {% if cookiecutter.use_auth %}

@@ -2,13 +2,16 @@ from pydantic import ValidationError
 
 from app.cli.dev_server import CommandError
 from app.core.database import Database
+from app.core.passwords import hash_password
 from app.models.user import User
 from app.schemas.user import UserCreate
+from app.services.registration_service import Admission
+from app.services.session_service import SessionMaintenance
 from app.services.user_service import UserService
 
 
 async def create_admin(database: Database, email: str, display_name: str, password: str) -> User:
-    """Write an account with the role admin.
+    """Write an account with the role admin, whose address counts as verified.
 
     Raises `CommandError` for values that registration would refuse, `ConflictError` if the
     address is taken: whoever registered it first must not become an admin by surprise.
@@ -20,5 +23,13 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
     except ValidationError as error:
         problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
         raise CommandError("; ".join(problems)) from None
+    hashed_password = await hash_password(data.password, database.settings)
     async with database.transaction() as session:
-        return await UserService(session).create_admin(data)
+        admission = Admission(hashed_password, is_email_verified=True)
+        return await UserService(session).create_admin(data, admission)
+
+
+async def prune_accounts(database: Database) -> dict[str, int]:
+    """Delete sessions that are over and tokens that were not used; return how many of each."""
+    async with database.transaction() as session:
+        return await SessionMaintenance(session, database.settings).prune()

@@ -5,20 +5,17 @@
 
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import (
-    Field,
-    PlainValidator,
-    # {% if cookiecutter.use_auth %}
-    SecretStr,
-    # {% endif %}
-    ValidationError,
-    # {% if cookiecutter.use_auth %}
-    field_validator,
-    # {% endif %}
-)
+from pydantic import Field, PlainValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from app.core.types import Seconds
+
+# {%- if cookiecutter.use_auth +%}
+from app.core.user_settings import UserSettings
+
+# {%- endif +%}
 
 # The database drivers of this project. A URL that names none of them gets the first.
 DRIVERS: Final = [
@@ -58,7 +55,6 @@ def parse_optional_database_url(value: object) -> URL | None:
 
 DatabaseURL = Annotated[URL, NoDecode, PlainValidator(parse_database_url)]
 OptionalDatabaseURL = Annotated[URL | None, NoDecode, PlainValidator(parse_optional_database_url)]
-Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
 
 
 class DatabaseSettings(BaseSettings):
@@ -113,9 +109,29 @@ class DatabaseSettings(BaseSettings):
     idempotency_key_hours: int = Field(
         default=24, ge=1, description="Hours for which the answer to an Idempotency-Key is kept."
     )
+    # {% if cookiecutter.use_auth %}
+    session_idle_days: int = Field(
+        default=7, ge=1, description="Days without use after which a sign-in has to be repeated."
+    )
+    # The defaults are the second choice of RFC 9106, section 4: the one for less memory.
+    argon2_time_cost: int = Field(
+        default=3, ge=1, description="Passes of argon2id over its memory, for each password."
+    )
+    argon2_memory_kib: int = Field(
+        default=65536, ge=8, description="KiB of memory of argon2id, for each password."
+    )
+    argon2_parallelism: int = Field(
+        default=4, ge=1, description="Lanes of argon2id, for each password."
+    )
+    # {% endif %}
 
 
-class Settings(DatabaseSettings):
+class Settings(
+    # {% if cookiecutter.use_auth %}
+    UserSettings,
+    # {% endif %}
+    DatabaseSettings,
+):
     """Everything that the service is told from outside."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -145,34 +161,11 @@ class Settings(DatabaseSettings):
     require_if_match: bool = Field(
         default=False, description="Refuse a PATCH or DELETE without If-Match (428)."
     )
-    # {% if cookiecutter.use_auth %}
-    secret_key: SecretStr = Field(
-        description="Signs access tokens: 32 random characters or more, the same in every process."
-    )
-    access_token_minutes: int = Field(
-        default=15, ge=1, le=60, description="Minutes for which an access token is good."
-    )
-    # {% endif %}
     api_prefix: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="Path before every route but the health checks, such as /api/v1.",
     )
-    # {%- if cookiecutter.use_auth +%}
-
-    @field_validator("secret_key")
-    @classmethod
-    def refuse_weak_secret(cls, value: SecretStr) -> SecretStr:
-        """Length alone lets `aaaa...` pass, so the number of distinct characters counts too."""
-        secret = value.get_secret_value()
-        if len(secret) < 32 or len(set(secret)) < 10:
-            raise ValueError(
-                "too easy to guess; make one with: "
-                "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
-            )
-        return value
-
-    # {%- endif +%}
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

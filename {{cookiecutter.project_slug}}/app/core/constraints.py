@@ -24,6 +24,12 @@ CONSTRAINT_ERRORS: Final[dict[str, tuple[type[AppError], str]]] = {
     "uq_idempotency_keys_scope_key": (ConflictError, "The Idempotency-Key is in use"),
     # {% if cookiecutter.use_auth %}
     "ck_users_role": (ValidationError, "The role of a user is user or admin"),
+    "uq_user_sessions_key": (ConflictError, "The session has begun already"),
+    "fk_user_sessions_user_id_users": (NotFoundError, "User {value} not found"),
+    "uq_one_time_tokens_digest": (ConflictError, "The token is in use"),
+    "uq_one_time_tokens_purpose_email": (ConflictError, "A mail to {value} is on its way"),
+    "fk_one_time_tokens_user_id_users": (NotFoundError, "User {value} not found"),
+    "ck_one_time_tokens_purpose": (ValidationError, "A token has no such purpose"),
     # {% endif %}
 }
 

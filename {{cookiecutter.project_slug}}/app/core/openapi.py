@@ -33,8 +33,9 @@ def install_openapi(app: FastAPI) -> None:
             # {% if cookiecutter.use_auth %}
             # The scheme was declared before the prefix was known.
             schemes = app.openapi_schema["components"]["securitySchemes"]
-            token_url = f"{app.state.settings.api_prefix}/auth/token"
-            schemes["OAuth2PasswordBearer"]["flows"]["password"]["tokenUrl"] = token_url
+            flow = schemes["OAuth2PasswordBearer"]["flows"]["password"]
+            flow["tokenUrl"] = f"{app.state.settings.api_prefix}/auth/token"
+            flow["refreshUrl"] = f"{app.state.settings.api_prefix}/auth/refresh"
             # {% endif %}
         return app.openapi_schema
 

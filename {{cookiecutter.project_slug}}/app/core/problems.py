@@ -177,6 +177,9 @@ _EXAMPLES: Final = {
     414: ("The query string is too long", "The query string has more than 8192 bytes"),
     422: ("The request is not valid", "The request is not valid; see errors"),
     428: ("The request must say what it changes", "Say with If-Match which ETag you have read"),
+    # {% if cookiecutter.use_auth %}
+    429: ("Too many attempts", "Too many attempts; try again in 60 s"),
+    # {% endif %}
     500: ("The server failed", "The server failed to answer this request; it has been logged"),
     503: ("Not able to serve at the moment", "The database does not answer"),
 }

@@ -8,6 +8,8 @@ from starlette.convertors import Convertor, register_url_convertor
 # PostgreSQL's bigint goes further, but JSON numbers are exact up to here only (RFC 8259, section 6).
 Id = Annotated[int, Field(ge=1, le=2**53 - 1, examples=[1])]
 
+Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
+
 # PostgreSQL's text holds every character but NUL.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 

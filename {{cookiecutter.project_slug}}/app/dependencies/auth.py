@@ -9,16 +9,12 @@ from app.core.config import Settings
 from app.dependencies.database import DatabaseDep, SessionDep
 from app.models.user import User
 from app.services import permissions
-from app.services.auth_service import AuthService, SignInService
+from app.services.auth_service import AuthService
 
-_oauth2_scheme = OAuth2PasswordBearer(tokenUrl="auth/token")
-
-
-async def get_sign_in_service(request: Request, database: DatabaseDep) -> SignInService:
-    return SignInService(database, request.app.state.settings)
-
-
-SignInServiceDep = Annotated[SignInService, Depends(get_sign_in_service)]
+_oauth2_scheme = OAuth2PasswordBearer(tokenUrl="auth/token", refreshUrl="auth/refresh")
+_optional_oauth2_scheme = OAuth2PasswordBearer(
+    tokenUrl="auth/token", refreshUrl="auth/refresh", auto_error=False
+)
 
 
 async def get_current_user(
@@ -32,7 +28,37 @@ async def get_current_user(
 CurrentUser = Annotated[User, Depends(get_current_user)]
 
 
+async def get_caller(
+    request: Request, token: Annotated[str, Depends(_oauth2_scheme)], database: DatabaseDep
+) -> User:
+    """Return the caller as `get_current_user` does, and keep no connection.
+
+    For routes that hash a password: they open what they need once that is done.
+    """
+    settings: Settings = request.app.state.settings
+    async with database.read() as session:
+        return await AuthService(session, settings).authenticate(token)
+
+
+Caller = Annotated[User, Depends(get_caller)]
+
+
+async def get_optional_user(
+    request: Request,
+    token: Annotated[str | None, Depends(_optional_oauth2_scheme)],
+    session: SessionDep,
+) -> User | None:
+    """Return the caller, or None if the request names none. Raises `AuthenticationError`."""
+    return None if token is None else await get_current_user(request, token, session)
+
+
+OptionalUser = Annotated[User | None, Depends(get_optional_user)]
+
+
 async def require_admin(user: CurrentUser) -> User:
     """Return the caller if they are an admin. Raises `PermissionError`."""
     permissions.require_admin(user)
     return user
+
+
+Admin = Annotated[User, Depends(require_admin)]

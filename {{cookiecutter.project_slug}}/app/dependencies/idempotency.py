@@ -15,7 +15,7 @@ from app.core.config import Settings
 from app.core.limits import BoundedRoute
 
 # {%- if cookiecutter.use_auth +%}
-from app.core.security import read_access_token
+from app.core.tokens import read_access_token
 
 # {%- endif +%}
 from app.dependencies.database import SessionDep
@@ -97,7 +97,7 @@ async def claim_key(
     # {% if cookiecutter.use_auth %}
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if token:
-        scope = f"user {read_access_token(token, settings)}"
+        scope = f"user {read_access_token(token, settings).user_id}"
     # {% endif %}
     digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
     digest.update(await request.body())

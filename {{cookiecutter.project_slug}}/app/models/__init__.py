@@ -2,7 +2,34 @@
 
 from app.models.base import Base
 from app.models.idempotency_key import IdempotencyKey
+
+# {%- if cookiecutter.use_auth +%}
+from app.models.one_time_token import OneTimeToken
+
+# {%- endif +%}
 from app.models.post import Post
+
+# {%- if cookiecutter.use_auth +%}
+from app.models.rate_limit import rate_limits
+
+# {%- endif +%}
 from app.models.user import User
 
-__all__ = ["Base", "IdempotencyKey", "Post", "User"]
+# {%- if cookiecutter.use_auth +%}
+from app.models.user_session import UserSession
+
+# {%- endif +%}
+
+__all__ = [
+    "Base",
+    "IdempotencyKey",
+    # {% if cookiecutter.use_auth %}
+    "OneTimeToken",
+    # {% endif %}
+    "Post",
+    "User",
+    # {% if cookiecutter.use_auth %}
+    "UserSession",
+    "rate_limits",
+    # {% endif %}
+]

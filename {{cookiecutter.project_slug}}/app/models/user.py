@@ -8,6 +8,9 @@ from sqlalchemy import (
     # {% endif %}
     Index,
     String,
+    # {% if cookiecutter.use_auth %}
+    false,
+    # {% endif %}
     func,
     true,
 )
@@ -31,6 +34,9 @@ class User(Base):
     # NULL: an imported account, which cannot sign in.
     hashed_password: Mapped[str | None] = mapped_column(String(255))
     role: Mapped[str] = mapped_column(String(20), server_default="user")
+    is_email_verified: Mapped[bool] = mapped_column(server_default=false())
+    # Access tokens of an older generation count no more.
+    token_generation: Mapped[int] = mapped_column(server_default="1")
     # {% endif %}
 
     # passive_deletes: the foreign key's ON DELETE CASCADE removes the posts without loading them.

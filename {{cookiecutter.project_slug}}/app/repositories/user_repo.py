@@ -1,7 +1,8 @@
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select
 from sqlalchemy.orm import raiseload
 
 from app.models.user import User
@@ -15,6 +16,21 @@ _BY_ID: Final = _USERS.where(User.id == bindparam("user_id"))
 _FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
 _BY_EMAIL: Final = _USERS.where(func.lower(User.email) == func.lower(bindparam("email")))
 _PAGE: Final = _USERS.where(User.id > bindparam("after")).order_by(User.id).limit(bindparam("n"))
+_FILTERS: Final[dict[str, ColumnElement[bool]]] = {
+    # The position of a text, where LIKE would read wildcards into it.
+    "text": (func.strpos(func.lower(User.email), func.lower(bindparam("text"))) > 0)
+    | (func.strpos(func.lower(User.display_name), func.lower(bindparam("text"))) > 0),
+    "is_active": User.is_active == bindparam("is_active"),
+    # {% if cookiecutter.use_auth %}
+    "role": User.role == bindparam("role"),
+    # {% endif %}
+}
+
+
+@cache
+def _page(names: frozenset[str]) -> Select[User]:
+    """Build the statement of a list with some of the filters, on first use."""
+    return _PAGE.where(*(_FILTERS[name] for name in sorted(names)))
 
 
 class UserRepository(Repository[User]):
@@ -31,9 +47,14 @@ class UserRepository(Repository[User]):
         """Find a user by e-mail address, whatever its case."""
         return await self._session.scalar(_BY_EMAIL, {"email": email})
 
-    async def list_after(self, user_id: int, limit: int) -> Sequence[User]:
-        """Return at most `limit` users with a higher id, in the order of their ids."""
-        result = await self._session.scalars(_PAGE, {"after": user_id, "n": limit})
+    async def list_after(self, user_id: int, limit: int, **filters: object) -> Sequence[User]:
+        """Return at most `limit` users with a higher id, in the order of their ids.
+
+        Of the filters, `text` is found in address or name, in any case; None narrows nothing.
+        """
+        wanted = {name: value for name, value in filters.items() if value is not None}
+        parameters = {"after": user_id, "n": limit, **wanted}
+        result = await self._session.scalars(_page(frozenset(wanted)), parameters)
         return result.all()
 
     async def create_many(self, rows: Sequence[dict[str, Any]]) -> Sequence[int]:

@@ -1,17 +1,20 @@
 from datetime import datetime
 from typing import Annotated, Final
 
-from pydantic import (
-    EmailStr,
-    Field,
-    # {% if cookiecutter.use_auth %}
-    SecretStr,
-    # {% endif %}
-    StringConstraints,
-)
+from pydantic import EmailStr, Field, StringConstraints
 
 from app.core.types import Trimmed, VisibleText
+
+# {%- if cookiecutter.use_auth +%}
+from app.schemas.account import OneTimeToken, Role
+
+# {%- endif +%}
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
+
+# {%- if cookiecutter.use_auth +%}
+from app.schemas.password import GivenPassword, Password
+
+# {%- endif +%}
 from app.schemas.post import PostFields
 
 MAX_IMPORT: Final = 1000
@@ -22,9 +25,6 @@ DisplayName = Annotated[
     Field(examples=["Ann"]),
     Trimmed,
 ]
-# {% if cookiecutter.use_auth %}
-Password = Annotated[SecretStr, Field(min_length=8, max_length=128)]
-# {% endif %}
 
 
 class UserCreate(RequestBody):
@@ -34,6 +34,9 @@ class UserCreate(RequestBody):
     display_name: DisplayName
     # {% if cookiecutter.use_auth %}
     password: Password
+    invitation: OneTimeToken | None = Field(
+        default=None, description="What the link of an invitation holds, if one is needed."
+    )
     # {% endif %}
 
 
@@ -43,7 +46,9 @@ class UserPatch(PatchBody):
     email: EmailStr | None = None
     display_name: DisplayName | None = None
     # {% if cookiecutter.use_auth %}
-    password: Password | None = None
+    current_password: GivenPassword | None = Field(
+        default=None, description="Asked for when callers change their own e-mail address."
+    )
     # {% endif %}
 
 
@@ -53,7 +58,8 @@ class UserResponse(ResponseBody):
     display_name: str
     is_active: bool
     # {% if cookiecutter.use_auth %}
-    role: str
+    role: Role
+    is_email_verified: bool
     # {% endif %}
     created_at: datetime
     updated_at: datetime

@@ -1,13 +1,10 @@
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.database import Database
-from app.core.security import create_access_token, read_access_token, verify_password
-from app.exceptions import AuthenticationError
+from app.core.tokens import read_access_token
+from app.exceptions import InvalidTokenError
 from app.models.user import User
 from app.repositories.user_repo import UserRepository
-from app.schemas.token import TokenResponse
 
 
 class AuthService:
@@ -18,36 +15,12 @@ class AuthService:
         self._settings = settings
 
     async def authenticate(self, token: str) -> User:
-        """Return the active user whom an access token names. Raises `AuthenticationError`."""
-        user = await self._users.get_by_id(read_access_token(token, self._settings))
-        if user is None or not user.is_active:
-            raise AuthenticationError("The account is gone or inactive")
-        return user
+        """Return the active user whom an access token names. Raises `InvalidTokenError`.
 
-
-class SignInService:
-    """The rules of signing in.
-
-    It opens its own session and closes it before the slow part: many who sign in at once wait
-    for a core, and would hold every connection of the pool meanwhile.
-    """
-
-    def __init__(self, database: Database, settings: Settings) -> None:
-        self._database = database
-        self._settings = settings
-
-    async def sign_in(self, email: str, password: SecretStr) -> TokenResponse:
-        """Return an access token.
-
-        Raises `AuthenticationError`, in the same words and after the same work, whether the
-        account is unknown, inactive or without a password, or the password is wrong.
+        A token of a former generation ended with what has ended the user's sessions.
         """
-        async with self._database.read() as session:
-            user = await UserRepository(session).get_by_email(email)
-        hashed_password = user.hashed_password if user and user.is_active else None
-        if not await verify_password(password, hashed_password) or user is None:
-            raise AuthenticationError("Wrong e-mail address or password")
-        return TokenResponse(
-            access_token=create_access_token(user.id, self._settings),
-            expires_in=self._settings.access_token_minutes * 60,
-        )
+        claims = read_access_token(token, self._settings)
+        user = await self._users.get_by_id(claims.user_id)
+        if user is None or not user.is_active or user.token_generation != claims.generation:
+            raise InvalidTokenError("The access token has been revoked")
+        return user

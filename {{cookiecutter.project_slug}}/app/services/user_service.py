@@ -3,11 +3,6 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import Slice, decode_cursor, encode_cursor
-
-# {%- if cookiecutter.use_auth +%}
-from app.core.security import hash_password
-
-# {%- endif +%}
 from app.models.user import User
 from app.repositories.user_repo import UserRepository
 from app.schemas.user import UserCreate, UserImport, UserImportResponse, UserPatch
@@ -17,6 +12,11 @@ from app.services.permissions import require_owner_or_admin
 
 # {%- endif +%}
 from app.services.post_service import PostService
+
+# {%- if cookiecutter.use_auth +%}
+from app.services.registration_service import Admission
+
+# {%- endif +%}
 from app.services.rows import found, require_version
 
 _SORT: Final = "id"
@@ -29,7 +29,13 @@ class UserService:
         self._users = UserRepository(session)
         self._posts = PostService(session)
 
-    async def create_user(self, data: UserCreate) -> User:
+    async def create_user(
+        self,
+        data: UserCreate,
+        # {% if cookiecutter.use_auth %}
+        admission: Admission,
+        # {% endif %}
+    ) -> User:
         """Register a user.
 
         Raises `ConflictError` if the e-mail address is taken, in whatever case. The unique index
@@ -39,15 +45,16 @@ class UserService:
             email=data.email,
             display_name=data.display_name,
             # {% if cookiecutter.use_auth %}
-            hashed_password=await hash_password(data.password),
+            hashed_password=admission.hashed_password,
+            is_email_verified=admission.is_email_verified,
             # {% endif %}
         )
         return await self._users.create(user)
 
     # {% if cookiecutter.use_auth %}
-    async def create_admin(self, data: UserCreate) -> User:
+    async def create_admin(self, data: UserCreate, admission: Admission) -> User:
         """Register a user with the role admin. Raises `ConflictError`."""
-        user = await self.create_user(data)
+        user = await self.create_user(data, admission)
         return await self._users.update(user, {"role": "admin"})
 
     # {% endif %}
@@ -67,13 +74,31 @@ class UserService:
         await self._posts.import_posts(posts)
         return UserImportResponse(users=len(ids), posts=len(posts))
 
-    async def list_users(self, limit: int, cursor: str | None) -> Slice[User]:
-        """Return a page of users in the order of their ids.
+    async def list_users(
+        self,
+        limit: int,
+        cursor: str | None,
+        *,
+        text: str | None = None,
+        is_active: bool | None = None,
+        # {% if cookiecutter.use_auth %}
+        role: str | None = None,
+        # {% endif %}
+    ) -> Slice[User]:
+        """Return a page of users in the order of their ids, narrowed as asked.
 
         Raises `ValidationError` for a cursor that is not one of ours.
         """
         _, after = decode_cursor(cursor, _SORT, int) if cursor else (0, 0)
-        users = await self._users.list_after(after, limit + 1)
+        users = await self._users.list_after(
+            after,
+            limit + 1,
+            text=text,
+            is_active=is_active,
+            # {% if cookiecutter.use_auth %}
+            role=role,
+            # {% endif %}
+        )
         return Slice.of(users, limit, lambda user: encode_cursor(_SORT, user.id, user.id))
 
     async def get_user(
@@ -105,9 +130,7 @@ class UserService:
         values = data.model_dump(exclude_unset=True)
         # {% if cookiecutter.use_auth %}
         require_owner_or_admin(actor, user_id)
-        if data.password:
-            del values["password"]
-            values["hashed_password"] = await hash_password(data.password)
+        values.pop("current_password", None)
         # {% endif %}
         user = await self._lock(user_id, expected)
         return await self._users.update(user, values)

@@ -36,7 +36,11 @@ def test_database_is_migrated_and_seeded_once() -> None:
     assert "newest revision" in run("migrate").stdout
     assert run("seed").stdout == "Wrote 8 users and 40 posts.\n"
     assert run("seed").stdout == "The demo data is there already; wrote nothing.\n"
-    assert run("prune").stdout == "Deleted 0 expired idempotency keys.\n"
+    pruned = run("prune").stdout
+    assert pruned.startswith("Deleted 0 expired idempotency keys.\n")
+    # {% if cookiecutter.use_auth %}
+    assert pruned.endswith("0 expired sessions.\nDeleted 0 expired one-time tokens.\n")
+    # {% endif %}
 
 
 def test_openapi_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -86,6 +90,23 @@ def test_port_that_is_taken_is_told() -> None:
             dev_server.require_free_port("127.0.0.1", port)
 
 
+# {% if cookiecutter.use_auth %}
+@pytest.mark.parametrize(("configured", "served"), [(None, "console"), ("smtp", "smtp")])
+def test_dev_shows_mail_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, configured: str | None, served: str
+) -> None:
+    environment = {"MAIL_DELIVERY": configured} if configured else {}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.environ", environment)
+    monkeypatch.setattr("uvicorn.run", lambda *_, **_options: None)
+
+    dev_server.serve("127.0.0.1", 8000, URL.create("postgresql"))
+
+    assert environment["MAIL_DELIVERY"] == served
+    assert len(environment["SECRET_KEY"]) >= 32
+
+
+# {% endif %}
 def test_second_dev_beside_the_first_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ from app.cli import main
 from app.cli.dev_server import CommandError
 from app.cli.users import create_admin
 from app.core.database import Database
-from app.core.security import verify_password
+from app.core.passwords import verify_password
 from app.exceptions import ConflictError
 from app.repositories.user_repo import UserRepository
 from tests.factories import Factory
@@ -21,7 +21,9 @@ async def test_created_admin_can_sign_in(database: Database) -> None:
         user = await UserRepository(session).get_by_email("root@example.com")
     assert user is not None
     assert user.is_admin
-    assert await verify_password(SecretStr(PASSWORD), user.hashed_password)
+    assert user.is_email_verified
+    hashed = user.hashed_password
+    assert (await verify_password(SecretStr(PASSWORD), hashed, database.settings)).fits
 
 
 async def test_registered_user_is_not_promoted(database: Database, make: Factory) -> None:

@@ -89,6 +89,23 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
         ("SECRET_KEY", "a" * 64),
         ("ACCESS_TOKEN_MINUTES", "0"),
         ("ACCESS_TOKEN_MINUTES", "1440"),
+        ("SECRET_KEY_PREVIOUS", "changeme"),
+        ("TOKEN_AUDIENCE", ""),
+        ("REGISTRATION", "perhaps"),
+        ("REGISTRATION", "invitation"),  # which goes by mail
+        ("REQUIRE_VERIFIED_EMAIL", "true"),  # without mail nobody could show it
+        ("FRONTEND_URL", "javascript:alert(1)"),
+        ("FRONTEND_URL", "https://app.example.com/"),
+        ("MAIL_DELIVERY", "pigeon"),
+        ("MAIL_FROM", "not an address"),
+        ("SMTP_SECURITY", "ssl"),
+        ("ALLOWED_HOSTS", "https://api.example.com"),
+        ("ALLOWED_HOSTS", "*"),
+        ("CORS_ORIGINS", "https://app.example.com/"),
+        ("CORS_ORIGINS", "app.example.com"),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "proxy.example.com"),
         # {% endif %}
     ],
 )
@@ -97,7 +114,7 @@ def test_wrong_value_is_refused_with_the_name_of_its_variable(
 ) -> None:
     monkeypatch.setenv(variable, value)
 
-    with pytest.raises(ConfigurationError, match=f"(?m)^{variable}: "):
+    with pytest.raises(ConfigurationError, match=rf"(?m)^{variable}(\.0)?: "):
         load_settings(Settings)
 
 
@@ -118,6 +135,47 @@ def test_settings_never_show_a_secret() -> None:
     # {% endif %}
 
 
+# {% if cookiecutter.use_auth %}
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "API.example.com, *.example.org,[::1],localhost")
+    monkeypatch.setenv("CORS_ORIGINS", "https://app.example.com,http://localhost:3000")
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8,192.0.2.1,2001:db8::/32")
+    settings = load_settings(Settings)
+
+    assert settings.allowed_hosts == ("api.example.com", "*.example.org", "[::1]", "localhost")
+    assert settings.cors_origins == ("https://app.example.com", "http://localhost:3000")
+    assert [str(network) for network in settings.trusted_proxies] == [
+        "10.0.0.0/8",
+        "192.0.2.1/32",
+        "2001:db8::/32",
+    ]
+
+
+def test_mail_by_smtp_needs_a_server_and_a_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAIL_DELIVERY", "smtp")
+    missing = r"(?s)MAIL_FROM: missing.*SMTP_HOST: missing.*FRONTEND_URL: missing"
+    with pytest.raises(ConfigurationError, match=missing):
+        load_settings(Settings)
+
+    monkeypatch.setenv("MAIL_FROM", "service@example.com")
+    monkeypatch.setenv("SMTP_HOST", "smtp.example.com")
+    monkeypatch.setenv("FRONTEND_URL", "https://app.example.com")
+    assert load_settings(Settings).smtp_host == "smtp.example.com"
+
+
+def test_password_for_smtp_is_neither_sent_unencrypted_nor_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SMTP_USERNAME", "mailer")
+    monkeypatch.setenv("SMTP_PASSWORD", "s3cret-of-smtp")
+    assert "s3cret-of-smtp" not in repr(load_settings(Settings))
+
+    monkeypatch.setenv("SMTP_SECURITY", "none")
+    with pytest.raises(ConfigurationError, match="SMTP_USERNAME: would be sent unencrypted"):
+        load_settings(Settings)
+
+
+# {% endif %}
 def test_migrations_need_the_database_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in VARIABLES.keys() - {"DATABASE_URL"}:
         monkeypatch.delenv(variable)
@@ -134,8 +192,8 @@ def test_variables_are_read_from_the_file_too(monkeypatch: pytest.MonkeyPatch) -
 
 def test_example_file_lists_every_variable_with_its_default() -> None:
     text = (PROJECT / ".env.example").read_text()
-    required = dict(re.findall(r"^([A-Z_]+)=(.*)$", text, re.MULTILINE))
-    defaults = dict(re.findall(r"^# ([A-Z_]+)=(.*)$", text, re.MULTILINE))
+    required = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
+    defaults = dict(re.findall(r"^# ([A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
 
     assert required.keys() == VARIABLES.keys()
     assert defaults == {
@@ -146,7 +204,7 @@ def test_example_file_lists_every_variable_with_its_default() -> None:
 
 
 def as_written(default: object) -> str:
-    if default is None:
+    if default in (None, ()):
         return ""
     return str(default).lower() if isinstance(default, bool) else str(default)
 

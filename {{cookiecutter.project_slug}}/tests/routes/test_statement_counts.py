@@ -41,7 +41,27 @@ COSTS: dict[str, tuple[int, dict[str, Any]]] = {
     "PATCH /posts/{post_id}": (2, {"json": {"title": "Other"}}),
     "DELETE /posts/{post_id}": (2, {}),
     # {% if cookiecutter.use_auth %}
-    "POST /auth/token": (1, {"data": {"username": "x@example.com", "password": "wrong"}}),
+    # One more for each limit that it counts against.
+    "POST /auth/token": (4, {"data": {"username": "x@example.com", "password": "wrong"}}),
+    "POST /auth/refresh": (1, {"data": {"refresh_token": "A" * 64}}),
+    "POST /auth/logout": (1, {"data": {"refresh_token": "A" * 64}}),
+    "GET /auth/sessions": (1, {}),
+    "DELETE /auth/sessions": (3, {}),
+    "DELETE /auth/sessions/{session_id}": (1, {}),
+    # Whether the account exists is asked later; here it does not.
+    "POST /auth/password-reset": (3, {"json": {"email": "x@example.com"}}),
+    "POST /auth/password-reset/confirm": (
+        1,
+        {"json": {"token": "x", "new_password": "staple in the meadow"}},
+    ),
+    "POST /auth/verify-email": (3, {"json": {"email": "x@example.com"}}),
+    "POST /auth/verify-email/confirm": (1, {"json": {"token": "x"}}),
+    "POST /auth/password": (
+        2,
+        {"json": {"current_password": "x", "new_password": "staple in the meadow"}},
+    ),
+    "POST /auth/invitations": (1, {"json": {"email": "x@example.com"}}),
+    "PATCH /users/{user_id}/access": (5, {"json": {"role": "admin"}}),
     "GET /users/me": (0, {}),
     "PATCH /users/me": (2, {"json": {"display_name": "Other"}}),
     # {% endif %}
@@ -55,10 +75,19 @@ OPEN = {
     "GET /posts",
     "GET /posts/{post_id}",
     "POST /auth/token",
+    "POST /auth/refresh",
+    "POST /auth/logout",
+    "POST /auth/password-reset",
+    "POST /auth/password-reset/confirm",
+    "POST /auth/verify-email",
+    "POST /auth/verify-email/confirm",
 }
 COSTS |= {
     name: (count + 1, arguments) for name, (count, arguments) in COSTS.items() if name not in OPEN
 }
+# Whoever is known when they register is asked too. The last administrator cannot be deleted.
+for name in ("POST /users", "DELETE /users/{user_id}"):
+    COSTS[name] = (COSTS[name][0] + 1, COSTS[name][1])
 # {% endif %}
 
 
@@ -81,7 +110,7 @@ async def test_endpoint_runs_no_more_statements_than_it_needs(
     count, arguments = COSTS[name]
     if "author_id" in arguments.get("json", {}):
         arguments = {"json": arguments["json"] | {"author_id": author.id}}
-    method, path = name.format(user_id=author.id, post_id=post.id).split()
+    method, path = name.format(user_id=author.id, post_id=post.id, session_id=1).split()
     statements: list[str] = []
 
     def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:

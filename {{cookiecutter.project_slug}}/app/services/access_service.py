@@ -1,0 +1,57 @@
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.audit import audit
+from app.core.config import Settings
+from app.exceptions import ConflictError, PermissionError
+from app.models.user import User
+from app.repositories.account_repo import AccountRepository
+from app.repositories.user_repo import UserRepository
+from app.schemas.account import AccessPatch
+from app.services.permissions import require_owner_or_admin
+from app.services.rows import found, require_version
+from app.services.session_service import SessionService
+
+_LAST: Final = "The last active administrator has to stay one"
+
+
+class AccessService:
+    """The rules by which administrators say who may do what."""
+
+    def __init__(self, session: AsyncSession, settings: Settings) -> None:
+        self._accounts = AccountRepository(session)
+        self._users = UserRepository(session)
+        self._sessions = SessionService(session, settings)
+
+    async def change(
+        self, user_id: int, data: AccessPatch, expected: frozenset[int] | None, actor: User
+    ) -> User:
+        """Give a user a role, deactivate or reactivate them. What they had before ends at once.
+
+        Raises `NotFoundError`, `VersionMismatchError`, `PermissionError` if the actor has lost the
+        role meanwhile, and `ConflictError` if no administrator would be left.
+        """
+        administrators = await self._accounts.lock_active_admins()
+        if actor.id not in administrators:
+            raise PermissionError("Only an administrator may do this")
+        user = found(await self._users.get_for_update(user_id), f"User {user_id}")
+        require_version(user, expected)
+        values = data.model_dump(exclude_unset=True)
+        changes = {name: value for name, value in values.items() if getattr(user, name) != value}
+        if not changes:
+            return user
+        if list(administrators) == [user.id]:
+            raise ConflictError(_LAST)
+        user = await self._sessions.revoke(user, changes)
+        for name, value in changes.items():
+            event = "role_changed" if name == "role" else "reactivated" if value else "deactivated"
+            audit(event, user_id=user.id, actor_id=actor.id, outcome=str(value))
+        return user
+
+    async def authorize_deletion(self, user_id: int, actor: User) -> None:
+        """Raise `PermissionError`, or `ConflictError` if no administrator would be left."""
+        require_owner_or_admin(actor, user_id)
+        if actor.is_admin and list(await self._accounts.lock_active_admins()) == [user_id]:
+            raise ConflictError(_LAST)
+        audit("user_deleted", user_id=user_id, actor_id=actor.id)
