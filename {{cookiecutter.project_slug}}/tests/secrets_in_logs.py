@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from app.core.tokens import RefreshToken
 
-# Shorter ones would be found in words: nobody can have a password of fewer characters.
+# Shorter ones would be found in words, and blank ones in every traceback: nobody can have a password
+# of fewer characters.
 _SHORTEST: Final = 8
 
 _kept: Final[set[str]] = set()  # of this run: fixtures make them for more than one test
@@ -50,7 +51,7 @@ def found(texts: Iterable[str]) -> list[str]:
     return sorted(
         f"{secret[:3]}... ({len(secret)} characters)"
         for secret in _kept | _of_this_test
-        if len(secret) >= _SHORTEST and secret in together
+        if len(secret.strip()) >= _SHORTEST and secret in together
     )
 
 
