@@ -13,7 +13,7 @@ from variants import VARIANTS
 
 TOP_LEVEL = {
     TEMPLATE_FOLDER, "hooks", "tests", "cookiecutter.json", "README.md", "pyproject.toml", "LICENSE", "CHANGELOG.md",
-    "CONTRIBUTING.md", ".ci", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml",
+    "CONTRIBUTING.md", "UPGRADING.md", ".ci", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml",
 }  # fmt: skip
 
 # Bracketed, so that this line is not one of those it looks for.

@@ -5,4 +5,10 @@ from app.models.idempotency_key import IdempotencyKey
 from app.models.post import Post
 from app.models.user import User
 
-__all__ = ["Base", "IdempotencyKey", "Post", "User"]
+# One to a line, so that lines which others add merge.
+__all__ = [
+    "Base",
+    "IdempotencyKey",
+    "Post",
+    "User",
+]
