@@ -154,6 +154,13 @@ def test_main_says_the_problem_on_stderr(capsys: pytest.CaptureFixture[str]) -> 
     )
 
 
+@pytest.mark.parametrize("answers", [{"use_auth": "no"}, {"__project_slug": "# demo-service"}])
+def test_cookiecutter_that_is_too_old_is_noticed_by_its_answers(answers: dict[str, str]) -> None:
+    problem = find_problem(**answers)
+    assert problem is not None
+    assert problem.endswith("run uvx cookiecutter@latest.")
+
+
 def test_every_direct_dependency_is_refused_as_a_slug() -> None:
     pyproject = tomllib.loads(
         (ROOT / TEMPLATE_FOLDER / "pyproject.toml").read_text(encoding="utf-8")
