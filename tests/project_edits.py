@@ -8,77 +8,70 @@ from pathlib import Path
 from baking import ROOT
 
 NEW_FILES = ROOT / "tests" / "edits"  # laid out as in a project, where they are linted and tested
-MIGRATION = "alembic/versions/2026_11_24_a5d2c81f4e60_add_notes_table.py"
+MIGRATION = "alembic/versions/2026_11_24_a5d2c81f4e60_add_hints_table.py"
 
-# path: what is replaced by what. Each text has to be there once.
-CHANGES = {
+# path: what one line begins with, and what the team puts before it.
+ADDITIONS = {
     "app/main.py": (
-        ("    health,\n    posts,\n", "    health,\n    notes,\n    posts,\n"),
-        ("    for module in (\n", "    for module in (\n        notes,\n"),
+        ("    posts,\n", "    hints,\n"),
+        ("        posts,\n", "        hints,\n"),
     ),
     "app/models/__init__.py": (
-        (
-            "from app.models.post import Post\n",
-            "from app.models.note import Note\nfrom app.models.post import Post\n",
-        ),
-        ('"IdempotencyKey", "Post"', '"IdempotencyKey", "Note", "Post"'),
+        ("from app.models.idempotency_key", "from app.models.hint import Hint\n"),
+        ('    "IdempotencyKey",\n', '    "Hint",\n'),
     ),
     "app/dependencies/services.py": (
         (
-            "from app.services.post_service import PostService\n",
-            ("from app.services.note_service import NoteService\n"
-            "from app.services.post_service import PostService\n"),
+            "from app.services.post_service",
+            "from app.services.hint_service import HintService\n",
         ),
         (
             "async def get_user_service(",
-            ("async def get_note_service(session: SessionDep) -> NoteService:\n"
-            "    return NoteService(session)\n\n\n"
-            "async def get_user_service("),
+            ("async def get_hint_service(session: SessionDep) -> HintService:\n"
+            "    return HintService(session)\n\n\n"),
         ),
         (
             "UserServiceDep = ",
-            "NoteServiceDep = Annotated[NoteService, Depends(get_note_service)]\nUserServiceDep = ",
+            "HintServiceDep = Annotated[HintService, Depends(get_hint_service)]\n",
         ),
     ),
-    "app/core/config.py": (
-        (
-            'default=10, description="Seconds that a client has to send the body',
-            'default=20, description="Seconds that a client has to send the body',
-        ),
-    ),
-    ".env.example": (("# BODY_TIMEOUT=10\n", "# BODY_TIMEOUT=20\n"),),
-    "README.md": (
-        ("## Where things are\n", "We keep notes, too: `/notes`.\n\n## Where things are\n"),
-    ),
+    "README.md": (("## Where things are\n", "There are hints, too: `/hints`.\n\n"),),
     "tests/test_architecture.py": (
-        ("    health,\n    posts,\n    users,\n)\n", "    health,\n    notes,\n    posts,\n    users,\n)\n"),
-        ("        health,\n        posts,\n", "        health,\n        notes,\n        posts,\n"),
+        ("    posts,\n", "    hints,\n"),
+        ("        posts,\n", "        hints,\n"),
     ),
     "tests/routes/test_statement_counts.py": (
         (
-            'COSTS: dict[str, tuple[int, dict[str, Any]]] = {\n',
-            ('COSTS: dict[str, tuple[int, dict[str, Any]]] = {\n'
-            '    "POST /notes": (1, {"json": {"text": "Buy bread"}}),\n'
-            '    "GET /notes": (1, {}),\n'),
+            '    "GET /users": (',
+            ('    "POST /hints": (1, {"json": {"text": "Look up"}}),\n'
+            '    "GET /hints": (1, {}),\n'),
         ),
     ),
 }  # fmt: skip
 
 # With auth, tables of the tests ask who may call a new route.
-CHANGES_WITH_AUTH = {
+ADDITIONS_WITH_AUTH = {
     "tests/routes/test_statement_counts.py": (
-        ("OPEN = {\n", 'OPEN = {\n    "POST /notes",\n    "GET /notes",\n'),
+        ('    "GET /posts",\n', '    "POST /hints",\n    "GET /hints",\n'),
     ),
     "tests/routes/test_authorization.py": (
         (
-            "dict[str, Any] | None]] = {\n",
-            (
-                "dict[str, Any] | None]] = {\n"
-                '    "POST /notes": ((201, 201, 201, 201), {"text": "Buy bread"}),\n'
-                '    "GET /notes": ((200, 200, 200, 200), None),\n'
-            ),
+            '    "GET /posts": (',
+            ('    "POST /hints": ((201, 201, 201, 201), {"text": "Look up"}),\n'
+            '    "GET /hints": ((200, 200, 200, 200), None),\n'),
         ),
     ),
+}  # fmt: skip
+
+# path: what one line begins with, and what the team writes there.
+SETTINGS = {
+    "app/core/config.py": (
+        (
+            '        default=10, description="Seconds that a client has to send the body',
+            '        default=20, description="Seconds that a client has to send the body',
+        ),
+    ),
+    ".env.example": (("# BODY_TIMEOUT=10\n", "# BODY_TIMEOUT=20\n"),),
 }
 
 
@@ -88,22 +81,33 @@ def edit(project: Path, *, follows: str) -> None:
     migration = project / MIGRATION
     text = migration.read_text(encoding="utf-8")
     migration.write_text(text.replace("HEAD_OF_THE_PROJECT", follows), encoding="utf-8")
-    change(project, CHANGES)
+    add(project, ADDITIONS)
+    replace(project, SETTINGS)
 
 
 def edit_with_auth(project: Path) -> None:
     """Say of the new routes that everybody may call them."""
-    change(project, CHANGES_WITH_AUTH)
+    add(project, ADDITIONS_WITH_AUTH)
 
 
-def change(project: Path, changes: Mapping[str, Iterable[tuple[str, str]]]) -> None:
-    for name, replacements in changes.items():
+Edits = Mapping[str, Iterable[tuple[str, str]]]
+
+
+def add(project: Path, additions: Edits) -> None:
+    replace(
+        project,
+        {name: [(old, new + old) for old, new in pairs] for name, pairs in additions.items()},
+    )
+
+
+def replace(project: Path, replacements: Edits) -> None:
+    for name, pairs in replacements.items():
         path = project / name
         text = path.read_text(encoding="utf-8")
-        for old, new in replacements:
-            if text.count(old) != 1:
-                raise AssertionError(f"{name} holds {old!r} {text.count(old)} times, not once")
-            text = text.replace(old, new)
+        for old, new in pairs:
+            if text.count(f"\n{old}") != 1:
+                raise AssertionError(f"{name}: not one line begins with {old!r}")
+            text = text.replace(f"\n{old}", f"\n{new}")
         path.write_text(text, encoding="utf-8")
 
 

@@ -133,7 +133,7 @@ def work_on(project: Path, variant: Variant, *, follows: str) -> None:
     edit(project, follows=follows)
     if variant.use_auth:
         edit_with_auth(project)
-    commit_all(project, "Keep notes")
+    commit_all(project, "Give hints")
 
 
 def check_suite(project: Path) -> None:

@@ -6,12 +6,12 @@ from app.core.types import VisibleText
 from app.schemas.base import RequestBody, ResponseBody
 
 
-class NoteCreate(RequestBody):
+class HintCreate(RequestBody):
     """POST body."""
 
     text: Annotated[VisibleText, StringConstraints(min_length=1, max_length=200)]
 
 
-class NoteResponse(ResponseBody):
+class HintResponse(ResponseBody):
     id: int
     text: str

@@ -4,9 +4,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.models.base import Base
 
 
-class Note(Base):
-    """A line that somebody wants to remember."""
+class Hint(Base):
+    """A hint that somebody gives."""
 
-    __tablename__ = "notes"
+    __tablename__ = "hints"
 
     text: Mapped[str] = mapped_column(String(200))

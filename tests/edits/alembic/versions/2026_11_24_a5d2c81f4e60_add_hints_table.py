@@ -1,4 +1,4 @@
-"""Add notes table.
+"""Add hints table.
 
 Revision: a5d2c81f4e60
 Follows: HEAD_OF_THE_PROJECT
@@ -17,7 +17,7 @@ depends_on: str | Sequence[str] | None = None
 
 def upgrade() -> None:
     op.create_table(
-        "notes",
+        "hints",
         sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
         sa.Column("text", sa.String(200), nullable=False),
         sa.Column(
@@ -27,9 +27,9 @@ def upgrade() -> None:
             "updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
         ),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_notes")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_hints")),
     )
 
 
 def downgrade() -> None:
-    op.drop_table("notes")
+    op.drop_table("hints")
