@@ -6,9 +6,12 @@ it cannot break the Python around it.
 """
 
 import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 ANSWERS = r"""{{ cookiecutter|tojson }}"""
 
@@ -98,13 +101,31 @@ LEFTOVERS = (
 
 PROPRIETARY = "Proprietary"
 
+# A bake that a git hook starts would ask the repository of that hook.
+GIT_STEERING = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+
 
 def main(project: Path, answers: dict[str, Any]) -> None:
     """Turn the freshly baked folder `project` into the variant that `answers` ask for."""
-    remove_leftovers(project, Path(answers.get("_repo_dir", "")))  # cruft does not say
+    template = find_template(answers)
+    if template:
+        remove_leftovers(project, template)
     prune(project, answers)
     choose_license(project, answers["license"])
     name_project(project / "pyproject.toml", answers)
+    if "_repo_dir" in answers:  # else cruft bakes, and writes the file itself
+        link_to_template(project, template, answers)
+
+
+def find_template(answers: dict[str, Any]) -> Path | None:
+    """Return the folder baked from, or None: cookiecutter tells it as it was typed, and cruft not at all."""
+    if "_repo_dir" not in answers:
+        return None
+    for working_folder in (os.environ.get("PWD", ""), answers.get("_output_dir", "")):
+        folder = Path(working_folder, answers["_repo_dir"])
+        if folder.is_absolute() and any(folder.glob("*cookiecutter.project_slug*")):
+            return folder
+    return None
 
 
 def remove_leftovers(project: Path, template: Path) -> None:
@@ -140,6 +161,70 @@ def name_project(pyproject: Path, answers: dict[str, Any]) -> None:
     text = text.replace('email = "you@example.com"', f'email = "{answers["author_email"]}"')
     text = text.replace('\nlicense = "MIT"\n', f'\nlicense = "{license_expression}"\n')
     pyproject.write_text(text, encoding="utf-8", newline="\n")
+
+
+def link_to_template(project: Path, template: Path | None, answers: dict[str, Any]) -> None:
+    """Write the .cruft.json that `cruft update` needs, or say why there is none and what to do."""
+    try:
+        state = describe_origin(template, answers)
+    except (OSError, subprocess.CalledProcessError):
+        print(
+            "There is no .cruft.json, for git does not know the template's commit. To have the "
+            "template's updates, run in the project: "
+            f"uvx cruft link <URL of the template> --checkout {answers.get('_version')}"
+        )
+        return
+    text = json.dumps(state, ensure_ascii=False, indent=2)
+    (project / ".cruft.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def describe_origin(template: Path | None, answers: dict[str, Any]) -> dict[str, Any]:
+    """Return what `cruft create` would have written; raise where git is missing or has no commit."""
+    if template is None:
+        raise FileNotFoundError(answers["_repo_dir"])
+    git(template, "ls-files", "--error-unmatch", "cookiecutter.json")
+    if git(template, "status", "--porcelain", "--", "."):
+        print(
+            "The template holds changes that are not committed: .cruft.json names the commit "
+            "before them, and an update will bring them again."
+        )
+    commit = git(template, "rev-parse", "HEAD")
+    url = find_url(template, answers)
+    questions = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
+    context = {name: answers[name] for name in questions if name in answers}
+    # Where nothing was asked, the question's own value: rendering has sorted what is inside it.
+    context |= {name: value for name, value in questions.items() if context.get(name) == value}
+    return {
+        "template": url,
+        "commit": commit,
+        "checkout": answers.get("_checkout"),
+        "context": {"cookiecutter": context | {"_template": url, "_commit": commit}},
+        "directory": git(template, "rev-parse", "--show-prefix").rstrip("/") or None,
+    }
+
+
+def find_url(template: Path, answers: dict[str, Any]) -> str:
+    """Return what cruft can clone: an abbreviation of cookiecutter's means nothing to it."""
+    if answers["_repo_dir"].startswith(answers["_template"]):  # baked from a folder in place
+        return git(template, "rev-parse", "--show-toplevel")
+    url = git(template, "remote", "get-url", "origin")
+    parts = urlsplit(url)
+    if parts.scheme in {"http", "https"}:  # others read the project, too: no password in it
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return url
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Return what git prints; raise OSError without git, CalledProcessError where it fails."""
+    environment = {name: text for name, text in os.environ.items() if name not in GIT_STEERING}
+    completed = subprocess.run(  # noqa: S603
+        ["git", "-C", str(folder), *arguments],  # noqa: S607
+        env=environment,
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    return completed.stdout.strip()
 
 
 def remove(path: Path) -> None:

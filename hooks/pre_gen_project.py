@@ -64,10 +64,19 @@ def main(answers: dict[str, Any]) -> int:
 
 def find_problem(answers: dict[str, Any]) -> str | None:
     """Return a sentence that names the first bad answer and its remedy, or None."""
-    problems = [find_text_problem(name, answers[name]) for name in TEXTS]
+    problems = [find_version_problem(answers)]
+    problems += [find_text_problem(name, answers[name]) for name in TEXTS]
     problems += [find_email_problem(answers["author_email"])]
     problems += [find_slug_problem(answers["project_slug"], answers["project_name"])]
     return next(filter(None, problems), None)
+
+
+def find_version_problem(answers: dict[str, Any]) -> str | None:
+    """Notice a cookiecutter before 2.7 by what it makes of answers: "no" a text, a tag a "#"."""
+    derived = answers.get("__project_slug", answers["project_slug"])
+    if isinstance(answers["use_auth"], bool) and derived == answers["project_slug"]:
+        return None
+    return "This cookiecutter is older than 2.7 and would bake another project than you asked for: run uvx cookiecutter@latest."
 
 
 def find_text_problem(name: str, text: str) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 from baking import copy_template
 from postgres import Server, ServerError, start_server
 
+collect_ignore = ["edits"]  # tests of the projects that tests/test_updates.py makes
 server_key = pytest.StashKey[Server]()
 
 

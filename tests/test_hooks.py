@@ -1,6 +1,7 @@
 """The hooks as modules: what they refuse, what they remove."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from repositories import commit_all, git, make_repository
 
 GOOD_ANSWERS: dict[str, Any] = {
     "project_name": "Demo Service",
@@ -150,6 +152,13 @@ def test_main_says_the_problem_on_stderr(capsys: pytest.CaptureFixture[str]) -> 
         "",
         "author_name '' is empty: answer with at least one character.\n",
     )
+
+
+@pytest.mark.parametrize("answers", [{"use_auth": "no"}, {"__project_slug": "# demo-service"}])
+def test_cookiecutter_that_is_too_old_is_noticed_by_its_answers(answers: dict[str, str]) -> None:
+    problem = find_problem(**answers)
+    assert problem is not None
+    assert problem.endswith("run uvx cookiecutter@latest.")
 
 
 def test_every_direct_dependency_is_refused_as_a_slug() -> None:
@@ -313,6 +322,132 @@ def test_leftovers_of_the_template_folder_are_removed_and_those_of_the_project_s
     project = make_project(tmp_path / "project", *leftovers, "dist/demo.whl", "app/main.py")
     post_gen_project.main(project, GOOD_ANSWERS | {"_repo_dir": str(template_folder.parent)})
     assert set(files(project)) == {"LICENSE", "pyproject.toml", "dist/demo.whl", "app/main.py"}
+
+
+@pytest.fixture
+def template_repository(tmp_path: Path) -> Path:
+    """Return a repository that looks like the template's, with one commit."""
+    repository = tmp_path / "template ü"
+    (repository / TEMPLATE_FOLDER).mkdir(parents=True)
+    (repository / TEMPLATE_FOLDER / "README.md").touch()
+    shutil.copy(ROOT / "cookiecutter.json", repository)
+    return make_repository(repository)
+
+
+def link(project: Path, template: Path, **answers: object) -> dict[str, Any] | None:
+    """Run the hook as cookiecutter does for this template, and return what .cruft.json then holds."""
+    run_answers = {"_template": str(template), "_repo_dir": str(template), "_output_dir": "/"}
+    make_project(project)
+    post_gen_project.main(project, GOOD_ANSWERS | run_answers | answers)
+    state = project / ".cruft.json"
+    return json.loads(state.read_text(encoding="utf-8")) if state.exists() else None
+
+
+def test_bake_by_cookiecutter_is_linked_to_its_template(
+    tmp_path: Path, template_repository: Path
+) -> None:
+    state = link(tmp_path / "project", template_repository, _checkout="main", use_auth=False)
+    commit = git(template_repository, "rev-parse", "HEAD")
+    assert state
+    context = state.pop("context")["cookiecutter"]
+    assert state == {
+        "template": str(template_repository),
+        "commit": commit,
+        "checkout": "main",
+        "directory": None,
+    }
+    assert context.items() >= (GOOD_ANSWERS | {"use_auth": False, "_commit": commit}).items()
+    assert not context.keys() & {"_repo_dir", "_output_dir", "_checkout"}
+
+
+def test_template_is_found_by_the_path_that_was_typed(
+    tmp_path: Path, template_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = dict.fromkeys(("_template", "_repo_dir"), f"./{template_repository.name}")
+    monkeypatch.setenv("PWD", str(tmp_path))
+    assert link(tmp_path / "by PWD", template_repository, **typed)
+    monkeypatch.delenv("PWD")
+    assert link(tmp_path / "by output", template_repository, **typed, _output_dir=str(tmp_path))
+
+
+def test_clone_is_linked_to_where_it_came_from_and_no_password_is_kept(
+    tmp_path: Path, template_repository: Path
+) -> None:
+    for url, kept in [
+        ("https://ada:secret@example.com:8443/t.git", "https://example.com:8443/t.git"),
+        ("git@example.com:org/t.git", "git@example.com:org/t.git"),
+    ]:
+        clone = tmp_path / "cookiecutters" / str(len(url))
+        git(tmp_path, "clone", "--quiet", str(template_repository), str(clone))
+        git(clone, "remote", "set-url", "origin", url)
+        state = link(tmp_path / f"of {len(url)}", clone, _template="gh:org/t")
+        assert state
+        assert state["template"] == state["context"]["cookiecutter"]["_template"] == kept
+
+
+def test_template_in_a_folder_of_its_repository_names_that_folder(
+    tmp_path: Path, template_repository: Path
+) -> None:
+    folder = template_repository / "a" / "template"
+    shutil.copytree(template_repository / TEMPLATE_FOLDER, folder / TEMPLATE_FOLDER)
+    shutil.copy(ROOT / "cookiecutter.json", folder)
+    commit_all(template_repository, "Add a second template")
+    state = link(tmp_path / "project", folder, _template=str(template_repository))
+    assert state
+    assert (state["template"], state["directory"]) == (str(template_repository), "a/template")
+
+
+def test_changes_of_the_template_that_are_not_committed_are_said(
+    tmp_path: Path, template_repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert link(tmp_path / "clean", template_repository)
+    assert capsys.readouterr().out == ""
+    (template_repository / "cookiecutter.json").write_text("{}")
+    assert link(tmp_path / "dirty", template_repository)
+    assert "changes that are not committed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lack", ["git", "a repository", "a commit of the template", "a path"])
+def test_where_git_cannot_tell_the_commit_the_bake_says_what_to_do(
+    tmp_path: Path,
+    template_repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    lack: str,
+) -> None:
+    template = template_repository
+    if lack == "git":
+        monkeypatch.setenv("PATH", str(tmp_path))
+    elif lack == "a repository":
+        shutil.rmtree(template / ".git")
+    elif (
+        lack == "a commit of the template"
+    ):  # it lies, untracked, in the repository of something else
+        template = template / "copy"
+        shutil.copytree(template_repository / TEMPLATE_FOLDER, template / TEMPLATE_FOLDER)
+        shutil.copy(ROOT / "cookiecutter.json", template)
+    else:
+        template = Path("nowhere")
+    assert link(tmp_path / "project", template, _version="1.2.3") is None
+    printed = capsys.readouterr().out
+    assert "uvx cruft link <URL of the template> --checkout 1.2.3" in printed
+
+
+def test_repository_of_the_git_hook_that_bakes_is_not_taken_for_the_template_s(
+    tmp_path: Path, template_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init", "--quiet", "other")
+    commit = git(template_repository, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    state = link(tmp_path / "project", template_repository)
+    assert state
+    assert state["commit"] == commit
+
+
+def test_cruft_is_left_to_write_its_file_itself(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    post_gen_project.main(project, GOOD_ANSWERS | {"_template": "t", "_commit": "c"})
+    assert not (project / ".cruft.json").exists()
 
 
 @pytest.mark.parametrize("hook", ["pre_gen_project", "post_gen_project"])

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from baking import ROOT, TEMPLATE_FOLDER
+from post_gen_project import PRUNE
 from variants import VARIANTS
 
 TOP_LEVEL = {
     TEMPLATE_FOLDER, "hooks", "tests", "cookiecutter.json", "README.md", "pyproject.toml", "LICENSE", "CHANGELOG.md",
-    "CONTRIBUTING.md", ".ci", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml",
+    "CONTRIBUTING.md", "UPGRADING.md", ".ci", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml",
 }  # fmt: skip
 
 # Bracketed, so that this line is not one of those it looks for.
@@ -54,22 +55,38 @@ def test_template_folder_is_valid_python(template: Path) -> None:
         ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
+def test_variants_are_all_that_the_questions_allow(template: Path) -> None:
+    questions = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    assert [(variant.db_driver, variant.use_auth) for variant in VARIANTS] == [
+        (driver, auth) for driver in questions["db_driver"] for auth in (True, False)
+    ]
+    # What answers change by the hook's table or by tags is an axis of the matrix, and nothing else is.
+    tags = [
+        tag
+        for path in (template / TEMPLATE_FOLDER).rglob("*")
+        if path.is_file()
+        for tag in re.findall(r"# {%-? if cookiecutter\.(\w+)", path.read_text(encoding="utf-8"))
+    ]
+    assert set(tags) | {question for question, _ in PRUNE} == {"db_driver", "use_auth"}
+
+
 def test_readme_lists_the_variants() -> None:
-    rows = re.findall(
-        r"^\| `([\w-]+)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
-    assert rows == [variant.name for variant in VARIANTS]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| (\w+)[^|]*\| (yes|no) \|", readme, flags=re.MULTILINE)
+    assert rows == [
+        (variant.name, variant.db_driver, "yes" if variant.use_auth else "no")
+        for variant in VARIANTS
+    ]
 
 
 def test_ci_gets_every_variant_and_both_ends_of_the_python_range() -> None:
+    """tests/test_workflows.py runs the step that makes CI's jobs of them."""
     printed = subprocess.run(
         [sys.executable, ROOT / "tests" / "variants.py"], check=True, capture_output=True
     )
     jobs = json.loads(printed.stdout)
     assert {job["variant"] for job in jobs} == {variant.name for variant in VARIANTS}
     assert {job["python"] for job in jobs} == {"3.11", "3.13", "3.14"}
-    ci = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
-    assert "python3 tests/variants.py" in ci
 
 
 def test_ci_script_runs_the_readme_s_test_command() -> None:

@@ -20,6 +20,9 @@ PYTHON = "3.13"
 # The ends of the supported range. One variant is enough: what differs there is Python, not the answers.
 OTHER_PYTHONS = ("3.11", "3.14")
 
+# Before it, cookiecutter took "no" for a yes: its answers on the command line were not typed.
+OLDEST_COOKIECUTTER = "2.7.0"
+
 
 def matrix() -> list[dict[str, str]]:
     """Return the jobs of CI, each a variant on a Python version."""

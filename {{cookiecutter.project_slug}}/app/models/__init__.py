@@ -20,6 +20,7 @@ from app.models.user_session import UserSession
 
 # {%- endif +%}
 
+# One to a line, so that lines which others add merge.
 __all__ = [
     "Base",
     "IdempotencyKey",

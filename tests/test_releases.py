@@ -1,0 +1,108 @@
+"""Versions: one place says which it is, and each is described for those who upgrade."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from baking import ROOT, TEMPLATE_FOLDER
+from releases import NoReleaseError, moved_without_entry, previous_release
+from repositories import commit_all, git, make_repository
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def version() -> str:
+    return str(json.loads(read("cookiecutter.json"))["_version"])
+
+
+def sections(name: str) -> list[str]:
+    """Return the headings of the versions in a document, as they follow each other."""
+    return re.findall(r"^## (.+)$", read(name), flags=re.MULTILINE)
+
+
+def test_changelog_describes_the_version_and_leaves_room_for_the_next() -> None:
+    unreleased, *released = sections("CHANGELOG.md")
+    assert unreleased == "Unreleased"
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ - \d{4}-\d\d-\d\d", title) for title in released)
+    assert released[0].split(" - ")[0] == version()
+    numbers = [tuple(map(int, title.split(" - ")[0].split("."))) for title in released]
+    assert numbers == sorted(set(numbers), reverse=True)
+
+
+def test_upgrading_has_a_section_for_each_minor_version() -> None:
+    released = [title.rpartition(".")[0] for title in sections("CHANGELOG.md")[1:]]
+    described = [title for title in sections("UPGRADING.md") if title != "Unreleased"]
+    assert described == list(dict.fromkeys(released))
+
+
+def test_file_that_moved_since_the_release_before_has_its_entry() -> None:
+    assert moved_without_entry(ROOT, TEMPLATE_FOLDER, previous_release(ROOT)) == []
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Return a repository with a release 0.1.0 and, after it, one commit."""
+    write(tmp_path, "cookiecutter.json", '{\n  "_version": "0.1.0"\n}\n')
+    write(tmp_path, "UPGRADING.md", "# Upgrading\n\n`t/old.py`\n\n## 0.1\n\nThe first.\n")
+    write(tmp_path, "t/old.py", "1\n")
+    write(tmp_path, "t/other.py", "2\n")
+    make_repository(tmp_path)
+    write(tmp_path, "t/new.py", "3\n")
+    commit_all(tmp_path, "Go on")
+    return tmp_path
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def test_release_is_what_brought_the_version_or_what_its_tag_names(repository: Path) -> None:
+    brought = git(repository, "rev-parse", "HEAD^")
+    assert previous_release(repository) == brought
+    write(repository, "UPGRADING.md", "Later.\n")
+    tagged = git(repository, "rev-parse", "HEAD")
+    git(repository, "tag", "0.1.0")
+    assert previous_release(repository) == tagged
+
+
+def test_release_before_is_never_the_work_tree_itself(repository: Path) -> None:
+    first = previous_release(repository)
+    write(repository, "cookiecutter.json", '{\n  "_version": "0.2.0"\n}\n')
+    assert previous_release(repository) == first
+    second = commit_all(repository, "Release 0.2.0")
+    assert previous_release(repository) == first
+    write(repository, "t/other.py", "3\n")
+    assert previous_release(repository) == second
+
+
+def test_shallow_clone_says_how_to_get_the_release(repository: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--depth=1", repository.as_uri(), str(clone))
+    with pytest.raises(NoReleaseError, match="fetch-depth: 0"):
+        previous_release(clone)
+
+
+@pytest.mark.parametrize("heading", ["Unreleased", "0.2", "0.1"])
+def test_file_that_moves_without_an_entry_is_found(repository: Path, heading: str) -> None:
+    release = previous_release(repository)
+    (repository / "t/old.py").rename(repository / "t/newer.py")
+    (repository / "t/other.py").unlink()
+    assert moved_without_entry(repository, "t", release) == ["old.py", "other.py"]
+    text = (repository / "UPGRADING.md").read_text(encoding="utf-8")
+    entry = f"## {heading}\n\n- `old.py` is `newer.py` now.\n"
+    before = "" if heading == "0.1" else "## 0.1\n"
+    text = text.replace("## 0.1\n", f"{entry}\n{before}")
+    write(repository, "UPGRADING.md", text)
+    assert moved_without_entry(repository, "t", release) == ["other.py"]
+
+
+def test_entry_of_an_older_version_is_none(repository: Path) -> None:
+    release = previous_release(repository)
+    (repository / "t/old.py").unlink()
+    write(repository, "UPGRADING.md", "`old.py`\n\n## 0.1\n\nFirst.\n\n## 0.0\n\n`old.py`\n")
+    assert moved_without_entry(repository, "t", release) == ["old.py"]

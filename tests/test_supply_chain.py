@@ -1,0 +1,55 @@
+"""What a project's CI does for what the project is made of, run as CI runs it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from baking import TEMPLATE_FOLDER, bake, run
+from repositories import git, make_repository
+
+CRUFT_STATE = '{"commit": "4b1f0c6a924b1f0c6a924b1f0c6a924b1f0c6a92"}'
+
+
+def command_of_ci(project: Path, name: str) -> str:
+    """Return what the project's CI runs in the step of that name."""
+    workflow = yaml.safe_load((project / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    (command,) = [step["run"] for step in steps if step.get("name") == name]
+    return str(command)
+
+
+def run_in_bash(project: Path, command: str) -> str:
+    return run(project, "--no-project", "bash", "-e", "-o", "pipefail", "-c", command)
+
+
+def test_ci_finds_no_secret_in_the_files_and_would_find_one(template: Path, tmp_path: Path) -> None:
+    """The template folder holds the files of every variant."""
+    project = shutil.copytree(template / TEMPLATE_FOLDER, tmp_path / "project")
+    (project / ".cruft.json").write_text(CRUFT_STATE, encoding="utf-8")
+    make_repository(project)
+    search = command_of_ci(project, "No secret in the files")
+    run_in_bash(project, search)
+    leak = f'URL = "postgresql://app:{"hunter2" * 2}@db.internal/app"\n'
+    (project / "app" / "leak.py").write_text(leak, encoding="utf-8")
+    git(project, "add", "--all")
+    with pytest.raises(AssertionError, match=r"leak\.py:1"):
+        run_in_bash(project, search)
+
+
+@pytest.mark.full
+def test_bill_of_materials_names_what_a_deployment_installs(
+    template: Path, workspace: Path
+) -> None:
+    (workspace / "bill").mkdir()
+    project = bake(template, workspace / "bill", db_driver="psycopg")
+    (project / "dist").mkdir()
+    name = "Bill of materials (CycloneDX) of what a deployment installs"
+    run_in_bash(project, command_of_ci(project, name))
+    bill = json.loads((project / "dist" / "sbom.cdx.json").read_text(encoding="utf-8"))
+    assert bill["bomFormat"] == "CycloneDX"
+    assert bill["metadata"]["component"]["name"] == "demo-service"
+    names = {component["name"].lower() for component in bill["components"]}
+    assert {"fastapi", "sqlalchemy", "psycopg"} <= names
+    assert not names & {"asyncpg", "pytest"}

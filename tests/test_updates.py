@@ -1,0 +1,269 @@
+"""`cruft update` takes a project, edited since it was baked at the release before, to the template as it is."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+from baking import ROOT, TEMPLATE_FOLDER, bake, copy_template, run
+from project_edits import edit, edit_with_auth, heads
+from releases import previous_release
+from repositories import IDENTITY, commit_all, git, make_repository
+from variants import VARIANTS, Variant
+
+MAKERS = ("cruft", "cookiecutter")
+VARIANT = pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(variant, id=variant.name, marks=pytest.mark.xdist_group(f"update-{variant.name}"))
+        for variant in VARIANTS
+    ],
+)  # fmt: skip
+# A comment in app/main.py.
+LINE = "# A redirect from /users/ to /users would turn a POST into two requests.\n"
+QUICK_CHECKS = (("ruff", "check"), ("ruff", "format", "--check"), ("lint-imports",))
+
+
+@dataclass(frozen=True)
+class History:
+    """A repository with two commits: the template at the release before, and as it is."""
+
+    repository: Path
+    old: str
+    new: str
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    folder = tmp_path_factory.mktemp("history") / "template.git"
+    folder.mkdir()
+    archive = subprocess.run(
+        ["git", "archive", previous_release(ROOT)], cwd=ROOT, check=True, capture_output=True
+    )
+    subprocess.run(["tar", "--extract"], cwd=folder, input=archive.stdout, check=True)
+    make_repository(folder)
+    old = git(folder, "rev-parse", "HEAD")
+    git(folder, "rm", "-r", "--quiet", ".")
+    copy_template(folder)
+    return History(folder, old, commit_all(folder, "Go on"))
+
+
+@pytest.fixture(scope="session")
+def old_template(history: History, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("old") / "template"
+    git(folder.parent, "clone", "--quiet", str(history.repository), str(folder))
+    git(folder, "checkout", "--quiet", history.old)
+    return folder
+
+
+def call(folder: Path, *command: str) -> str:
+    """Run a module with the settings of nobody, and return what it prints."""
+    completed = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env=os.environ | IDENTITY | {"COOKIECUTTER_CONFIG": str(write_settings(folder.parent))},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stdout
+    return completed.stdout
+
+
+def write_settings(folder: Path) -> Path:
+    settings = folder / "settings.yaml"
+    settings.write_text(f"replay_dir: {folder}\ncookiecutters_dir: {folder}\n", encoding="utf-8")
+    return settings
+
+
+def make_project(maker: str, history: History, folder: Path, variant: Variant) -> Path:
+    """Bake at the release before, as people do, and commit that."""
+    output = folder / maker
+    output.mkdir()
+    answers = {"db_driver": variant.db_driver, "use_auth": "yes" if variant.use_auth else "no"}
+    if maker == "cruft":
+        context = ("--extra-context", json.dumps(answers))
+        url = history.repository.as_uri()
+        call(output, "cruft", "create", url, "--checkout", history.old, "--no-input", *context)
+    else:
+        url = f"git+{history.repository.as_uri()}"
+        arguments = [f"{name}={answer}" for name, answer in answers.items()]
+        call(output, "cookiecutter", url, "--checkout", history.old, "--no-input", *arguments)
+    return make_repository(output / "demo-service")
+
+
+def update(project: Path, **answers: object) -> str:
+    arguments = ("--variables-to-update", json.dumps(answers)) if answers else ()
+    return call(project, "cruft", "update", "--skip-apply-ask", *arguments)
+
+
+def files(project: Path) -> dict[str, bytes]:
+    """Return what git would hold of the project, without what names the template's commit."""
+    names = git(project, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    return {
+        name: (project / name).read_bytes()
+        for name in names
+        if name not in {"", ".cruft.json", "uv.lock"} and (project / name).exists()
+    }
+
+
+def conflicts(project: Path) -> list[str]:
+    """Return the files that git or cruft have left to be resolved."""
+    unmerged = git(project, "diff", "--name-only", "--diff-filter=U").splitlines()
+    return unmerged + [path.name for path in project.rglob("*.rej")]
+
+
+def bake_now(template: Path, folder: Path, variant: Variant) -> Path:
+    """Return a project of the template as it is, in a repository."""
+    folder.mkdir()
+    path = bake(template, folder, db_driver=variant.db_driver, use_auth=variant.use_auth)
+    return make_repository(path)
+
+
+def work_on(project: Path, variant: Variant, *, follows: str) -> None:
+    """Do what a team does to its project, and commit it."""
+    edit(project, follows=follows)
+    if variant.use_auth:
+        edit_with_auth(project)
+    commit_all(project, "Give hints")
+
+
+def check_suite(project: Path) -> None:
+    """Join the two heads, as UPGRADING.md says, and run the suite."""
+    if len(heads(project)) > 1:
+        run(project, "alembic", "merge", "heads", "-m", "merge the template's revisions")
+    output = run(project, "pytest", "-n", "2", env={"PYTEST_DEBUG_TEMPROOT": str(project.parent)})
+    assert re.search(r"^=* ?\d+ passed in ", output.splitlines()[-1]), output
+
+
+@pytest.fixture(scope="module")
+def updated(history: History, template: Path, workspace: Path) -> Callable[[Variant], Path]:
+    """Return a function that gives the project of a variant, updated; it is made once."""
+
+    @cache
+    def make(variant: Variant) -> Path:
+        folder = workspace / f"update-{variant.name}"
+        folder.mkdir()
+        projects = [make_project(maker, history, folder, variant) for maker in MAKERS]
+        (follows,) = heads(projects[0])
+        expected = bake_now(template, folder / "now", variant)
+        work_on(expected, variant, follows=follows)
+        for project in projects:
+            work_on(project, variant, follows=follows)
+            update(project)
+            assert conflicts(project) == []
+            assert files(project) == files(expected)
+            state = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
+            assert state["commit"] == history.new
+        return projects[0]
+
+    return make
+
+
+@VARIANT
+def test_update_brings_the_template_s_changes_and_keeps_the_team_s(
+    updated: Callable[[Variant], Path], variant: Variant
+) -> None:
+    """The result, by either tool, is a project of the template as it is with the team's edits."""
+    project = updated(variant)
+    for check in QUICK_CHECKS:
+        run(project, *check)
+
+
+@pytest.mark.full
+@VARIANT
+def test_suite_of_an_updated_project_passes(
+    updated: Callable[[Variant], Path], variant: Variant
+) -> None:
+    check_suite(updated(variant))
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(variant, id=variant.name, marks=[pytest.mark.full] if other else [])
+        for other, variant in enumerate(variant for variant in VARIANTS if not variant.use_auth)
+    ],
+)
+def test_auth_comes_by_an_update(
+    history: History, template: Path, workspace: Path, variant: Variant
+) -> None:
+    folder = workspace / f"to-auth-{variant.db_driver}"
+    folder.mkdir()
+    project = make_project("cookiecutter", history, folder, variant)
+    (follows,) = heads(project)
+    work_on(project, variant, follows=follows)
+    update(project, use_auth=True)
+    assert conflicts(project) == []
+    expected = bake_now(template, folder / "now", replace(variant, use_auth=True))
+    edit(expected, follows=follows)
+    assert files(project) == files(expected)
+    edit_with_auth(project)
+    check_suite(project)
+
+
+@pytest.fixture
+def project_of_two(template: Path, tmp_path: Path) -> tuple[Path, History]:
+    """Return a project, and a template that has changed a line since."""
+    repository = tmp_path / "template.git"
+    shutil.copytree(template, repository)
+    make_repository(repository)
+    old = git(repository, "rev-parse", "HEAD")
+    main = repository / TEMPLATE_FOLDER / "app" / "main.py"
+    text = main.read_text(encoding="utf-8")
+    assert text.count(LINE) == 1
+    main.write_text(text.replace(LINE, "# The template's words.\n"), encoding="utf-8")
+    history = History(repository, old, commit_all(repository, "Say it otherwise"))
+    return make_project("cookiecutter", history, tmp_path, VARIANTS[0]), history
+
+
+def rewrite(project: Path) -> None:
+    main = project / "app" / "main.py"
+    text = main.read_text(encoding="utf-8")
+    main.write_text(text.replace(LINE, "# The team's words.\n"), encoding="utf-8")
+
+
+def test_conflict_is_marked(project_of_two: tuple[Path, History]) -> None:
+    project, _ = project_of_two
+    rewrite(project)
+    commit_all(project, "Say it our way")
+    printed = update(project)
+    assert conflicts(project) == ["app/main.py"]
+    assert "app/main.py' with conflicts" in printed
+    text = (project / "app" / "main.py").read_text(encoding="utf-8")
+    marked = re.search(r"<{7} [^\n]+\n(.*?)={7}\n(.*?)>{7} ", text, flags=re.DOTALL)
+    assert marked
+    assert "The team's words." in marked[1]
+    assert "The template's words." in marked[2]
+
+
+@pytest.mark.parametrize("lack", ["git", "the bake in its history"])
+def test_conflict_that_git_cannot_mark_is_left_beside_the_file(
+    project_of_two: tuple[Path, History], lack: str
+) -> None:
+    project, _ = project_of_two
+    rewrite(project)
+    shutil.rmtree(project / ".git")
+    if lack != "git":
+        make_repository(project)
+    printed = update(project)
+    assert "main.py.rej" in " ".join(path.name for path in project.rglob("*.rej"))
+    assert "*.rej" in printed
+    assert "The team's words." in (project / "app" / "main.py").read_text(encoding="utf-8")
+
+
+def test_second_update_finds_nothing_to_do(project_of_two: tuple[Path, History]) -> None:
+    project, history = project_of_two
+    update(project)
+    assert "The template's words." in (project / "app" / "main.py").read_text(encoding="utf-8")
+    commit_all(project, "Update")
+    assert "already up to date" in update(project)
+    assert json.loads((project / ".cruft.json").read_text())["commit"] == history.new

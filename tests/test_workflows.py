@@ -1,0 +1,165 @@
+"""The workflows: the same in the template and in a project, pinned, modest in what they may, and linted."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from baking import ROOT, TEMPLATE_FOLDER
+from check_jsonschema import main as check_jsonschema
+from click.testing import CliRunner
+from repositories import make_repository
+from variants import matrix
+
+WORKFLOWS = ".github/workflows"
+CI = ROOT / WORKFLOWS / "ci.yml"
+PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+
+# What a job may do beyond reading the repository.
+PERMISSIONS = {
+    "bake": {"contents": "write", "actions": "write"},
+    "release": {"contents": "write", "id-token": "write", "attestations": "write"},
+}
+
+
+@pytest.fixture(scope="module")
+def workflow() -> dict[Any, Any]:
+    loaded: dict[Any, Any] = yaml.safe_load(CI.read_text(encoding="utf-8"))
+    return loaded
+
+
+def steps(workflow: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+    for job in workflow["jobs"].values():
+        yield from job["steps"]
+
+
+def test_workflows_of_template_and_project_are_the_same_byte_for_byte() -> None:
+    """A new repository bakes itself with a token that may not change workflows."""
+
+    def contents(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (folder / WORKFLOWS).iterdir()}
+
+    assert contents(ROOT) == contents(ROOT / TEMPLATE_FOLDER)
+
+
+def test_every_action_is_pinned_by_its_commit() -> None:
+    uses = re.findall(r"uses: (.+)", CI.read_text(encoding="utf-8"))
+    assert uses
+    assert [action for action in uses if not PINNED.fullmatch(action)] == []
+    assert len({action.split("@")[0] for action in uses}) == len(set(uses))
+
+
+def test_jobs_may_do_no_more_than_they_need(workflow: dict[Any, Any]) -> None:
+    assert workflow["permissions"] == {"contents": "read"}
+    jobs = workflow["jobs"]
+    assert {name: job["permissions"] for name, job in jobs.items() if "permissions" in job} == (
+        PERMISSIONS
+    )
+    checkouts = [step for step in steps(workflow) if "checkout@" in step.get("uses", "")]
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+    assert all("timeout-minutes" in job for job in jobs.values())
+
+
+def test_no_command_is_made_of_what_others_can_write(workflow: dict[Any, Any]) -> None:
+    assert [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")] == []
+
+
+def test_every_job_belongs_to_one_place(workflow: dict[Any, Any]) -> None:
+    places = {
+        name: re.match(r"needs\.place\.outputs\.place == '(\w+)'", job.get("if", ""))
+        for name, job in workflow["jobs"].items()
+        if name != "place"
+    }
+    assert {name: match and match[1] for name, match in places.items()} == {
+        "bake": "copy",
+        **dict.fromkeys(("lint", "test", "image", "supply-chain", "release"), "project"),
+        **dict.fromkeys(("variant", "template", "faults"), "template"),
+    }
+
+
+def test_jobs_of_the_template_see_its_history(workflow: dict[Any, Any]) -> None:
+    for name in ("place", "bake", "variant", "template", "faults"):
+        assert workflow["jobs"][name]["steps"][0]["with"]["fetch-depth"] == 0
+
+
+@pytest.mark.parametrize("is_template", [True, False])
+def test_first_job_sees_where_it_stands(
+    workflow: dict[Any, Any], template: Path, tmp_path: Path, *, is_template: bool
+) -> None:
+    folder = shutil.copytree(template, tmp_path / "repository")
+    make_repository(folder)
+    outputs = look(workflow, folder, tmp_path, is_template=is_template)
+    assert outputs["place"] == ("template" if is_template else "copy")
+    assert json.loads(outputs["variants"]) == matrix()
+
+
+def test_first_job_sees_a_project(workflow: dict[Any, Any], tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    outputs = look(workflow, tmp_path / "project", tmp_path, is_template=False)
+    assert outputs == {"place": "project"}
+
+
+def look(
+    workflow: dict[Any, Any], folder: Path, scratch: Path, *, is_template: bool
+) -> dict[str, str]:
+    """Run the script of the first job as the runner does, and return what it puts out."""
+    repository = {"is_template": is_template, "fork": False, "default_branch": "main"}
+    event, output = scratch / "event.json", scratch / "output"
+    event.write_text(json.dumps({"ref": "refs/heads/main", "repository": repository}))
+    (step,) = [step for step in workflow["jobs"]["place"]["steps"] if step.get("id") == "look"]
+    python = scratch / "bin" / "python3"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
+        cwd=folder,
+        env=os.environ
+        | {"PATH": f"{python.parent}:{os.environ['PATH']}"}
+        | {"GITHUB_EVENT_PATH": str(event), "GITHUB_OUTPUT": str(output)},
+        check=True,
+    )
+    lines = output.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_form_offers_the_choices_of_the_template(workflow: dict[Any, Any]) -> None:
+    questions = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    on = workflow[True]  # "on" is a boolean to YAML 1.1
+    inputs = on["workflow_dispatch"]["inputs"]
+    assert inputs.keys() <= questions.keys()
+    assert inputs["db_driver"]["options"] == ["default", *questions["db_driver"]]
+    assert inputs["use_auth"]["options"] == ["default", "yes", "no"]
+
+
+@pytest.mark.parametrize("persona", ["regular", "auditor"])
+def test_linter_finds_nothing(persona: str) -> None:
+    """The auditor adds what may be wrong; notes on style are below the least severity."""
+    command = ["zizmor", "--offline", "--no-progress", "--persona", persona]
+    folders = (ROOT / ".github", ROOT / TEMPLATE_FOLDER / ".github")
+    completed = subprocess.run(
+        [*command, "--min-severity=low", "--strict-collection", *folders],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stdout
+
+
+@pytest.mark.parametrize(
+    ("schema", "name"),
+    [
+        ("vendor.github-workflows", f"{WORKFLOWS}/ci.yml"),
+        ("vendor.dependabot", f"{TEMPLATE_FOLDER}/.github/dependabot.yml"),
+    ],
+)
+def test_file_is_what_github_s_schema_says(schema: str, name: str) -> None:
+    result = CliRunner().invoke(check_jsonschema, ["--builtin-schema", schema, str(ROOT / name)])
+    assert result.exit_code == 0, result.output
