@@ -41,9 +41,15 @@ def own_database(template_url: URL, worker_id: str) -> Generator[URL]:
 
 
 @pytest.fixture
-def service(own_database: URL, settings: Settings) -> Generator[str]:
+def log(tmp_path: Path) -> Path:
+    """Where the service writes what it has to say."""
+    return tmp_path / "service.log"
+
+
+@pytest.fixture
+def service(own_database: URL, settings: Settings, log: Path) -> Generator[str]:
     """Serve the app in a process of its own, and yield its address."""
-    with socket.socket() as listener:
+    with socket.socket() as listener, log.open("wb") as output:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         environment = os.environ | {
@@ -62,14 +68,14 @@ def service(own_database: URL, settings: Settings) -> Generator[str]:
                 "-m",
                 "uvicorn",
                 "app.asgi:app",
-                "--no-access-log",
                 "--fd",
                 str(listener.fileno()),
             ],
             cwd=PROJECT,
             env=environment,
             pass_fds=[listener.fileno()],
-            stderr=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
         host, port = listener.getsockname()
         yield f"http://{host}:{port}"
@@ -94,7 +100,9 @@ async def test_service_keeps_its_openapi_document(
     service: str,
     # {% if cookiecutter.use_auth %}
     tokens: list[str],
+    settings: Settings,
     # {% endif %}
+    log: Path,
     tmp_path: Path,
 ) -> None:
     environment = {"PYTHONPATH": str(PROJECT), "SCHEMATHESIS_HOOKS": "tests.contract_hooks"}
@@ -127,3 +135,10 @@ async def test_service_keeps_its_openapi_document(
     assert summary
     print(output[summary.start() :])  # noqa: T201 (shown by pytest -s)
     assert int(summary[1]) >= 50
+    logged = await anyio.Path(log).read_text()
+    assert "GET /posts" in logged
+    assert "Traceback" not in logged  # nor in what follows an answer
+    # {% if cookiecutter.use_auth %}
+    secrets = [*tokens, settings.secret_key.get_secret_value()]
+    assert not any(secret in logged for secret in secrets)
+    # {% endif %}
