@@ -4,6 +4,9 @@ import json
 import logging
 from typing import Final
 
+from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy.ext.asyncio import AsyncSession
+
 _logger: Final = logging.getLogger("app.audit")
 
 # Whatever LOG_LEVEL says: an event that was left out cannot be asked for later.
@@ -20,6 +23,14 @@ def audit(event: str, **fields: object) -> None:
     known = {name: value for name, value in fields.items() if value is not None}
     line = " ".join([event, *(f"{name}={_quoted(value)}" for name, value in known.items())])
     _logger.info("%s", line, extra={"audit": {"event": event, **known}})
+
+
+def audit_on_commit(session: AsyncSession, event: str, **fields: object) -> None:
+    """Log an event when the session's transaction has committed: before that it may not happen."""
+
+    @sqlalchemy_event.listens_for(session.sync_session, "after_commit", once=True)
+    def log(_: object) -> None:
+        audit(event, **fields)
 
 
 def _quoted(value: object) -> str:

@@ -2,7 +2,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.audit import audit
+from app.core.audit import audit_on_commit
 from app.core.config import Settings
 from app.exceptions import ConflictError, PermissionError
 from app.models.user import User
@@ -20,6 +20,7 @@ class AccessService:
     """The rules by which administrators say who may do what."""
 
     def __init__(self, session: AsyncSession, settings: Settings) -> None:
+        self._session = session
         self._accounts = AccountRepository(session)
         self._users = UserRepository(session)
         self._sessions = SessionService(session, settings)
@@ -46,7 +47,9 @@ class AccessService:
         user = await self._sessions.revoke(user, changes)
         for name, value in changes.items():
             event = "role_changed" if name == "role" else "reactivated" if value else "deactivated"
-            audit(event, user_id=user.id, actor_id=actor.id, outcome=str(value))
+            audit_on_commit(
+                self._session, event, user_id=user.id, actor_id=actor.id, outcome=str(value)
+            )
         return user
 
     async def authorize_deletion(self, user_id: int, actor: User) -> None:
@@ -54,4 +57,4 @@ class AccessService:
         require_owner_or_admin(actor, user_id)
         if actor.is_admin and list(await self._accounts.lock_active_admins()) == [user_id]:
             raise ConflictError(_LAST)
-        audit("user_deleted", user_id=user_id, actor_id=actor.id)
+        audit_on_commit(self._session, "user_deleted", user_id=user_id, actor_id=actor.id)

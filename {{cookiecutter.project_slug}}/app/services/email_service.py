@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.audit import audit
+from app.core.audit import audit_on_commit
 from app.core.client import Client
 from app.core.config import Settings
 from app.core.mail import Mail, compose
@@ -25,6 +25,7 @@ class EmailService:
         passwords: PasswordService,
         post: Callable[[Mail], None],
     ) -> None:
+        self._session = session
         self._users = UserRepository(session)
         self._tokens = OneTimeTokenService(session, settings)
         self._sent_tokens = OneTimeTokenRepository(session)
@@ -58,7 +59,7 @@ class EmailService:
             return
         await self._sent_tokens.delete_of_user(user.id)
         await self._users.update(user, {"is_email_verified": False})
-        audit("email_changed", user_id=user.id, actor_id=actor.id)
+        audit_on_commit(self._session, "email_changed", user_id=user.id, actor_id=actor.id)
         self._post(compose("email_changed", old_email))
         if self._settings.require_verified_email:
             mail = await self._tokens.mail_to_user(user.email, "verify_email")
@@ -69,4 +70,4 @@ class EmailService:
         """Take note that an address is its user's. Raises `PermissionError`."""
         user = await self._tokens.redeem(token, "verify_email")
         await self._users.update(user, {"is_email_verified": True})
-        audit("email_verified", user_id=user.id)
+        audit_on_commit(self._session, "email_verified", user_id=user.id)

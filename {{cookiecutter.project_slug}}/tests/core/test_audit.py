@@ -1,9 +1,12 @@
 import logging
 
 import pytest
+from sqlalchemy import text
 
-from app.core.audit import audit
+from app.core.audit import audit, audit_on_commit
 from app.core.config import Settings
+from app.core.database import Database
+from app.exceptions import ConflictError
 from app.main import create_app
 
 
@@ -49,3 +52,30 @@ def test_events_are_logged_whatever_the_level_of_the_log(
     logger.setLevel(before)
 
     assert caplog.messages == ["sign_in user_id=7"]
+
+
+async def test_event_of_a_transaction_is_logged_when_it_has_committed(
+    live_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with live_database.transaction() as session:
+        await session.execute(text("SELECT 1"))
+        audit_on_commit(session, "role_changed", user_id=7)
+        assert caplog.messages == []
+
+    assert caplog.messages == ["role_changed user_id=7"]
+
+
+async def test_event_of_a_transaction_that_rolls_back_has_not_happened(
+    live_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ConflictError):
+        await change_and_fail(live_database)
+
+    assert caplog.messages == []
+
+
+async def change_and_fail(database: Database) -> None:
+    async with database.transaction() as session:
+        await session.execute(text("SELECT 1"))
+        audit_on_commit(session, "role_changed", user_id=7)
+        raise ConflictError("half-way")
