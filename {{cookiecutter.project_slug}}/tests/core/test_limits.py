@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, Request
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.types import Message
+from starlette.types import Message, Scope
 
 from app.core.config import Settings
 from app.core.database import Database
@@ -37,6 +37,17 @@ async def slowly(*parts: bytes, seconds: float = 0) -> AsyncIterator[bytes]:
     for part in parts:
         yield part
         await asyncio.sleep(seconds)
+
+
+def post_scope(settings: Settings, headers: list[tuple[bytes, bytes]]) -> Scope:
+    """Return the scope of a POST whose messages a test sends itself."""
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": f"{settings.api_prefix}/users",
+        "query_string": b"",
+        "headers": headers,
+    }
 
 
 def nested(depth: int) -> str:
@@ -70,15 +81,7 @@ async def test_rest_of_a_body_that_is_too_large_is_read_before_the_answer(
         sent.append(str(message.get("status", "")))
 
     headers = [(b"content-length", b"%d" % (parts * 2**19))] if announced else []
-    path = f"{settings.api_prefix}/users"
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": path,
-        "query_string": b"",
-        "headers": headers,
-    }
-    await app(scope, receive, send)
+    await app(post_scope(settings, headers), receive, send)
 
     assert sent == [*["part"] * parts, "413", ""]
 
@@ -94,15 +97,7 @@ async def test_client_that_asks_first_is_refused_at_once(settings: Settings) -> 
         sent.append(message)
 
     headers = [(b"content-length", b"%d" % 2**30), (b"expect", b"100-continue")]
-    path = f"{settings.api_prefix}/users"
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": path,
-        "query_string": b"",
-        "headers": headers,
-    }
-    await app(scope, receive, send)
+    await app(post_scope(settings, headers), receive, send)
 
     assert sent[0]["status"] == 413
 
