@@ -1,8 +1,9 @@
 """Nobody learns from the time of an answer whether an account exists.
 
-Requests about a known and an unknown account are sent in turns, 200 in all, and timed until their
-answer begins, as by an attacker in the same machine. A difference counts when it is both larger
-than chance explains and large enough to be seen by somebody without the noise of a network.
+Requests about a known and an unknown account are sent in turns, 200 in all, and the work until
+their answer begins is measured: the CPU time of all threads of the process, which other processes
+do not change. A difference counts when it is both larger than chance explains and large enough to
+be seen by somebody without the noise of a network.
 """
 
 import random
@@ -38,18 +39,18 @@ NO_LIMITS: Final = {
 
 
 class Stopwatch:
-    """ASGI middleware that times each request until its answer begins: the client waits for that."""
+    """ASGI middleware: CPU time of each request until its answer begins, for which a client waits."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self.seconds = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = time.perf_counter()
+        began = time.process_time()
 
         async def timed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self.seconds = time.perf_counter() - began
+                self.seconds = time.process_time() - began
             await send(message)
 
         await self._app(scope, receive, timed)
