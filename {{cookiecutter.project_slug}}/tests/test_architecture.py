@@ -4,9 +4,10 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from inspect import isasyncgenfunction, iscoroutinefunction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from fastapi.dependencies.models import Dependant
@@ -16,6 +17,8 @@ from sqlalchemy import DateTime
 from app.core.database import SAFE_METHODS
 from app.core.limits import BoundedRoute
 from app.models import Base
+from app.models.post import Post, PostRow
+from app.models.user import User, UserRow
 from app.routes import (
     # {% if cookiecutter.use_auth %}
     access,
@@ -122,6 +125,16 @@ def test_session_is_closed_before_the_response(route: APIRoute) -> None:
             check(dependency)
 
     check(route.dependant)
+
+
+@pytest.mark.parametrize(("model", "row"), [(Post, PostRow), (User, UserRow)])
+def test_rows_have_the_types_of_their_columns(model: type[Base], row: type[Any]) -> None:
+    hints = get_type_hints(row, localns={"datetime": datetime})
+
+    for name, hint in hints.items():
+        column = model.__table__.c[name]
+        kind = column.type.python_type
+        assert hint == (kind | None if column.nullable else kind), name
 
 
 @pytest.mark.parametrize("mapper", sorted(Base.registry.mappers, key=str), ids=str)

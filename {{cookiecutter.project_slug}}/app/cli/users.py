@@ -3,14 +3,14 @@ from pydantic import ValidationError
 from app.cli.dev_server import CommandError
 from app.core.database import Database
 from app.core.passwords import hash_password
-from app.models.user import User
+from app.models.user import UserRow
 from app.schemas.user import UserCreate
 from app.services.registration_service import Admission
 from app.services.session_service import SessionMaintenance
 from app.services.user_service import UserService
 
 
-async def create_admin(database: Database, email: str, display_name: str, password: str) -> User:
+async def create_admin(database: Database, email: str, display_name: str, password: str) -> UserRow:
     """Write an account with the role admin, whose address counts as verified.
 
     Raises `CommandError` for values that registration would refuse, `ConflictError` if the
@@ -26,7 +26,7 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
     hashed_password = await hash_password(data.password, database.settings)
     async with database.transaction() as session:
         admission = Admission(hashed_password, is_email_verified=True)
-        return await UserService(session).create_admin(data, admission)
+        return await UserService(session).create_user(data, admission, role="admin")
 
 
 async def prune_accounts(database: Database) -> dict[str, int]:

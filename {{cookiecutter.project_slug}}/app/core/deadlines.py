@@ -9,7 +9,7 @@ because it waits for its turn or for the server to accept one, is cancelled.
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any, Final
 
 from sqlalchemy import event
@@ -19,6 +19,9 @@ from app.core.drivers import Driver
 from app.exceptions import UnavailableError
 
 _TOO_LONG: Final = "The database took too long to answer"
+# A timer keeps the context that it runs in, for as long as it would have run: that of a request
+# would hold the request's deadline, which holds the timer.
+_NO_CONTEXT: Final = Context()
 
 
 class _Deadline:
@@ -38,7 +41,8 @@ class _Deadline:
         assert task  # noqa: S101 (a coroutine runs in a task)
         self._task = task
         self._outer = _current.set(self)
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._seconds, self._expire, context=_NO_CONTEXT)
 
     async def __aexit__(
         self, _kind: object, error: BaseException | None, _traceback: object

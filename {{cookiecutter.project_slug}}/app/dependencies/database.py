@@ -5,8 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, get_async_session
 
-# scope="function": the transaction commits before the response is sent.
-SessionDep = Annotated[AsyncSession, Depends(get_async_session, scope="function")]
+SessionDep = Annotated[AsyncSession, Depends(get_async_session)]
 
 
 async def get_database(request: Request) -> Database:

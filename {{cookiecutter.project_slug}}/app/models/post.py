@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -8,6 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.models.base import Base
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from app.models.user import User
 
 
@@ -28,3 +30,15 @@ class Post(Base):
         Index("ix_posts_title_id", "title", "id"),
         Index("ix_posts_author_id_created_at_id", "author_id", "created_at", "id"),
     )
+
+
+class PostRow(NamedTuple):
+    """What is read of a post: values alone, with nothing to load later or to change by mistake."""
+
+    id: int
+    author_id: int
+    title: str
+    body: str
+    created_at: datetime
+    updated_at: datetime
+    version: int

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import (
     # {% if cookiecutter.use_auth %}
@@ -19,6 +19,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.models.base import Base
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from app.models.post import Post
 
 
@@ -62,3 +64,19 @@ class User(Base):
         return self.role == "admin"
 
     # {%- endif +%}
+
+
+class UserRow(NamedTuple):
+    """What is read of a user; see `PostRow`. A password's hash is read where it is checked."""
+
+    id: int
+    email: str
+    display_name: str
+    is_active: bool
+    # {%- if cookiecutter.use_auth +%}
+    role: str
+    is_email_verified: bool
+    # {%- endif +%}
+    created_at: datetime
+    updated_at: datetime
+    version: int

@@ -2,46 +2,55 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Select, Text, bindparam, insert, select, tuple_
-from sqlalchemy.orm import InstrumentedAttribute, joinedload, raiseload
+from sqlalchemy import ColumnElement, Select, Text, bindparam, insert, select, tuple_
+from sqlalchemy.orm import joinedload, raiseload
 
-from app.models.post import Post
-from app.repositories.base import Repository
+from app.models.post import Post, PostRow
+from app.repositories.base import Repository, columns
 
-_POSTS: Final = select(Post).options(raiseload(Post.author))
-_BY_ID: Final = _POSTS.where(Post.id == bindparam("post_id"))
+_POSTS: Final = Post.__table__.c
+_ROW: Final = columns(Post, PostRow)
+_HAS_ID: Final = _POSTS.id == bindparam("post_id")
+_BY_ID: Final = select(*_ROW).where(_HAS_ID)
+_INSERT: Final = insert(Post.__table__).returning(*_ROW)
+# raiseload: no caller wants the author, so touching it is an error instead of a query.
 # populate_existing: what the session has read before may be older than the lock.
-_FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
-_WITH_AUTHOR: Final = (
-    select(Post).options(joinedload(Post.author)).where(Post.id == bindparam("post_id"))
+_FOR_UPDATE: Final = (
+    select(Post)
+    .options(raiseload(Post.author))
+    .where(_HAS_ID)
+    .with_for_update()
+    .execution_options(populate_existing=True)
 )
-_SORT_COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {
-    "created_at": Post.created_at,
-    "title": Post.title,
+_WITH_AUTHOR: Final = select(Post).options(joinedload(Post.author)).where(_HAS_ID)
+_SORT_COLUMNS: Final[dict[str, ColumnElement[Any]]] = {
+    "created_at": _POSTS.created_at,
+    "title": _POSTS.title,
 }
 
 
 @cache
-def _page(sort: str, *, after: bool, by_author: bool, by_text: bool) -> Select[Post]:
+def _page(sort: str, *, after: bool, by_author: bool, by_text: bool) -> Select[Any]:
     """Build the statement of a list; there are 32 of them, each built on first use."""
     column = _SORT_COLUMNS[sort.removeprefix("-")]
     descending = sort.startswith("-")
-    statement = _POSTS.limit(bindparam("n")).order_by(
-        *((column.desc(), Post.id.desc()) if descending else (column, Post.id))
+    statement = select(*_ROW).limit(bindparam("n"))
+    statement = statement.order_by(
+        *((column.desc(), _POSTS.id.desc()) if descending else (column, _POSTS.id))
     )
     if after:
         # A row comparison, which PostgreSQL answers from the index on (column, id).
-        place = tuple_(column, Post.id)
+        place = tuple_(column, _POSTS.id)
         last = tuple_(
-            bindparam("last_value", type_=column.type), bindparam("last_id", type_=Post.id.type)
+            bindparam("last_value", type_=column.type), bindparam("last_id", type_=_POSTS.id.type)
         )
         statement = statement.where(place < last if descending else place > last)
     if by_author:
-        statement = statement.where(Post.author_id == bindparam("author_id"))
+        statement = statement.where(_POSTS.author_id == bindparam("author_id"))
     if by_text:
         pattern = bindparam("pattern", type_=Text())
         statement = statement.where(
-            Post.title.ilike(pattern, escape="\\") | Post.body.ilike(pattern, escape="\\")
+            _POSTS.title.ilike(pattern, escape="\\") | _POSTS.body.ilike(pattern, escape="\\")
         )
     return statement
 
@@ -56,11 +65,17 @@ def _contains(text: str) -> str:
 class PostRepository(Repository[Post]):
     """SQL for posts. Every method runs one statement, unless it says otherwise."""
 
-    async def get_by_id(self, post_id: int) -> Post | None:
-        return await self._session.scalar(_BY_ID, {"post_id": post_id})
+    async def insert(self, values: dict[str, Any]) -> PostRow:
+        result = await self._session.execute(_INSERT, values)
+        return PostRow._make(result.one())
+
+    async def get_by_id(self, post_id: int) -> PostRow | None:
+        result = await self._session.execute(_BY_ID, {"post_id": post_id})
+        row = result.one_or_none()
+        return PostRow._make(row) if row else None
 
     async def get_for_update(self, post_id: int) -> Post | None:
-        """Return the row as it is now, and lock it until the transaction ends."""
+        """Return a post to change, as it is now, and lock it until the transaction ends."""
         return await self._session.scalar(_FOR_UPDATE, {"post_id": post_id})
 
     async def get_with_author(self, post_id: int) -> Post | None:
@@ -75,7 +90,7 @@ class PostRepository(Repository[Post]):
         after: tuple[Any, int] | None = None,
         author_id: int | None = None,
         text: str | None = None,
-    ) -> Sequence[Post]:
+    ) -> Sequence[PostRow]:
         """Return at most `limit` posts in the order `sort` (a column, `-` before it: descending).
 
         `after` is the sort value and the id of the row before the first one wanted. The order
@@ -97,8 +112,8 @@ class PostRepository(Repository[Post]):
             "pattern": None if text is None else _contains(text),
         }
         wanted = {name: value for name, value in parameters.items() if value is not None}
-        result = await self._session.scalars(statement, wanted)
-        return result.all()
+        result = await self._session.execute(statement, wanted)
+        return [PostRow._make(row) for row in result]
 
     async def create_many(self, rows: Sequence[dict[str, Any]]) -> None:
         """Insert posts in bulk; no statement if there are none."""

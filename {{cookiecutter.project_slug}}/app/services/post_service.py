@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import Slice, decode_cursor, encode_cursor
 from app.core.types import Text
-from app.models.post import Post
+from app.models.post import Post, PostRow
 
 # {%- if cookiecutter.use_auth +%}
 from app.models.user import User
@@ -42,12 +42,12 @@ class PostService:
         # {% if cookiecutter.use_auth %}
         actor: User,
         # {% endif %}
-    ) -> Post:
+    ) -> PostRow:
         """Publish a post. Raises `NotFoundError` if the author does not exist."""
         # {% if cookiecutter.use_auth %}
         require_owner_or_admin(actor, data.author_id)
         # {% endif %}
-        return await self._posts.create(Post(**data.model_dump()))
+        return await self._posts.insert(data.model_dump())
 
     async def import_posts(self, posts: Sequence[tuple[int, PostFields]]) -> None:
         """Write many posts in bulk, each given with the id of its author."""
@@ -63,7 +63,7 @@ class PostService:
         cursor: str | None,
         author_id: int | None,
         text: str | None,
-    ) -> Slice[Post]:
+    ) -> Slice[PostRow]:
         """Return a page of posts, narrowed to an author or to those that hold a text.
 
         Raises `ValidationError` for a cursor that is not one of ours or of another order.
@@ -80,7 +80,7 @@ class PostService:
             posts, limit, lambda post: encode_cursor(sort, getattr(post, column), post.id)
         )
 
-    async def get_post(self, post_id: int) -> Post:
+    async def get_post(self, post_id: int) -> PostRow:
         """Return a post. Raises `NotFoundError`."""
         return found(await self._posts.get_by_id(post_id), f"Post {post_id}")
 

@@ -8,7 +8,7 @@ from app.core.config import Settings
 from app.core.mail import Mail
 from app.core.passwords import hash_password
 from app.exceptions import PermissionError
-from app.models.user import User
+from app.models.user import User, UserRow
 from app.repositories.account_repo import AccountRepository
 from app.schemas.user import UserCreate
 from app.services.attempts import Attempts
@@ -60,7 +60,7 @@ class RegistrationService:
             return None
         return admission
 
-    async def welcome(self, user: User) -> None:
+    async def welcome(self, user: UserRow) -> None:
         """Send a new user the mail that verifies their address, if they need it to sign in."""
         if self._settings.require_verified_email and not user.is_email_verified:
             mail = await self._tokens.mail_to_user(user.email, "verify_email")

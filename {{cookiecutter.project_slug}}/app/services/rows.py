@@ -5,10 +5,10 @@ from typing import TypeVar
 from app.exceptions import NotFoundError, VersionMismatchError
 from app.models.base import Base
 
-ModelT = TypeVar("ModelT", bound=Base)
+RowT = TypeVar("RowT")
 
 
-def found(row: ModelT | None, name: str) -> ModelT:
+def found(row: RowT | None, name: str) -> RowT:
     """Return the row. Raises `NotFoundError` if there is none."""
     if row is None:
         raise NotFoundError(f"{name} not found")

@@ -3,7 +3,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import Slice, decode_cursor, encode_cursor
-from app.models.user import User
+from app.models.user import User, UserRow
 from app.repositories.user_repo import UserRepository
 from app.schemas.user import UserCreate, UserImport, UserImportResponse, UserPatch
 
@@ -34,30 +34,25 @@ class UserService:
         data: UserCreate,
         # {% if cookiecutter.use_auth %}
         admission: Admission,
+        role: str = "user",
         # {% endif %}
-    ) -> User:
+    ) -> UserRow:
         """Register a user.
 
         Raises `ConflictError` if the e-mail address is taken, in whatever case. The unique index
-        says so at the flush: asking first would cost a query and still lose the race.
+        says so at the insert: asking first would cost a query and still lose the race.
         """
-        user = User(
-            email=data.email,
-            display_name=data.display_name,
+        values = {
+            "email": data.email,
+            "display_name": data.display_name,
             # {% if cookiecutter.use_auth %}
-            hashed_password=admission.hashed_password,
-            is_email_verified=admission.is_email_verified,
+            "hashed_password": admission.hashed_password,
+            "is_email_verified": admission.is_email_verified,
+            "role": role,
             # {% endif %}
-        )
-        return await self._users.create(user)
+        }
+        return await self._users.insert(values)
 
-    # {% if cookiecutter.use_auth %}
-    async def create_admin(self, data: UserCreate, admission: Admission) -> User:
-        """Register a user with the role admin. Raises `ConflictError`."""
-        user = await self.create_user(data, admission)
-        return await self._users.update(user, {"role": "admin"})
-
-    # {% endif %}
     async def import_users(self, data: UserImport) -> UserImportResponse:
         """Write many users with their posts in bulk: all of them, or on any error none.
 
@@ -84,7 +79,7 @@ class UserService:
         # {% if cookiecutter.use_auth %}
         role: str | None = None,
         # {% endif %}
-    ) -> Slice[User]:
+    ) -> Slice[UserRow]:
         """Return a page of users in the order of their ids, narrowed as asked.
 
         Raises `ValidationError` for a cursor that is not one of ours.
@@ -107,7 +102,7 @@ class UserService:
         # {% if cookiecutter.use_auth %}
         actor: User,
         # {% endif %}
-    ) -> User:
+    ) -> UserRow:
         """Return a user. Raises `NotFoundError`."""
         # {% if cookiecutter.use_auth %}
         require_owner_or_admin(actor, user_id)

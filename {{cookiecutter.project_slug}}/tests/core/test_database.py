@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
 from app.core.database import Database, ReadOnlySessionError
+from app.core.faults import FailedTransactionError
 from app.core.pools import FairPool
 from app.dependencies.database import SessionDep
 from app.exceptions import ConflictError, NotFoundError
@@ -123,6 +124,29 @@ async def test_transaction_that_failed_is_no_success_though_the_error_was_caught
         response = await client.post("/swallow")
 
     assert response.status_code == 500
+
+
+async def test_commit_after_a_failed_statement_is_an_error(live_database: Database) -> None:
+    async def write_and_catch() -> None:
+        async with live_database.transaction() as session:
+            await session.execute(insert(User), {"email": "a@example.com", "display_name": "A"})
+            with suppress(ConflictError):
+                await session.execute(insert(User), {"email": "A@example.com", "display_name": "A"})
+
+    with pytest.raises(FailedTransactionError, match="begin_nested"):
+        await write_and_catch()
+
+    assert await count_users(live_database) == 0
+
+
+async def test_statement_may_fail_in_a_savepoint(live_database: Database) -> None:
+    async with live_database.transaction() as session:
+        await session.execute(insert(User), {"email": "a@example.com", "display_name": "A"})
+        with suppress(ConflictError):
+            async with session.begin_nested():
+                await session.execute(insert(User), {"email": "A@example.com", "display_name": "A"})
+
+    assert await count_users(live_database) == 1
 
 
 async def test_row_is_committed_before_the_response_starts(

@@ -1,12 +1,15 @@
 """Nobody waits for the database longer than the settings allow, nor longer than those before."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from sqlalchemy import text
 
 from app.core.config import Settings
 from app.core.database import Database
+from app.core.deadlines import deadline
 from app.exceptions import UnavailableError
 
 
@@ -23,6 +26,20 @@ async def test_statement_that_outlives_the_deadline_is_broken_off(settings: Sett
 
     await sleep(database, 0)  # the next one has a good connection
     await database.dispose()
+
+
+async def test_deadline_that_was_kept_leaves_no_garbage() -> None:
+    limit = deadline(60)
+    reference = weakref.ref(limit)
+    gc.disable()
+    try:
+        async with limit:
+            pass
+        del limit
+
+        assert reference() is None
+    finally:
+        gc.enable()
 
 
 async def test_deadline_ends_the_wait_for_a_connection_too(settings: Settings) -> None:

@@ -84,7 +84,7 @@ async def test_author_is_loaded_only_where_it_is_asked_for(
     repo = PostRepository(session)
     session.expunge_all()
 
-    plain = await repo.get_by_id(post_id)
+    plain = await repo.get_for_update(post_id)
     assert plain is not None
     with pytest.raises(InvalidRequestError, match="raise"):
         _ = plain.author

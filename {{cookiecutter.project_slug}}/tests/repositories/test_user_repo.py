@@ -19,11 +19,13 @@ async def test_user_is_found_by_email_whatever_its_case(
     assert found is user
 
 
-async def test_reading_a_user_never_loads_their_posts(session: AsyncSession, make: Factory) -> None:
+async def test_changing_a_user_never_loads_their_posts(
+    session: AsyncSession, make: Factory
+) -> None:
     user_id = (await make.post()).author_id
     session.expunge_all()
 
-    user = await UserRepository(session).get_by_id(user_id)
+    user = await UserRepository(session).get_for_update(user_id)
 
     assert user is not None
     with pytest.raises(InvalidRequestError, match="raise"):
