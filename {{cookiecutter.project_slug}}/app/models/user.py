@@ -57,14 +57,6 @@ class User(Base):
         # {% endif %}
     )
 
-    # {%- if cookiecutter.use_auth +%}
-
-    @property
-    def is_admin(self) -> bool:
-        return self.role == "admin"
-
-    # {%- endif +%}
-
 
 class UserRow(NamedTuple):
     """What is read of a user; see `PostRow`. A password's hash is read where it is checked."""
@@ -76,7 +68,16 @@ class UserRow(NamedTuple):
     # {%- if cookiecutter.use_auth +%}
     role: str
     is_email_verified: bool
+    token_generation: int
     # {%- endif +%}
     created_at: datetime
     updated_at: datetime
     version: int
+
+    # {%- if cookiecutter.use_auth +%}
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == "admin"
+
+    # {%- endif +%}

@@ -12,7 +12,7 @@ from app.repositories.base import Repository
 _KNOWS_ADDRESS: Final = exists().where(
     UserSession.user_id == User.id, UserSession.address == bindparam("address")
 )
-_BY_ID: Final = select(User).options(raiseload(User.posts)).where(User.id == bindparam("user_id"))
+_HASHED_PASSWORD: Final = select(User.hashed_password).where(User.id == bindparam("user_id"))
 _BY_EMAIL: Final = (
     select(User, _KNOWS_ADDRESS)
     .options(raiseload(User.posts))
@@ -27,8 +27,9 @@ _ACTIVE_ADMINS: Final = (
 class AccountRepository(Repository[User]):
     """SQL for users as accounts to sign in to. Every method runs one statement."""
 
-    async def get_by_id(self, user_id: int) -> User | None:
-        return await self._session.scalar(_BY_ID, {"user_id": user_id})
+    async def get_hashed_password(self, user_id: int) -> str | None:
+        """Return the hash, or None if the user has no password or does not exist."""
+        return await self._session.scalar(_HASHED_PASSWORD, {"user_id": user_id})
 
     async def find(self, email: str, address: str) -> tuple[User | None, bool]:
         """Find a user by e-mail address; say whether they are signed in at a network address."""

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.audit import audit_on_commit
 from app.core.config import Settings
 from app.exceptions import ConflictError, PermissionError
-from app.models.user import User
+from app.models.user import User, UserRow
 from app.repositories.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
 from app.schemas.account import AccessPatch
@@ -26,7 +26,7 @@ class AccessService:
         self._sessions = SessionService(session, settings)
 
     async def change(
-        self, user_id: int, data: AccessPatch, expected: frozenset[int] | None, actor: User
+        self, user_id: int, data: AccessPatch, expected: frozenset[int] | None, actor: UserRow
     ) -> User:
         """Give a user a role, deactivate or reactivate them. What they had before ends at once.
 
@@ -52,7 +52,7 @@ class AccessService:
             )
         return user
 
-    async def authorize_deletion(self, user_id: int, actor: User) -> None:
+    async def authorize_deletion(self, user_id: int, actor: UserRow) -> None:
         """Raise `PermissionError`, or `ConflictError` if no administrator would be left."""
         require_owner_or_admin(actor, user_id)
         if actor.is_admin and list(await self._accounts.lock_active_admins()) == [user_id]:

@@ -7,7 +7,7 @@ from app.core.client import Client
 from app.core.config import Settings
 from app.core.mail import Mail, compose
 from app.exceptions import PermissionError
-from app.models.user import User
+from app.models.user import User, UserRow
 from app.repositories.one_time_token_repo import OneTimeTokenRepository
 from app.repositories.user_repo import UserRepository
 from app.schemas.user import UserPatch
@@ -34,7 +34,7 @@ class EmailService:
         self._post = post
 
     async def authorize_change(
-        self, data: UserPatch, user_id: int, actor: User, client: Client
+        self, data: UserPatch, user_id: int, actor: UserRow, client: Client
     ) -> str | None:
         """Ask callers who change their own address for their password; return the present one.
 
@@ -53,7 +53,7 @@ class EmailService:
             await self._passwords.require_current(actor, data.current_password, client)
         return actor.email
 
-    async def follow_change(self, user: User, old_email: str | None, actor: User) -> None:
+    async def follow_change(self, user: User, old_email: str | None, actor: UserRow) -> None:
         """End what was sent to the old address, tell its reader, and have the new one verified."""
         if old_email is None or user.email.lower() == old_email.lower():
             return

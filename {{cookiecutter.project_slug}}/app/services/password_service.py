@@ -7,7 +7,8 @@ from app.core.database import Database
 from app.core.mail import Mail, compose
 from app.core.passwords import hash_password, verify_password
 from app.exceptions import InvalidTokenError, PermissionError
-from app.models.user import User
+from app.models.user import UserRow
+from app.repositories.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
 from app.schemas.token import TokenResponse
 from app.services.attempts import Attempts
@@ -23,15 +24,17 @@ class PasswordService:
         self._settings = settings
         self._attempts = Attempts(database, settings)
 
-    async def require_current(self, user: User, password: SecretStr, client: Client) -> None:
+    async def require_current(self, user: UserRow, password: SecretStr, client: Client) -> None:
         """Raise `PermissionError` unless the password is the user's, `TooManyRequestsError`."""
         await self._attempts.at_password(user.email, client, is_stranger=False)
-        if not (await verify_password(password, user.hashed_password, self._settings)).fits:
+        async with self._database.read() as session:
+            hashed_password = await AccountRepository(session).get_hashed_password(user.id)
+        if not (await verify_password(password, hashed_password, self._settings)).fits:
             raise PermissionError("The current password is another one")
         await self._attempts.forget(user.email, client)
 
     async def change(
-        self, user: User, current: SecretStr, new: SecretStr, client: Client
+        self, user: UserRow, current: SecretStr, new: SecretStr, client: Client
     ) -> tuple[TokenResponse, Mail]:
         """Change one's password; sign out everywhere, and in again on this device.
 

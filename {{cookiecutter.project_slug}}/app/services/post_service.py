@@ -10,7 +10,7 @@ from app.core.types import Text
 from app.models.post import Post, PostRow
 
 # {%- if cookiecutter.use_auth +%}
-from app.models.user import User
+from app.models.user import UserRow
 
 # {%- endif +%}
 from app.repositories.post_repo import PostRepository
@@ -40,7 +40,7 @@ class PostService:
         self,
         data: PostCreate,
         # {% if cookiecutter.use_auth %}
-        actor: User,
+        actor: UserRow,
         # {% endif %}
     ) -> PostRow:
         """Publish a post. Raises `NotFoundError` if the author does not exist."""
@@ -90,7 +90,7 @@ class PostService:
         data: PostPatch,
         expected: frozenset[int] | None,
         # {% if cookiecutter.use_auth %}
-        actor: User,
+        actor: UserRow,
         # {% endif %}
     ) -> Post:
         """Change what the body names. Raises `NotFoundError` and `VersionMismatchError`."""
@@ -108,7 +108,7 @@ class PostService:
         post_id: int,
         expected: frozenset[int] | None,
         # {% if cookiecutter.use_auth %}
-        actor: User,
+        actor: UserRow,
         # {% endif %}
     ) -> None:
         """Delete a post. Raises `NotFoundError` and `VersionMismatchError`."""
@@ -126,7 +126,7 @@ class PostService:
         post_id: int,
         expected: frozenset[int] | None,
         # {% if cookiecutter.use_auth %}
-        actor: User,
+        actor: UserRow,
         # {% endif %}
     ) -> Post:
         """Return a post that the caller may change, locked until the transaction ends."""

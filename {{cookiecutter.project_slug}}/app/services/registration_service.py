@@ -8,7 +8,7 @@ from app.core.config import Settings
 from app.core.mail import Mail
 from app.core.passwords import hash_password
 from app.exceptions import PermissionError
-from app.models.user import User, UserRow
+from app.models.user import UserRow
 from app.repositories.account_repo import AccountRepository
 from app.schemas.user import UserCreate
 from app.services.attempts import Attempts
@@ -39,7 +39,9 @@ class RegistrationService:
         self._attempts = attempts
         self._post = post
 
-    async def admit(self, data: UserCreate, actor: User | None, client: Client) -> Admission | None:
+    async def admit(
+        self, data: UserCreate, actor: UserRow | None, client: Client
+    ) -> Admission | None:
         """Let somebody register. None: nobody is told more before they have read their mail.
 
         Raises `PermissionError` if registration is not open to them or their invitation does not

@@ -7,7 +7,7 @@ from app.core.client import Client
 from app.core.config import DatabaseSettings, Settings
 from app.core.tokens import RefreshToken, create_access_token
 from app.exceptions import NotFoundError
-from app.models.user import User
+from app.models.user import User, UserRow
 from app.models.user_session import UserSession
 from app.repositories.one_time_token_repo import OneTimeTokenRepository
 from app.repositories.user_repo import UserRepository
@@ -63,20 +63,22 @@ class SessionService:
         await self._sessions.delete_idlest(user.id, self._settings.sessions_per_user)
         return issue_tokens(user, begun.id, token, self._settings)
 
-    async def list_sessions(self, user: User) -> Sequence[UserSession]:
+    async def list_sessions(self, user: UserRow) -> Sequence[UserSession]:
         """Return where a user is signed in, the device used last first."""
         now = datetime.now(UTC)
         rows = await self._sessions.list_of_user(user.id)
         return [row for row in rows if not is_over(row, now, self._settings)]
 
-    async def end(self, user: User, session_id: int) -> None:
+    async def end(self, user: UserRow, session_id: int) -> None:
         """Sign a device out. Raises `NotFoundError` unless it is one of the user's."""
         if not await self._sessions.delete_of_user(user.id, session_id):
             raise NotFoundError(f"Session {session_id} not found")
 
-    async def end_all(self, user: User) -> None:
+    async def end_all(self, user: UserRow) -> None:
         """Sign every device out, and end the access tokens that they still hold."""
-        await self.revoke(user, {})
+        locked = await self._users.get_for_update(user.id)
+        if locked:
+            await self.revoke(locked, {})
 
     async def revoke(self, user: User, changes: dict[str, object]) -> User:
         """Write a change after which no token from before may count: not one of any kind."""

@@ -100,7 +100,7 @@ class UserService:
         self,
         user_id: int,
         # {% if cookiecutter.use_auth %}
-        actor: User,
+        actor: UserRow,
         # {% endif %}
     ) -> UserRow:
         """Return a user. Raises `NotFoundError`."""
@@ -115,7 +115,7 @@ class UserService:
         data: UserPatch,
         expected: frozenset[int] | None,
         # {% if cookiecutter.use_auth %}
-        actor: User,
+        actor: UserRow,
         # {% endif %}
     ) -> User:
         """Change what the body names.
@@ -135,7 +135,7 @@ class UserService:
         user_id: int,
         expected: frozenset[int] | None,
         # {% if cookiecutter.use_auth %}
-        actor: User,
+        actor: UserRow,
         # {% endif %}
     ) -> None:
         """Delete a user and their posts. Raises `NotFoundError` and `VersionMismatchError`."""

@@ -20,7 +20,7 @@ async def test_created_admin_can_sign_in(database: Database) -> None:
     async with database.read() as session:
         user = await UserRepository(session).get_by_email("root@example.com")
     assert user is not None
-    assert user.is_admin
+    assert user.role == "admin"
     assert user.is_email_verified
     hashed = user.hashed_password
     assert (await verify_password(SecretStr(PASSWORD), hashed, database.settings)).fits

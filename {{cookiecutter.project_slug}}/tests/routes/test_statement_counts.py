@@ -46,7 +46,7 @@ COSTS: dict[str, tuple[int, dict[str, Any]]] = {
     "POST /auth/refresh": (1, {"data": {"refresh_token": "A" * 64}}),
     "POST /auth/logout": (1, {"data": {"refresh_token": "A" * 64}}),
     "GET /auth/sessions": (1, {}),
-    "DELETE /auth/sessions": (3, {}),
+    "DELETE /auth/sessions": (4, {}),
     "DELETE /auth/sessions/{session_id}": (1, {}),
     # Whether the account exists is asked later; here it does not.
     "POST /auth/password-reset": (3, {"json": {"email": "x@example.com"}}),
@@ -57,7 +57,7 @@ COSTS: dict[str, tuple[int, dict[str, Any]]] = {
     "POST /auth/verify-email": (3, {"json": {"email": "x@example.com"}}),
     "POST /auth/verify-email/confirm": (1, {"json": {"token": "x"}}),
     "POST /auth/password": (
-        2,
+        3,
         {"json": {"current_password": "x", "new_password": "staple in the meadow"}},
     ),
     "POST /auth/invitations": (1, {"json": {"email": "x@example.com"}}),
