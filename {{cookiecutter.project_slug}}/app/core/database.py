@@ -42,7 +42,7 @@ class ReadSession(Session):
 
     def flush(self, objects: Any = None) -> None:  # noqa: ARG002 (the signature of Session)
         """Raise `ReadOnlySessionError` if there is anything to write."""
-        if self.new or self.dirty or self.deleted:
+        if any(self) and (self.new or self.dirty or self.deleted):  # mostly it holds no object
             raise ReadOnlySessionError(
                 "A read session cannot write. Safe HTTP methods get read sessions: "
                 "change data in a POST, PUT, PATCH or DELETE route, or in database.transaction()."
