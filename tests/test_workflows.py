@@ -80,7 +80,7 @@ def test_every_job_belongs_to_one_place(workflow: dict[Any, Any]) -> None:
     assert {name: match and match[1] for name, match in places.items()} == {
         "bake": "copy",
         **dict.fromkeys(("lint", "test", "image", "supply-chain", "release"), "project"),
-        **dict.fromkeys(("variant", "template", "faults"), "template"),
+        **dict.fromkeys(("variant", "template", "benchmark", "faults"), "template"),
     }
 
 

@@ -47,6 +47,7 @@ def post(path: str, body: str, media_type: str = "application/json") -> str:
 
 
 READ_ONE = get("/posts/4711")
+READ_PAGE = get("/posts?limit=20")
 CREATE = post("/users", '{"email":"{n}@example.com","display_name":"Ann"}')
 
 
@@ -109,7 +110,7 @@ def bench() -> Iterator[Bench]:
         for project in projects.values():
             run_uv(project, "sync", "--no-dev", "--compile-bytecode", "--quiet")
         postgres = stack.enter_context(running())
-        stack.enter_context(postgres.started_with(max_connections="300"))
+        stack.enter_context(postgres.started_with(max_connections="300", timezone="UTC"))
         url = stack.enter_context(postgres.database("bench"))
         service = Service(projects["asyncpg", True], SETTINGS | {"DATABASE_URL": url})
         service.run("app", "migrate")

@@ -140,11 +140,11 @@ def thousand(bench: Bench, rounds: int, seconds: float) -> Figures:
     for driver in DRIVERS:
         with (
             bench.baked(driver, app="thousand:app") as baked,
-            bench.ladder("fastapi_core", driver) as core,
+            bench.ladder("thousand_core", driver) as core,
         ):
             probes = {
                 "template": Probe(baked, get("/thousand?limit=1000"), connections=8),
-                "Core": Probe(core, get("/posts?limit=1000"), connections=8),
+                "Core": Probe(core, get("/thousand?limit=1000"), connections=8),
             }
             results = interleave(probes, rounds, seconds)
         found = {name: middle(measured) for name, measured in results.items()}

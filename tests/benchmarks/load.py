@@ -2,7 +2,8 @@
 
 Reads one JSON object from stdin: `port`, `connections`, `seconds`, and `request`, the raw text of an
 HTTP request in which `{n}` stands for a number that no other request has. Prints one JSON object:
-`seconds`, `statuses` (how often each came) and `latencies` (milliseconds, sorted).
+`seconds`, `cpu_seconds` (what this process itself took of them), `statuses` (how often each came) and
+`latencies` (milliseconds, sorted).
 """
 
 import asyncio
@@ -81,7 +82,7 @@ class Load:
             (await loop.create_connection(lambda: Client(self), "127.0.0.1", port))[1]
             for _ in range(connections)
         ]
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         self.end = started + seconds
         for client in clients:
             client.send()
@@ -91,6 +92,7 @@ class Load:
             client.transport.close()
         return {
             "seconds": took,
+            "cpu_seconds": time.process_time() - cpu,
             "statuses": self.statuses,
             "latencies": sorted(self.latencies),
         }

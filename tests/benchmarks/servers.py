@@ -25,12 +25,19 @@ SERVER_CORES, LOAD_CORES = (CORES[:1], CORES[1:]) if len(CORES) > 1 else ([], []
 
 @dataclass(frozen=True)
 class Result:
-    """What one round of load has shown. Times are in milliseconds, CPU time in microseconds."""
+    """What one round of load has shown. Times are in milliseconds, CPU time in microseconds.
+
+    `busy` is the CPU time of the server in relation to the time that passed, and `load_busy` that
+    of the load's process. A server on one core that is much below 1 waits for PostgreSQL, for the
+    load, or for whoever else has its core: only its CPU time tells about itself then.
+    """
 
     requests_per_second: float
     p50: float
     p99: float
     cpu_per_request: float
+    busy: float
+    load_busy: float
     statuses: dict[str, int]
 
     @classmethod
@@ -42,6 +49,8 @@ class Result:
             p50=latencies[number // 2],
             p99=latencies[number * 99 // 100],
             cpu_per_request=cpu_seconds / number * 1e6,
+            busy=cpu_seconds / answers["seconds"],
+            load_busy=answers["cpu_seconds"] / answers["seconds"],
             statuses=answers["statuses"],
         )
 

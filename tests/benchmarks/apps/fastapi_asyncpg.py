@@ -6,9 +6,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from bodies import CallerId, Page, PostOut, UserIn, UserOut
-from fastapi import FastAPI
-from starlette_asyncpg import NEW_USER, POST, USER
+from bodies import (
+    AccountOut,
+    CallerDep,
+    Id,
+    Page,
+    PageQueryDep,
+    PostOut,
+    UserIn,
+    UserOut,
+    make_cursor,
+    next_link,
+    unauthorized,
+)
+from fastapi import FastAPI, HTTPException, Request, Response
+from starlette_asyncpg import CALLER, NEW_USER, NEXT_PAGE, PAGE, POST, etag
 
 pool: Any = None
 
@@ -24,24 +36,44 @@ app = FastAPI(lifespan=lifespan)
 
 
 @app.get("/posts/{post_id}")
-async def read_post(post_id: int) -> PostOut:
-    return PostOut(**await pool.fetchrow(f"{POST} WHERE id = $1", post_id))
+async def read_post(post_id: Id, response: Response) -> PostOut:
+    row = await pool.fetchrow(POST, post_id)
+    if row is None:
+        raise HTTPException(404)
+    response.headers["ETag"] = etag(row)
+    return PostOut(**row)
 
 
 @app.get("/users/me")
-async def read_current_user(user_id: CallerId) -> UserOut:
-    return UserOut(**await pool.fetchrow(f"{USER} WHERE id = $1", user_id))
+async def read_current_user(caller: CallerDep, response: Response) -> AccountOut:
+    row = await pool.fetchrow(CALLER, *caller)
+    if row is None:
+        raise unauthorized()
+    response.headers["ETag"] = etag(row)
+    return AccountOut(**row)
 
 
 @app.get("/posts")
-async def list_posts(limit: int) -> Page:
-    rows = await pool.fetch(f"{POST} ORDER BY created_at DESC, id DESC LIMIT $1", limit)
-    return Page(items=[PostOut(**row) for row in rows])
+async def list_posts(query: PageQueryDep, request: Request, response: Response) -> Page:
+    after = query.after or ()
+    rows = await pool.fetch(NEXT_PAGE if after else PAGE, query.limit + 1, *after)
+    items = [PostOut(**row) for row in rows[: query.limit]]
+    if len(rows) == len(items):
+        return Page(items=items, next_cursor=None)
+    cursor = make_cursor(items[-1].created_at, items[-1].id)
+    response.headers["Link"] = next_link(request.url, cursor)
+    return Page(items=items, next_cursor=cursor)
 
 
 @app.post("/users", status_code=201)
-async def create_user(data: UserIn) -> UserOut:
-    return UserOut(**await pool.fetchrow(NEW_USER, data.email, data.display_name))
+async def create_user(data: UserIn, response: Response) -> UserOut:
+    try:
+        row = await pool.fetchrow(NEW_USER, data.email, data.display_name)
+    except asyncpg.UniqueViolationError:
+        raise HTTPException(409) from None
+    response.headers["ETag"] = etag(row)
+    response.headers["Location"] = f"/users/{row['id']}"
+    return UserOut(**row)
 
 
 @app.get("/health/live")

@@ -5,13 +5,26 @@ Reads are on AUTOCOMMIT, the pool has no overflow, and statements are built once
 
 import os
 
-from bodies import CallerId, Page, PostOut, UserIn, UserOut
-from fastapi import FastAPI
+from bodies import (
+    AccountOut,
+    CallerDep,
+    Id,
+    Page,
+    PageQueryDep,
+    PostOut,
+    UserIn,
+    UserOut,
+    make_cursor,
+    next_link,
+    unauthorized,
+)
+from fastapi import FastAPI, HTTPException, Request, Response
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
     DateTime,
+    Integer,
     MetaData,
     String,
     Table,
@@ -20,7 +33,9 @@ from sqlalchemy import (
     insert,
     make_url,
     select,
+    tuple_,
 )
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 metadata = MetaData()
@@ -33,6 +48,7 @@ posts = Table(
     Column("body", Text),
     Column("created_at", DateTime(timezone=True)),
     Column("updated_at", DateTime(timezone=True)),
+    Column("version", Integer),
 )
 users = Table(
     "users",
@@ -41,14 +57,37 @@ users = Table(
     Column("email", String),
     Column("display_name", String),
     Column("is_active", Boolean),
+    Column("role", String),
+    Column("is_email_verified", Boolean),
+    Column("token_generation", Integer),
     Column("created_at", DateTime(timezone=True)),
     Column("updated_at", DateTime(timezone=True)),
+    Column("version", Integer),
 )
 
 POST = select(posts).where(posts.c.id == bindparam("post_id"))
-USER = select(users).where(users.c.id == bindparam("user_id"))
+CALLER = select(users).where(
+    users.c.id == bindparam("user_id"),
+    users.c.is_active,
+    users.c.token_generation == bindparam("generation"),
+)
 PAGE = select(posts).order_by(posts.c.created_at.desc(), posts.c.id.desc()).limit(bindparam("n"))
-NEW_USER = insert(users).returning(*users.c)
+NEXT_PAGE = PAGE.where(
+    tuple_(posts.c.created_at, posts.c.id)
+    < tuple_(
+        bindparam("created_at", type_=posts.c.created_at.type),
+        bindparam("post_id", type_=posts.c.id.type),
+    )
+)
+NEW_USER = insert(users).returning(
+    users.c.id,
+    users.c.email,
+    users.c.display_name,
+    users.c.is_active,
+    users.c.created_at,
+    users.c.updated_at,
+    users.c.version,
+)
 
 url = make_url(os.environ["DATABASE_URL"]).set(
     drivername=f"postgresql+{os.environ['LADDER_DRIVER']}"
@@ -59,30 +98,50 @@ app = FastAPI()
 
 
 @app.get("/posts/{post_id}")
-async def read_post(post_id: int) -> PostOut:
+async def read_post(post_id: Id, response: Response) -> PostOut:
     async with reads.connect() as connection:
-        row = (await connection.execute(POST, {"post_id": post_id})).one()
+        row = (await connection.execute(POST, {"post_id": post_id})).one_or_none()
+    if row is None:
+        raise HTTPException(404)
+    response.headers["ETag"] = f'"{row.version}"'
     return PostOut.model_validate(row)
 
 
 @app.get("/users/me")
-async def read_current_user(user_id: CallerId) -> UserOut:
+async def read_current_user(caller: CallerDep, response: Response) -> AccountOut:
     async with reads.connect() as connection:
-        row = (await connection.execute(USER, {"user_id": user_id})).one()
-    return UserOut.model_validate(row)
+        row = (await connection.execute(CALLER, caller._asdict())).one_or_none()
+    if row is None:
+        raise unauthorized()
+    response.headers["ETag"] = f'"{row.version}"'
+    return AccountOut.model_validate(row)
 
 
 @app.get("/posts")
-async def list_posts(limit: int) -> Page:
+async def list_posts(query: PageQueryDep, request: Request, response: Response) -> Page:
+    statement, parameters = PAGE, {"n": query.limit + 1}
+    if after := query.after:
+        statement = NEXT_PAGE
+        parameters |= {"created_at": after[0], "post_id": after[1]}
     async with reads.connect() as connection:
-        rows = (await connection.execute(PAGE, {"n": limit})).all()
-    return Page(items=[PostOut.model_validate(row) for row in rows])
+        rows = (await connection.execute(statement, parameters)).all()
+    items = [PostOut.model_validate(row) for row in rows[: query.limit]]
+    if len(rows) == len(items):
+        return Page(items=items, next_cursor=None)
+    cursor = make_cursor(items[-1].created_at, items[-1].id)
+    response.headers["Link"] = next_link(request.url, cursor)
+    return Page(items=items, next_cursor=cursor)
 
 
 @app.post("/users", status_code=201)
-async def create_user(data: UserIn) -> UserOut:
-    async with engine.begin() as connection:
-        row = (await connection.execute(NEW_USER, data.model_dump())).one()
+async def create_user(data: UserIn, response: Response) -> UserOut:
+    try:
+        async with engine.begin() as connection:
+            row = (await connection.execute(NEW_USER, data.model_dump())).one()
+    except IntegrityError:
+        raise HTTPException(409) from None
+    response.headers["ETag"] = f'"{row.version}"'
+    response.headers["Location"] = f"/users/{row.id}"
     return UserOut.model_validate(row)
 
 

@@ -4,53 +4,107 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import asyncpg
-import jwt
+from bodies import (
+    ID,
+    PageQuery,
+    UserIn,
+    make_cursor,
+    minutes_to_read,
+    next_link,
+    read_token,
+    unauthorized,
+)
+from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-POST = "SELECT id, author_id, title, body, created_at, updated_at FROM posts"
-USER = "SELECT id, email, display_name, is_active, created_at, updated_at FROM users"
+POSTS = "SELECT id, author_id, title, body, created_at, updated_at, version FROM posts"
+NEWEST_FIRST = "ORDER BY created_at DESC, id DESC LIMIT $1"
+POST = f"{POSTS} WHERE id = $1"
+PAGE = f"{POSTS} {NEWEST_FIRST}"
+NEXT_PAGE = f"{POSTS} WHERE (created_at, id) < ($2, $3) {NEWEST_FIRST}"
+CALLER = (
+    "SELECT id, email, display_name, is_active, role, is_email_verified, created_at, updated_at,"
+    " version FROM users WHERE id = $1 AND is_active AND token_generation = $2"
+)
 NEW_USER = (
     "INSERT INTO users (email, display_name) VALUES ($1, $2)"
-    " RETURNING id, email, display_name, is_active, created_at, updated_at"
+    " RETURNING id, email, display_name, is_active, created_at, updated_at, version"
 )
 
 
-def answer(value: Any, status: int = 200) -> Response:
-    body = json.dumps(value, default=lambda moment: moment.isoformat())
-    return Response(body, status, media_type="application/json")
+def moment(value: datetime) -> str:
+    return value.isoformat().replace("+00:00", "Z")
+
+
+def answer(value: Any, status: int = 200, **headers: str) -> Response:
+    body = json.dumps(value, default=moment)
+    return Response(body, status, headers, media_type="application/json")
+
+
+def as_user(row: asyncpg.Record) -> dict[str, Any]:
+    user = dict(row)
+    del user["version"]  # goes into the ETag
+    return user
+
+
+def as_post(row: asyncpg.Record) -> dict[str, Any]:
+    post = dict(row, reading_minutes=minutes_to_read(row["body"]))
+    del post["version"]
+    return post
+
+
+def etag(row: asyncpg.Record) -> str:
+    return f'"{row["version"]}"'
 
 
 async def read_post(request: Request) -> Response:
-    post_id = int(request.path_params["post_id"])
-    return answer(dict(await request.app.state.pool.fetchrow(f"{POST} WHERE id = $1", post_id)))
+    post_id = ID.validate_python(request.path_params["post_id"])
+    row = await request.app.state.pool.fetchrow(POST, post_id)
+    if row is None:
+        raise HTTPException(404)
+    return answer(as_post(row), ETag=etag(row))
 
 
 async def read_current_user(request: Request) -> Response:
-    token = request.headers["Authorization"].removeprefix("Bearer ")
-    options = {"verify_aud": False}
-    claims = jwt.decode(token, os.environ["SECRET_KEY"], algorithms=["HS256"], options=options)
-    user_id = int(claims["sub"])
-    return answer(dict(await request.app.state.pool.fetchrow(f"{USER} WHERE id = $1", user_id)))
+    caller = read_token(request.headers.get("Authorization", "").removeprefix("Bearer "))
+    row = await request.app.state.pool.fetchrow(CALLER, *caller)
+    if row is None:
+        raise unauthorized()
+    return answer(as_user(row), ETag=etag(row))
 
 
 async def list_posts(request: Request) -> Response:
-    limit = int(request.query_params["limit"])
-    rows = await request.app.state.pool.fetch(
-        f"{POST} ORDER BY created_at DESC, id DESC LIMIT $1", limit
-    )
-    return answer({"items": [dict(row) for row in rows]})
+    query = PageQuery.model_validate(request.query_params)
+    after = query.after or ()
+    statement = NEXT_PAGE if after else PAGE
+    rows = await request.app.state.pool.fetch(statement, query.limit + 1, *after)
+    items = rows[: query.limit]
+    if len(rows) == len(items):
+        return answer({"items": [as_post(row) for row in items], "next_cursor": None})
+    cursor = make_cursor(items[-1]["created_at"], items[-1]["id"])
+    page = {"items": [as_post(row) for row in items], "next_cursor": cursor}
+    return answer(page, Link=next_link(request.url, cursor))
 
 
 async def create_user(request: Request) -> Response:
-    data = await request.json()
-    row = await request.app.state.pool.fetchrow(NEW_USER, data["email"], data["display_name"])
-    return answer(dict(row), 201)
+    data = UserIn.model_validate_json(await request.body())
+    try:
+        row = await request.app.state.pool.fetchrow(NEW_USER, data.email, data.display_name)
+    except asyncpg.UniqueViolationError:
+        raise HTTPException(409) from None
+    return answer(as_user(row), 201, ETag=etag(row), Location=f"/users/{row['id']}")
+
+
+async def unprocessable(_: Request, error: Exception) -> Response:
+    return answer({"detail": str(error)}, 422)
 
 
 @asynccontextmanager
@@ -62,6 +116,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 app = Starlette(
     lifespan=lifespan,
+    exception_handlers={ValidationError: unprocessable},
     routes=[
         Route("/posts/{post_id}", read_post),
         Route("/users/me", read_current_user),

@@ -7,11 +7,25 @@ dependencies, ORM objects to the response model.
 import os
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from bodies import CallerId, Page, PostOut, UserIn, UserOut
-from fastapi import Depends, FastAPI, HTTPException
-from sqlalchemy import BigInteger, DateTime, Text, func, make_url, select
+from bodies import (
+    AccountOut,
+    CallerDep,
+    Id,
+    Page,
+    PageQuery,
+    PageQueryDep,
+    PostOut,
+    UserIn,
+    UserOut,
+    make_cursor,
+    next_link,
+    unauthorized,
+)
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from sqlalchemy import BigInteger, DateTime, Text, func, make_url, select, tuple_
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -28,6 +42,7 @@ class Base(DeclarativeBase):
     updated_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now(), onupdate=func.now()
     )
+    version: Mapped[int] = mapped_column(server_default="1")
 
 
 class Post(Base):
@@ -44,6 +59,9 @@ class User(Base):
     email: Mapped[str]
     display_name: Mapped[str]
     is_active: Mapped[bool] = mapped_column(server_default="true")
+    role: Mapped[str] = mapped_column(server_default="user")
+    is_email_verified: Mapped[bool] = mapped_column(server_default="false")
+    token_generation: Mapped[int] = mapped_column(server_default="1")
 
 
 async def get_session() -> AsyncIterator[AsyncSession]:
@@ -61,8 +79,10 @@ class PostRepository:
     async def get(self, post_id: int) -> Post | None:
         return await self.session.get(Post, post_id)
 
-    async def list_newest(self, limit: int) -> Sequence[Post]:
+    async def list_newest(self, limit: int, after: tuple[datetime, int] | None) -> Sequence[Post]:
         statement = select(Post).order_by(Post.created_at.desc(), Post.id.desc()).limit(limit)
+        if after:
+            statement = statement.where(tuple_(Post.created_at, Post.id) < after)
         return (await self.session.execute(statement)).scalars().all()
 
 
@@ -98,22 +118,29 @@ class PostService:
             raise HTTPException(404)
         return post
 
-    async def list_newest(self, limit: int) -> Sequence[Post]:
-        return await self.posts.list_newest(limit)
+    async def list_newest(self, query: PageQuery) -> tuple[Sequence[Post], str | None]:
+        posts = await self.posts.list_newest(query.limit + 1, query.after)
+        if len(posts) <= query.limit:
+            return posts, None
+        last = posts[query.limit - 1]
+        return posts[: query.limit], make_cursor(last.created_at, last.id)
 
 
 class UserService:
     def __init__(self, users: UserRepository) -> None:
         self.users = users
 
-    async def get(self, user_id: int) -> User:
+    async def get_active(self, user_id: int, generation: int) -> User:
         user = await self.users.get(user_id)
-        if user is None:
-            raise HTTPException(404)
+        if user is None or not user.is_active or user.token_generation != generation:
+            raise unauthorized()
         return user
 
     async def create(self, data: UserIn) -> User:
-        return await self.users.create(User(**data.model_dump()))
+        try:
+            return await self.users.create(User(**data.model_dump()))
+        except IntegrityError:
+            raise HTTPException(409) from None
 
 
 def get_post_service(
@@ -132,31 +159,44 @@ PostServiceDep = Annotated[PostService, Depends(get_post_service)]
 UserServiceDep = Annotated[UserService, Depends(get_user_service)]
 
 
-async def get_current_user(user_id: CallerId, users: UserServiceDep) -> User:
-    return await users.get(user_id)
+async def get_current_user(caller: CallerDep, users: UserServiceDep) -> User:
+    return await users.get_active(caller.user_id, caller.generation)
 
 
 app = FastAPI()
 
 
 @app.get("/posts/{post_id}", response_model=PostOut)
-async def read_post(post_id: int, posts: PostServiceDep) -> Post:
-    return await posts.get(post_id)
+async def read_post(post_id: Id, posts: PostServiceDep, response: Response) -> Post:
+    post = await posts.get(post_id)
+    response.headers["ETag"] = f'"{post.version}"'
+    return post
 
 
-@app.get("/users/me", response_model=UserOut)
-async def read_current_user(user: Annotated[User, Depends(get_current_user)]) -> User:
+@app.get("/users/me", response_model=AccountOut)
+async def read_current_user(
+    user: Annotated[User, Depends(get_current_user)], response: Response
+) -> User:
+    response.headers["ETag"] = f'"{user.version}"'
     return user
 
 
 @app.get("/posts", response_model=Page)
-async def list_posts(limit: int, posts: PostServiceDep) -> dict[str, Sequence[Post]]:
-    return {"items": await posts.list_newest(limit)}
+async def list_posts(
+    query: PageQueryDep, posts: PostServiceDep, request: Request, response: Response
+) -> dict[str, Any]:
+    items, cursor = await posts.list_newest(query)
+    if cursor:
+        response.headers["Link"] = next_link(request.url, cursor)
+    return {"items": items, "next_cursor": cursor}
 
 
 @app.post("/users", status_code=201, response_model=UserOut)
-async def create_user(data: UserIn, users: UserServiceDep) -> User:
-    return await users.create(data)
+async def create_user(data: UserIn, users: UserServiceDep, response: Response) -> User:
+    user = await users.create(data)
+    response.headers["ETag"] = f'"{user.version}"'
+    response.headers["Location"] = f"/users/{user.id}"
+    return user
 
 
 @app.get("/health/live")

@@ -1,0 +1,11 @@
+"""The same list by SQLAlchemy Core."""
+
+from bodies import Page, PostOut
+from fastapi_core import PAGE, app, reads
+
+
+@app.get("/thousand")
+async def list_posts(limit: int) -> Page:
+    async with reads.connect() as connection:
+        rows = (await connection.execute(PAGE, {"n": limit})).all()
+    return Page(items=[PostOut.model_validate(row) for row in rows], next_cursor=None)
