@@ -130,10 +130,15 @@ class Database:
     async def transaction(self) -> AsyncGenerator[AsyncSession]:
         """Open a session in a transaction that commits at the end, or rolls back on an error.
 
+        Raises `FailedTransactionError` where the error of a statement was caught and forgotten.
         Raises `UnavailableError` if there is no connection to be had, or no answer in time.
         """
-        async with deadline(self.settings.database_deadline), self.write_sessions() as session:
+        async with (
+            deadline(self.settings.database_deadline) as work,
+            self.write_sessions() as session,
+        ):
             yield session
+            work.require_success()
             await session.commit()
 
     @asynccontextmanager

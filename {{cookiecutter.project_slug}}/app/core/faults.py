@@ -1,14 +1,13 @@
 """Faults of the database, turned into errors of the domain where the driver raises them."""
 
 from typing import Any, Final
-from weakref import WeakSet
 
-from sqlalchemy import Connection, Dialect, ExceptionContext, Transaction, event
+from sqlalchemy import Dialect, ExceptionContext, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.constraints import domain_error
-from app.core.deadlines import watch
+from app.core.deadlines import note_failure, watch
 from app.core.drivers import Driver
 from app.exceptions import UnavailableError
 
@@ -31,17 +30,8 @@ _TRANSIENT: Final = {
 }
 
 
-class FailedTransactionError(RuntimeError):
-    """A programming error: the error of a statement was caught, and its transaction went on."""
-
-
 def report_faults(engine: AsyncEngine, driver: Driver) -> None:
-    """Let an engine raise domain errors: at connect, at any statement and at commit.
-
-    A commit after a statement that failed raises `FailedTransactionError`: PostgreSQL would roll
-    back and report no error, so that whoever caught the statement's error would believe in it.
-    """
-    failed: WeakSet[Transaction] = WeakSet()
+    """Let an engine raise domain errors: at connect, at any statement and at commit."""
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def connect(
@@ -57,8 +47,8 @@ def report_faults(engine: AsyncEngine, driver: Driver) -> None:
     def translate(context: ExceptionContext) -> None:
         if context.is_pre_ping:
             return  # the pool replaces the connection, and nobody need know
-        if context.connection and (transaction := _innermost(context.connection)):
-            failed.add(transaction)
+        if context.connection:
+            note_failure(context.connection)
         original = context.original_exception
         if not isinstance(original, Exception):
             return  # a cancellation is nobody's fault
@@ -72,19 +62,4 @@ def report_faults(engine: AsyncEngine, driver: Driver) -> None:
         if error:
             raise error from original
 
-    @event.listens_for(engine.sync_engine, "commit")
-    def refuse(connection: Connection) -> None:
-        if connection.get_transaction() in failed:
-            # SQLAlchemy takes the transaction for ended when a commit has been tried.
-            connection.dialect.do_rollback(connection.connection)
-            raise FailedTransactionError(
-                "A statement of this transaction has failed, and PostgreSQL writes nothing of it. "
-                "Let the error pass, or run what may fail in session.begin_nested()."
-            )
-
     watch(engine, driver)
-
-
-def _innermost(connection: Connection) -> Transaction | None:
-    """Return the savepoint that an error ends, or else the transaction."""
-    return connection.get_nested_transaction() or connection.get_transaction()

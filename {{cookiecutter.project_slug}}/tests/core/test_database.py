@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
 from app.core.database import Database, ReadOnlySessionError
-from app.core.faults import FailedTransactionError
+from app.core.deadlines import FailedTransactionError
 from app.core.pools import FairPool
 from app.dependencies.database import SessionDep
 from app.exceptions import ConflictError, NotFoundError
