@@ -5,8 +5,9 @@ rolled back at the end. Tests of races and commits use `live_client` and `live_d
 of connections that commit for real, on tables that are emptied afterwards.
 """
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import httpx
@@ -129,8 +130,19 @@ async def pool(settings: Settings) -> AsyncGenerator[Database]:
 
 
 @pytest.fixture(scope="session")
-def app(settings: Settings) -> FastAPI:
-    return create_app(settings)
+def app_with(settings: Settings) -> Callable[..., FastAPI]:
+    """Make apps with other settings, each of them once; a test does not change them."""
+
+    @cache
+    def make_app(**changes: object) -> FastAPI:
+        return create_app(settings.model_copy(update=changes))
+
+    return make_app
+
+
+@pytest.fixture(scope="session")
+def app(app_with: Callable[..., FastAPI]) -> FastAPI:
+    return app_with()
 
 
 class RolledBackDatabase(Database):
