@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from functools import cache
 from typing import Final, Protocol
 
 import httpx
@@ -15,7 +14,6 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.mail import Mail
 from app.core.passwords import hash_password
-from app.main import create_app
 from app.models.user import User
 from tests.factories import Factory
 
@@ -60,20 +58,8 @@ async def ann(make: Factory, settings: Settings) -> User:
     return await make.user(email=EMAIL, hashed_password=hashed_password)
 
 
-@pytest.fixture(scope="session")
-def app_with(settings: Settings) -> Callable[..., FastAPI]:
-    """Make apps with other settings, each of them once."""
-
-    @cache
-    def make_app(**changes: object) -> FastAPI:
-        return create_app(settings.model_copy(update=changes))
-
-    return make_app
-
-
 @pytest.fixture
 def open_client(
-    app: FastAPI,
     app_with: Callable[..., FastAPI],
     database: Database,
     session: AsyncSession,
@@ -85,10 +71,10 @@ def open_client(
         session.expunge_all()
 
     def make_client(address: str = "127.0.0.1", **changes: object) -> httpx.AsyncClient:
-        chosen = app_with(**changes) if changes else app
-        chosen.state.database = database
-        chosen.state.mailer = mailbox
-        transport = httpx.ASGITransport(chosen, False, client=(address, 12345))
+        app = app_with(**changes)
+        app.state.database = database
+        app.state.mailer = mailbox
+        transport = httpx.ASGITransport(app, False, client=(address, 12345))
         return httpx.AsyncClient(
             transport=transport, base_url="http://test", event_hooks={"response": [forget]}
         )

@@ -57,6 +57,10 @@ def service(own_database: URL, settings: Settings, log: Path) -> Generator[str]:
             # {% if cookiecutter.use_auth %}
             "SECRET_KEY": settings.secret_key.get_secret_value(),
             "MAIL_DELIVERY": "console",
+            # Those of production would be most of the service's work.
+            "ARGON2_TIME_COST": str(settings.argon2_time_cost),
+            "ARGON2_MEMORY_KIB": str(settings.argon2_memory_kib),
+            "ARGON2_PARALLELISM": str(settings.argon2_parallelism),
             # One address sends all the requests.
             "PASSWORD_TRIES_PER_ADDRESS": "1000000",
             "MAILS_PER_ADDRESS": "1000000",

@@ -1,6 +1,7 @@
 import logging
 
 import pytest
+from fastapi import FastAPI
 
 from app.core.config import Settings
 from app.main import create_app
@@ -17,8 +18,8 @@ def test_log_level_of_the_settings_is_that_of_the_app(settings: Settings, level:
     assert after == level
 
 
-def test_statuses_that_a_route_may_answer_are_declared(settings: Settings) -> None:
-    paths = create_app(settings).openapi()["paths"]
+def test_statuses_that_a_route_may_answer_are_declared(app: FastAPI) -> None:
+    paths = app.openapi()["paths"]
 
     assert "409" in paths["/users"]["post"]["responses"]
     assert "409" in paths["/users/{user_id}"]["patch"]["responses"]

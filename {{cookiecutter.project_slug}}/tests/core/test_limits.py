@@ -1,11 +1,11 @@
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Scope
@@ -26,10 +26,14 @@ SMALL = {
 
 
 @pytest.fixture
-async def limited(settings: Settings, database: Database) -> AsyncGenerator[httpx.AsyncClient]:
-    app = create_app(settings.model_copy(update=SMALL))
-    app.state.database = database
-    async with http_client(app) as client:
+def small_app(app_with: Callable[..., FastAPI]) -> FastAPI:
+    return app_with(**SMALL)
+
+
+@pytest.fixture
+async def limited(small_app: FastAPI, database: Database) -> AsyncGenerator[httpx.AsyncClient]:
+    small_app.state.database = database
+    async with http_client(small_app) as client:
         yield client
 
 
@@ -66,10 +70,9 @@ async def test_body_that_is_too_large_is_refused(limited: httpx.AsyncClient) -> 
 
 @pytest.mark.parametrize("announced", [True, False])
 async def test_rest_of_a_body_that_is_too_large_is_read_before_the_answer(
-    settings: Settings, announced: bool
+    small_app: FastAPI, settings: Settings, announced: bool
 ) -> None:
     """Else the server would close the connection on a client that is still sending."""
-    app = create_app(settings.model_copy(update=SMALL))
     parts = 8
     sent: list[str] = []
 
@@ -81,13 +84,14 @@ async def test_rest_of_a_body_that_is_too_large_is_read_before_the_answer(
         sent.append(str(message.get("status", "")))
 
     headers = [(b"content-length", b"%d" % (parts * 2**19))] if announced else []
-    await app(post_scope(settings, headers), receive, send)
+    await small_app(post_scope(settings, headers), receive, send)
 
     assert sent == [*["part"] * parts, "413", ""]
 
 
-async def test_client_that_asks_first_is_refused_at_once(settings: Settings) -> None:
-    app = create_app(settings.model_copy(update=SMALL))
+async def test_client_that_asks_first_is_refused_at_once(
+    small_app: FastAPI, settings: Settings
+) -> None:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -97,7 +101,7 @@ async def test_client_that_asks_first_is_refused_at_once(settings: Settings) -> 
         sent.append(message)
 
     headers = [(b"content-length", b"%d" % 2**30), (b"expect", b"100-continue")]
-    await app(post_scope(settings, headers), receive, send)
+    await small_app(post_scope(settings, headers), receive, send)
 
     assert sent[0]["status"] == 413
 

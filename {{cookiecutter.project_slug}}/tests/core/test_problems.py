@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -143,9 +144,9 @@ def test_every_schema_that_openapi_refers_to_is_there(app: FastAPI) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
 async def test_prefix_moves_every_route_but_the_health_checks(
-    settings: Settings, prefix: str
+    app_with: Callable[..., FastAPI], prefix: str
 ) -> None:
-    app = create_app(settings.model_copy(update={"api_prefix": prefix}))
+    app = app_with(api_prefix=prefix)
 
     paths = set(app.openapi()["paths"])
 

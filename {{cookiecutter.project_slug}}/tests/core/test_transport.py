@@ -2,6 +2,7 @@ import re
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,21 @@ from app.main import create_app
 PROJECT = Path(__file__).parents[2]
 
 
+@cache
+def app_with_more_routes(settings: Settings) -> FastAPI:
+    """Return an app with some routes more, the same one for the same settings."""
+    app = create_app(settings)
+    add_routes(app)
+    return app
+
+
 @asynccontextmanager
 async def serving(
     settings: Settings, database: Database, *, peer: str = "192.0.2.1", **values: Any
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """Yield a client of an app with other settings, and with some routes more."""
-    app = create_app(settings.model_copy(update=values))
+    app = app_with_more_routes(settings.model_copy(update=values))
     app.state.database = database
-    add_routes(app)
     transport = httpx.ASGITransport(app, client=(peer, 1), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client

@@ -8,7 +8,7 @@ from app.dependencies.client import ClientDep
 from app.main import create_app
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def app(settings: Settings) -> FastAPI:
     app = create_app(settings)
 

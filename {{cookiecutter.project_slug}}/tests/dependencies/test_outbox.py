@@ -66,12 +66,17 @@ def mailer(settings: Settings, server: SmtpServer) -> SmtpMailer:
     return SmtpMailer(settings.model_copy(update=chosen))
 
 
+@pytest.fixture(scope="module")
+def app(settings: Settings) -> FastAPI:
+    app = create_app(settings)
+    app.include_router(router)
+    return app
+
+
 @pytest.fixture
 async def posting(
-    settings: Settings, live_database: Database, mailer: SmtpMailer
+    app: FastAPI, live_database: Database, mailer: SmtpMailer
 ) -> AsyncGenerator[httpx.AsyncClient]:
-    app: FastAPI = create_app(settings)
-    app.include_router(router)
     app.state.database = live_database
     app.state.mailer = mailer
     async with http_client(app) as client:

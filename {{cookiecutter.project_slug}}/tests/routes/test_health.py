@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -6,16 +8,16 @@ from sqlalchemy import URL, text
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.migrations import revisions
-from app.main import create_app
 from tests.conftest import http_client
 
 NOWHERE = URL.create("postgresql", host="127.0.0.1", port=9, database="app")
 
 
-def without_database(settings: Settings) -> httpx.AsyncClient:
+@pytest.fixture
+def without_database(settings: Settings, app_with: Callable[..., FastAPI]) -> httpx.AsyncClient:
     """Return a client of an app whose database cannot be reached."""
     url = NOWHERE.set(drivername=settings.database_url.drivername)
-    return http_client(create_app(settings.model_copy(update={"database_url": url})))
+    return http_client(app_with(database_url=url))
 
 
 async def test_ready_while_the_database_answers(client: httpx.AsyncClient) -> None:
@@ -25,8 +27,8 @@ async def test_ready_while_the_database_answers(client: httpx.AsyncClient) -> No
     assert response.json() == {"status": "ok", "db_schema": "at head"}
 
 
-async def test_not_ready_without_the_database(settings: Settings) -> None:
-    async with without_database(settings) as client:
+async def test_not_ready_without_the_database(without_database: httpx.AsyncClient) -> None:
+    async with without_database as client:
         response = await client.get("/health/ready")
 
     assert response.status_code == 503
@@ -34,8 +36,8 @@ async def test_not_ready_without_the_database(settings: Settings) -> None:
     assert response.headers["retry-after"] == "1"
 
 
-async def test_live_even_without_the_database(settings: Settings) -> None:
-    async with without_database(settings) as client:
+async def test_live_even_without_the_database(without_database: httpx.AsyncClient) -> None:
+    async with without_database as client:
         response = await client.get("/health/live")
 
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
