@@ -5,7 +5,7 @@ import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, Connection, event, func, select
+from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.config import DatabaseSettings
@@ -43,7 +43,7 @@ def make_plain_engine(
     # PgBouncer refuses connections that name a parameter which it does not know.
     connect_args = driver.connect_args(settings, {}) | driver.pooler_args()
     engine = create_async_engine(url, connect_args=connect_args, **options)
-    _set_in_each_transaction(engine, parameters)
+    driver.set_in_each_transaction(engine, parameters)
     return engine
 
 
@@ -55,15 +55,6 @@ def _limits(settings: DatabaseSettings) -> dict[str, str]:
         "idle_in_transaction_session_timeout": settings.database_idle_in_transaction_timeout,
     }
     return {name: f"{value * 1000:.0f}" for name, value in seconds.items()}
-
-
-def _set_in_each_transaction(engine: AsyncEngine, parameters: dict[str, str]) -> None:
-    """Set parameters as SET LOCAL does: what outlives the transaction would be set for anyone."""
-    statement = select(*(func.set_config(name, value, True) for name, value in parameters.items()))
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def set_parameters(connection: Connection) -> None:
-        connection.execute(statement)
 
 
 def _bound_pings(

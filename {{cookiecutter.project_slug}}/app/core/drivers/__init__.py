@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import DatabaseSettings
 
@@ -43,6 +44,10 @@ class Driver(Protocol):
         There each transaction may meet another server connection, so that nothing that outlives
         one may be relied on, prepared statements above all.
         """
+        ...
+
+    def set_in_each_transaction(self, engine: AsyncEngine, parameters: Mapping[str, str]) -> None:
+        """Set parameters as SET LOCAL does: what outlives the transaction would be set for anyone."""
         ...
 
     def constraint_violation(self, error: BaseException | None) -> ConstraintViolation | None:

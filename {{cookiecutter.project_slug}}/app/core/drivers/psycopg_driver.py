@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection, event, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import DatabaseSettings
 from app.core.drivers import ConstraintViolation
@@ -34,6 +35,15 @@ def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> d
 def pooler_args() -> dict[str, Any]:
     """Never prepare a statement, however often it is executed."""
     return {"prepare_threshold": None}
+
+
+def set_in_each_transaction(engine: AsyncEngine, parameters: Mapping[str, str]) -> None:
+    """Say so in a statement of its own, for which psycopg needs one round trip."""
+    statement = select(*(func.set_config(name, value, True) for name, value in parameters.items()))
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def set_parameters(connection: Connection) -> None:
+        connection.execute(statement)
 
 
 def constraint_violation(error: BaseException | None) -> ConstraintViolation | None:
