@@ -11,7 +11,7 @@ from typing import Any
 from baking import run_uv
 from faults.pgbouncer_process import pooling
 
-from benchmarks.bench import DRIVERS, READ_ONE, Bench, get
+from benchmarks.bench import DATABASE_PASSWORD, DRIVERS, READ_ONE, Bench, get
 from benchmarks.servers import CORES, Result, Server
 
 Figures = dict[str, Any]
@@ -104,7 +104,7 @@ def workers(bench: Bench, rounds: int, seconds: float) -> Figures:
 
 def pooler(bench: Bench, rounds: int, seconds: float) -> Figures:
     """W1 with PgBouncer in the way (its servers are as many as the pool's connections)."""
-    with pooling(bench.postgres, 15) as bouncer, ExitStack() as stack:
+    with pooling(bench.postgres, 15, password=DATABASE_PASSWORD) as bouncer, ExitStack() as stack:
         probes = {}
         for driver in DRIVERS:
             pooled = {"DATABASE_URL": bouncer.url("bench"), "DATABASE_POOLER": "true"}

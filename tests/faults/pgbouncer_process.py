@@ -45,13 +45,13 @@ class PgBouncerProcess:
     """A pooler with a TCP port of its own, which keeps few connections to each database."""
 
     def __init__(
-        self, directory: Path, server: PostgresProcess, pool_size: int, options: str
+        self, directory: Path, server: PostgresProcess, pool_size: int, options: str, password: str
     ) -> None:
         self.port = free_port()
         self._directory = directory
         self._user = prepare_stand_in(directory)
         self._process: subprocess.Popen[bytes] | None = None
-        (directory / "users").write_text('"app" ""\n"postgres" ""\n')
+        (directory / "users").write_text(f'"app" "{password}"\n"postgres" ""\n')
         (directory / "configuration").write_text(
             CONFIGURATION.format(
                 server_port=server.port,
@@ -120,10 +120,11 @@ def find_pgbouncer() -> str:
 
 @contextmanager
 def pooling(
-    server: PostgresProcess, pool_size: int = 2, options: str = ""
+    server: PostgresProcess, pool_size: int = 2, options: str = "", password: str = ""
 ) -> Iterator[PgBouncerProcess]:
+    """Run a pooler that lets anyone in, and itself into the server by the role's password."""
     with tempfile.TemporaryDirectory(prefix="pooler-", ignore_cleanup_errors=True) as directory:
-        pooler = PgBouncerProcess(Path(directory), server, pool_size, options)
+        pooler = PgBouncerProcess(Path(directory), server, pool_size, options, password)
         try:
             pooler.start()
             yield pooler

@@ -3,8 +3,8 @@
 import gc
 import logging
 
-# What an application is made of lasts as long as the process. To search it for garbage while it is
-# imported takes a fourteenth of the start, and while it runs a fifth of a small request (measured).
+# What an application is made of lasts as long as the process. Searching it for garbage takes a
+# fourteenth of the start, and later a fifth of a small request (measured).
 gc.disable()
 
 from app.main import create_app  # noqa: E402 (see above)
@@ -14,7 +14,7 @@ logging.basicConfig(format="%(levelname)s:     %(name)s: %(message)s")
 
 app = create_app()
 
-# A request leaves no cycles behind, so that searches may be rare.
+# A request leaves hardly a cycle behind, so searches may be rare.
 gc.collect()
 gc.freeze()
 gc.set_threshold(10_000, 20, 50)

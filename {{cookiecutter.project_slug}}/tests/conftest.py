@@ -23,7 +23,7 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 
 from app.core.config import Settings
-from app.core.database import Database, ReadSession
+from app.core.database import Database, ReadSession, WriteSession
 
 # {%- if cookiecutter.use_auth +%}
 from app.core.mail import Mailer
@@ -168,7 +168,10 @@ class RolledBackDatabase(Database):
     def __init__(self, settings: Settings, connection: AsyncConnection) -> None:
         super().__init__(settings)
         self.write_sessions = async_sessionmaker(
-            connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+            connection,
+            class_=WriteSession,
+            expire_on_commit=False,
+            join_transaction_mode="create_savepoint",
         )
         self.read_sessions = async_sessionmaker(
             connection,

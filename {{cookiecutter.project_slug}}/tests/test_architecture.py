@@ -14,7 +14,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from sqlalchemy import DateTime
 
-from app.core.database import SAFE_METHODS
+from app.core.database import SAFE_METHODS, get_async_session
 from app.core.limits import BoundedRoute
 from app.models import Base
 from app.models.post import Post, PostRow
@@ -119,7 +119,7 @@ def test_no_endpoint_or_dependency_runs_in_a_thread(route: APIRoute) -> None:
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.methods}{route.path}")
 def test_session_is_closed_before_the_response(route: APIRoute) -> None:
     def check(dependant: Dependant) -> None:
-        if isasyncgenfunction(dependant.call):
+        if isasyncgenfunction(dependant.call) or dependant.call is get_async_session:
             assert dependant.scope == "function", dependant.call
         for dependency in dependant.dependencies:
             check(dependency)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.core.config import DatabaseSettings
 from app.core.deadlines import deadline
 from app.core.engines import make_engine
+from app.core.faults import require_success
 from app.core.pools import FairPool
 from app.core.replicas import Replica
 
@@ -78,6 +79,15 @@ class UnshieldedSession(AsyncSession):
             await super().__aexit__(kind, error, traceback)
 
 
+class WriteSession(UnshieldedSession):
+    """A session that commits nothing but what has succeeded."""
+
+    async def commit(self) -> None:
+        """Commit. Raises `FailedTransactionError`."""
+        await require_success(self)
+        await super().commit()
+
+
 def _refuse_writes(statement: Executable) -> None:
     if getattr(statement, "is_dml", False):  # SQLAlchemy refuses what is no statement
         raise ReadOnlySessionError("A read session cannot run INSERT, UPDATE or DELETE.")
@@ -99,7 +109,7 @@ class Database:
                 engine, self._make_read_sessions(engine), settings.database_connect_timeout
             )
         self.write_sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(
-            self.engine, class_=UnshieldedSession, expire_on_commit=False
+            self.engine, class_=WriteSession, expire_on_commit=False
         )
         self.read_sessions = self._make_read_sessions(self.engine)
 
@@ -133,12 +143,8 @@ class Database:
         Raises `FailedTransactionError` where the error of a statement was caught and forgotten.
         Raises `UnavailableError` if there is no connection to be had, or no answer in time.
         """
-        async with (
-            deadline(self.settings.database_deadline) as work,
-            self.write_sessions() as session,
-        ):
+        async with deadline(self.settings.database_deadline), self.write_sessions() as session:
             yield session
-            work.require_success()
             await session.commit()
 
     @asynccontextmanager

@@ -11,7 +11,7 @@ import asyncio
 from contextvars import Context, ContextVar
 from typing import Any, Final
 
-from sqlalchemy import Connection, Transaction, event
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.drivers import Driver
@@ -23,31 +23,25 @@ _TOO_LONG: Final = "The database took too long to answer"
 _NO_CONTEXT: Final = Context()
 
 
-class FailedTransactionError(RuntimeError):
-    """A programming error: the error of a statement was caught, and its transaction went on."""
-
-
-class Work:
-    """What is done under one deadline, with the connections and transactions that it uses.
+class Deadline:
+    """The work under one deadline, and the connections that it has in use.
 
     A class, since a generator with `asynccontextmanager` makes more calls in each request (measured).
     """
 
     def __init__(self, seconds: float) -> None:
         self.in_use: dict[Any, Driver] = {}
-        self.failed: list[Transaction] = []
         self.expired = False
         self._seconds = seconds
         self._cancelled = False
 
-    async def __aenter__(self) -> "Work":
+    async def __aenter__(self) -> None:
         task = asyncio.current_task()
         assert task  # noqa: S101 (a coroutine runs in a task)
         self._task = task
         self._outer = _current.set(self)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._seconds, self._expire, context=_NO_CONTEXT)
-        return self
 
     async def __aexit__(
         self, _kind: object, error: BaseException | None, _traceback: object
@@ -59,18 +53,6 @@ class Work:
         if not self._task.uncancel():  # else it is somebody else's cancellation too
             raise UnavailableError(_TOO_LONG) from None
 
-    def require_success(self) -> None:
-        """Raise `FailedTransactionError` if a transaction goes on in which a statement failed.
-
-        PostgreSQL would roll back at the commit and report no error, so that whoever has caught
-        the statement's error would believe in it.
-        """
-        if any(transaction.is_active for transaction in self.failed):
-            raise FailedTransactionError(
-                "A statement of this transaction has failed, and PostgreSQL writes nothing of it. "
-                "Let the error pass, or run what may fail in session.begin_nested()."
-            )
-
     def _expire(self) -> None:
         self.expired = True
         if not self.in_use:
@@ -79,22 +61,15 @@ class Work:
             driver.abort(connection.driver_connection)
 
 
-_current: ContextVar[Work | None] = ContextVar("deadline", default=None)
+_current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
-def deadline(seconds: float) -> Work:
+def deadline(seconds: float) -> Deadline:
     """Break the connections that are in use when the time is over, and allow no other.
 
     Raises `UnavailableError` if there is none in use by then.
     """
-    return Work(seconds)
-
-
-def note_failure(connection: Connection) -> None:
-    """Remember that a statement failed, and with it its savepoint or else its transaction."""
-    transaction = connection.get_nested_transaction() or connection.get_transaction()
-    if transaction and (current := _current.get()):
-        current.failed.append(transaction)
+    return Deadline(seconds)
 
 
 def watch(engine: AsyncEngine, driver: Driver) -> None:

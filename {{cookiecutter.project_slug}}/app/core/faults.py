@@ -1,13 +1,14 @@
 """Faults of the database, turned into errors of the domain where the driver raises them."""
 
 from typing import Any, Final
+from weakref import WeakSet
 
-from sqlalchemy import Dialect, ExceptionContext, event
+from sqlalchemy import Connection, Dialect, ExceptionContext, Transaction, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.core.constraints import domain_error
-from app.core.deadlines import note_failure, watch
+from app.core.deadlines import watch
 from app.core.drivers import Driver
 from app.exceptions import UnavailableError
 
@@ -30,6 +31,14 @@ _TRANSIENT: Final = {
 }
 
 
+# The transactions, and savepoints, in which a statement has failed.
+_failed: Final[WeakSet[Transaction]] = WeakSet()
+
+
+class FailedTransactionError(RuntimeError):
+    """A programming error: the error of a statement was caught, and its transaction went on."""
+
+
 def report_faults(engine: AsyncEngine, driver: Driver) -> None:
     """Let an engine raise domain errors: at connect, at any statement and at commit."""
 
@@ -48,7 +57,7 @@ def report_faults(engine: AsyncEngine, driver: Driver) -> None:
         if context.is_pre_ping:
             return  # the pool replaces the connection, and nobody need know
         if context.connection:
-            note_failure(context.connection)
+            _note_failure(context.connection)
         original = context.original_exception
         if not isinstance(original, Exception):
             return  # a cancellation is nobody's fault
@@ -63,3 +72,29 @@ def report_faults(engine: AsyncEngine, driver: Driver) -> None:
             raise error from original
 
     watch(engine, driver)
+
+
+def _note_failure(connection: Connection) -> None:
+    if transaction := _innermost(connection):
+        _failed.add(transaction)
+
+
+def _innermost(connection: Connection) -> Transaction | None:
+    """Return the savepoint that a failure ends, or else the transaction."""
+    return connection.get_nested_transaction() or connection.get_transaction()
+
+
+async def require_success(session: AsyncSession) -> None:
+    """Raise `FailedTransactionError` if a statement of the session's transaction has failed.
+
+    PostgreSQL would roll back at the commit and report no error, so that whoever has caught the
+    statement's error would believe in it. While nothing has failed anywhere, this asks nothing.
+    """
+    if not _failed or not session.in_transaction():
+        return
+    connection = (await session.connection()).sync_connection
+    if connection and _innermost(connection) in _failed:
+        raise FailedTransactionError(
+            "A statement of this transaction has failed, after which PostgreSQL writes nothing of "
+            "it. Let the error pass, or run what may fail in session.begin_nested()."
+        )

@@ -5,7 +5,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, get_async_session
 
-SessionDep = Annotated[AsyncSession, Depends(get_async_session)]
+# scope="function": the session ends before the response is sent. FastAPI refuses a generator with a
+# longer life that asks for it.
+SessionDep = Annotated[AsyncSession, Depends(get_async_session, scope="function")]
 
 
 async def get_database(request: Request) -> Database:

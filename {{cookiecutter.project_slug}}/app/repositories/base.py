@@ -12,9 +12,8 @@ ModelT = TypeVar("ModelT", bound=Base)
 def columns(model: type[Base], row: type[NamedTuple]) -> Sequence[ColumnElement[Any]]:
     """Return the columns that the fields of a row are named after, in their order.
 
-    As columns of the table they are none of the ORM's business. What is read, or created, so often
-    that it counts is written with them; objects cost up to a third more (measured). Raises
-    `KeyError` for a field without a column.
+    They are the table's columns, not the model's: the ORM builds no objects, which cost up to a
+    third more (measured), and flushes none before. Raises `KeyError` for a field without a column.
     """
     return [model.__table__.c[name] for name in row._fields]
 

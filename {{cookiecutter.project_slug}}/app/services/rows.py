@@ -5,10 +5,10 @@ from typing import TypeVar
 from app.exceptions import NotFoundError, VersionMismatchError
 from app.models.base import Base
 
-RowT = TypeVar("RowT")
+T = TypeVar("T")
 
 
-def found(row: RowT | None, name: str) -> RowT:
+def found(row: T | None, name: str) -> T:
     """Return the row. Raises `NotFoundError` if there is none."""
     if row is None:
         raise NotFoundError(f"{name} not found")

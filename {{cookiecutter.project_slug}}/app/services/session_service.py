@@ -77,7 +77,7 @@ class SessionService:
     async def end_all(self, user: UserRow) -> None:
         """Sign every device out, and end the access tokens that they still hold."""
         locked = await self._users.get_for_update(user.id)
-        if locked:
+        if locked and locked.token_generation == user.token_generation:  # nobody was faster
             await self.revoke(locked, {})
 
     async def revoke(self, user: User, changes: dict[str, object]) -> User:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
 from app.core.database import Database, ReadOnlySessionError
-from app.core.deadlines import FailedTransactionError
+from app.core.faults import FailedTransactionError
 from app.core.pools import FairPool
 from app.dependencies.database import SessionDep
 from app.exceptions import ConflictError, NotFoundError
@@ -137,6 +137,36 @@ async def test_commit_after_a_failed_statement_is_an_error(live_database: Databa
         await write_and_catch()
 
     assert await count_users(live_database) == 0
+
+
+async def test_commit_halfway_after_a_failed_statement_is_an_error(live_database: Database) -> None:
+    async with live_database.transaction() as session:
+        with suppress(ConflictError):
+            await session.execute(
+                insert(User), [{"email": "a@example.com", "display_name": "A"}] * 2
+            )
+        with pytest.raises(FailedTransactionError):
+            await session.commit()
+        await session.rollback()
+        await session.execute(insert(User), {"email": "b@example.com", "display_name": "B"})
+
+    assert await count_users(live_database) == 1
+
+
+async def test_failure_is_that_of_the_transaction_in_which_it_happened(
+    live_database: Database,
+) -> None:
+    async with live_database.transaction() as failing, live_database.transaction() as good:
+        with suppress(NotFoundError):
+            post = {"author_id": 4711, "title": "Hello", "body": "World"}
+            await failing.execute(insert(Post), post)
+        await good.execute(insert(User), {"email": "a@example.com", "display_name": "A"})
+        await good.commit()
+        with pytest.raises(FailedTransactionError):
+            await failing.commit()
+        await failing.rollback()
+
+    assert await count_users(live_database) == 1
 
 
 async def test_statement_may_fail_in_a_savepoint(live_database: Database) -> None:

@@ -67,6 +67,7 @@ def forge(
     good = create_access_token(7, 1, settings)
     chosen = jwt.decode(good, options={"verify_signature": False}) | claims
     headers = jwt.get_unverified_header(good) | {"alg": algorithm} | (header or {})
+    headers = {name: value for name, value in headers.items() if name != "kid" or value}
     key = settings.secret_key.get_secret_value() if key is None else key
     return jwt.encode(
         {name: value for name, value in chosen.items() if value is not None},
@@ -90,6 +91,7 @@ def test_forged_token_is_good_when_nothing_differs(settings: Settings) -> None:
         {"header": {"typ": None}},
         {"header": {"kid": "0123456789abcdef"}},
         {"header": {"kid": "../../dev/null"}},
+        {"header": {"kid": None}},
         {"header": {"crit": ["exp"]}},
         {"exp": datetime(2020, 1, 1, tzinfo=UTC)},
         {"iat": datetime(2100, 1, 1, tzinfo=UTC)},
@@ -108,6 +110,13 @@ def test_forged_token_is_good_when_nothing_differs(settings: Settings) -> None:
 def test_other_tokens_are_refused(settings: Settings, differing: dict[str, Any]) -> None:
     with pytest.raises(InvalidTokenError):
         read_access_token(forge(settings, **differing), settings)
+
+
+def test_key_that_signs_is_the_one_that_the_token_names(settings: Settings) -> None:
+    both = settings.model_copy(update={"secret_key_previous": OTHER_KEY})
+
+    with pytest.raises(InvalidTokenError):
+        read_access_token(forge(both, key=OTHER_KEY.get_secret_value()), both)
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "\u00e4.b.c", "a.b.c.d.e"])
