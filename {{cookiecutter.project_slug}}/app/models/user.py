@@ -59,13 +59,14 @@ class User(Base):
 
 
 class UserRow(NamedTuple):
-    """What is read of a user; see `PostRow`. A password's hash is read where it is checked."""
+    """What is read of a user; see `PostRow`."""
 
     id: int
     email: str
     display_name: str
     is_active: bool
     # {%- if cookiecutter.use_auth +%}
+    # Not hashed_password: it is read where it is checked.
     role: str
     is_email_verified: bool
     token_generation: int
