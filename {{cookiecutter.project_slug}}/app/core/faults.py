@@ -88,8 +88,9 @@ async def require_success(session: AsyncSession) -> None:
     """Raise `FailedTransactionError` if a statement of the session's transaction has failed.
 
     PostgreSQL would roll back at the commit and report no error, so that whoever has caught the
-    statement's error would believe in it. While nothing has failed anywhere, this asks nothing.
+    statement's error would believe in it. Where no failed transaction goes on, this asks nothing.
     """
+    _failed.difference_update([one for one in _failed if not one.is_active])
     if not _failed or not session.in_transaction():
         return
     connection = (await session.connection()).sync_connection
