@@ -90,6 +90,8 @@ async def require_success(session: AsyncSession) -> None:
     PostgreSQL would roll back at the commit and report no error, so that whoever has caught the
     statement's error would believe in it. Where no failed transaction goes on, this asks nothing.
     """
+    if not _failed:
+        return
     _failed.difference_update([one for one in _failed if not one.is_active])
     if not _failed or not session.in_transaction():
         return
