@@ -8,6 +8,7 @@ because it waits for its turn or for the server to accept one, is cancelled.
 """
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from contextvars import Context, ContextVar
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ _TOO_LONG: Final = "The database took too long to answer"
 _NO_CONTEXT: Final = Context()
 
 
-class Deadline:
+class _Deadline:
     """The work under one deadline, and the connections that it has in use.
 
     A class, since a generator with `asynccontextmanager` makes more calls in each request (measured).
@@ -61,15 +62,15 @@ class Deadline:
             driver.abort(connection.driver_connection)
 
 
-_current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+_current: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
 
 
-def deadline(seconds: float) -> Deadline:
+def deadline(seconds: float) -> AbstractAsyncContextManager[None]:
     """Break the connections that are in use when the time is over, and allow no other.
 
     Raises `UnavailableError` if there is none in use by then.
     """
-    return Deadline(seconds)
+    return _Deadline(seconds)
 
 
 def watch(engine: AsyncEngine, driver: Driver) -> None:

@@ -56,8 +56,8 @@ def report_faults(engine: AsyncEngine, driver: Driver) -> None:
     def translate(context: ExceptionContext) -> None:
         if context.is_pre_ping:
             return  # the pool replaces the connection, and nobody need know
-        if context.connection:
-            _note_failure(context.connection)
+        if context.connection and (transaction := _innermost(context.connection)):
+            _failed.add(transaction)
         original = context.original_exception
         if not isinstance(original, Exception):
             return  # a cancellation is nobody's fault
@@ -72,11 +72,6 @@ def report_faults(engine: AsyncEngine, driver: Driver) -> None:
             raise error from original
 
     watch(engine, driver)
-
-
-def _note_failure(connection: Connection) -> None:
-    if transaction := _innermost(connection):
-        _failed.add(transaction)
 
 
 def _innermost(connection: Connection) -> Transaction | None:
