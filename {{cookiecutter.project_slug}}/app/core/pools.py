@@ -87,22 +87,18 @@ class FairPool(AsyncAdaptedQueuePool):
         surplus = self.checkedin() + self.checkedout() - max(self.kept, self._peak)
         self._peak = self.checkedout()
         closing = 0
-        while closing < min(surplus, self.checkedin()) and not self._turns.locked():
+        while closing < surplus and not self._turns.locked():
             await self._turns.acquire()  # at once, so that nobody else counts on the connection
             closing += 1
         idle = [self._pool.get(block=False) for _ in range(self.checkedin())]  # newest first
         kept = len(idle) - closing
         for record in reversed(idle[:kept]):
             self._pool.put(record, block=False)
-        try:
-            for record in idle[kept:]:
-                try:
-                    await self._close(record)
-                finally:
-                    self._turns.release()
-        finally:
-            self._timer = None
-            self._look_again()
+        for record in idle[kept:]:
+            await self._close(record)
+            self._turns.release()
+        self._timer = None
+        self._look_again()
 
     async def _close(self, record: ConnectionPoolEntry) -> None:
         """Close a connection, whether the server says goodbye or not."""
