@@ -1,5 +1,7 @@
 """Faults of the database, turned into errors of the domain where the driver raises them."""
 
+import asyncio
+import traceback
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -48,6 +50,11 @@ def report_faults(engine: AsyncEngine, driver: Driver) -> None:
     ) -> DBAPIConnection:
         try:
             return dialect.connect(*arguments, **options)
+        except asyncio.CancelledError as error:
+            # A half-open connection may live in these frames, and they in a cycle: without
+            # this the server keeps the session until garbage is collected, which is seldom.
+            traceback.clear_frames(error.__traceback__)
+            raise
         except Exception as error:
             # Drivers raise OSError, TimeoutError and classes of their own here.
             raise UnavailableError("The database cannot be reached") from error

@@ -1,6 +1,7 @@
 """The promises of the sessions: a 2xx means committed, a read cannot write, nothing connects early."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import suppress
@@ -167,6 +168,34 @@ async def test_failure_is_that_of_the_transaction_in_which_it_happened(
         await failing.rollback()
 
     assert await count_users(live_database) == 1
+
+
+async def test_connect_that_is_cancelled_leaves_no_session_at_the_server(
+    settings: Settings, live_database: Database
+) -> None:
+    others = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'cancelled'"
+    )
+
+    async def connect(number: int) -> None:
+        url = settings.database_url.update_query_dict({"application_name": "cancelled"})
+        database = Database(settings.model_copy(update={"database_url": url}))
+        task = asyncio.create_task(count_users(database))
+        await asyncio.sleep(number * 0.001)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await database.dispose()
+
+    gc.disable()
+    try:
+        for number in range(40):
+            await connect(number)
+        async with live_database.read() as session, asyncio.timeout(5):
+            while await session.scalar(others):
+                await asyncio.sleep(0.05)
+    finally:
+        gc.enable()
 
 
 async def test_statement_may_fail_in_a_savepoint(live_database: Database) -> None:
