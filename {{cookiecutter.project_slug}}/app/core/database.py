@@ -18,7 +18,7 @@ from app.core.config import DatabaseSettings
 from app.core.deadlines import deadline
 from app.core.engines import make_engine
 from app.core.faults import require_success
-from app.core.pools import FairPool
+from app.core.pools import FairPool, autocommitting
 from app.core.replicas import Replica
 
 # Long for a service under load, in which connections are in use all the time, and short for a
@@ -128,9 +128,7 @@ class Database:
     def _make_read_sessions(self, engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
         session_class: type[AsyncSession] = AsyncSession
         if not self.settings.database_pooler:
-            # An engine of its own for AUTOCOMMIT costs 10 % less per request than the same option
-            # set on each session (measured). Both engines share one pool.
-            engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+            engine = autocommitting(engine)
             session_class = UnshieldedSession
         return async_sessionmaker(
             engine, class_=session_class, sync_session_class=ReadSession, expire_on_commit=False

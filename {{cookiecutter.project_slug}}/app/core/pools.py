@@ -6,7 +6,8 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 from sqlalchemy import AsyncAdaptedQueuePool
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import await_, greenlet_spawn
 
 from app.exceptions import UnavailableError
@@ -42,6 +43,23 @@ class FairPool(AsyncAdaptedQueuePool):
         self._timer: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
         self._disposed = False
+
+    def connect(self, *, autocommit: bool = False) -> PoolProxiedConnection:
+        """Take a connection; with `autocommit`, each statement is a transaction of its own.
+
+        The same by SQLAlchemy's `isolation_level="AUTOCOMMIT"` is set and reset around each use, by
+        an event for which there are then hooks at each statement: 8 to 10 % of a small read
+        (measured). Here a connection stays as it was used last, until another use needs another.
+        """
+        connection = super().connect()
+        driver_connection: Any = connection.dbapi_connection
+        try:
+            if driver_connection.autocommit != autocommit:
+                driver_connection.autocommit = autocommit
+        except BaseException:
+            connection.invalidate()
+            raise
+        return connection
 
     def _do_get(self) -> ConnectionPoolEntry:
         await_(self._wait())
@@ -119,3 +137,15 @@ class FairPool(AsyncAdaptedQueuePool):
         pool = cast("FairPool", super().recreate())
         pool.kept = self.kept
         return pool
+
+
+def autocommitting(engine: AsyncEngine) -> AsyncEngine:
+    """Return an engine on the same `FairPool` whose statements are each a transaction."""
+    engine = engine.execution_options()
+    sync_engine = engine.sync_engine
+
+    def raw_connection() -> PoolProxiedConnection:
+        return cast("FairPool", sync_engine.pool).connect(autocommit=True)
+
+    sync_engine.raw_connection = raw_connection  # type: ignore[method-assign]
+    return engine

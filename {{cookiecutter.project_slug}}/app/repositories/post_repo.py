@@ -113,7 +113,7 @@ class PostRepository(Repository[Post]):
         }
         wanted = {name: value for name, value in parameters.items() if value is not None}
         result = await self._session.execute(statement, wanted)
-        return [PostRow._make(row) for row in result]
+        return [PostRow._make(row) for row in result.all()]
 
     async def create_many(self, rows: Sequence[dict[str, Any]]) -> None:
         """Insert posts in bulk; no statement if there are none."""

@@ -70,7 +70,7 @@ class UserRepository(Repository[User]):
         wanted = {name: value for name, value in filters.items() if value is not None}
         parameters = {"after": user_id, "n": limit, **wanted}
         result = await self._session.execute(_page(frozenset(wanted)), parameters)
-        return [UserRow._make(row) for row in result]
+        return [UserRow._make(row) for row in result.all()]
 
     async def create_many(self, rows: Sequence[dict[str, Any]]) -> Sequence[int]:
         """Insert users in bulk and return their ids in the order of the rows.

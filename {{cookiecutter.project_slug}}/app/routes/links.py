@@ -1,11 +1,13 @@
 """Headers that hold an address. All are relative to the host, so they hold behind any proxy."""
 
+from urllib.parse import quote
+
 from fastapi import Request, Response
 
 
 def set_location(request: Request, response: Response, row_id: int) -> None:
     """Say where the resource is that a POST to a collection has made (RFC 9110, section 10.2.2)."""
-    response.headers["Location"] = f"{request.url.path}/{row_id}"
+    response.headers["Location"] = f"{quote(request.scope['path'])}/{row_id}"
 
 
 def set_next_link(request: Request, response: Response, cursor: str | None) -> None:

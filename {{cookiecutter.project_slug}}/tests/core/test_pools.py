@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.pool.base import _ConnectionRecord
 from sqlalchemy.util import await_
 
@@ -171,6 +172,59 @@ async def test_connection_that_was_just_lost_is_noticed(settings: Settings) -> N
     await engine.dispose()
 
     assert found != lost
+
+
+@pytest.mark.parametrize("use", ["the engine", "one with options"])
+async def test_connection_that_read_begins_transactions_for_others(
+    settings: Settings, use: str
+) -> None:
+    limits = {"database_pool_size": 1, "database_max_overflow": 0}
+    database = Database(settings.model_copy(update=limits))
+    transaction_id = text("SELECT pg_current_xact_id()::text")
+    engine = database.engine if use == "the engine" else database.engine.execution_options(a="b")
+
+    async def look(connection: AsyncSession | AsyncConnection) -> tuple[int, set[str]]:
+        """Return who serves the connection, and the transactions of three statements."""
+        process = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        found = [(await connection.execute(transaction_id)).scalar_one() for _ in range(3)]
+        return process, set(found)
+
+    seen = []
+    for _ in range(2):
+        async with database.read() as session:
+            seen.append(await look(session))
+        async with engine.connect() as connection:
+            seen.append(await look(connection))
+    await database.dispose()
+
+    assert len({process for process, _ in seen}) == 1
+    assert [len(transactions) for _, transactions in seen] == [3, 1, 3, 1]
+
+
+async def test_connection_that_cannot_be_set_is_replaced(
+    small: tuple[Database, FairPool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, pool = small
+    async with database.engine.connect() as connection:
+        raw = await connection.get_raw_connection()
+        adapted = type(raw.dbapi_connection)
+    lost = await backend(database)
+
+    class Broken:
+        def __get__(self, *_: object) -> bool:
+            return False
+
+        def __set__(self, *_: object) -> None:
+            raise TimeoutError("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(adapted, "autocommit", Broken())
+        for _ in range(6):  # more often than there are turns
+            with pytest.raises(TimeoutError):
+                await backend(database)
+
+    assert pool.checkedout() == 0
+    assert await backend(database) != lost
 
 
 async def test_what_the_pool_does_is_no_message_of_the_app(
