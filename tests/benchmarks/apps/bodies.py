@@ -3,11 +3,11 @@
 They promise what the template promises, so that the apps differ in the way to the answer alone.
 """
 
-import json
 import os
 from base64 import b64decode, urlsafe_b64encode
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
+from urllib.parse import quote, urlencode
 
 import jwt
 from fastapi import Depends, Query
@@ -23,8 +23,9 @@ from pydantic import (
     TypeAdapter,
     computed_field,
 )
-from starlette.datastructures import URL
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 WORDS_PER_MINUTE = 200
 NEWEST_FIRST = "-created_at"
@@ -120,9 +121,8 @@ POSITION = TypeAdapter(tuple[Literal["-created_at"], AwareDatetime, Id])
 
 
 def make_cursor(created_at: datetime, post_id: int) -> str:
-    position = [NEWEST_FIRST, created_at, post_id]
-    text = json.dumps(position, default=str, separators=(",", ":"))
-    return urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    position = to_json((NEWEST_FIRST, created_at, post_id))
+    return urlsafe_b64encode(position).rstrip(b"=").decode()
 
 
 def read_cursor(cursor: str) -> tuple[datetime, int]:
@@ -134,9 +134,10 @@ def read_cursor(cursor: str) -> tuple[datetime, int]:
     return created_at, post_id
 
 
-def next_link(url: URL, cursor: str) -> str:
-    url = url.include_query_params(cursor=cursor)
-    return f'<{url.path}?{url.query}>; rel="next"'
+def next_link(request: Request, cursor: str) -> str:
+    others = [pair for pair in request.query_params.multi_items() if pair[0] != "cursor"]
+    path, query = quote(request.scope["path"]), urlencode([*others, ("cursor", cursor)])
+    return f'<{path}?{query}>; rel="next"'
 
 
 class Caller(NamedTuple):

@@ -129,7 +129,7 @@ async def list_posts(query: PageQueryDep, request: Request, response: Response) 
     if len(rows) == len(items):
         return Page(items=items, next_cursor=None)
     cursor = make_cursor(items[-1].created_at, items[-1].id)
-    response.headers["Link"] = next_link(request.url, cursor)
+    response.headers["Link"] = next_link(request, cursor)
     return Page(items=items, next_cursor=cursor)
 
 

@@ -91,7 +91,7 @@ async def list_posts(request: Request) -> Response:
         return answer({"items": [as_post(row) for row in items], "next_cursor": None})
     cursor = make_cursor(items[-1]["created_at"], items[-1]["id"])
     page = {"items": [as_post(row) for row in items], "next_cursor": cursor}
-    return answer(page, Link=next_link(request.url, cursor))
+    return answer(page, Link=next_link(request, cursor))
 
 
 async def create_user(request: Request) -> Response:

@@ -187,7 +187,7 @@ async def list_posts(
 ) -> dict[str, Any]:
     items, cursor = await posts.list_newest(query)
     if cursor:
-        response.headers["Link"] = next_link(request.url, cursor)
+        response.headers["Link"] = next_link(request, cursor)
     return {"items": items, "next_cursor": cursor}
 
 

@@ -5,13 +5,13 @@ that come or go in between neither repeat nor hide others, as they would with OF
 """
 
 import base64
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from app.core.types import Id
 from app.exceptions import ValidationError
@@ -37,10 +37,8 @@ class Slice(Generic[ItemT]):
 
 def encode_cursor(sort: str, value: object, row_id: int) -> str:
     """Write down the place of a row in the order `sort`, as text that clients pass back as it is."""
-    position = json.dumps(
-        [sort, value, row_id], default=str, ensure_ascii=False, separators=(",", ":")
-    )
-    return base64.urlsafe_b64encode(position.encode()).rstrip(b"=").decode()
+    position = to_json((sort, value, row_id))
+    return base64.urlsafe_b64encode(position).rstrip(b"=").decode()
 
 
 def decode_cursor(cursor: str, sort: str, value_type: Any) -> tuple[Any, int]:

@@ -1,17 +1,22 @@
 """Headers that hold an address. All are relative to the host, so they hold behind any proxy."""
 
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fastapi import Request, Response
 
 
 def set_location(request: Request, response: Response, row_id: int) -> None:
     """Say where the resource is that a POST to a collection has made (RFC 9110, section 10.2.2)."""
-    response.headers["Location"] = f"{quote(request.scope['path'])}/{row_id}"
+    response.headers["Location"] = f"{_path(request)}/{row_id}"
 
 
 def set_next_link(request: Request, response: Response, cursor: str | None) -> None:
     """Say where the next page of a list is, if there is one (RFC 8288)."""
     if cursor:
-        url = request.url.include_query_params(cursor=cursor)
-        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+        others = [pair for pair in request.query_params.multi_items() if pair[0] != "cursor"]
+        query = urlencode([*others, ("cursor", cursor)])
+        response.headers["Link"] = f'<{_path(request)}?{query}>; rel="next"'
+
+
+def _path(request: Request) -> str:
+    return quote(request.scope["path"])
