@@ -43,7 +43,13 @@ def make_plain_engine(
     # PgBouncer refuses connections that name a parameter which it does not know.
     connect_args = driver.connect_args(settings, {}) | driver.pooler_args()
     engine = create_async_engine(url, connect_args=connect_args, **options)
-    driver.set_in_each_transaction(engine, parameters)
+    limits = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in parameters.items())
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_in_each_transaction(connection: Any, _record: object) -> None:
+        # What outlived the transaction would be set for anyone.
+        connection.driver_connection.with_begin = limits
+
     return engine
 
 

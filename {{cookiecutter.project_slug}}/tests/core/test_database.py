@@ -413,6 +413,17 @@ async def test_pooler_gets_every_setting_within_the_transaction(settings: Settin
     assert left == 0
 
 
+async def test_pooler_leaves_the_isolation_level_to_the_engine(settings: Settings) -> None:
+    database = Database(settings.model_copy(update={"database_pooler": True}))
+    engine = database.engine.execution_options(isolation_level="SERIALIZABLE")
+
+    async with engine.connect() as connection:
+        level = await connection.scalar(text("SHOW transaction_isolation"))
+    await database.dispose()
+
+    assert level == "serializable"
+
+
 @pytest.fixture
 async def replicated(settings: Settings) -> AsyncGenerator[FastAPI]:
     """An app whose replica is another database, so that one can tell who answers."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import DatabaseSettings
 
@@ -42,12 +41,9 @@ class Driver(Protocol):
         """Return those that PgBouncer's transaction mode needs.
 
         There each transaction may meet another server connection, so that nothing that outlives
-        one may be relied on, prepared statements above all.
+        one may be relied on, prepared statements above all. The connections that they make send
+        what is in their `with_begin` in one message with each BEGIN.
         """
-        ...
-
-    def set_in_each_transaction(self, engine: AsyncEngine, parameters: Mapping[str, str]) -> None:
-        """Set parameters as SET LOCAL does: what outlives the transaction would be set for anyone."""
         ...
 
     def constraint_violation(self, error: BaseException | None) -> ConstraintViolation | None:

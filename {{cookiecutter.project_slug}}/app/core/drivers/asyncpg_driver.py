@@ -4,20 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
-from sqlalchemy import URL, event
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import URL
 
 from app.core.config import DatabaseSettings
 from app.core.drivers import ConstraintViolation
 
 
 class _PooledConnection(asyncpg.Connection):
-    in_each_transaction = ""
+    with_begin = ""
 
     async def execute(self, query: str, *arguments: Any, **options: Any) -> str:
-        """Begin a transaction and set what holds for it in one message."""
         if query.startswith("BEGIN"):
-            query += self.in_each_transaction
+            query += self.with_begin  # asyncpg's own text ends in a semicolon
         return await super().execute(query, *arguments, **options)
 
     async def set_type_codec(self, *arguments: Any, **options: Any) -> None:
@@ -63,15 +61,6 @@ def pooler_args() -> dict[str, Any]:
         "prepared_statement_cache_size": 0,
         "prepared_statement_name_func": str,
     }
-
-
-def set_in_each_transaction(engine: AsyncEngine, parameters: Mapping[str, str]) -> None:
-    """Say so together with BEGIN: a statement of its own would take asyncpg two round trips."""
-    settings = "".join(f" SET LOCAL {name} = '{value}';" for name, value in parameters.items())
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def remember(connection: Any, _record: object) -> None:
-        connection.driver_connection.in_each_transaction = settings
 
 
 def constraint_violation(error: BaseException | None) -> ConstraintViolation | None:

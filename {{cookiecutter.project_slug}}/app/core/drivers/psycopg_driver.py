@@ -4,18 +4,33 @@ import math
 import os
 import selectors
 import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Connection, event, func, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from psycopg import generators
+from psycopg.pq import ExecStatus, TransactionStatus
+from sqlalchemy import URL
 
 from app.core.config import DatabaseSettings
 from app.core.drivers import ConstraintViolation
 
 # Where there is poll(), it has no limit on file descriptors.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+class _PooledConnection(psycopg.AsyncConnection[Any]):
+    with_begin = ""
+
+    def _start_query(self) -> Generator[Any, Any, None]:
+        """Begin a transaction where psycopg does, which has no documented hook for it."""
+        if self.autocommit or self.pgconn.transaction_status != TransactionStatus.IDLE:
+            return
+        begin = self._get_tx_start_command()
+        self.pgconn.send_query(b"%b; %b" % (begin, self.with_begin.encode()))
+        for result in (yield from generators.execute(self.pgconn)):
+            if result.status != ExecStatus.COMMAND_OK:
+                raise psycopg.errors.error_from_result(result)
 
 
 def adapt_url(url: URL) -> URL:
@@ -34,16 +49,7 @@ def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> d
 
 def pooler_args() -> dict[str, Any]:
     """Never prepare a statement, however often it is executed."""
-    return {"prepare_threshold": None}
-
-
-def set_in_each_transaction(engine: AsyncEngine, parameters: Mapping[str, str]) -> None:
-    """Say so in a statement of its own, for which psycopg needs one round trip."""
-    statement = select(*(func.set_config(name, value, True) for name, value in parameters.items()))
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def set_parameters(connection: Connection) -> None:
-        connection.execute(statement)
+    return {"async_creator_fn": _PooledConnection.connect, "prepare_threshold": None}
 
 
 def constraint_violation(error: BaseException | None) -> ConstraintViolation | None:
