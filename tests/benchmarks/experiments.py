@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from baking import run_uv
-from faults.pgbouncer_process import pooling
+from faults.pgbouncer_process import keeps_statements, pooling
 
 from benchmarks.bench import DATABASE_PASSWORD, DRIVERS, READ_ONE, Bench, get
 from benchmarks.servers import CORES, Result, Server
@@ -104,11 +104,19 @@ def workers(bench: Bench, rounds: int, seconds: float) -> Figures:
 
 def pooler(bench: Bench, rounds: int, seconds: float) -> Figures:
     """W1 with PgBouncer in the way (its servers are as many as the pool's connections)."""
-    with pooling(bench.postgres, 15, password=DATABASE_PASSWORD) as bouncer, ExitStack() as stack:
+    keeps = keeps_statements()
+    with (
+        pooling(bench.postgres, 15, password=DATABASE_PASSWORD, statements=100) as bouncer,
+        ExitStack() as stack,
+    ):
         probes = {}
+        pooled = {"DATABASE_URL": bouncer.url("bench"), "DATABASE_POOLER": "true"}
+        prepares = pooled | {"DATABASE_POOLER_PREPARES": "true"}
         for driver in DRIVERS:
-            pooled = {"DATABASE_URL": bouncer.url("bench"), "DATABASE_POOLER": "true"}
-            for name, variables in (("direct", {}), ("PgBouncer", pooled)):
+            ways = {"direct": {}, "PgBouncer": pooled}
+            if keeps and driver == "asyncpg":
+                ways["PgBouncer that keeps statements"] = prepares
+            for name, variables in ways.items():
                 server = stack.enter_context(bench.baked(driver, variables=variables))
                 probes[f"{driver}, {name}"] = Probe(server)
         results = interleave(probes, rounds, seconds)

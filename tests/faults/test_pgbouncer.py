@@ -15,8 +15,8 @@ from uuid import uuid4
 import pytest
 from baking import project_environment
 
-from faults.caller import Answer, Caller, calling
-from faults.pgbouncer_process import PgBouncerProcess, pooling
+from faults.caller import Answer, Caller, calling, create_author
+from faults.pgbouncer_process import PgBouncerProcess, keeps_statements, pooling
 from faults.postgres_process import PostgresProcess
 from faults.service_process import Service, ServiceProcess, serving
 
@@ -115,6 +115,25 @@ async def test_many_clients_share_few_servers(
     assert wrong == []
     assert len(servers) <= SERVERS
     assert len(clients) > 10 * SERVERS
+
+
+@pytest.mark.parametrize("driver", ["asyncpg"], indirect=True, scope="session")
+async def test_statements_that_the_pooler_keeps_are_found_on_each_server(
+    service: Service, postgres: PostgresProcess, tmp_path: Path
+) -> None:
+    if not keeps_statements():
+        pytest.skip("PgBouncer keeps prepared statements from 1.21 on")
+    with pooling(postgres, SERVERS, statements=100) as keeping:
+        prepares = through(keeping, service, DATABASE_POOLER_PREPARES="true")
+        with serving(prepares, tmp_path / "log") as process:
+            async with calling(process.url) as caller:
+                wrong = await use_by_many(caller, await create_author(caller), 2)
+        kept = [row["prepared_statements"] for row in keeping.show("SERVERS")]
+
+    assert wrong == []
+    assert process.complaints() == []
+    assert len(kept) == SERVERS
+    assert min(kept) > 0
 
 
 async def test_it_takes_the_setting(

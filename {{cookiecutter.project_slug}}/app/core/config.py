@@ -73,6 +73,11 @@ class DatabaseSettings(BaseSettings):
     database_pooler: bool = Field(
         default=False, description="Reach the database by PgBouncer in transaction mode."
     )
+    # {% if cookiecutter.db_driver == "asyncpg" %}
+    database_pooler_prepares: bool = Field(
+        default=False, description="That PgBouncer keeps prepared statements (from 1.21 on)."
+    )
+    # {% endif %}
     database_pool_size: int = Field(
         default=5, ge=1, description="Connections that each process keeps open."
     )

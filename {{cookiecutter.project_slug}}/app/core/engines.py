@@ -41,7 +41,7 @@ def make_plain_engine(
             url, connect_args=driver.connect_args(settings, parameters), **options
         )
     # PgBouncer refuses connections that name a parameter which it does not know.
-    connect_args = driver.connect_args(settings, {}) | driver.pooler_args()
+    connect_args = driver.connect_args(settings, {}) | driver.pooler_args(settings)
     engine = create_async_engine(url, connect_args=connect_args, **options)
     limits = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in parameters.items())
 

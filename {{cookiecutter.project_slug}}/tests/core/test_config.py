@@ -75,6 +75,9 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
         ("DATABASE_URL", "mysql://localhost"),
         ("DATABASE_REPLICA_URL", "mysql://localhost"),
         ("DATABASE_POOLER", "perhaps"),
+        # {% if cookiecutter.db_driver == "asyncpg" %}
+        ("DATABASE_POOLER_PREPARES", "perhaps"),
+        # {% endif %}
         ("DATABASE_POOL_SIZE", "0"),
         ("DATABASE_MAX_OVERFLOW", "-1"),
         ("DATABASE_POOL_TIMEOUT", "0"),

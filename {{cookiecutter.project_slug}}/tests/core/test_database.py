@@ -413,6 +413,20 @@ async def test_pooler_gets_every_setting_within_the_transaction(settings: Settin
     assert left == 0
 
 
+# {% if cookiecutter.db_driver == "asyncpg" %}
+async def test_pooler_that_keeps_statements_is_given_names(settings: Settings) -> None:
+    prepares = {"database_pooler": True, "database_pooler_prepares": True}
+    database = Database(settings.model_copy(update=prepares))
+    prepared = text("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
+
+    async with database.read() as session:
+        kept = await session.scalar(prepared)
+    await database.dispose()
+
+    assert bool(kept) == (settings.database_url.get_driver_name() == "asyncpg")
+
+
+# {% endif %}
 async def test_pooler_leaves_the_isolation_level_to_the_engine(settings: Settings) -> None:
     database = Database(settings.model_copy(update={"database_pooler": True}))
     engine = database.engine.execution_options(isolation_level="SERIALIZABLE")

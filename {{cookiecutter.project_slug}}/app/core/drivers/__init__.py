@@ -37,7 +37,7 @@ class Driver(Protocol):
         """
         ...
 
-    def pooler_args(self) -> dict[str, Any]:
+    def pooler_args(self, settings: DatabaseSettings) -> dict[str, Any]:
         """Return those that PgBouncer's transaction mode needs.
 
         There each transaction may meet another server connection, so that nothing that outlives

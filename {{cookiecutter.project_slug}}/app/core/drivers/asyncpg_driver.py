@@ -49,12 +49,14 @@ def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> d
     }
 
 
-def pooler_args() -> dict[str, Any]:
-    """Turn off asyncpg's cache of statements, and SQLAlchemy's.
+def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
+    """Turn off asyncpg's cache of statements, and SQLAlchemy's, unless PgBouncer keeps statements.
 
     SQLAlchemy would still name its statements, and a name might be taken on the next server
     connection. The unnamed statement is for everyone to overwrite.
     """
+    if settings.database_pooler_prepares:
+        return {"connection_class": _PooledConnection}
     return {
         "connection_class": _PooledConnection,
         "statement_cache_size": 0,

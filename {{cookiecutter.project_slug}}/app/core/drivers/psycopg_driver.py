@@ -47,7 +47,7 @@ def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> d
     return {"connect_timeout": math.ceil(settings.database_connect_timeout), "options": options}
 
 
-def pooler_args() -> dict[str, Any]:
+def pooler_args(_settings: DatabaseSettings) -> dict[str, Any]:
     """Never prepare a statement, however often it is executed."""
     return {"async_creator_fn": _PooledConnection.connect, "prepare_threshold": None}
 
