@@ -1,5 +1,6 @@
 """What the measurements share: baked projects, a database with rows in it, and the requests."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -53,6 +54,13 @@ def post(path: str, body: str, media_type: str = "application/json") -> str:
 READ_ONE = get("/posts/4711")
 READ_PAGE = get("/posts?limit=20")
 CREATE = post("/users", '{"email":"{n}@example.com","display_name":"Ann"}')
+# Two hundred users are checked, the last of whom has no name, and no database is asked.
+IMPORT_REFUSED = post(
+    "/users/import",
+    json.dumps(
+        {"users": [{"email": f"{n}@example.com", "display_name": "Ann"} for n in range(199)] + [{}]}
+    ),
+)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 from baking import run_uv
 from faults.pgbouncer_process import keeps_statements, pooling
 
-from benchmarks.bench import DATABASE_PASSWORD, DRIVERS, READ_ONE, Bench, get
+from benchmarks.bench import DATABASE_PASSWORD, DRIVERS, IMPORT_REFUSED, READ_ONE, Bench, get
 from benchmarks.servers import CORES, Result, Server
 
 Figures = dict[str, Any]
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Probe:
         )
 
 
-def interleave(probes: dict[str, Probe], rounds: int, seconds: float) -> dict[str, list[Result]]:
+def interleave(probes: dict[K, Probe], rounds: int, seconds: float) -> dict[K, list[Result]]:
     """Measure one after the other, again and again; the first round warms up."""
-    results: dict[str, list[Result]] = {name: [] for name in probes}
+    results: dict[K, list[Result]] = {name: [] for name in probes}
     for number in range(rounds + 1):
         for name, probe in probes.items():
             result = probe.load(seconds if number else 0.5)
@@ -90,16 +91,28 @@ def logins(bench: Bench, rounds: int, seconds: float) -> Figures:
 
 
 def workers(bench: Bench, rounds: int, seconds: float) -> Figures:
-    """One worker and two. Load and PostgreSQL need cores as well: with two in all, see the CPU time."""
+    """One worker and two, on all cores, of which load and PostgreSQL need a part.
+
+    For an import that is refused they need next to nothing: with two cores, that request alone
+    tells what a second worker adds.
+    """
+    figures: Figures = {"cores": len(CORES)}
     with ExitStack() as stack:
-        probes = {}
-        for number in (1, 2):
-            options = ("--no-access-log", "--workers", str(number))
-            server = stack.enter_context(bench.baked("asyncpg", options=options, cores=CORES))
-            for path in ("/posts/4711", "/health/live"):
-                probes[f"{path}, {number} workers"] = Probe(server, get(path))
+        probes: dict[tuple[str, int], Probe] = {}
+        for driver in DRIVERS:
+            for number in (1, 2):
+                options = ("--no-access-log", "--workers", str(number))
+                server = stack.enter_context(bench.baked(driver, options=options, cores=CORES))
+                probes[f"{driver}, W1", number] = Probe(server)
+                probes[f"{driver}, import refused", number] = Probe(
+                    server, IMPORT_REFUSED, ok=("422",)
+                )
         results = interleave(probes, rounds, seconds)
-    return {"cores": len(CORES)} | {name: middle(found) for name, found in results.items()}
+    for name in dict.fromkeys(name for name, _ in probes):
+        one, two = middle(results[name, 1]), middle(results[name, 2])
+        figures[f"{name}, 1 worker"] = one
+        figures[f"{name}, 2 workers"] = two | {"ratio": round(two["req/s"] / one["req/s"], 2)}
+    return figures
 
 
 def pooler(bench: Bench, rounds: int, seconds: float) -> Figures:
