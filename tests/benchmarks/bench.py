@@ -54,7 +54,7 @@ def post(path: str, body: str, media_type: str = "application/json") -> str:
 READ_ONE = get("/posts/4711")
 READ_PAGE = get("/posts?limit=20")
 CREATE = post("/users", '{"email":"{n}@example.com","display_name":"Ann"}')
-# Two hundred users are checked, the last of whom has no name, and no database is asked.
+# Two hundred users are checked, the last of whom is empty, and no database is asked.
 IMPORT_REFUSED = post(
     "/users/import",
     json.dumps(

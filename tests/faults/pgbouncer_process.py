@@ -138,7 +138,7 @@ def pooling(
 ) -> Iterator[PgBouncerProcess]:
     """Run a pooler that lets anyone in, and itself into the server by the role's password.
 
-    It keeps so many prepared statements, if it knows how to.
+    It keeps up to `statements` prepared statements, if its version can.
     """
     if keeps_statements():
         options += f"\nmax_prepared_statements = {statements}"

@@ -1,7 +1,7 @@
 """By one setting the service works through PgBouncer's transaction mode, with either driver.
 
-Debian's PgBouncer (1.18) knows nothing of prepared statements: two messages of a client reach
-the same server only within a transaction.
+PgBouncer before 1.21 knows nothing of prepared statements, and a newer one is told to keep none:
+two messages of a client reach the same server only within a transaction.
 """
 
 import asyncio

@@ -179,6 +179,9 @@ class RolledBackDatabase(Database):
             join_transaction_mode="create_savepoint",
             sync_session_class=ReadSession,
         )
+        # {% if cookiecutter.use_auth %}
+        self.statement_sessions = self.write_sessions
+        # {% endif %}
 
 
 @pytest.fixture

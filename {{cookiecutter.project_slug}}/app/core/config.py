@@ -75,7 +75,7 @@ class DatabaseSettings(BaseSettings):
     )
     # {% if cookiecutter.db_driver == "asyncpg" %}
     database_pooler_prepares: bool = Field(
-        default=False, description="That PgBouncer keeps prepared statements (from 1.21 on)."
+        default=False, description="The pooler keeps prepared statements (PgBouncer from 1.21 on)."
     )
     # {% endif %}
     database_pool_size: int = Field(

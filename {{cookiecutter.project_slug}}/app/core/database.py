@@ -112,6 +112,13 @@ class Database:
             self.engine, class_=WriteSession, expire_on_commit=False
         )
         self.read_sessions = self._make_read_sessions(self.engine)
+        # {% if cookiecutter.use_auth %}
+        self.statement_sessions = self.write_sessions
+        if not settings.database_pooler:
+            self.statement_sessions = async_sessionmaker(
+                autocommitting(self.engine), class_=WriteSession, expire_on_commit=False
+            )
+        # {% endif %}
 
     def _make_pool(self, url: URL, trusted_seconds: float = 0) -> AsyncEngine:
         return make_engine(
@@ -145,6 +152,20 @@ class Database:
             yield session
             await session.commit()
 
+    # {% if cookiecutter.use_auth %}
+    @asynccontextmanager
+    async def statement(self) -> AsyncGenerator[AsyncSession]:
+        """Open a session for one statement, which is a transaction of its own.
+
+        For rows that many write at once, such as counters: a statement keeps such a row locked for
+        as long as it runs, a transaction until the event loop comes round to its COMMIT. Behind a
+        pooler it is a transaction nevertheless. Raises `UnavailableError` as `transaction()` does.
+        """
+        async with deadline(self.settings.database_deadline), self.statement_sessions() as session:
+            yield session
+            await session.commit()
+
+    # {% endif %}
     @asynccontextmanager
     async def read(self, *, newest: bool = True) -> AsyncGenerator[AsyncSession]:
         """Open a session that reads; raise `ReadOnlySessionError` if it was used to write.

@@ -35,7 +35,7 @@ class CancelOnDisconnect:
 
 
 def _has_body(scope: Scope) -> bool:
-    return not _BODY_HEADERS.isdisjoint(dict(scope["headers"]))
+    return any(name in _BODY_HEADERS for name, _ in scope["headers"])
 
 
 class _Watch:

@@ -47,7 +47,7 @@ def make_plain_engine(
 
     @event.listens_for(engine.sync_engine, "connect")
     def set_in_each_transaction(connection: Any, _record: object) -> None:
-        # What outlived the transaction would be set for anyone.
+        # A plain SET would outlive the transaction, and hold for whoever gets the server next.
         connection.driver_connection.with_begin = limits
 
     return engine

@@ -25,7 +25,7 @@ class Replica:
         self._timeout = timeout * 1.1
         self._retry_at: float | None = None
         # A connection that breaks in a query, or that a request's deadline breaks.
-        event.listen(engine.sync_engine, "invalidate", self._mark_down)
+        event.listen(engine.sync_engine, "invalidate", self._note_loss)
 
     async def open(self) -> AsyncSession | None:
         """Return a session that is connected, or None if the replica is down.
@@ -53,5 +53,9 @@ class Replica:
         self._mark_down()  # for the others, while this one tries
         return True
 
-    def _mark_down(self, *_: object) -> None:
+    def _note_loss(self, _connection: object, _record: object, error: BaseException | None) -> None:
+        if not isinstance(error, asyncio.CancelledError):  # the end of a request is none of it
+            self._mark_down()
+
+    def _mark_down(self) -> None:
         self._retry_at = time.monotonic() + _RETRY_SECONDS

@@ -73,13 +73,16 @@ class IdempotentRoute(BoundedRoute):
         handle = super().get_route_handler()
         if "POST" not in (self.methods or ()):
             return handle
-        # A request without a key does without the dependency, which with all that it depends on
-        # is a twentieth of a create (measured).
-        whole = self.dependant
-        others = [one for one in whole.dependencies if one.call is not claim_key]
-        self.dependant = replace(whole, dependencies=others)
+        # A request without a key does without the dependency: a twentieth of a create (measured).
+        dependant = self.dependant
+        needed = [
+            dependency
+            for dependency in dependant.dependencies
+            if dependency.call is not claim_key or dependency.name  # a parameter of the handler
+        ]
+        self.dependant = replace(dependant, dependencies=needed)
         handle_without_key = super().get_route_handler()
-        self.dependant = whole
+        self.dependant = dependant
 
         async def handle_and_store(request: Request) -> Response:
             if "Idempotency-Key" not in request.headers:

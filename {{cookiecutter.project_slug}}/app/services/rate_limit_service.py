@@ -50,7 +50,7 @@ class RateLimitService:
 
     async def hit(self, limit: Limit, *whom: str) -> None:
         """Count a hit of those whom the texts name. Raises `TooManyRequestsError`."""
-        async with self._database.transaction() as session:
+        async with self._database.statement() as session:
             wait = await RateLimitRepository(session).hit(
                 limit.key(*whom), limit.interval, limit.seconds
             )
@@ -66,7 +66,7 @@ class RateLimitService:
 
     async def forget(self, limit: Limit, *whom: str) -> None:
         """Begin anew, as if they had never made a hit."""
-        async with self._database.transaction() as session:
+        async with self._database.statement() as session:
             await RateLimitRepository(session).forget(limit.key(*whom))
 
     async def prune(self) -> int:

@@ -2,17 +2,23 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
+from fastapi import APIRouter, Depends
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.main import prune
+from app.core.config import Settings
 from app.core.database import Database
+from app.core.routing import add_routes
+from app.dependencies.idempotency import IdempotentRoute, claim_key
+from app.main import create_app
 from app.models.idempotency_key import IdempotencyKey
 from app.models.post import Post
+from tests.conftest import http_client
 from tests.factories import Factory
 
 
@@ -50,6 +56,25 @@ async def test_requests_without_a_key_are_each_done(
         await live_client.post("/posts", json=body)
 
     assert await count_posts(live_session) == 2
+
+
+async def test_handler_may_take_the_claim_as_a_parameter(
+    settings: Settings, live_database: Database
+) -> None:
+    router = APIRouter(route_class=IdempotentRoute)
+
+    @router.post("/claims")
+    async def claim(_: Annotated[None, Depends(claim_key)]) -> str:
+        return "done"
+
+    app = create_app(settings)
+    app.state.database = live_database
+    add_routes(app, router)
+    async with http_client(app) as client:
+        answers = [await client.post("/claims", headers=headers) for headers in ({}, KEY, KEY)]
+
+    assert [answer.json() for answer in answers] == ["done"] * 3
+    assert ["idempotency-replayed" in answer.headers for answer in answers] == [False, False, True]
 
 
 async def test_key_of_another_request_is_refused(live_client: httpx.AsyncClient, body: Any) -> None:

@@ -11,6 +11,7 @@ from app.core.database import Database
 from app.exceptions import TooManyRequestsError
 from app.main import create_app
 from app.models import rate_limits
+from app.repositories.rate_limit_repo import RateLimitRepository
 from app.services.rate_limit_service import Limit, RateLimitService, _refuse
 from tests.conftest import http_client
 
@@ -89,6 +90,16 @@ async def test_of_fifty_hits_at_once_exactly_so_many_pass_as_the_limit_says(
     await database.dispose()
 
     assert sum(passed) == 5
+
+
+async def test_hit_locks_its_row_no_longer_than_its_statement_runs(
+    limits: RateLimitService, live_database: Database
+) -> None:
+    """Else those who hit the same row wait for this process to send the COMMIT, each in turn."""
+    async with live_database.statement() as session:
+        await RateLimitRepository(session).hit(FIVE.key("ann"), FIVE.interval, FIVE.seconds)
+        async with asyncio.timeout(1):
+            assert await passes(limits, FIVE, "ann")
 
 
 async def test_what_was_used_up_comes_back_bit_by_bit(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 from sqlalchemy import URL
@@ -53,16 +54,14 @@ def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
     """Turn off asyncpg's cache of statements, and SQLAlchemy's, unless PgBouncer keeps statements.
 
     SQLAlchemy would still name its statements, and a name might be taken on the next server
-    connection. The unnamed statement is for everyone to overwrite.
+    connection. The unnamed statement is for everyone to overwrite. Where statements are kept, no
+    two processes use a name: if the pooler does not keep them after all, a statement fails, where
+    the other process's might be executed.
     """
+    arguments = {"connection_class": _PooledConnection, "statement_cache_size": 0}
     if settings.database_pooler_prepares:
-        return {"connection_class": _PooledConnection}
-    return {
-        "connection_class": _PooledConnection,
-        "statement_cache_size": 0,
-        "prepared_statement_cache_size": 0,
-        "prepared_statement_name_func": str,
-    }
+        return arguments | {"prepared_statement_name_func": lambda: f"__{uuid4()}__"}
+    return arguments | {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
 
 
 def constraint_violation(error: BaseException | None) -> ConstraintViolation | None:

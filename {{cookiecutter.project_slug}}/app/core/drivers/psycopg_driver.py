@@ -26,11 +26,16 @@ class _PooledConnection(psycopg.AsyncConnection[Any]):
         """Begin a transaction where psycopg does, which has no documented hook for it."""
         if self.autocommit or self.pgconn.transaction_status != TransactionStatus.IDLE:
             return
+        if self._pipeline:  # of an `executemany`, where each command is one statement
+            yield from super()._start_query()
+            for statement in self.with_begin.split("; ") if self.with_begin else ():
+                yield from self._exec_command(statement)
+            return
         begin = self._get_tx_start_command()
         self.pgconn.send_query(b"%b; %b" % (begin, self.with_begin.encode()))
         for result in (yield from generators.execute(self.pgconn)):
             if result.status != ExecStatus.COMMAND_OK:
-                raise psycopg.errors.error_from_result(result)
+                raise psycopg.errors.error_from_result(result, encoding=self.info.encoding)
 
 
 def adapt_url(url: URL) -> URL:
