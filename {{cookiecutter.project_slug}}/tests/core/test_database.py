@@ -434,7 +434,7 @@ async def test_pooler_that_keeps_statements_is_given_names(settings: Settings) -
 
 # {% endif %}
 async def test_pooler_gets_the_settings_with_many_rows_at_once(settings: Settings) -> None:
-    """psycopg sends them in a pipeline."""
+    """A driver may send them in a pipeline."""
     pooled = {"database_pooler": True, "database_statement_timeout": 0.1}
     database = Database(settings.model_copy(update=pooled))
 
