@@ -113,11 +113,11 @@ class Database:
         )
         self.read_sessions = self._make_read_sessions(self.engine)
         # {% if cookiecutter.use_auth %}
-        self.statement_sessions = self.write_sessions
-        if not settings.database_pooler:
-            self.statement_sessions = async_sessionmaker(
-                autocommitting(self.engine), class_=WriteSession, expire_on_commit=False
-            )
+        self.statement_sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(
+            self.engine if settings.database_pooler else autocommitting(self.engine),
+            class_=WriteSession,
+            expire_on_commit=False,
+        )
         # {% endif %}
 
     def _make_pool(self, url: URL, trusted_seconds: float = 0) -> AsyncEngine:
