@@ -139,7 +139,7 @@ def bench() -> Iterator[Bench]:
         )
         token = python(
             service,
-            "import app.core.tokens as t, app.core.config as c; "
+            "import app.core.security.tokens as t, app.core.config as c; "
             "print(t.create_access_token(1, 1, c.Settings(access_token_minutes=60)))",
         ).strip()
         yield Bench(projects, postgres, url, token)

@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, NullPool, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import DatabaseSettings, load_settings
-from app.core.engines import make_plain_engine
+from app.core.database.engines import make_plain_engine
 from app.models import Base
 
 # Advisory locks belong to a database, so this number needs to differ from the project's others only.
@@ -59,7 +59,7 @@ async def only_one(engine: AsyncEngine) -> AsyncGenerator[None]:
 
 
 async def run_online() -> None:
-    # `migrate(url)` in app.core.migrations passes the URL; the alembic command line does not.
+    # `migrate(url)` in app.core.database.migrations passes the URL; the alembic command line does not.
     url: URL | None = context.config.attributes.get("database_url")
     settings = DatabaseSettings(database_url=url) if url else load_settings(DatabaseSettings)
     engine = make_plain_engine(settings.database_url, settings, PARAMETERS, poolclass=NullPool)

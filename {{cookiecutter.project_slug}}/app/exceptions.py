@@ -1,7 +1,7 @@
 """The domain's errors.
 
 Services raise them without knowing of HTTP; each carries the status and the code under which
-`app.core.problems` reports it, so that one handler serves them all.
+`app.core.http.problems` reports it, so that one handler serves them all.
 """
 
 from collections.abc import Mapping

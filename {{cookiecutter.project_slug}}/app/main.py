@@ -8,38 +8,27 @@ from fastapi import FastAPI
 
 from app import __description__, __title__, __version__
 from app.core.config import Settings, load_settings
-from app.core.database import Database
-from app.core.disconnects import CancelOnDisconnect
-from app.core.draining import Draining
-from app.core.etags import install_not_modified_handler
-from app.core.limits import QueryLimit
+from app.core.database.sessions import Database
+from app.core.http.disconnects import CancelOnDisconnect
+from app.core.http.draining import Draining
+from app.core.http.conditional_requests import install_not_modified_handler
+from app.core.http.limits import QueryLimit
 
 # {%- if cookiecutter.use_auth +%}
-from app.core.mail import make_mailer
+from app.core.mail.mailer import make_mailer
 
 # {%- endif +%}
-from app.core.openapi import install_openapi
-from app.core.problems import install_problem_handlers, problem_responses
-from app.core.readiness import ReadinessProbe
-from app.core.routing import add_routes
+from app.core.http.openapi import install_openapi
+from app.core.http.problems import install_problem_handlers, problem_responses
+from app.core.database.readiness import ReadinessProbe
+from app.core.http.routing import add_routes
 
 # {%- if cookiecutter.use_auth +%}
-from app.core.transport import install_transport
+from app.core.http.transport import install_transport
 
 # {%- endif +%}
 from app.dependencies.idempotency import install_replay_handler
-from app.routes import (
-    # {% if cookiecutter.use_auth %}
-    access,
-    auth,
-    # {% endif %}
-    health,
-    posts,
-    # {% if cookiecutter.use_auth %}
-    recovery,
-    # {% endif %}
-    users,
-)
+from app.routes import HEALTH, ROUTERS
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -73,22 +62,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_problem_handlers(app)
     install_not_modified_handler(app)
     install_replay_handler(app)
-    for module in (
-        posts,
-        users,
-        # {% if cookiecutter.use_auth %}
-        access,
-        auth,
-        recovery,
-        # {% endif %}
-    ):
+    for router in ROUTERS:
         add_routes(
             app,
-            module.router,
+            router,
             prefix=settings.api_prefix,
             responses=problem_responses(400, 408, 413, 414, 422, 500, 503),
         )
-    add_routes(app, health.router)
+    add_routes(app, HEALTH)
     install_openapi(app)
     return app
 

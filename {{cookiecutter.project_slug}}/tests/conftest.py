@@ -23,11 +23,11 @@ from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 
 from app.core.config import Settings
-from app.core.database import Database, ReadSession, WriteSession
+from app.core.database.sessions import Database, ReadSession, WriteSession
 
 # {%- if cookiecutter.use_auth +%}
-from app.core.mail import Mailer
-from app.core.tokens import create_access_token
+from app.core.mail.mailer import Mailer
+from app.core.security.tokens import create_access_token
 
 # {%- endif +%}
 from app.main import create_app
@@ -53,7 +53,7 @@ _LONGEST: Final = {
 }
 # {% if cookiecutter.use_auth %}
 
-pytest_plugins = ("tests.accounts", "tests.secrets_in_logs")
+pytest_plugins = ("tests.auth.accounts", "tests.auth.secrets_in_logs")
 # {% endif %}
 
 

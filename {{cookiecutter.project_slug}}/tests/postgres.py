@@ -18,7 +18,7 @@ from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.core.config import DRIVERS, parse_database_url
-from app.core.migrations import migrate
+from app.core.database.migrations import migrate
 
 
 class NoServerError(Exception):

@@ -15,8 +15,8 @@ from sqlalchemy import URL
 from app.core.config import Settings
 
 # {%- if cookiecutter.use_auth +%}
-from app.core.database import Database
-from app.core.tokens import create_access_token
+from app.core.database.sessions import Database
+from app.core.security.tokens import create_access_token
 
 # {%- endif +%}
 # {%- if cookiecutter.use_auth +%}

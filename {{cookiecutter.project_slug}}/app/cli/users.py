@@ -1,12 +1,12 @@
 from pydantic import ValidationError
 
 from app.cli.dev_server import CommandError
-from app.core.database import Database
-from app.core.passwords import hash_password
+from app.core.database.sessions import Database
+from app.core.security.passwords import hash_password
 from app.models.user import UserRow
 from app.schemas.user import UserCreate
+from app.services.auth.login_session_service import LoginSessionMaintenance
 from app.services.registration_service import Admission
-from app.services.session_service import SessionMaintenance
 from app.services.user_service import UserService
 
 
@@ -32,4 +32,4 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
 async def prune_accounts(database: Database) -> dict[str, int]:
     """Delete sessions that are over and tokens that were not used; return how many of each."""
     async with database.transaction() as session:
-        return await SessionMaintenance(session, database.settings).prune()
+        return await LoginSessionMaintenance(session, database.settings).prune()

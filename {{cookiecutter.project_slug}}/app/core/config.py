@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from app.core.types import Seconds
 
 # {%- if cookiecutter.use_auth +%}
-from app.core.user_settings import UserSettings
+from app.core.security.settings import UserSettings
 
 # {%- endif +%}
 

@@ -20,7 +20,7 @@ ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True)
-class Slice(Generic[ItemT]):
+class KeysetPage(Generic[ItemT]):
     """The rows of one page, and the cursor of the next page, if there is one."""
 
     items: Sequence[ItemT]
@@ -29,7 +29,7 @@ class Slice(Generic[ItemT]):
     @classmethod
     def of(
         cls, rows: Sequence[ItemT], limit: int, cursor_of: Callable[[ItemT], str]
-    ) -> "Slice[ItemT]":
+    ) -> "KeysetPage[ItemT]":
         """Make a page of at most `limit` rows; one row more than that says that others follow."""
         items = rows[:limit]
         return cls(items, cursor_of(items[-1]) if len(rows) > limit else None)

@@ -3,7 +3,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Database, get_async_session
+from app.core.database.sessions import Database, get_async_session
 
 # scope="function": the session ends before the response is sent. FastAPI refuses a generator with a
 # longer life that asks for it.

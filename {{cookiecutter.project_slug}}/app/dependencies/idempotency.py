@@ -12,10 +12,10 @@ from typing import Annotated, Any, cast
 from fastapi import FastAPI, Header, Request, Response
 
 from app.core.config import Settings
-from app.core.limits import BoundedRoute
+from app.core.http.limits import BoundedRoute
 
 # {%- if cookiecutter.use_auth +%}
-from app.core.tokens import read_access_token
+from app.core.security.tokens import read_access_token
 
 # {%- endif +%}
 from app.dependencies.database import SessionDep

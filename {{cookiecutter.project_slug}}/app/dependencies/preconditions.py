@@ -3,7 +3,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 
 from app.core.config import Settings
-from app.core.etags import versions_that_match
+from app.core.http.conditional_requests import versions_that_match
 from app.exceptions import PreconditionRequiredError
 
 

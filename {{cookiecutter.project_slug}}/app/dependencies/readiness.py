@@ -1,7 +1,7 @@
 from fastapi import Request
 
-from app.core.draining import Draining
-from app.core.readiness import ReadinessProbe, Schema
+from app.core.database.readiness import ReadinessProbe, Schema
+from app.core.http.draining import Draining
 from app.exceptions import UnavailableError
 
 

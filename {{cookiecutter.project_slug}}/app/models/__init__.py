@@ -4,19 +4,19 @@ from app.models.base import Base
 from app.models.idempotency_key import IdempotencyKey
 
 # {%- if cookiecutter.use_auth +%}
-from app.models.one_time_token import OneTimeToken
+from app.models.auth.one_time_token import OneTimeToken
 
 # {%- endif +%}
 from app.models.post import Post
 
 # {%- if cookiecutter.use_auth +%}
-from app.models.rate_limit import rate_limits
+from app.models.auth.rate_limit import rate_limits
 
 # {%- endif +%}
 from app.models.user import User
 
 # {%- if cookiecutter.use_auth +%}
-from app.models.user_session import UserSession
+from app.models.auth.login_session import LoginSession
 
 # {%- endif +%}
 
@@ -30,7 +30,7 @@ __all__ = [
     "Post",
     "User",
     # {% if cookiecutter.use_auth %}
-    "UserSession",
+    "LoginSession",
     "rate_limits",
     # {% endif %}
 ]

@@ -1,0 +1,28 @@
+"""HTTP, and nothing else. Each module has a `router`; they are listed here, and only here.
+
+A request is compared with the routes in this order, so those that are asked for most come first.
+"""
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from app.routes import health, posts, users
+
+# {%- if cookiecutter.use_auth +%}
+from app.routes.auth import access, recovery, sign_in
+
+# {%- endif +%}
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    posts.router,
+    users.router,
+    # {% if cookiecutter.use_auth %}
+    access.router,
+    sign_in.router,
+    recovery.router,
+    # {% endif %}
+)
+
+# Without the settings' prefix: orchestrators and load balancers look there.
+HEALTH: Final = health.router

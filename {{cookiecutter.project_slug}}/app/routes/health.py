@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from app.core.problems import problem_responses
-from app.core.readiness import Schema
+from app.core.database.readiness import Schema
+from app.core.http.problems import problem_responses
 from app.dependencies.readiness import get_readiness
 
 router = APIRouter(prefix="/health", tags=["Health"])

@@ -2,13 +2,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response, status
 
-from app.core.etags import NOT_MODIFIED, set_etag
-from app.core.openapi import link_to
-from app.core.problems import problem_responses
+from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
+from app.core.http.openapi import link_to
+from app.core.http.problems import problem_responses
 from app.core.types import Id, Text
 
 # {%- if cookiecutter.use_auth +%}
-from app.dependencies.auth import CurrentUser, get_current_user
+from app.dependencies.auth.caller import CurrentUser, get_current_user
 
 # {%- endif +%}
 from app.dependencies.database import DatabaseDep
@@ -16,7 +16,7 @@ from app.dependencies.idempotency import IdempotentRoute, claim_key
 from app.dependencies.pagination import PageCursor, PageLimit
 from app.dependencies.preconditions import ExpectedVersions
 from app.dependencies.services import PostServiceDep
-from app.routes.links import set_location, set_next_link
+from app.core.http.links import set_location, set_next_link
 from app.schemas.page import Page
 from app.schemas.post import PostCreate, PostPatch, PostResponse, PostSort
 from app.services.announcements import announce_post

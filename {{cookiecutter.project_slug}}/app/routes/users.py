@@ -2,25 +2,25 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response, status
 
-from app.core.etags import NOT_MODIFIED, set_etag
-from app.core.openapi import link_to
-from app.core.problems import problem_responses
+from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
+from app.core.http.openapi import link_to
+from app.core.http.problems import problem_responses
 from app.core.types import Id, Text
 
 # {%- if cookiecutter.use_auth +%}
-from app.dependencies.accounts import AccessServiceDep, EmailServiceDep, RegistrationServiceDep
-from app.dependencies.auth import CurrentUser, OptionalUser, get_optional_user, require_admin
-from app.dependencies.client import ClientDep
+from app.dependencies.auth.services import AccessServiceDep, EmailServiceDep, RegistrationServiceDep
+from app.dependencies.auth.caller import CurrentUser, OptionalUser, get_optional_user, require_admin
+from app.dependencies.auth.client import ClientDep
 
 # {%- endif +%}
 from app.dependencies.idempotency import IdempotentRoute, claim_key
 from app.dependencies.pagination import PageCursor, PageLimit
 from app.dependencies.preconditions import ExpectedVersions
 from app.dependencies.services import UserServiceDep
-from app.routes.links import set_location, set_next_link
+from app.core.http.links import set_location, set_next_link
 
 # {%- if cookiecutter.use_auth +%}
-from app.schemas.account import MailResponse, Role
+from app.schemas.auth.account import MailResponse, Role
 
 # {%- endif +%}
 from app.schemas.page import Page

@@ -6,13 +6,13 @@ from pydantic import EmailStr, Field, StringConstraints
 from app.core.types import Trimmed, VisibleText
 
 # {%- if cookiecutter.use_auth +%}
-from app.schemas.account import OneTimeToken, Role
+from app.schemas.auth.account import OneTimeToken, Role
 
 # {%- endif +%}
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
 
 # {%- if cookiecutter.use_auth +%}
-from app.schemas.password import GivenPassword, Password
+from app.schemas.auth.password import GivenPassword, Password
 
 # {%- endif +%}
 from app.schemas.post import PostFields

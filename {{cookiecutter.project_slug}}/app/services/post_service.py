@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, AwareDatetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.pagination import Slice, decode_cursor, encode_cursor
+from app.core.pagination import KeysetPage, decode_cursor, encode_cursor
 from app.core.types import Text
 from app.models.post import Post, PostRow
 
@@ -63,7 +63,7 @@ class PostService:
         cursor: str | None,
         author_id: int | None,
         text: str | None,
-    ) -> Slice[PostRow]:
+    ) -> KeysetPage[PostRow]:
         """Return a page of posts, narrowed to an author or to those that hold a text.
 
         Raises `ValidationError` for a cursor that is not one of ours or of another order.
@@ -76,7 +76,7 @@ class PostService:
             author_id=author_id,
             text=text,
         )
-        return Slice.of(
+        return KeysetPage.of(
             posts, limit, lambda post: encode_cursor(sort, getattr(post, column), post.id)
         )
 

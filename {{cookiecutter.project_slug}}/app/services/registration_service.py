@@ -3,16 +3,16 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.client import Client
 from app.core.config import Settings
-from app.core.mail import Mail
-from app.core.passwords import hash_password
+from app.core.http.client import ClientInfo
+from app.core.mail.mailer import Mail
+from app.core.security.passwords import hash_password
 from app.exceptions import PermissionError
 from app.models.user import UserRow
-from app.repositories.account_repo import AccountRepository
+from app.repositories.auth.account_repo import AccountRepository
 from app.schemas.user import UserCreate
-from app.services.attempts import Attempts
-from app.services.one_time_token_service import OneTimeTokenService
+from app.services.auth.auth_throttle import AuthThrottle
+from app.services.auth.one_time_token_service import OneTimeTokenService
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class RegistrationService:
         self,
         session: AsyncSession,
         settings: Settings,
-        attempts: Attempts,
+        attempts: AuthThrottle,
         post: Callable[[Mail], None],
     ) -> None:
         self._accounts = AccountRepository(session)
@@ -40,7 +40,7 @@ class RegistrationService:
         self._post = post
 
     async def admit(
-        self, data: UserCreate, actor: UserRow | None, client: Client
+        self, data: UserCreate, actor: UserRow | None, client: ClientInfo
     ) -> Admission | None:
         """Let somebody register. None: nobody is told more before they have read their mail.
 

@@ -2,7 +2,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.pagination import Slice, decode_cursor, encode_cursor
+from app.core.pagination import KeysetPage, decode_cursor, encode_cursor
 from app.models.user import User, UserRow
 from app.repositories.user_repo import UserRepository
 from app.schemas.user import UserCreate, UserImport, UserImportResponse, UserPatch
@@ -79,7 +79,7 @@ class UserService:
         # {% if cookiecutter.use_auth %}
         role: str | None = None,
         # {% endif %}
-    ) -> Slice[UserRow]:
+    ) -> KeysetPage[UserRow]:
         """Return a page of users in the order of their ids, narrowed as asked.
 
         Raises `ValidationError` for a cursor that is not one of ours.
@@ -94,7 +94,7 @@ class UserService:
             role=role,
             # {% endif %}
         )
-        return Slice.of(users, limit, lambda user: encode_cursor(_SORT, user.id, user.id))
+        return KeysetPage.of(users, limit, lambda user: encode_cursor(_SORT, user.id, user.id))
 
     async def get_user(
         self,

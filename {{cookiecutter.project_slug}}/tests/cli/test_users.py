@@ -5,8 +5,8 @@ from typer.testing import CliRunner
 from app.cli import main
 from app.cli.dev_server import CommandError
 from app.cli.users import create_admin
-from app.core.database import Database
-from app.core.passwords import verify_password
+from app.core.database.sessions import Database
+from app.core.security.passwords import verify_password
 from app.exceptions import ConflictError
 from app.repositories.user_repo import UserRepository
 from tests.factories import Factory

@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from sqlalchemy import URL, text
 
 from app.core.config import Settings
-from app.core.database import Database
-from app.core.migrations import revisions
+from app.core.database.migrations import revisions
+from app.core.database.sessions import Database
 from tests.conftest import http_client
 
 NOWHERE = URL.create("postgresql", host="127.0.0.1", port=9, database="app")

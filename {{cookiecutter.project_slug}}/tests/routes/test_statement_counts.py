@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event
 
-from app.core.database import Database
+from app.core.database.sessions import Database
 from tests.factories import Factory
 
 POST = {"title": "Title", "body": "Body"}

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from app.core.database import Database
+from app.core.database.sessions import Database
 from app.services.announcements import announce_post
 from tests.factories import Factory
 

@@ -1,6 +1,6 @@
 from fastapi import APIRouter, status
 
-from app.core.limits import BoundedRoute
+from app.core.http.limits import BoundedRoute
 from app.dependencies.services import HintServiceDep
 from app.schemas.hint import HintCreate, HintResponse
 

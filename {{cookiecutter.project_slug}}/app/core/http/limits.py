@@ -1,0 +1,153 @@
+"""What a request may be, before anything is made of it."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.config import Settings
+from app.core.database.sessions import SAFE_METHODS
+from app.core.http.problems import problem_response
+from app.exceptions import ContentTooLargeError, RequestTimeoutError, ValidationError
+
+# A JSON string, ended or not. Possessive, so that each byte is read once.
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
+_AS_LISTS: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class QueryLimit:
+    """ASGI middleware: a query string of more than `limit` bytes is answered by 414."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and len(scope["query_string"]) > self._limit:
+            refusal = problem_response(
+                Request(scope),
+                status=HTTPStatus.REQUEST_URI_TOO_LONG,
+                detail=f"The query string has more than {self._limit} bytes",
+            )
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class BoundedRoute(APIRoute):
+    """Bounds the body of a request: its size, the time it takes, and the depth of its JSON.
+
+    Starlette's own `max_body_size` answers in plain text, whatever the app has to say.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        if SAFE_METHODS.issuperset(self.methods or ()):
+            return handle
+        reads_body = self.body_field is not None
+
+        async def handle_bounded(request: Request) -> Response:
+            settings: Settings = request.app.state.settings
+            body = _BoundedBody(request, settings)
+            await body.refuse_announced_size()
+            request = Request(request.scope, body.receive)
+            if reads_body:  # before FastAPI does, which would answer any error by 400
+                await _read_body(request, settings)
+            return await handle(request)
+
+        return handle_bounded
+
+
+class _BoundedBody:
+    """The messages of a request, up to the end of its body within the limits."""
+
+    def __init__(self, request: Request, settings: Settings) -> None:
+        self._request = request
+        self._limit = settings.max_body_bytes
+        self._seconds = settings.body_timeout
+        self._end = asyncio.get_running_loop().time() + self._seconds
+        self._size = 0
+        self._is_read = False
+
+    async def refuse_announced_size(self) -> None:
+        """Raise `ContentTooLargeError` for a body that is announced to be too large."""
+        announced = self._request.headers.get("Content-Length", "")
+        if announced.isdecimal() and int(announced) > self._limit:
+            if "Expect" not in self._request.headers:  # else the client waits for an answer first
+                await self._discard()
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        """Return the next message. Raises `ContentTooLargeError` and `RequestTimeoutError`."""
+        if self._is_read:
+            return await self._request.receive()  # waits for the client to disconnect
+        message = await self._next()
+        self._size += len(message.get("body", b""))
+        if self._size > self._limit:
+            await self._discard()
+            raise self._too_large()
+        return message
+
+    async def _next(self) -> Message:
+        try:
+            async with asyncio.timeout_at(self._end):
+                message = await self._request.receive()
+        except TimeoutError:
+            raise RequestTimeoutError(
+                f"The body did not arrive within {self._seconds:g} s"
+            ) from None
+        self._is_read = not message.get("more_body", False)
+        return message
+
+    async def _discard(self) -> None:
+        """Read the rest of the body, for as long as a body may take, and forget it.
+
+        A client that still sends when the connection is closed gets a reset, and with it may lose
+        the answer (RFC 9112, section 9.6).
+        """
+        with suppress(RequestTimeoutError):
+            while not self._is_read:
+                await self._next()
+
+    def _too_large(self) -> ContentTooLargeError:
+        return ContentTooLargeError(f"The body has more than {self._limit} bytes")
+
+
+async def _read_body(request: Request, settings: Settings) -> None:
+    """Have the request keep its body. Raises `ValidationError`, and what `_BoundedBody` raises."""
+    try:
+        body = await request.body()
+    except ClientDisconnect:
+        raise ValidationError("The connection ended within the body") from None
+    if "json" not in request.headers.get("Content-Type", "").lower():
+        return
+    if not json.detect_encoding(body).startswith("utf-8"):  # RFC 8259, section 8.1
+        raise ValidationError("The body is not in UTF-8")
+    if is_deeper(body, settings.max_json_depth):
+        raise ValidationError(
+            f"The body nests deeper than {settings.max_json_depth} arrays and objects"
+        )
+
+
+def is_deeper(body: bytes, limit: int) -> bool:
+    """Say whether a JSON text nests more than `limit` arrays and objects in one another.
+
+    It takes away the strings, then everything else but brackets, then the innermost pairs, as
+    often as the limit says. None of it is a loop over the text in Python, which a body of brackets
+    would keep busy for seconds.
+    """
+    if body.count(b"[") + body.count(b"{") <= limit:
+        return False
+    brackets = _STRING.sub(b"", body).translate(_AS_LISTS, _NO_BRACKETS)
+    for _ in range(limit):
+        brackets = brackets.replace(b"[]", b"")
+    return b"[" in brackets

@@ -1,0 +1,141 @@
+"""What holds for every answer, whatever made it: security headers, hosts, origins and proxies."""
+
+import re
+from collections.abc import Collection
+from typing import Any, Final, cast
+
+from fastapi import FastAPI, Request
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.config import Settings
+from app.core.http.problems import problem_response
+
+Headers = list[tuple[bytes, bytes]]
+
+# A host as RFC 9110 has it (section 7.2), with or without a port.
+_HOST: Final = re.compile(rb"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)\.?(:\d{1,5})?", re.IGNORECASE)
+
+_BASIC: Final[Headers] = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
+# An answer is data. If a browser shows one all the same, nothing in it may run or be loaded.
+_NOTHING: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+# The pages of the documentation load Swagger UI and ReDoc from where FastAPI says they are.
+_DOCUMENTATION: Final = (
+    b"content-security-policy",
+    b"default-src 'none'; connect-src 'self'; worker-src blob:; "
+    b"script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
+    b"style-src 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
+    b"font-src https://fonts.gstatic.com; img-src data: https:; "
+    b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+)
+_NO_STORE: Final = (b"cache-control", b"no-store")
+# RFC 6797: over HTTPS alone, so not in development. A year, in seconds.
+_HTTPS_ONLY: Final = (b"strict-transport-security", b"max-age=31536000")
+
+
+class SecurityHeadersMiddleware:
+    """ASGI middleware: security headers on every answer, and 400 for hosts that are not ours.
+
+    What an answer says itself stays. Answers to requests with `Authorization`, and those below
+    `/auth`, are not to be stored by anyone.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, documentation: Collection[str | None]
+    ) -> None:
+        self._app = app
+        self._documentation = documentation
+        self._auth = f"{settings.api_prefix}/auth/"
+        hosts = {host.encode() for host in settings.allowed_hosts}
+        self._any_host = not hosts
+        self._hosts = {host for host in hosts if not host.startswith(b"*")}
+        self._domains = tuple(host[1:] for host in hosts if host.startswith(b"*"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        extra = self._headers(scope)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                said = {name for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *(header for header in extra if header[0] not in said),
+                ]
+            await send(message)
+
+        app = self._app if self._any_host or self._is_ours(scope) else _refuse
+        await app(scope, receive, send_with_headers)
+
+    def _headers(self, scope: Scope) -> Headers:
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        headers = [*_BASIC, _DOCUMENTATION if path in self._documentation else _NOTHING]
+        if path.startswith(self._auth) or any(
+            name == b"authorization" for name, _ in scope["headers"]
+        ):
+            headers.append(_NO_STORE)
+        if scope.get("scheme") == "https":
+            headers.append(_HTTPS_ONLY)
+        return headers
+
+    def _is_ours(self, scope: Scope) -> bool:
+        """Say whether a request names one of our hosts. Those who probe the health need not."""
+        if scope["path"].startswith("/health/"):
+            return True
+        named = [value for name, value in scope["headers"] if name == b"host"]
+        host = _HOST.fullmatch(named[0]) if len(named) == 1 else None
+        name = host["name"].lower().rstrip(b".") if host else b""
+        return name in self._hosts or name.endswith(self._domains)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    refusal = problem_response(
+        Request(scope), status=400, detail="The Host header names no host of this service"
+    )
+    await refusal(scope, receive, send)
+
+
+def install_transport(app: FastAPI, settings: Settings) -> None:
+    """Put the layers around everything else, the answer to an unexpected error included.
+
+    `app.add_middleware` would put them inside of Starlette's own layer for those. Layers that the
+    settings do not ask for cost nothing.
+    """
+    build = app.build_middleware_stack
+    pages = {app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url}
+
+    def build_with_transport() -> ASGIApp:
+        stack = build()
+        if settings.cors_origins:
+            stack = _allow_origins(stack, settings)
+        stack = SecurityHeadersMiddleware(stack, settings, documentation=pages)
+        if settings.trusted_proxies:
+            stack = _believe_proxies(stack, settings)
+        return stack
+
+    app.build_middleware_stack = build_with_transport  # type: ignore[method-assign]
+
+
+def _allow_origins(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Let pages of other origins call. They send tokens themselves, so no cookies are allowed."""
+    return CORSMiddleware(
+        app,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Idempotency-Key", "If-Match", "If-None-Match"],
+        expose_headers=["ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After"],
+    )
+
+
+def _believe_proxies(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Take client and scheme from `X-Forwarded-For` and `-Proto`, if a proxy of ours sent them."""
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware  # imports all of uvicorn
+
+    trusted = [str(network) for network in settings.trusted_proxies]
+    return cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), trusted))

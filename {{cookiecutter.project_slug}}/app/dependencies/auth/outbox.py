@@ -1,0 +1,76 @@
+"""Mails that a request has to send, sent when its transaction has committed."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Final, ParamSpec
+
+from fastapi import BackgroundTasks, Depends, Request
+
+from app.core.mail.mailer import Mail, Mailer, MailError
+from app.exceptions import UnavailableError
+
+P = ParamSpec("P")
+
+logger = logging.getLogger(__name__)
+
+# Seconds before each further try: a server that restarts, or greylists briefly, gets a minute.
+_DELAYS: Final = (1, 4, 15, 40)
+
+
+class Outbox:
+    """Collects the mails of a request.
+
+    They are background tasks: those run after the response, and so after the commit, and not at
+    all when the request fails. They are kept in memory, so a process that ends loses those that
+    are still waiting for their turn; every mail of this service can be asked for again.
+    """
+
+    def __init__(self, mailer: Mailer, background: BackgroundTasks) -> None:
+        self._mailer = mailer
+        self._background = background
+
+    def add(self, mail: Mail) -> None:
+        self._background.add_task(deliver, self._mailer, mail)
+
+    def add_later(
+        self, make: Callable[P, Awaitable[Mail | None]], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Have a mail made, if there is to be one, when the answer has been sent."""
+        self._background.add_task(self._make_and_deliver, partial(make, *args, **kwargs))
+
+    async def _make_and_deliver(self, make: Callable[[], Awaitable[Mail | None]]) -> None:
+        try:
+            mail = await make()
+        except UnavailableError as error:
+            logger.error("a mail was not made: %s", error)
+            return
+        if mail:
+            await deliver(self._mailer, mail)
+
+
+async def get_outbox(request: Request, background: BackgroundTasks) -> Outbox:
+    return Outbox(request.app.state.mailer, background)
+
+
+OutboxDep = Annotated[Outbox, Depends(get_outbox)]
+
+
+async def deliver(mailer: Mailer, mail: Mail) -> None:
+    """Send a mail, in up to five tries within about a minute. A failure is logged, never raised.
+
+    The log names the mail by its id: text and address stay out of it.
+    """
+    for delay in (*_DELAYS, None):
+        try:
+            await mailer.send(mail)
+        except MailError as error:
+            if delay is None or error.is_final:
+                logger.error("mail %s was given up: %s", mail.id, error)
+                return
+            logger.warning("mail %s was not sent, next try in %s s: %s", mail.id, delay, error)
+            await asyncio.sleep(delay)
+        else:
+            logger.info("mail %s was sent", mail.id)
+            return

@@ -1,0 +1,47 @@
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import bindparam, exists, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import raiseload
+
+from app.models.auth.login_session import LoginSession
+from app.models.user import User
+from app.repositories.base import Repository
+
+_KNOWS_ADDRESS: Final = exists().where(
+    LoginSession.user_id == User.id, LoginSession.address == bindparam("address")
+)
+_HASHED_PASSWORD: Final = select(User.hashed_password).where(User.id == bindparam("user_id"))
+_BY_EMAIL: Final = (
+    select(User, _KNOWS_ADDRESS)
+    .options(raiseload(User.posts))
+    .where(func.lower(User.email) == func.lower(bindparam("email")))
+)
+# In the order of the ids, so that two who lock them wait for one another and never crosswise.
+_ACTIVE_ADMINS: Final = (
+    select(User.id).where(User.role == "admin", User.is_active).order_by(User.id).with_for_update()
+)
+
+
+class AccountRepository(Repository[User]):
+    """SQL for users as accounts to sign in to. Every method runs one statement."""
+
+    async def get_hashed_password(self, user_id: int) -> str | None:
+        """Return the hash, or None if the user has no password or does not exist."""
+        return await self._session.scalar(_HASHED_PASSWORD, {"user_id": user_id})
+
+    async def find(self, email: str, address: str) -> tuple[User | None, bool]:
+        """Find a user by e-mail address; say whether they are signed in at a network address."""
+        parameters = {"email": email, "address": address}
+        row = (await self._session.execute(_BY_EMAIL, parameters)).one_or_none()
+        return (row[0], row[1]) if row else (None, False)
+
+    async def create_unless_known(self, values: dict[str, Any]) -> bool:
+        """Insert a user and return True; return False if the e-mail address is taken."""
+        statement = insert(User).values(values).on_conflict_do_nothing().returning(User.id)
+        return await self._session.scalar(statement) is not None
+
+    async def lock_active_admins(self) -> Sequence[int]:
+        """Lock the administrators until the transaction ends, and return their ids."""
+        return (await self._session.scalars(_ACTIVE_ADMINS)).all()

@@ -1,0 +1,105 @@
+from datetime import datetime
+from typing import Final, Literal, NamedTuple
+
+from sqlalchemy import LargeBinary, String, bindparam, delete, func, select
+from sqlalchemy.dialects.postgresql import Insert, insert
+
+from app.models.auth.one_time_token import OneTimeToken
+from app.models.user import User
+from app.repositories.base import Repository
+
+Purpose = Literal["verify_email", "password_reset", "invitation"]
+
+_COLUMNS: Final = (
+    OneTimeToken.user_id,
+    OneTimeToken.email,
+    OneTimeToken.purpose,
+    OneTimeToken.digest,
+    OneTimeToken.expires_at,
+)
+_PARAMETERS: Final = (
+    bindparam("purpose", type_=String()),
+    bindparam("digest", type_=LargeBinary()),
+    bindparam("expires_at", type_=OneTimeToken.expires_at.type),
+)
+# As written: the ORM would take the columns apart, and stumbles over those of a SELECT.
+_INSERT: Final = insert(OneTimeToken).execution_options(dml_strategy="raw")
+
+
+class Bearer(NamedTuple):
+    """To whom a token was sent. An invitation has no user yet."""
+
+    user_id: int | None
+    email: str
+
+
+def _in_place_of_older(statement: Insert) -> Insert:
+    """Let a statement replace what was sent to an address before, for the same purpose."""
+    return statement.on_conflict_do_update(
+        index_elements=[OneTimeToken.purpose, func.lower(OneTimeToken.email)],
+        set_={column.key: statement.excluded[column.key] for column in _COLUMNS},
+    )
+
+
+class OneTimeTokenRepository(Repository[OneTimeToken]):
+    """SQL for tokens that are sent by mail. Every method runs one statement."""
+
+    async def issue_to_user(
+        self, email: str, purpose: Purpose, digest: bytes, expires_at: datetime
+    ) -> str | None:
+        """Store a token for the active user with an e-mail address, in the place of an older one.
+
+        Returns the address as it is stored, whither the mail has to go: what was typed may be
+        another one that only looks alike. None if nobody is meant, or is to verify once more.
+        """
+        wanted = (User.is_active, func.lower(User.email) == func.lower(bindparam("typed")))
+        users = select(User.id, User.email, *_PARAMETERS).where(*wanted)
+        if purpose == "verify_email":
+            users = users.where(~User.is_email_verified)
+        parameters = {
+            "typed": email,
+            "purpose": purpose,
+            "digest": digest,
+            "expires_at": expires_at,
+        }
+        statement = _in_place_of_older(_INSERT.from_select(_COLUMNS, users))
+        return await self._session.scalar(statement.returning(OneTimeToken.email), parameters)
+
+    async def issue_to_stranger(
+        self, email: str, purpose: Purpose, digest: bytes, expires_at: datetime
+    ) -> None:
+        """Store a token for an address that has no user, in the place of an older one."""
+        statement = _INSERT.values(
+            email=email, purpose=purpose, digest=digest, expires_at=expires_at
+        )
+        await self._session.execute(_in_place_of_older(statement))
+
+    async def find(self, digest: bytes, purpose: Purpose, now: datetime) -> Bearer | None:
+        """Return to whom a token that still counts was sent."""
+        statement = select(OneTimeToken.user_id, OneTimeToken.email).where(
+            OneTimeToken.digest == digest,
+            OneTimeToken.purpose == purpose,
+            OneTimeToken.expires_at > now,
+        )
+        row = (await self._session.execute(statement)).one_or_none()
+        return Bearer(*row) if row else None
+
+    async def consume(self, digest: bytes, purpose: Purpose, now: datetime) -> Bearer | None:
+        """Delete a token that still counts, and return to whom it was sent. Only one caller can."""
+        statement = delete(OneTimeToken).where(
+            OneTimeToken.digest == digest,
+            OneTimeToken.purpose == purpose,
+            OneTimeToken.expires_at > now,
+        )
+        returning = statement.returning(OneTimeToken.user_id, OneTimeToken.email)
+        row = (await self._session.execute(returning)).one_or_none()
+        return Bearer(*row) if row else None
+
+    async def delete_of_user(self, user_id: int) -> None:
+        """Delete every token of a user."""
+        await self._session.execute(delete(OneTimeToken).where(OneTimeToken.user_id == user_id))
+
+    async def delete_expired(self, now: datetime) -> int:
+        """Delete the tokens that count no more, and return how many."""
+        statement = delete(OneTimeToken).where(OneTimeToken.expires_at < now)
+        return len((await self._session.scalars(statement.returning(OneTimeToken.id))).all())

@@ -1,0 +1,99 @@
+"""Passwords and e-mail addresses: changing them, and getting back in by mail."""
+
+from fastapi import APIRouter, Response, status
+
+from app.core.http.limits import BoundedRoute
+from app.core.http.problems import problem_responses
+from app.dependencies.auth.caller import Caller
+from app.dependencies.auth.client import ClientDep
+from app.dependencies.auth.outbox import OutboxDep
+from app.dependencies.auth.services import (
+    AuthThrottleDep,
+    EmailServiceDep,
+    PasswordServiceDep,
+    RequestedMailsDep,
+)
+from app.schemas.auth.account import (
+    EmailVerification,
+    MailRequest,
+    MailResponse,
+    PasswordChange,
+    PasswordReset,
+)
+from app.schemas.auth.token import TokenResponse
+
+router = APIRouter(prefix="/auth", tags=["Auth"], route_class=BoundedRoute)
+
+
+@router.post("/password", responses=problem_responses(401, 403, 429))
+async def change_password(
+    data: PasswordChange,
+    caller: Caller,
+    passwords: PasswordServiceDep,
+    client: ClientDep,
+    outbox: OutboxDep,
+    response: Response,
+) -> TokenResponse:
+    """Change one's password. Every session ends, and this answer begins a new one."""
+    response.headers["Cache-Control"] = "no-store"
+    answer, mail = await passwords.change(caller, data.current_password, data.new_password, client)
+    outbox.add(mail)
+    return answer
+
+
+@router.post(
+    "/password-reset", status_code=status.HTTP_202_ACCEPTED, responses=problem_responses(429)
+)
+async def request_password_reset(
+    data: MailRequest,
+    attempts: AuthThrottleDep,
+    mails: RequestedMailsDep,
+    client: ClientDep,
+    outbox: OutboxDep,
+) -> MailResponse:
+    """Have a mail sent with a link to a new password.
+
+    Whether there is such an account is looked up when the answer has been sent, so neither its
+    text nor its time tells.
+    """
+    await attempts.at_mail(data.email, client)
+    outbox.add_later(mails.make, data.email, "password_reset")
+    return MailResponse()
+
+
+@router.post(
+    "/password-reset/confirm",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problem_responses(403),
+)
+async def confirm_password_reset(
+    data: PasswordReset, passwords: PasswordServiceDep, client: ClientDep, outbox: OutboxDep
+) -> None:
+    """Set a new password by the token of a mail. Every session ends."""
+    outbox.add(await passwords.reset(data.token, data.new_password, client))
+
+
+@router.post(
+    "/verify-email", status_code=status.HTTP_202_ACCEPTED, responses=problem_responses(429)
+)
+async def request_email_verification(
+    data: MailRequest,
+    attempts: AuthThrottleDep,
+    mails: RequestedMailsDep,
+    client: ClientDep,
+    outbox: OutboxDep,
+) -> MailResponse:
+    """Have the mail sent again by which an address is verified; see `/auth/password-reset`."""
+    await attempts.at_mail(data.email, client)
+    outbox.add_later(mails.make, data.email, "verify_email")
+    return MailResponse()
+
+
+@router.post(
+    "/verify-email/confirm",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problem_responses(403),
+)
+async def confirm_email_verification(data: EmailVerification, emails: EmailServiceDep) -> None:
+    """Show by the token of a mail that an e-mail address is one's own."""
+    await emails.verify(data.token)

@@ -1,0 +1,82 @@
+"""Signing in and out."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Response, status
+
+from app.core.http.limits import BoundedRoute
+from app.core.http.problems import problem_responses
+from app.core.types import Id
+from app.dependencies.auth.caller import CurrentUser
+from app.dependencies.auth.client import ClientDep
+from app.dependencies.auth.services import (
+    LoginSessionServiceDep,
+    RefreshServiceDep,
+    SignInServiceDep,
+)
+from app.schemas.auth.token import (
+    LogoutRequest,
+    RefreshRequest,
+    SessionResponse,
+    TokenRequest,
+    TokenResponse,
+)
+
+router = APIRouter(prefix="/auth", tags=["Auth"], route_class=BoundedRoute)
+
+
+@router.post("/token", responses=problem_responses(401, 429))
+async def create_token(
+    form: Annotated[TokenRequest, Form()],
+    service: SignInServiceDep,
+    client: ClientDep,
+    response: Response,
+) -> TokenResponse:
+    """Exchange an e-mail address and a password for an access token and a refresh token."""
+    response.headers["Cache-Control"] = "no-store"  # RFC 6749, section 5.1
+    return await service.sign_in(form.username, form.password, client)
+
+
+@router.post("/refresh", responses=problem_responses(401))
+async def refresh_token(
+    form: Annotated[RefreshRequest, Form()],
+    service: RefreshServiceDep,
+    client: ClientDep,
+    response: Response,
+) -> TokenResponse:
+    """Exchange a refresh token for a new access token and the next refresh token.
+
+    One that was exchanged before ends the session, unless the same client sends it again at once.
+    """
+    response.headers["Cache-Control"] = "no-store"
+    return await service.refresh(form.refresh_token, client)
+
+
+@router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
+async def log_out(form: Annotated[LogoutRequest, Form()], service: RefreshServiceDep) -> None:
+    """End the session that a refresh token belongs to. An access token lives on for its minutes."""
+    await service.log_out(form.refresh_token)
+
+
+@router.get("/sessions", responses=problem_responses(401))
+async def list_sessions(user: CurrentUser, sessions: LoginSessionServiceDep) -> list[SessionResponse]:
+    """List the devices on which one is signed in, the one used last first."""
+    return [SessionResponse.model_validate(row) for row in await sessions.list_sessions(user)]
+
+
+@router.delete(
+    "/sessions", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(401)
+)
+async def delete_sessions(user: CurrentUser, sessions: LoginSessionServiceDep) -> None:
+    """Sign out everywhere: no token that was issued until now counts any more."""
+    await sessions.end_all(user)
+
+
+@router.delete(
+    "/sessions/{session_id:id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problem_responses(401, 404),
+)
+async def delete_session(session_id: Id, user: CurrentUser, sessions: LoginSessionServiceDep) -> None:
+    """Sign one device out. Its access token lives on for its minutes."""
+    await sessions.end(user, session_id)

@@ -1,0 +1,57 @@
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, SecretStr, StringConstraints
+
+from app.core.types import Text
+from app.schemas.auth.password import GivenPassword
+from app.schemas.base import ResponseBody
+
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=255)]
+
+
+class TokenRequest(BaseModel):
+    """The form of OAuth 2's password grant (RFC 6749, section 4.3.2); other fields are ignored.
+
+    `username` is the e-mail address.
+    """
+
+    grant_type: Literal["password"] = "password"
+    username: Annotated[Text, StringConstraints(max_length=255)]
+    password: GivenPassword
+
+
+class RefreshRequest(BaseModel):
+    """The form of RFC 6749, section 6; other fields are ignored."""
+
+    grant_type: Literal["refresh_token"] = "refresh_token"
+    refresh_token: Secret
+
+
+class LogoutRequest(BaseModel):
+    """The session to end is named by its refresh token, which outlives the access token."""
+
+    refresh_token: Secret
+
+
+class TokenResponse(BaseModel):
+    """RFC 6749, section 5.1."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"
+    expires_in: int = Field(description="Seconds for which the access token is good.")
+    refresh_token: str = Field(
+        description="Exchange it at `/auth/refresh`, once: the answer holds the next one."
+    )
+    session_id: int = Field(description="Which item of `/auth/sessions` this one is.")
+
+
+class SessionResponse(ResponseBody):
+    """A device on which the caller is signed in."""
+
+    id: int
+    address: str = Field(description="The network address from which it was last used.")
+    user_agent: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime

@@ -1,0 +1,77 @@
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from app.core.config import Settings
+from app.core.database.sessions import Database
+from app.core.http.client import ClientInfo
+from app.core.security.audit import audit
+from app.exceptions import TooManyRequestsError
+from app.services.auth.rate_limit_service import Limit, RateLimitService
+
+_PASSWORD_SECONDS: Final = 15 * 60
+_MAIL_SECONDS: Final = 60 * 60
+
+# Guesses from everywhere, in relation to those that one address has.
+_STRANGERS: Final = 10
+
+
+def _account(email: str) -> str:
+    """Return one form of what may find the same account, whether or not there is one."""
+    return unicodedata.normalize("NFKC", email).casefold()
+
+
+@contextmanager
+def _audited(client: ClientInfo) -> Iterator[None]:
+    try:
+        yield
+    except TooManyRequestsError:
+        audit("too_many_attempts", address=client.address)
+        raise
+
+
+class AuthThrottle:
+    """The rules of how often a password may be tried, and a mail be asked for.
+
+    Those of an account hold for known and unknown ones. Each call raises `TooManyRequestsError`.
+    They count in transactions of their own: call them before the request has a connection.
+    """
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._limits = RateLimitService(database)
+        by_one, by_address = (
+            settings.password_tries_per_account,
+            settings.password_tries_per_address,
+        )
+        self._by_one = Limit("password by account and address", by_one, _PASSWORD_SECONDS)
+        self._by_address = Limit("password by address", by_address, _PASSWORD_SECONDS)
+        self._by_strangers = Limit("password by account", by_one * _STRANGERS, _PASSWORD_SECONDS)
+        self._mails_to = Limit("mail by account", settings.mails_per_account, _MAIL_SECONDS)
+        self._mails_by = Limit("mail by address", settings.mails_per_address, _MAIL_SECONDS)
+
+    async def at_password(self, email: str, client: ClientInfo, *, is_stranger: bool) -> None:
+        """Count a password, before it is looked at.
+
+        Guesses that come from many addresses are limited as well, but only against addresses at
+        which the account is not signed in: nobody can lock its owner out.
+        """
+        with _audited(client):
+            await self._limits.hit(self._by_address, client.network)
+            await self._limits.hit(self._by_one, _account(email), client.network)
+            if is_stranger:
+                await self._limits.hit(self._by_strangers, _account(email))
+
+    async def at_mail(self, email: str, client: ClientInfo) -> None:
+        """Count a mail that somebody wants sent to an address that they name."""
+        with _audited(client):
+            await self._limits.hit(self._mails_by, client.network)
+            await self._limits.hit(self._mails_to, _account(email))
+
+    async def forget(self, email: str, client: ClientInfo) -> None:
+        """Begin anew with one who has known the password."""
+        await self._limits.forget(self._by_one, _account(email), client.network)
+
+    async def forget_strangers(self, email: str) -> None:
+        """Begin anew with all, for what they have guessed at is another password now."""
+        await self._limits.forget(self._by_strangers, _account(email))

@@ -1,0 +1,73 @@
+from collections.abc import Callable
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.config import Settings
+from app.core.http.client import ClientInfo
+from app.core.mail.mailer import Mail, compose
+from app.core.security.audit import audit_on_commit
+from app.exceptions import PermissionError
+from app.models.user import User, UserRow
+from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository
+from app.repositories.user_repo import UserRepository
+from app.schemas.user import UserPatch
+from app.services.auth.one_time_token_service import OneTimeTokenService
+from app.services.auth.password_service import PasswordService
+
+
+class EmailService:
+    """The rules of e-mail addresses: who may change them, and whose they are shown to be."""
+
+    def __init__(
+        self,
+        session: AsyncSession,
+        settings: Settings,
+        passwords: PasswordService,
+        post: Callable[[Mail], None],
+    ) -> None:
+        self._session = session
+        self._users = UserRepository(session)
+        self._tokens = OneTimeTokenService(session, settings)
+        self._sent_tokens = OneTimeTokenRepository(session)
+        self._settings = settings
+        self._passwords = passwords
+        self._post = post
+
+    async def authorize_change(
+        self, data: UserPatch, user_id: int, actor: UserRow, client: ClientInfo
+    ) -> str | None:
+        """Ask callers who change their own address for their password; return the present one.
+
+        Whoever has the mail has the account, by a password reset: a stolen access token must not
+        be enough. None: the address is not to change. Raises `PermissionError` and
+        `TooManyRequestsError`.
+        """
+        if data.email is None:
+            return None
+        if actor.id != user_id:
+            user = await self._users.get_by_id(user_id)
+            return user.email if user else None
+        if data.email != actor.email:
+            if data.current_password is None:
+                raise PermissionError("A new e-mail address takes your current_password as well")
+            await self._passwords.require_current(actor, data.current_password, client)
+        return actor.email
+
+    async def follow_change(self, user: User, old_email: str | None, actor: UserRow) -> None:
+        """End what was sent to the old address, tell its reader, and have the new one verified."""
+        if old_email is None or user.email.lower() == old_email.lower():
+            return
+        await self._sent_tokens.delete_of_user(user.id)
+        await self._users.update(user, {"is_email_verified": False})
+        audit_on_commit(self._session, "email_changed", user_id=user.id, actor_id=actor.id)
+        self._post(compose("email_changed", old_email))
+        if self._settings.require_verified_email:
+            mail = await self._tokens.mail_to_user(user.email, "verify_email")
+            if mail:
+                self._post(mail)
+
+    async def verify(self, token: str) -> None:
+        """Take note that an address is its user's. Raises `PermissionError`."""
+        user = await self._tokens.redeem(token, "verify_email")
+        await self._users.update(user, {"is_email_verified": True})
+        audit_on_commit(self._session, "email_verified", user_id=user.id)

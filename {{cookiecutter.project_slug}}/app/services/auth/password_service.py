@@ -1,0 +1,74 @@
+from pydantic import SecretStr
+
+from app.core.config import Settings
+from app.core.database.sessions import Database
+from app.core.http.client import ClientInfo
+from app.core.mail.mailer import Mail, compose
+from app.core.security.audit import audit
+from app.core.security.passwords import hash_password, verify_password
+from app.exceptions import InvalidTokenError, PermissionError
+from app.models.user import UserRow
+from app.repositories.auth.account_repo import AccountRepository
+from app.repositories.user_repo import UserRepository
+from app.schemas.auth.token import TokenResponse
+from app.services.auth.auth_throttle import AuthThrottle
+from app.services.auth.login_session_service import LoginSessionService
+from app.services.auth.one_time_token_service import OneTimeTokenService
+
+
+class PasswordService:
+    """The rules of changing passwords. No session is open while one is hashed."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._attempts = AuthThrottle(database, settings)
+
+    async def require_current(self, user: UserRow, password: SecretStr, client: ClientInfo) -> None:
+        """Raise `PermissionError` unless the password is the user's, `TooManyRequestsError`."""
+        await self._attempts.at_password(user.email, client, is_stranger=False)
+        async with self._database.read() as session:
+            hashed_password = await AccountRepository(session).get_hashed_password(user.id)
+        if not (await verify_password(password, hashed_password, self._settings)).fits:
+            raise PermissionError("The current password is another one")
+        await self._attempts.forget(user.email, client)
+
+    async def change(
+        self, user: UserRow, current: SecretStr, new: SecretStr, client: ClientInfo
+    ) -> tuple[TokenResponse, Mail]:
+        """Change one's password; sign out everywhere, and in again on this device.
+
+        Returns the tokens, and the mail by which the user learns of it. Raises `PermissionError`,
+        `TooManyRequestsError`, and `InvalidTokenError` if somebody was faster.
+        """
+        await self.require_current(user, current, client)
+        hashed_password = await hash_password(new, self._settings)
+        async with self._database.transaction() as session:
+            locked = await UserRepository(session).get_for_update(user.id)
+            if locked is None or locked.token_generation != user.token_generation:
+                raise InvalidTokenError("The access token has been revoked")
+            sessions = LoginSessionService(session, self._settings)
+            await sessions.revoke(locked, {"hashed_password": hashed_password})
+            tokens = await sessions.begin(locked, client)
+        audit("password_changed", user_id=user.id, address=client.address)
+        return tokens, compose("password_changed", locked.email)
+
+    async def reset(self, token: str, new: SecretStr, client: ClientInfo) -> Mail:
+        """Set a new password by the token of a mail, and sign out everywhere.
+
+        Returns the mail by which the user learns of it. Raises `PermissionError` for a token that
+        does not count.
+        """
+        async with self._database.read() as session:
+            await OneTimeTokenService(session, self._settings).require(token, "password_reset")
+        hashed_password = await hash_password(new, self._settings)
+        async with self._database.transaction() as session:
+            tokens = OneTimeTokenService(session, self._settings)
+            user = await tokens.redeem(token, "password_reset")
+            # The token has come by mail, so the address is the user's.
+            changes = {"hashed_password": hashed_password, "is_email_verified": True}
+            await LoginSessionService(session, self._settings).revoke(user, changes)
+        audit("password_reset", user_id=user.id, address=client.address)
+        await self._attempts.forget(user.email, client)
+        await self._attempts.forget_strangers(user.email)
+        return compose("password_changed", user.email)

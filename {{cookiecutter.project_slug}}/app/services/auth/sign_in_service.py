@@ -1,0 +1,81 @@
+from typing import Final
+
+from pydantic import SecretStr
+
+from app.core.config import Settings
+from app.core.database.sessions import Database
+from app.core.http.client import ClientInfo
+from app.core.security.audit import audit
+from app.core.security.passwords import verify_password
+from app.exceptions import AuthenticationError
+from app.models.user import User
+from app.repositories.auth.account_repo import AccountRepository
+from app.repositories.user_repo import UserRepository
+from app.schemas.auth.token import TokenResponse
+from app.services.auth.auth_throttle import AuthThrottle
+from app.services.auth.login_session_service import LoginSessionService
+
+_REFUSED: Final = "Wrong e-mail address or password"
+_REFUSED_OR_UNVERIFIED: Final = f"{_REFUSED}, or an address that is not verified yet"
+
+
+class SignInService:
+    """The rules of signing in.
+
+    It opens its own sessions and has none open in the slow part: many who sign in at once wait
+    for a core, and would hold every connection of the pool meanwhile.
+    """
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+        self._attempts = AuthThrottle(database, settings)
+
+    async def sign_in(self, email: str, password: SecretStr, client: ClientInfo) -> TokenResponse:
+        """Return tokens.
+
+        Raises `AuthenticationError`, in the same words and after the same work, whether the
+        account is unknown, inactive, not verified or without a password, or the password is
+        wrong; and `TooManyRequestsError`, for known and unknown accounts alike.
+        """
+        async with self._database.read() as session:
+            user, knows_address = await AccountRepository(session).find(email, client.address)
+        await self._attempts.at_password(
+            email, client, is_stranger=not (client.address and knows_address)
+        )
+        hashed_password = user.hashed_password if user and self._may_sign_in(user) else None
+        fits, new_hash = await verify_password(password, hashed_password, self._settings)
+        answer = await self._begin(user, new_hash, client) if fits and user else None
+        if answer is None:
+            audit(
+                "sign_in_failed",
+                user_id=user.id if user else None,
+                address=client.address,
+            )
+            raise AuthenticationError(
+                _REFUSED_OR_UNVERIFIED if self._settings.require_verified_email else _REFUSED
+            )
+        await self._attempts.forget(email, client)
+        return answer
+
+    def _may_sign_in(self, user: User) -> bool:
+        return user.is_active and (
+            user.is_email_verified or not self._settings.require_verified_email
+        )
+
+    async def _begin(
+        self, user: User, new_hash: str | None, client: ClientInfo
+    ) -> TokenResponse | None:
+        """Begin a session, unless the account was changed while its password was checked."""
+        async with self._database.transaction() as session:
+            users = UserRepository(session)
+            locked = await users.get_for_update(user.id)
+            if locked is None or locked.token_generation != user.token_generation:
+                return None
+            if not self._may_sign_in(locked):
+                return None
+            if new_hash:
+                await users.update(locked, {"hashed_password": new_hash})
+            answer = await LoginSessionService(session, self._settings).begin(locked, client)
+        audit("sign_in", user_id=user.id, address=client.address)
+        return answer

@@ -1,0 +1,69 @@
+"""Fails each test after which a password or a token stands in the log, or in what was printed.
+
+Passwords and keys are whatever becomes a `SecretStr`; tokens are noted where they are made.
+"""
+
+import secrets
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Final
+
+import jwt
+import pytest
+from pydantic import SecretStr
+
+from app.core.security.tokens import RefreshToken
+
+# Shorter ones would be found in words, and blank ones in every traceback: nobody can have a password
+# of fewer characters.
+_SHORTEST: Final = 8
+
+_kept: Final[set[str]] = set()  # of this run: fixtures make them for more than one test
+_of_this_test: Final[set[str]] = set()
+
+
+def _note_result(function: Callable[..., str]) -> Callable[..., str]:
+    def note(*arguments: Any, **options: Any) -> str:
+        result = function(*arguments, **options)
+        _of_this_test.add(result)
+        return result
+
+    return note
+
+
+def _note_value(method: Callable[[Any, str], None]) -> Callable[[Any, str], None]:
+    def note(self: Any, value: str) -> None:
+        _kept.add(value)
+        method(self, value)
+
+    return note
+
+
+def pytest_configure() -> None:
+    SecretStr.__init__ = _note_value(SecretStr.__init__)  # type: ignore[assignment, method-assign]
+    RefreshToken.__str__ = _note_result(RefreshToken.__str__)  # type: ignore[method-assign]
+    jwt.encode = _note_result(jwt.encode)
+    secrets.token_urlsafe = _note_result(secrets.token_urlsafe)
+
+
+def found(texts: Iterable[str]) -> list[str]:
+    """Return the beginnings of the secrets that stand in the texts."""
+    together = "\n".join(texts)
+    return sorted(
+        f"{secret[:3]}... ({len(secret)} characters)"
+        for secret in _kept | _of_this_test
+        if len(secret.strip()) >= _SHORTEST and secret in together
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.when == "teardown":
+        leaked = found(text for _, text in report.sections)
+        if leaked and report.passed:
+            report.outcome = "failed"
+            report.longrepr = f"logged or printed: {', '.join(leaked)}"
+        _of_this_test.clear()
+    return report

@@ -1,0 +1,1015 @@
+"""Attacks, each by its name, and each failing to get in.
+
+What an attacker has differs: nothing, an account of their own (Eve's), or something stolen.
+"""
+
+import asyncio
+import base64
+import json
+import time
+from datetime import timedelta
+from typing import Any, Final
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from pwdlib import PasswordHash
+from pydantic import SecretStr
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.config import Settings
+from app.core.security.passwords import hash_password
+from app.core.security.tokens import RefreshToken, create_access_token
+from app.models.auth.login_session import LoginSession
+from app.models.auth.one_time_token import OneTimeToken
+from app.models.idempotency_key import IdempotencyKey
+from app.models.user import User
+from tests.auth.accounts import (
+    EMAIL,
+    NEW_PASSWORD,
+    PASSWORD,
+    Mailbox,
+    Opener,
+    is_signed_in,
+    new_user,
+    refresh,
+    sign_in,
+    signed_in,
+)
+from tests.conftest import bearer
+from tests.factories import Factory
+
+EVE: Final = "eve@example.com"
+EVES_ADDRESS: Final = "203.0.113.66"
+ATTACKERS_KEY: Final = "the-attackers-own-key-0123456789-abcdefghijkl"
+
+
+@pytest.fixture
+async def eve(make: Factory, ann: User) -> User:
+    return await make.user(email=EVE, hashed_password=ann.hashed_password)
+
+
+async def assert_refused(client: httpx.AsyncClient, token: str) -> None:
+    answer = await client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+
+
+# Access tokens: forged, stretched, stolen from elsewhere.
+
+
+def part(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def parts(token: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+    return (
+        jwt.get_unverified_header(token),
+        jwt.decode(token, options={"verify_signature": False}),
+        token.rpartition(".")[2],
+    )
+
+
+@pytest.fixture
+def good(ann: User, settings: Settings) -> str:
+    """A token of Ann's that counts, from which the forgeries are made."""
+    return create_access_token(ann.id, ann.token_generation, settings)
+
+
+async def test_token_that_is_forged_from_counts_itself(open_client: Opener, good: str) -> None:
+    assert await is_signed_in(open_client(), {"Authorization": f"Bearer {good}"})
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE"])
+async def test_attack_algorithm_none(open_client: Opener, good: str, algorithm: str) -> None:
+    header, claims, _ = parts(good)
+    for signature in ("", parts(good)[2]):
+        token = f"{part(header | {'alg': algorithm})}.{part(claims)}.{signature}"
+        await assert_refused(open_client(), token)
+
+
+async def test_attack_signature_left_out(open_client: Opener, good: str) -> None:
+    await assert_refused(open_client(), good.rpartition(".")[0] + ".")
+    await assert_refused(open_client(), good.rpartition(".")[0])
+
+
+async def test_attack_claims_changed_under_the_old_signature(
+    open_client: Opener, good: str, admin: User
+) -> None:
+    header, claims, signature = parts(good)
+    forged = f"{part(header)}.{part(claims | {'sub': str(admin.id)})}.{signature}"
+    await assert_refused(open_client(), forged)
+
+
+async def test_attack_each_bit_of_the_signature_counts(open_client: Opener, good: str) -> None:
+    head, _, signature = good.rpartition(".")
+    raw = bytearray(base64.urlsafe_b64decode(signature + "="))
+    raw[0] ^= 1
+    forged = base64.urlsafe_b64encode(bytes(raw)).rstrip(b"=").decode()
+    await assert_refused(open_client(), f"{head}.{forged}")
+
+
+def resign(good: str, key: str, algorithm: str = "HS256", **changes: Any) -> str:
+    """Sign anew; changes to the header are given with `header_` before their names."""
+    header, claims, _ = parts(good)
+    for name, value in changes.items():
+        target = header if name.startswith("header_") else claims
+        target[name.removeprefix("header_")] = value
+    return jwt.encode(claims, key, algorithm=algorithm, headers=header | {"alg": algorithm})
+
+
+async def test_attack_key_of_ones_own(open_client: Opener, good: str) -> None:
+    await assert_refused(open_client(), resign(good, ATTACKERS_KEY))
+
+
+@pytest.mark.filterwarnings("ignore:The HMAC key:jwt.warnings.InsecureKeyLengthWarning")
+@pytest.mark.parametrize("key", ["secret", "changeme", "\0" * 32])
+async def test_attack_guessed_key(open_client: Opener, good: str, key: str) -> None:
+    await assert_refused(open_client(), resign(good, key))
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+async def test_attack_other_algorithm_with_the_right_key(
+    open_client: Opener, good: str, settings: Settings, algorithm: str
+) -> None:
+    key = settings.secret_key.get_secret_value()
+    await assert_refused(open_client(), resign(good, key, algorithm))
+
+
+async def test_attack_key_confusion_by_an_asymmetric_algorithm(
+    open_client: Opener, good: str
+) -> None:
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    header, claims, _ = parts(good)
+    token = jwt.encode(claims, private, algorithm="RS256", headers=header | {"alg": "RS256"})
+    await assert_refused(open_client(), token)
+
+
+@pytest.mark.parametrize("name", ["jwk", "jku", "x5u", "x5c"])
+async def test_attack_key_brought_along_in_the_header(
+    open_client: Opener, good: str, name: str
+) -> None:
+    encoded = base64.urlsafe_b64encode(ATTACKERS_KEY.encode()).decode()
+    brought: Any = {
+        "jwk": {"kty": "oct", "k": encoded},
+        "jku": "https://attacker.example/keys.json",
+        "x5u": "https://attacker.example/key.pem",
+        "x5c": [encoded],
+    }[name]
+    changes: dict[str, Any] = {f"header_{name}": brought}
+    await assert_refused(open_client(), resign(good, ATTACKERS_KEY, **changes))
+
+
+@pytest.mark.parametrize(
+    "kid",
+    ["", "../../../../dev/null", "' UNION SELECT 'key", "0" * 100_000, None, 7, ["a"], {"a": 1}],
+    ids=str,
+)
+async def test_attack_key_id_that_names_another_key(
+    open_client: Opener, good: str, kid: object
+) -> None:
+    header, claims, _ = parts(good)
+    signed = jwt.encode(claims, ATTACKERS_KEY, algorithm="HS256", headers=header)
+    token = f"{part(header | {'kid': kid})}.{signed.partition('.')[2]}"
+    if len(token) < 50_000:
+        await assert_refused(open_client(), token)
+    else:
+        assert not await is_signed_in(open_client(), {"Authorization": f"Bearer {token}"})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"exp": 1_600_000_000}, id="expired"),
+        pytest.param({"exp": "soon"}, id="expires in words"),
+        pytest.param({"nbf": 4_000_000_000}, id="not valid yet"),
+        pytest.param({"iat": 4_000_000_000}, id="issued in the future"),
+        pytest.param({"aud": "another-service"}, id="for another audience"),
+        pytest.param({"aud": ["another-service"]}, id="for a list of other audiences"),
+        pytest.param({"iss": "another-issuer"}, id="by another issuer"),
+        pytest.param({"header_typ": "JWT"}, id="an id token"),
+        pytest.param({"header_typ": "logout+jwt"}, id="a logout token"),
+        pytest.param({"typ": "refresh"}, id="a token of another use"),
+        pytest.param({"gen": 99}, id="of a generation to come"),
+        pytest.param({"gen": True}, id="of a generation that is true"),
+        pytest.param({"sub": "1 OR 1=1"}, id="of an injected subject"),
+        pytest.param({"sub": "-1"}, id="of a negative subject"),
+        pytest.param({"sub": str(2**70)}, id="of a subject beyond bigint"),
+        pytest.param({"sub": "9007199254740991"}, id="of a user who never was"),
+    ],
+)
+async def test_attack_token_that_our_own_key_has_signed_for_something_else(
+    open_client: Opener, good: str, settings: Settings, changes: dict[str, Any]
+) -> None:
+    token = resign(good, settings.secret_key.get_secret_value(), **changes)
+    await assert_refused(open_client(), token)
+
+
+async def test_attack_token_of_a_key_that_was_retired(
+    open_client: Opener, good: str, settings: Settings
+) -> None:
+    client = open_client(secret_key=SecretStr(ATTACKERS_KEY))
+    await assert_refused(client, good)
+
+
+async def test_attack_token_after_its_user_was_deleted(
+    open_client: Opener, good: str, client: httpx.AsyncClient, ann: User
+) -> None:
+    assert (await client.delete(f"/users/{ann.id}")).status_code == 204
+    await assert_refused(open_client(), good)
+
+
+async def test_attack_token_after_signing_out_everywhere(open_client: Opener, good: str) -> None:
+    await open_client().delete("/auth/sessions", headers={"Authorization": f"Bearer {good}"})
+    await assert_refused(open_client(), good)
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_refresh_token_as_access_token_and_the_other_way_round(
+    open_client: Opener,
+) -> None:
+    answer = await sign_in(open_client())
+
+    await assert_refused(open_client(), answer.json()["refresh_token"])
+    assert (await refresh(open_client(), answer.json()["access_token"][:255])).status_code == 401
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_mailed_token_as_access_or_refresh_token(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    await open_client().post("/auth/password-reset", json={"email": EMAIL})
+
+    await assert_refused(open_client(), mailbox.token())
+    assert (await refresh(open_client(), mailbox.token())).status_code == 401
+
+
+async def test_attack_token_outside_of_the_header(open_client: Opener, good: str) -> None:
+    """A token in an address is logged; one in a cookie is sent by other sites' pages."""
+    client = open_client()
+    for name in ("access_token", "token", "Authorization"):
+        assert (await client.get(f"/users/me?{name}={good}")).status_code == 401
+        cookie = {"Cookie": f"{name}={good}"}
+        assert (await client.get("/users/me", headers=cookie)).status_code == 401
+
+
+async def test_attack_second_authorization_header(open_client: Opener, good: str) -> None:
+    for other in (b"Bearer x", b"Basic YW5uOng="):
+        headers = [(b"Authorization", other), (b"Authorization", f"Bearer {good}".encode())]
+        assert (await open_client().get("/users/me", headers=headers)).status_code == 401
+
+
+# Refresh tokens.
+
+
+async def pass_time(session: AsyncSession, seconds: int) -> None:
+    age = timedelta(seconds=seconds)
+    await session.execute(update(LoginSession).values(last_used_at=LoginSession.last_used_at - age))
+    await session.commit()
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_refresh_replay(open_client: Opener, session: AsyncSession) -> None:
+    stolen = (await sign_in(open_client())).json()["refresh_token"]
+    owners = (await refresh(open_client(), stolen)).json()["refresh_token"]
+    await pass_time(session, 11)
+
+    assert (await refresh(open_client(EVES_ADDRESS), stolen)).status_code == 401
+    assert (await refresh(open_client(), owners)).status_code == 401
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_refresh_replay_within_the_grace_from_elsewhere(open_client: Opener) -> None:
+    stolen = (await sign_in(open_client())).json()["refresh_token"]
+    await refresh(open_client(), stolen)
+
+    assert (await refresh(open_client(EVES_ADDRESS), stolen)).status_code == 401
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_refresh_before_the_owner_does(
+    open_client: Opener, session: AsyncSession
+) -> None:
+    """The thief is first; the owner's next exchange ends what the thief has got."""
+    stolen = (await sign_in(open_client())).json()["refresh_token"]
+    thiefs = (await refresh(open_client(EVES_ADDRESS), stolen)).json()["refresh_token"]
+
+    assert (await refresh(open_client(), stolen)).status_code == 401
+    assert (await refresh(open_client(EVES_ADDRESS), thiefs)).status_code == 401
+
+
+async def test_attack_parallel_refresh_makes_no_second_family(
+    live_client: httpx.AsyncClient,
+    live_session: AsyncSession,
+    make_live: Factory,
+    settings: Settings,
+) -> None:
+    hashed_password = await hash_password(SecretStr(PASSWORD), settings)
+    await make_live.user(email=EMAIL, hashed_password=hashed_password)
+    token = (await sign_in(live_client)).json()["refresh_token"]
+
+    answers = await asyncio.gather(*(refresh(live_client, token) for _ in range(8)))
+
+    assert len({answer.json()["refresh_token"] for answer in answers}) == 1
+    assert await live_session.scalar(select(func.count()).select_from(LoginSession)) == 1
+
+
+async def test_attack_refresh_token_made_of_two(open_client: Opener, eve: User) -> None:
+    """The key of Ann's session with the secret of Eve's own."""
+    anns = RefreshToken.parse((await sign_in(open_client())).json()["refresh_token"])
+    eves = RefreshToken.parse((await sign_in(open_client(), EVE)).json()["refresh_token"])
+    assert anns
+    assert eves
+
+    mixed = RefreshToken(anns.key, eves.secret)
+
+    assert (await refresh(open_client(EVES_ADDRESS), str(mixed))).status_code == 401
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_guessed_refresh_tokens_end_nobodys_session(open_client: Opener) -> None:
+    token = (await sign_in(open_client())).json()["refresh_token"]
+    for _ in range(20):
+        guess = str(RefreshToken.new())
+        assert (await refresh(open_client(EVES_ADDRESS), guess)).status_code == 401
+        await open_client(EVES_ADDRESS).post("/auth/logout", data={"refresh_token": guess})
+
+    assert (await refresh(open_client(), token)).status_code == 200
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_next_refresh_token_derived_from_a_stolen_one(
+    open_client: Opener, session: AsyncSession
+) -> None:
+    """Whoever reads the database and an old token still lacks the service's key."""
+    stolen = RefreshToken.parse((await sign_in(open_client())).json()["refresh_token"])
+    assert stolen
+    await refresh(open_client(), str(stolen))
+    row = (await session.scalars(select(LoginSession))).one()
+    guesses = [
+        stolen.successor(SecretStr(ATTACKERS_KEY)),
+        RefreshToken(row.key, row.secret_digest),
+        RefreshToken(row.key, row.previous_digest or b""),
+    ]
+
+    assert row.secret_digest not in {guess.digest for guess in guesses}
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_refresh_after_logout(open_client: Opener) -> None:
+    token = (await sign_in(open_client())).json()["refresh_token"]
+    await open_client().post("/auth/logout", data={"refresh_token": token})
+
+    assert (await refresh(open_client(), token)).status_code == 401
+
+
+@pytest.mark.parametrize("how", ["deactivate", "demote", "delete"])
+async def test_attack_refresh_after_access_was_taken_away(
+    open_client: Opener, client: httpx.AsyncClient, ann: User, session: AsyncSession, how: str
+) -> None:
+    await session.execute(update(User).where(User.id == ann.id).values(role="admin"))
+    await session.commit()
+    token = (await sign_in(open_client())).json()["refresh_token"]
+    if how == "delete":
+        await client.delete(f"/users/{ann.id}")
+    else:
+        change = {"is_active": False} if how == "deactivate" else {"role": "user"}
+        assert (await client.patch(f"/users/{ann.id}/access", json=change)).status_code == 200
+
+    assert (await refresh(open_client(), token)).status_code == 401
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_thief_of_a_session_keeps_it_beyond_a_new_password(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    thief = await sign_in(open_client(EVES_ADDRESS))
+    await open_client().post("/auth/password-reset", json={"email": EMAIL})
+    body = {"token": mailbox.token(), "new_password": NEW_PASSWORD}
+    await open_client().post("/auth/password-reset/confirm", json=body)
+
+    assert (await refresh(open_client(), thief.json()["refresh_token"])).status_code == 401
+    assert not await is_signed_in(open_client(), signed_in(thief))
+
+
+# Tokens in mails.
+
+
+async def reset_token(open_client: Opener, mailbox: Mailbox, email: str = EMAIL) -> str:
+    await open_client().post("/auth/password-reset", json={"email": email})
+    return mailbox.token()
+
+
+async def confirm(client: httpx.AsyncClient, token: str) -> int:
+    body = {"token": token, "new_password": NEW_PASSWORD}
+    return (await client.post("/auth/password-reset/confirm", json=body)).status_code
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_reset_token_reuse(open_client: Opener, mailbox: Mailbox) -> None:
+    token = await reset_token(open_client, mailbox)
+
+    assert [await confirm(open_client(), token) for _ in range(2)] == [204, 403]
+
+
+async def test_attack_reset_token_used_by_many_at_once(
+    live_client: httpx.AsyncClient, make_live: Factory, mailbox: Mailbox
+) -> None:
+    await make_live.user(email=EMAIL)
+    await live_client.post("/auth/password-reset", json={"email": EMAIL})
+
+    statuses = await asyncio.gather(*(confirm(live_client, mailbox.token()) for _ in range(8)))
+
+    assert sorted(statuses) == [204] + [403] * 7
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_token_for_one_purpose_used_for_another(
+    open_client: Opener, mailbox: Mailbox, client: httpx.AsyncClient
+) -> None:
+    await open_client().post("/auth/verify-email", json={"email": EMAIL})
+    verify = mailbox.token()
+    reset = await reset_token(open_client, mailbox)
+    await client.post("/auth/invitations", json={"email": EMAIL})
+    invitation = mailbox.token()
+
+    assert await confirm(open_client(), verify) == 403
+    assert await confirm(open_client(), invitation) == 403
+    for token in (reset, invitation):
+        answer = await open_client().post("/auth/verify-email/confirm", json={"token": token})
+        assert answer.status_code == 403
+    for token in (reset, verify):
+        body = new_user(email=EVE, invitation=token)
+        assert (await open_client().post("/users", json=body)).status_code == 403
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_stored_digest_sent_as_the_token(
+    open_client: Opener, mailbox: Mailbox, session: AsyncSession
+) -> None:
+    """Whoever reads the table, of a backup for instance, cannot use what is in it."""
+    await reset_token(open_client, mailbox)
+    digest = (await session.scalars(select(OneTimeToken.digest))).one()
+
+    for text in (digest.hex(), base64.urlsafe_b64encode(digest).rstrip(b"=").decode()):
+        assert await confirm(open_client(), text) == 403
+
+
+async def test_attack_reset_sent_to_the_address_before(
+    open_client: Opener, mailbox: Mailbox, client: httpx.AsyncClient, ann: User
+) -> None:
+    """Eve's old address is Ann's new one no more than the other way round."""
+    token = await reset_token(open_client, mailbox)
+    await client.patch(f"/users/{ann.id}", json={"email": "ann@example.org"})
+    await client.post("/users", json=new_user(password=NEW_PASSWORD))
+
+    assert await confirm(open_client(), token) == 403
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize("header", ["Host", "X-Forwarded-Host", "Origin", "Referer"])
+async def test_attack_link_to_a_site_of_the_attackers_choice(
+    open_client: Opener, mailbox: Mailbox, header: str
+) -> None:
+    client = open_client(frontend_url="https://app.example.com")
+    value = "attacker.example" if "ost" in header else "https://attacker.example/"
+    await client.post("/auth/password-reset", json={"email": EMAIL}, headers={header: value})
+
+    assert all("attacker" not in mail.text for mail in mailbox.mails)
+    assert all("https://app.example.com/password-reset#" in mail.text for mail in mailbox.mails)
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        f"{EMAIL}\nBcc: {EVE}",
+        f"{EMAIL}\r\nBcc: {EVE}",
+        f"{EMAIL}%0aBcc:{EVE}",
+        f"{EMAIL},{EVE}",
+        f"{EMAIL} {EVE}",
+        f"{EMAIL}\u2028Bcc: {EVE}",
+        f"Ann <{EMAIL}>, {EVE}",
+        f'"{EVE}"@example.com\n',
+    ],
+)
+async def test_attack_header_injection_in_mail(
+    open_client: Opener, mailbox: Mailbox, ann: User, email: str
+) -> None:
+    for path in ("/auth/password-reset", "/auth/verify-email"):
+        answer = await open_client().post(path, json={"email": email})
+        assert answer.status_code == 422
+    body = new_user(email=email)
+    answer = await open_client(require_verified_email=True).post("/users", json=body)
+
+    assert answer.status_code in {202, 422}
+    assert all(EVE not in mail.to.replace(f'"{EVE}"', "") for mail in mailbox.mails)
+
+
+async def test_attack_text_of_ones_own_in_a_mail_of_ours(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    name = "Ann\r\n\r\nSend your password to https://attacker.example"
+    client = open_client(require_verified_email=True)
+    await client.post("/users", json=new_user(display_name=name))
+
+    assert len(mailbox.mails) == 1
+    assert "attacker" not in mailbox.mails[0].text + mailbox.mails[0].subject
+
+
+# Unicode.
+
+LOOK_ALIKES: Final = [
+    "\u0430nn@example.com",  # Cyrillic
+    "a\u200bnn@example.com",  # with a space of no width
+    "ann@ex\u0430mple.com",
+    "ann@example\uff0ecom",
+    "\uff41nn@example.com",  # of full width
+    "\u00e1nn@example.com",
+]
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize("email", LOOK_ALIKES)
+async def test_attack_reset_by_an_address_that_looks_alike(
+    open_client: Opener, mailbox: Mailbox, email: str
+) -> None:
+    await open_client().post("/auth/password-reset", json={"email": email})
+
+    assert {mail.to for mail in mailbox.mails} <= {EMAIL}
+
+
+@pytest.mark.parametrize("email", LOOK_ALIKES)
+async def test_attack_account_with_an_address_that_looks_alike(
+    open_client: Opener, ann: User, email: str
+) -> None:
+    created = await open_client().post("/users", json=new_user(email=email, password=NEW_PASSWORD))
+    answer = await sign_in(open_client(), email, NEW_PASSWORD)
+
+    if created.status_code == 201:
+        me = await open_client().get("/users/me", headers=signed_in(answer))
+        assert me.json()["id"] != ann.id
+    else:
+        assert created.status_code in {409, 422}
+        assert answer.status_code == 401
+    assert (await sign_in(open_client(), EMAIL, NEW_PASSWORD)).status_code == 401
+
+
+async def test_attack_dotless_i(open_client: Opener, make: Factory, mailbox: Mailbox) -> None:
+    """In upper case it is an I: some databases then find another one's account."""
+    await make.user(email="admin@example.com")
+    for email in ("adm\u0131n@example.com", "ADM\u0130N@example.com"):
+        await open_client().post("/auth/password-reset", json={"email": email})
+
+    assert {mail.to for mail in mailbox.mails} <= {"admin@example.com"}
+
+
+# Finding out who has an account. That time does not tell: tests/test_enumeration_by_time.py.
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize("path", ["/auth/password-reset", "/auth/verify-email"])
+async def test_attack_enumeration_by_asking_for_mail(open_client: Opener, path: str) -> None:
+    answers = [
+        await open_client().post(path, json={"email": email})
+        for email in (EMAIL, "nobody@example.com")
+    ]
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.content for answer in answers}) == 1
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_enumeration_by_signing_in(open_client: Opener) -> None:
+    answers = [
+        await sign_in(open_client(), email, "wrong password")
+        for email in (EMAIL, "nobody@example.com")
+    ]
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.content for answer in answers}) == 1
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_enumeration_by_registering_and_signing_in(open_client: Opener) -> None:
+    client = open_client(require_verified_email=True)
+    answers = []
+    for email in (EMAIL, "new@example.com"):
+        body = new_user(email=email, password=NEW_PASSWORD)
+        answers.append(
+            (
+                (await client.post("/users", json=body)).content,
+                (await sign_in(client, email, NEW_PASSWORD)).content,
+            )
+        )
+
+    assert len(set(answers)) == 1
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_enumeration_by_the_limit_of_tries(open_client: Opener) -> None:
+    client = open_client(EVES_ADDRESS, password_tries_per_account=2)
+    statuses = [
+        [(await sign_in(client, email, "wrong")).status_code for _ in range(4)]
+        for email in (EMAIL, "nobody@example.com")
+    ]
+
+    assert statuses == [[401, 401, 429, 429]] * 2
+
+
+async def test_attack_enumeration_by_ids(
+    open_client: Opener, eve: User, settings: Settings, ann: User
+) -> None:
+    for method in ("GET", "PATCH", "DELETE"):
+        answers = [
+            await open_client().request(
+                method,
+                f"/users/{user_id}",
+                headers=bearer(eve, settings),
+                json=None if method != "PATCH" else {},
+            )
+            for user_id in (ann.id, 2**40)
+        ]
+        assert {answer.status_code for answer in answers} == {403}
+
+
+# More rights than one has.
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"role": "admin"},
+        {"is_active": True},
+        {"is_email_verified": True},
+        {"token_generation": 7},
+        {"hashed_password": "x"},
+        {"id": 1},
+        {"version": 1},
+        {"user": {"role": "admin"}},
+        {"role\u0000": "admin"},
+    ],
+    ids=str,
+)
+async def test_attack_mass_assignment(
+    open_client: Opener, eve: User, settings: Settings, session: AsyncSession, field: dict[str, Any]
+) -> None:
+    registered = await open_client().post("/users", json=new_user(email="new@example.com") | field)
+    patched = await open_client().patch("/users/me", json=field, headers=bearer(eve, settings))
+
+    assert (registered.status_code, patched.status_code) == (422, 422)
+    admins = select(func.count()).select_from(User).where(User.role == "admin")
+    assert await session.scalar(admins) == 0
+
+
+async def test_attack_promotion_of_oneself(
+    open_client: Opener, eve: User, settings: Settings
+) -> None:
+    answer = await open_client().patch(
+        f"/users/{eve.id}/access", json={"role": "admin"}, headers=bearer(eve, settings)
+    )
+
+    assert answer.status_code == 403
+
+
+async def test_attack_role_claimed_in_the_token(
+    open_client: Opener, good: str, settings: Settings
+) -> None:
+    key = settings.secret_key.get_secret_value()
+    token = resign(good, key, role="admin", roles=["admin"], scope="admin")
+    answer = await open_client().get("/users", headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.status_code == 403
+
+
+async def test_attack_idor_on_every_id(
+    open_client: Opener, make: Factory, eve: User, settings: Settings, ann: User, app: Any
+) -> None:
+    """Every operation with an id in its path, on what is Ann's, by Eve."""
+    session_id = (await sign_in(open_client())).json()["session_id"]
+    post = await make.post(ann)
+    ids = {"user_id": ann.id, "post_id": post.id, "session_id": session_id}
+    tried = 0
+    for path, operations in app.openapi()["paths"].items():
+        for method in operations:
+            if "{" not in path or (path, method) == ("/posts/{post_id}", "get"):
+                continue
+            answer = await open_client().request(
+                method,
+                path.format(**ids),
+                json={} if method == "patch" else None,
+                headers=bearer(eve, settings),
+            )
+            assert answer.status_code in {403, 404}, (method, path)
+            tried += 1
+    assert tried >= 7
+    assert (await sign_in(open_client())).status_code == 200
+
+
+async def test_attack_post_in_anothers_name(
+    open_client: Opener, eve: User, settings: Settings, ann: User
+) -> None:
+    body = {"author_id": ann.id, "title": "Title", "body": "Body"}
+    answer = await open_client().post("/posts", json=body, headers=bearer(eve, settings))
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "header", ["X-HTTP-Method-Override", "X-Original-URL", "X-Rewrite-URL", "X-Forwarded-User"]
+)
+async def test_attack_request_rewritten_by_a_header(
+    open_client: Opener, admin: User, header: str
+) -> None:
+    for value in ("DELETE", "/posts", str(admin.id)):
+        answer = await open_client().get("/users", headers={header: value})
+        assert answer.status_code == 401
+
+
+async def test_attack_answer_of_another_by_their_idempotency_key(
+    open_client: Opener, eve: User, settings: Settings, ann: User
+) -> None:
+    body = {"author_id": ann.id, "title": "Title", "body": "Body"}
+    key = {"Idempotency-Key": "1"}
+    mine = await open_client().post("/posts", json=body, headers=bearer(ann, settings) | key)
+    hers = await open_client().post("/posts", json=body, headers=bearer(eve, settings) | key)
+
+    assert (mine.status_code, hers.status_code) == (201, 403)
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_tokens_from_the_table_of_stored_answers(
+    open_client: Opener, session: AsyncSession
+) -> None:
+    client = open_client()
+    client.headers["Idempotency-Key"] = "1"
+    first, second = await sign_in(client), await sign_in(client)
+    await refresh(client, first.json()["refresh_token"])
+
+    assert first.json()["refresh_token"] != second.json()["refresh_token"]
+    assert await session.scalar(select(func.count()).select_from(IdempotencyKey)) == 0
+
+
+async def test_attack_email_changed_with_a_stolen_access_token(
+    open_client: Opener, good: str, mailbox: Mailbox
+) -> None:
+    """With the mail, the account would be the thief's by a password reset."""
+    headers = {"Authorization": f"Bearer {good}"}
+    for extra in ({}, {"current_password": "guess"}, {"current_password": ""}):
+        body = {"email": EVE} | extra
+        assert (
+            await open_client().patch("/users/me", json=body, headers=headers)
+        ).status_code == 403
+    await open_client().post("/auth/password-reset", json={"email": EVE})
+
+    assert mailbox.mails == []
+
+
+async def test_attack_password_changed_with_a_stolen_access_token(
+    open_client: Opener, good: str
+) -> None:
+    headers = {"Authorization": f"Bearer {good}"}
+    client = open_client(EVES_ADDRESS)
+    statuses = []
+    for number in range(12):
+        body = {"current_password": f"guess {number}", "new_password": NEW_PASSWORD}
+        statuses.append(
+            (await client.post("/auth/password", json=body, headers=headers)).status_code
+        )
+
+    assert statuses == [403] * 10 + [429] * 2
+    assert (await sign_in(open_client())).status_code == 200
+
+
+async def test_attack_account_taken_before_its_owner_comes(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    client = open_client(require_verified_email=True)
+    await client.post("/users", json=new_user(password="password of the thief"))
+    before = await sign_in(client, EMAIL, "password of the thief")
+    await client.post("/users", json=new_user())
+    assert await confirm(client, mailbox.token()) == 204
+
+    assert before.status_code == 401
+    assert (await sign_in(client, EMAIL, "password of the thief")).status_code == 401
+    assert (await sign_in(client, EMAIL, NEW_PASSWORD)).status_code == 200
+
+
+# Guessing, and flooding.
+
+
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The passwords that were worth a hash."""
+    seen: list[str] = []
+    verify = PasswordHash.verify_and_update
+
+    def count(self: PasswordHash, password: str, hashed_password: str) -> Any:
+        seen.append(password)
+        return verify(self, password, hashed_password)
+
+    monkeypatch.setattr(PasswordHash, "verify_and_update", count)
+    return seen
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_guesses_from_one_address(open_client: Opener, verified: list[str]) -> None:
+    client = open_client(EVES_ADDRESS)
+    answers = [await sign_in(client, EMAIL, f"guess {number}") for number in range(15)]
+    right = await sign_in(client)
+
+    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 5
+    assert right.status_code == 429  # nor does the limit tell that a guess is right
+    assert len(verified) == 10
+    assert 1 <= int(right.headers["retry-after"]) <= 90
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_guesses_in_other_spellings_of_the_address(open_client: Opener) -> None:
+    client = open_client(EVES_ADDRESS, password_tries_per_account=3)
+    spellings = (EMAIL, EMAIL.upper(), EMAIL.title(), "\uff41nn@example.com", "aNn@eXample.com")
+    statuses = [(await sign_in(client, spelling, "guess")).status_code for spelling in spellings]
+
+    assert statuses == [401, 401, 401, 429, 429]
+
+
+async def test_attack_many_guesses_at_once(
+    live_client: httpx.AsyncClient, make_live: Factory, verified: list[str]
+) -> None:
+    await make_live.user(email=EMAIL)
+    answers = await asyncio.gather(
+        *(sign_in(live_client, EMAIL, f"guess {number}") for number in range(40))
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [401] * 10 + [429] * 30
+    assert len(verified) == 10
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_guesses_from_many_addresses(open_client: Opener, verified: list[str]) -> None:
+    for number in range(25):
+        client = open_client(f"203.0.113.{number}", password_tries_per_account=2)
+        await sign_in(client, EMAIL, "guess")
+
+    assert len(verified) == 20
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_guesses_from_all_addresses_of_an_ipv6_network(
+    open_client: Opener, verified: list[str]
+) -> None:
+    for number in range(8):
+        client = open_client(f"2001:db8::{number + 1:x}", password_tries_per_account=3)
+        await sign_in(client, EMAIL, "guess")
+
+    assert len(verified) == 3
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "ClientInfo-IP"])
+async def test_attack_limit_evaded_by_a_forged_address(open_client: Opener, header: str) -> None:
+    client = open_client(EVES_ADDRESS, password_tries_per_account=2)
+    statuses = []
+    for number in range(4):
+        client.headers[header] = f"198.51.100.{number}"
+        statuses.append((await sign_in(client, EMAIL, "guess")).status_code)
+
+    assert statuses == [401, 401, 429, 429]
+
+
+async def test_attack_one_password_on_many_accounts(open_client: Opener) -> None:
+    client = open_client(EVES_ADDRESS, password_tries_per_address=5)
+    statuses = [
+        (await sign_in(client, f"user{number}@example.com", "Summer2026!")).status_code
+        for number in range(8)
+    ]
+
+    assert statuses == [401] * 5 + [429] * 3
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_lockout_as_denial_of_service(open_client: Opener) -> None:
+    """Strangers use up every guess there is; the owner signs in where they are signed in."""
+    few = {"password_tries_per_account": 2}
+    assert (await sign_in(open_client("192.0.2.1", **few))).status_code == 200
+    for number in range(30):
+        await sign_in(open_client(f"203.0.113.{number}", **few), EMAIL, "guess")
+
+    assert (await sign_in(open_client("203.0.113.99", **few))).status_code == 429
+    assert (await sign_in(open_client("192.0.2.1", **few))).status_code == 200
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_lockout_does_not_survive_a_reset(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    few = {"password_tries_per_account": 1}
+    for number in range(12):
+        await sign_in(open_client(f"203.0.113.{number}", **few), EMAIL, "guess")
+    assert await confirm(open_client(), await reset_token(open_client, mailbox)) == 204
+
+    elsewhere = open_client("192.0.2.7", **few)
+    assert (await sign_in(elsewhere, EMAIL, NEW_PASSWORD)).status_code == 200
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_flood_of_mails_to_one_account(open_client: Opener, mailbox: Mailbox) -> None:
+    statuses = [
+        (
+            await open_client(f"203.0.113.{number}").post(
+                "/auth/password-reset", json={"email": EMAIL}
+            )
+        ).status_code
+        for number in range(8)
+    ]
+
+    assert statuses == [202] * 5 + [429] * 3
+    assert len(mailbox.mails) == 5
+
+
+async def test_attack_flood_of_mails_by_one_address(open_client: Opener) -> None:
+    client = open_client(EVES_ADDRESS, mails_per_address=4)
+    statuses = [
+        (
+            await client.post("/auth/verify-email", json={"email": f"user{number}@example.com"})
+        ).status_code
+        for number in range(6)
+    ]
+
+    assert statuses == [202] * 4 + [429] * 2
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_passwords_of_a_megabyte(open_client: Opener, verified: list[str]) -> None:
+    answers = []
+    began = time.process_time()
+    # The second one would be eighteen times as long when normalised.
+    for huge in ("x" * 1_000_000, "\ufdfa" * 110_000):
+        body = {"token": "x", "new_password": huge}
+        answers += [
+            await sign_in(open_client(), EMAIL, huge),
+            await open_client().post("/users", json=new_user(password=huge)),
+            await open_client().post("/auth/password-reset/confirm", json=body),
+        ]
+
+    assert {answer.status_code for answer in answers} == {422}
+    assert verified == []
+    assert time.process_time() - began < 2
+    assert max(len(answer.content) for answer in answers) < 2000
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize(
+    "password",
+    ["", " ", "\x00", PASSWORD + "\x00", PASSWORD[:-1], PASSWORD.upper(), f"{PASSWORD} "],
+)
+async def test_attack_password_that_is_nearly_right(open_client: Opener, password: str) -> None:
+    assert (await sign_in(open_client(), EMAIL, password)).status_code in {401, 422}
+
+
+@pytest.mark.parametrize("text", ["' OR '1'='1", "'; DROP TABLE users; --", "%", "_", "\\"])
+async def test_attack_sql_in_texts(
+    open_client: Opener, client: httpx.AsyncClient, ann: User, text: str
+) -> None:
+    assert (await sign_in(open_client(), text, text)).status_code == 401
+    found = await client.get("/users", params={"q": text})
+
+    assert found.status_code == 200
+    assert {user["email"] for user in found.json()["items"]} <= {EMAIL} - {EMAIL}
+    assert (await sign_in(open_client())).status_code == 200
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_page_of_another_site_that_sends_forms(open_client: Opener) -> None:
+    """No answer sets a cookie, so a foreign page has nothing that browsers would send for it."""
+    answer = await sign_in(open_client())
+    for made in (answer, await refresh(open_client(), answer.json()["refresh_token"])):
+        assert "set-cookie" not in made.headers
+    cross = await open_client().get("/users/me", headers={"Origin": "https://attacker.example"})
+
+    assert cross.status_code == 401
+    assert "access-control-allow-origin" not in cross.headers
+
+
+async def test_attack_registration_of_a_taken_address_in_other_case(
+    open_client: Opener, ann: User, session: AsyncSession
+) -> None:
+    answer = await open_client().post(
+        "/users", json=new_user(email=EMAIL.upper(), password=NEW_PASSWORD)
+    )
+
+    assert answer.status_code == 409
+    stored = await session.scalar(select(User.hashed_password).where(User.id == ann.id))
+    assert stored == ann.hashed_password
+
+
+async def test_attack_invitation_shared_with_another(
+    open_client: Opener, client: httpx.AsyncClient, mailbox: Mailbox
+) -> None:
+    await client.post("/auth/invitations", json={"email": EMAIL})
+    body = new_user(email=EVE, invitation=mailbox.token())
+
+    answer = await open_client(registration="invitation").post("/users", json=body)
+
+    assert answer.status_code == 403

@@ -1,0 +1,47 @@
+import pytest
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, UniqueConstraint
+
+from app.core.database.constraints import CONSTRAINT_ERRORS, domain_error
+from app.core.database.drivers import ConstraintViolation
+from app.models import Base
+
+
+def declared_constraints() -> set[str]:
+    """Return the names of all that a client's data can break."""
+    names = set()
+    for table in Base.metadata.tables.values():
+        names |= {str(index.name) for index in table.indexes if index.unique}
+        names |= {
+            str(constraint.name)
+            for constraint in table.constraints
+            if isinstance(constraint, UniqueConstraint | ForeignKeyConstraint | CheckConstraint)
+        }
+    return names
+
+
+def test_every_constraint_of_the_models_has_a_meaning_and_no_other_has() -> None:
+    assert declared_constraints() == CONSTRAINT_ERRORS.keys()
+
+
+@pytest.mark.parametrize(
+    ("detail", "message"),
+    [
+        (
+            "Key (lower(email::text))=(ann@example.com) already exists.",
+            "E-mail address ann@example.com is already registered",
+        ),
+        (
+            "Schlüssel »(lower(email::text))=(ann@example.com)« existiert bereits.",
+            "E-mail address ann@example.com is already registered",
+        ),
+        ("", "E-mail address given is already registered"),
+    ],
+)
+def test_message_names_the_value_in_whatever_language_the_server_speaks(
+    detail: str, message: str
+) -> None:
+    assert str(domain_error(ConstraintViolation("uq_users_email_lower", detail))) == message
+
+
+def test_constraint_that_no_client_can_break_has_no_domain_error() -> None:
+    assert domain_error(ConstraintViolation("pk_users", "")) is None

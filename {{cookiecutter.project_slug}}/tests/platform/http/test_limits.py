@@ -1,0 +1,226 @@
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI, Request
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.types import Message, Scope
+
+from app.core.config import Settings
+from app.core.database.sessions import Database
+from app.core.http.limits import BoundedRoute, is_deeper
+from app.main import create_app
+from tests.conftest import http_client
+
+JSON = {"Content-Type": "application/json"}
+SMALL = {
+    "max_body_bytes": 2**20,
+    "body_timeout": 0.05,
+    "max_json_depth": 4,
+    "max_query_bytes": 256,
+}
+
+
+@pytest.fixture
+def small_app(app_with: Callable[..., FastAPI]) -> FastAPI:
+    return app_with(**SMALL)
+
+
+@pytest.fixture
+async def limited(small_app: FastAPI, database: Database) -> AsyncGenerator[httpx.AsyncClient]:
+    small_app.state.database = database
+    async with http_client(small_app) as client:
+        yield client
+
+
+async def slowly(*parts: bytes, seconds: float = 0) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+        await asyncio.sleep(seconds)
+
+
+def post_scope(settings: Settings, headers: list[tuple[bytes, bytes]]) -> Scope:
+    """Return the scope of a POST whose messages a test sends itself."""
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": f"{settings.api_prefix}/users",
+        "query_string": b"",
+        "headers": headers,
+    }
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+async def test_body_that_is_too_large_is_refused(limited: httpx.AsyncClient) -> None:
+    announced = await limited.post("/users", content=b" " * 2**20 + b" ", headers=JSON)
+    in_parts = await limited.post("/users", content=slowly(*[b" " * 2**18] * 5), headers=JSON)
+
+    for response in (announced, in_parts):
+        assert response.status_code == 413
+        assert response.json()["code"] == "CONTENT_TOO_LARGE"
+        assert response.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_rest_of_a_body_that_is_too_large_is_read_before_the_answer(
+    small_app: FastAPI, settings: Settings, announced: bool
+) -> None:
+    """Else the server would close the connection on a client that is still sending."""
+    parts = 8
+    sent: list[str] = []
+
+    async def receive() -> Message:
+        sent.append("part")
+        return {"type": "http.request", "body": b" " * 2**19, "more_body": len(sent) < parts}
+
+    async def send(message: Message) -> None:
+        sent.append(str(message.get("status", "")))
+
+    headers = [(b"content-length", b"%d" % (parts * 2**19))] if announced else []
+    await small_app(post_scope(settings, headers), receive, send)
+
+    assert sent == [*["part"] * parts, "413", ""]
+
+
+async def test_client_that_asks_first_is_refused_at_once(
+    small_app: FastAPI, settings: Settings
+) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        pytest.fail("the client would be told to send the body")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", b"%d" % 2**30), (b"expect", b"100-continue")]
+    await small_app(post_scope(settings, headers), receive, send)
+
+    assert sent[0]["status"] == 413
+
+
+async def test_rest_of_a_body_is_not_awaited_for_longer_than_a_body(
+    limited: httpx.AsyncClient,
+) -> None:
+    body = slowly(b" " * 2**21, b" ", seconds=1)
+
+    async with asyncio.timeout(0.9):
+        response = await limited.post("/users", content=body, headers=JSON)
+
+    assert response.status_code == 413
+
+
+async def test_body_that_does_not_arrive_is_given_up(limited: httpx.AsyncClient) -> None:
+    body = slowly(b"{", b"}", seconds=1)
+
+    async with asyncio.timeout(0.9):
+        response = await limited.post("/users", content=body, headers=JSON)
+
+    assert response.status_code == 408
+    assert response.json()["code"] == "REQUEST_TIMEOUT"
+    assert response.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    ("body", "is_too_deep"),
+    [
+        (nested(4), False),
+        (nested(5), True),
+        (nested(100_000), True),
+        ("[" * 900, True),
+        ('{"a":' * 900, True),
+        (json.dumps({"email": "[[[[["}), False),
+        (json.dumps({"email": '"[\\"[[[['}), False),
+        (json.dumps([[]] * 20), False),
+        ("[]" * 20, False),
+        ("]" * 20 + nested(5), True),
+    ],
+)
+async def test_json_that_nests_too_deep_is_refused(
+    limited: httpx.AsyncClient, body: str, is_too_deep: bool
+) -> None:
+    response = await limited.post("/users", content=body, headers=JSON)
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == (
+        "The body nests deeper than 4 arrays and objects"
+        if is_too_deep
+        else "The request is not valid; see errors"
+    )
+
+
+async def test_json_is_known_by_any_spelling_of_its_type(limited: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "application/problem+JSON"}
+    response = await limited.post("/users", content=nested(5), headers=headers)
+
+    assert response.json()["detail"] == "The body nests deeper than 4 arrays and objects"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+async def test_json_in_another_encoding_is_refused(
+    limited: httpx.AsyncClient, encoding: str
+) -> None:
+    content = f'["∀", {nested(5)}]'.encode(encoding)
+    response = await limited.post("/users", content=content, headers=JSON)
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == "The body is not in UTF-8"
+
+
+async def test_limits_hold_for_a_route_that_reads_the_body_itself(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update=SMALL))
+    router = APIRouter(route_class=BoundedRoute)
+
+    @router.post("/hook")
+    async def hook(request: Request) -> int:
+        return len(await request.body())
+
+    app.include_router(router)
+    async with http_client(app) as client:
+        taken = await client.post("/hook", content=b" " * 2**20)
+        too_large = await client.post("/hook", content=slowly(*[b" " * 2**18] * 5))
+        too_slow = await client.post("/hook", content=slowly(b" ", b" ", seconds=1))
+
+    assert (taken.status_code, taken.json()) == (200, 2**20)
+    assert (too_large.status_code, too_slow.status_code) == (413, 408)
+
+
+# {% if cookiecutter.use_auth %}
+async def test_brackets_in_a_form_are_no_nesting(limited: httpx.AsyncClient) -> None:
+    form = {"grant_type": "password", "username": "ann@example.com", "password": "[" * 40}
+
+    assert (await limited.post("/auth/token", data=form)).status_code == 401
+
+
+# {% endif %}
+values = st.recursive(
+    st.none() | st.text(st.sampled_from('[]{}"\\a')),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.sampled_from('[{"\\')), inner),
+)
+
+
+def depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value
+    is_container = isinstance(value, dict | list)
+    return 1 + max(map(depth, inner), default=0) if is_container else 0
+
+
+@given(values, st.integers(1, 5))
+def test_depth_is_that_of_the_value(value: Any, limit: int) -> None:
+    assert is_deeper(json.dumps(value).encode(), limit) == (depth(value) > limit)
+
+
+@pytest.mark.parametrize("path", ["/posts", "/nowhere"])
+async def test_query_that_is_too_long_is_refused(limited: httpx.AsyncClient, path: str) -> None:
+    response = await limited.get(f"{path}?{'&' * 257}")
+
+    assert response.status_code == 414
+    assert response.json()["code"] == "URI_TOO_LONG"
+    assert (await limited.get(f"/posts?{'&' * 256}")).status_code == 200

@@ -1,0 +1,249 @@
+import re
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from click.testing import CliRunner
+from fastapi import FastAPI, Response
+
+from app.core.config import Settings
+from app.core.database.sessions import Database
+from app.dependencies.auth.client import ClientDep
+from app.main import create_app
+
+PROJECT = Path(__file__).parents[3]
+
+
+@cache
+def app_with_more_routes(settings: Settings) -> FastAPI:
+    """Return an app with some routes more, the same one for the same settings."""
+    app = create_app(settings)
+    add_routes(app)
+    return app
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, database: Database, *, peer: str = "192.0.2.1", **values: Any
+) -> AsyncGenerator[httpx.AsyncClient]:
+    """Yield a client of an app with other settings, and with some routes more."""
+    app = app_with_more_routes(settings.model_copy(update=values))
+    app.state.database = database
+    transport = httpx.ASGITransport(app, client=(peer, 1), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+def add_routes(app: FastAPI) -> None:
+    @app.get("/caller")
+    async def caller(client: ClientDep) -> str:
+        return client.address
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise ZeroDivisionError
+
+    @app.get("/own")
+    async def own(response: Response) -> None:
+        response.headers["Cache-Control"] = "private, max-age=5"
+        response.headers["Content-Security-Policy"] = "default-src 'self'"
+
+
+@pytest.fixture
+async def plain(settings: Settings, database: Database) -> AsyncGenerator[httpx.AsyncClient]:
+    async with serving(settings, database) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/posts", 200),
+        ("/users/me", 401),
+        ("/nowhere", 404),
+        (f"/posts?{'&' * 9000}", 414),
+        ("/posts?limit=0", 422),
+        ("/bug", 500),
+    ],
+)
+async def test_every_answer_has_the_headers(
+    plain: httpx.AsyncClient, path: str, status: int
+) -> None:
+    response = await plain.get(path)
+
+    assert response.status_code == status
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["x-frame-options"] == "DENY"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["content-security-policy"] == (
+        "default-src 'none'; frame-ancestors 'none'"
+    )
+
+
+async def test_answers_about_a_caller_are_not_stored(
+    plain: httpx.AsyncClient, client: httpx.AsyncClient
+) -> None:
+    answers = [
+        await client.get("/users/me"),
+        await plain.get("/posts", headers={"Authorization": "Bearer nonsense"}),
+        await plain.post("/auth/token", data={"username": "x@example.com", "password": "wrong"}),
+        await plain.post("/auth/token"),
+        await plain.post("/auth/nowhere"),
+    ]
+
+    assert [answer.headers.get("cache-control") for answer in answers] == ["no-store"] * 5
+    assert "cache-control" not in (await plain.get("/posts")).headers
+
+
+async def test_prefix_is_known(settings: Settings, database: Database) -> None:
+    async with serving(settings, database, api_prefix="/api/v1") as client:
+        response = await client.post("/api/v1/auth/token")
+
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_what_a_route_says_itself_stays(plain: httpx.AsyncClient) -> None:
+    response = await plain.get("/own", headers={"Authorization": "Bearer x"})
+
+    assert response.headers.get_list("cache-control") == ["private, max-age=5"]
+    assert response.headers.get_list("content-security-policy") == ["default-src 'self'"]
+
+
+async def test_https_is_insisted_on_over_https_alone(plain: httpx.AsyncClient) -> None:
+    assert "strict-transport-security" not in (await plain.get("/posts")).headers
+    secure = await plain.get("https://test/posts")
+    assert secure.headers["strict-transport-security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc", "/docs/oauth2-redirect"])
+async def test_documentation_may_load_what_it_names(plain: httpx.AsyncClient, page: str) -> None:
+    response = await plain.get(page)
+    directives = dict(
+        directive.strip().split(" ", 1)
+        for directive in response.headers["content-security-policy"].split(";")
+    )
+    links = re.findall(r"<link [^>]+>", response.text)
+    loaded = {
+        "script-src": re.findall(r"<script [^>]+>", response.text),
+        "style-src": [link for link in links if 'rel="stylesheet"' in link],
+    }
+
+    assert response.status_code == 200
+    for directive, tags in loaded.items():
+        hosts = re.findall(r'"(https?://[^/"]+)', " ".join(tags))
+        assert set(hosts) <= set(directives[directive].split())
+    assert "'unsafe-inline'" in directives["script-src"]
+    assert directives["connect-src"] == "'self'"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("api.example.com", 200),
+        ("API.EXAMPLE.COM:8000", 200),
+        ("api.example.com.", 200),
+        ("a.b.example.org", 200),
+        ("[::1]:8000", 200),
+        ("example.org", 400),
+        ("example.com", 400),
+        ("notexample.org", 400),
+        ("api.example.com.evil.example", 400),
+        ("evil.example/api.example.com", 400),
+        ("api.example.com@evil.example", 400),
+        ("evil.example#.example.org", 400),
+        ("api.example.com evil", 400),
+        ("", 400),
+    ],
+)
+async def test_host_that_is_not_ours_is_refused(
+    settings: Settings, database: Database, host: str, status: int
+) -> None:
+    hosts = ("api.example.com", "*.example.org", "[::1]")
+    async with serving(settings, database, allowed_hosts=hosts) as client:
+        response = await client.get("/posts", headers={"Host": host})
+        probe = await client.get("/health/live", headers={"Host": "10.1.2.3:8000"})
+
+    assert response.status_code == status
+    assert status == 200 or response.json()["code"] == "BAD_REQUEST"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert probe.status_code == 200
+
+
+async def test_two_hosts_are_refused(settings: Settings, database: Database) -> None:
+    async with serving(settings, database, allowed_hosts=("api.example.com",)) as client:
+        headers = [("Host", "api.example.com"), ("Host", "evil.example")]
+        response = await client.get("/posts", headers=headers)
+
+    assert response.status_code == 400
+
+
+PREFLIGHT = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "PATCH"}
+
+
+async def test_pages_of_other_origins_are_shut_out_by_default(plain: httpx.AsyncClient) -> None:
+    preflight = await plain.options("/posts", headers=PREFLIGHT)
+    simple = await plain.get("/posts", headers={"Origin": "https://app.example.com"})
+
+    assert preflight.status_code == 405
+    for response in (preflight, simple):
+        assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+async def test_pages_of_an_origin_that_is_named_may_call(
+    settings: Settings, database: Database
+) -> None:
+    origins = ("https://app.example.com",)
+    async with serving(settings, database, cors_origins=origins) as client:
+        wanted = {"Access-Control-Request-Headers": "authorization,content-type,if-match"}
+        preflight = await client.options("/posts", headers=PREFLIGHT | wanted)
+        bug = await client.get("/bug", headers={"Origin": "https://app.example.com"})
+        other = await client.get("/posts", headers={"Origin": "https://evil.example"})
+
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "https://app.example.com"
+    assert "access-control-allow-credentials" not in preflight.headers
+    assert bug.status_code == 500  # the page can read what went wrong
+    assert bug.headers["access-control-allow-origin"] == "https://app.example.com"
+    assert "ETag" in bug.headers["access-control-expose-headers"]
+    assert "access-control-allow-origin" not in other.headers
+
+
+FORWARDED = {"X-Forwarded-For": "198.51.100.9, 203.0.113.5", "X-Forwarded-Proto": "https"}
+
+
+async def test_proxy_is_believed_only_if_it_is_named(
+    settings: Settings, database: Database
+) -> None:
+    networks = ("10.0.0.0/8",)
+    async with serving(settings, database, peer="10.1.2.3") as client:
+        unnamed = await client.get("/caller", headers=FORWARDED)
+    async with serving(settings, database, peer="10.1.2.3", trusted_proxies=networks) as client:
+        named = await client.get("/caller", headers=FORWARDED)
+    async with serving(settings, database, peer="11.1.2.3", trusted_proxies=networks) as client:
+        stranger = await client.get("/caller", headers=FORWARDED)
+
+    assert [answer.json() for answer in (unnamed, named, stranger)] == [
+        "10.1.2.3",
+        "203.0.113.5",  # the last one, which the proxy itself has added
+        "11.1.2.3",
+    ]
+    assert "strict-transport-security" in named.headers
+    assert "strict-transport-security" not in stranger.headers
+
+
+def test_image_tells_uvicorn_to_believe_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    dockerfile = (PROJECT / "Dockerfile").read_text()
+    (value,) = re.findall(r"^ENV UVICORN_PROXY_HEADERS=(.+)$", dockerfile, re.MULTILINE)
+    given: dict[str, Any] = {}
+    module = sys.modules[uvicorn.run.__module__]  # `uvicorn.main` is the command
+    monkeypatch.setattr(module, "run", lambda _app, **options: given.update(options))
+
+    CliRunner().invoke(uvicorn.main, ["app.asgi:app"], env={"UVICORN_PROXY_HEADERS": value})
+
+    assert given["proxy_headers"] is False

@@ -1,0 +1,106 @@
+import asyncio
+import os
+import sys
+import threading
+import time
+
+import pytest
+from argon2 import extract_parameters
+from pwdlib import PasswordHash
+from pydantic import SecretStr
+
+from app.core.config import Settings
+from app.core.security.passwords import cores, hash_password, verify_password
+
+PASSWORD = SecretStr("correct horse battery")
+
+
+async def test_password_is_kept_as_an_argon2id_hash_with_a_salt(settings: Settings) -> None:
+    first = await hash_password(PASSWORD, settings)
+    second = await hash_password(PASSWORD, settings)
+
+    assert first.startswith("$argon2id$")
+    assert first != second
+    assert (await verify_password(PASSWORD, first, settings)).fits
+    other = SecretStr("correct horse batterx")
+    assert not (await verify_password(other, first, settings)).fits
+
+
+async def test_parameters_are_those_of_rfc_9106_unless_the_settings_say_otherwise(
+    settings: Settings,
+) -> None:
+    defaults = {
+        name: field.default
+        for name, field in Settings.model_fields.items()
+        if name.startswith("argon2_")
+    }
+    hashed = await hash_password(PASSWORD, settings.model_copy(update=defaults))
+    parameters = extract_parameters(hashed)
+
+    assert (parameters.time_cost, parameters.memory_cost, parameters.parallelism) == (3, 2**16, 4)
+    assert (parameters.salt_len, parameters.hash_len) == (16, 32)
+
+
+async def test_hash_by_other_parameters_fits_and_is_replaced(settings: Settings) -> None:
+    old = await hash_password(PASSWORD, settings)
+    stronger = settings.model_copy(update={"argon2_time_cost": 2})
+
+    fits, new = await verify_password(PASSWORD, old, stronger)
+
+    assert fits
+    assert new is not None
+    assert "t=2" in new
+    assert (await verify_password(PASSWORD, new, stronger)) == (True, None)
+    assert (await verify_password(SecretStr("wrong password"), old, stronger)) == (False, None)
+
+
+async def test_no_hash_fits_no_password(settings: Settings) -> None:
+    assert await verify_password(PASSWORD, None, settings) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("pa\u0308sswo\u0308rter", "p\u00e4ssw\u00f6rter"),  # as macOS and as Windows types it
+        ("\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff54", "passwort"),
+        ("\u1112\u1161\u11ab\u1100\u1173\u11af" * 4, "\ud55c\uae00" * 4),
+    ],
+)
+async def test_same_text_is_the_same_password_however_it_is_encoded(
+    settings: Settings, typed: str, stored: str
+) -> None:
+    hashed = await hash_password(SecretStr(stored), settings)
+
+    assert (await verify_password(SecretStr(typed), hashed, settings)).fits
+
+
+async def test_passwords_are_hashed_and_verified_beside_the_event_loop_and_no_more_at_once_than_cores(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+    priorities: set[int] = set()
+    running = 0
+    most = 0
+
+    def slow(*_: object) -> tuple[bool, None]:
+        nonlocal running, most
+        threads.add(threading.get_ident())
+        if sys.platform == "linux":
+            priorities.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        running += 1
+        most = max(most, running)
+        time.sleep(0.02)
+        running -= 1
+        return True, None
+
+    monkeypatch.setattr(PasswordHash, "hash", slow)
+    monkeypatch.setattr(PasswordHash, "verify_and_update", slow)
+    await asyncio.gather(
+        *(hash_password(PASSWORD, settings) for _ in range(16)),
+        *(verify_password(PASSWORD, "hash", settings) for _ in range(16)),
+    )
+
+    assert threading.get_ident() not in threads
+    assert most <= cores()
+    if sys.platform == "linux":
+        assert min(priorities) > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())

@@ -1,0 +1,164 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+import pytest
+from pydantic import SecretStr
+
+from app.core.config import Settings
+from app.core.security.tokens import (
+    AccessToken,
+    RefreshToken,
+    create_access_token,
+    digest_of,
+    make_one_time_token,
+    read_access_token,
+)
+from app.exceptions import InvalidTokenError
+
+OTHER_KEY = SecretStr("another-key-0123456789-abcdefghijklmnopqrstuvw")
+
+
+def test_access_token_says_who_where_and_how_long(settings: Settings) -> None:
+    settings = settings.model_copy(update={"access_token_minutes": 7})
+    token = create_access_token(7, 3, settings)
+    claims = jwt.decode(token, options={"verify_signature": False})
+    header = jwt.get_unverified_header(token)
+
+    assert read_access_token(token, settings) == AccessToken(7, 3)
+    assert claims["exp"] - claims["iat"] == 7 * 60
+    assert (claims["iss"], claims["aud"]) == (settings.token_issuer, settings.token_audience)
+    assert claims.keys() == {"iss", "aud", "sub", "exp", "iat", "jti", "typ", "gen"}
+    assert (header["alg"], header["typ"]) == ("HS256", "at+jwt")
+
+
+def test_each_access_token_has_an_id_of_its_own(settings: Settings) -> None:
+    ids = {
+        jwt.decode(create_access_token(7, 1, settings), options={"verify_signature": False})["jti"]
+        for _ in range(10)
+    }
+
+    assert len(ids) == 10
+
+
+def test_new_key_signs_and_the_previous_one_still_counts(settings: Settings) -> None:
+    before = create_access_token(7, 1, settings)
+    rotated = settings.model_copy(
+        update={"secret_key": OTHER_KEY, "secret_key_previous": settings.secret_key}
+    )
+    after = create_access_token(7, 1, rotated)
+
+    assert read_access_token(before, rotated) == read_access_token(after, rotated)
+    assert jwt.get_unverified_header(before)["kid"] != jwt.get_unverified_header(after)["kid"]
+    finished = rotated.model_copy(update={"secret_key_previous": None})
+    assert read_access_token(after, finished) == AccessToken(7, 1)
+    with pytest.raises(InvalidTokenError):
+        read_access_token(before, finished)
+
+
+def forge(
+    settings: Settings,
+    key: str | None = None,
+    algorithm: str = "HS256",
+    header: dict[str, Any] | None = None,
+    **claims: Any,
+) -> str:
+    """Sign a token that differs from a good one; None leaves a claim or a header out."""
+    good = create_access_token(7, 1, settings)
+    chosen = jwt.decode(good, options={"verify_signature": False}) | claims
+    headers = jwt.get_unverified_header(good) | {"alg": algorithm} | (header or {})
+    headers = {name: value for name, value in headers.items() if name != "kid" or value}
+    key = settings.secret_key.get_secret_value() if key is None else key
+    return jwt.encode(
+        {name: value for name, value in chosen.items() if value is not None},
+        key,
+        algorithm=algorithm,
+        headers=headers,
+    )
+
+
+def test_forged_token_is_good_when_nothing_differs(settings: Settings) -> None:
+    assert read_access_token(forge(settings), settings) == AccessToken(7, 1)
+
+
+@pytest.mark.parametrize(
+    "differing",
+    [
+        {"key": OTHER_KEY.get_secret_value()},
+        {"key": "", "algorithm": "none"},
+        {"algorithm": "HS512"},
+        {"header": {"typ": "JWT"}},
+        {"header": {"typ": None}},
+        {"header": {"kid": "0123456789abcdef"}},
+        {"header": {"kid": "../../dev/null"}},
+        {"header": {"kid": None}},
+        {"header": {"crit": ["exp"]}},
+        {"exp": datetime(2020, 1, 1, tzinfo=UTC)},
+        {"iat": datetime(2100, 1, 1, tzinfo=UTC)},
+        {"nbf": datetime(2100, 1, 1, tzinfo=UTC)},
+        {"iss": "somebody-else"},
+        {"aud": "somebody-else"},
+        {"aud": ["somebody-else", "app"]},
+        {"typ": "refresh"},
+        {"gen": "1"},
+        {"sub": 7},
+        {"sub": "x"},
+        *({claim: None} for claim in ("iss", "aud", "sub", "exp", "iat", "jti", "typ", "gen")),
+    ],
+    ids=str,
+)
+def test_other_tokens_are_refused(settings: Settings, differing: dict[str, Any]) -> None:
+    with pytest.raises(InvalidTokenError):
+        read_access_token(forge(settings, **differing), settings)
+
+
+def test_key_that_signs_is_the_one_that_the_token_names(settings: Settings) -> None:
+    both = settings.model_copy(update={"secret_key_previous": OTHER_KEY})
+
+    with pytest.raises(InvalidTokenError):
+        read_access_token(forge(both, key=OTHER_KEY.get_secret_value()), both)
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "\u00e4.b.c", "a.b.c.d.e"])
+def test_text_that_is_no_token_is_refused(settings: Settings, token: str) -> None:
+    with pytest.raises(InvalidTokenError):
+        read_access_token(token, settings)
+
+
+def test_refresh_token_survives_the_way_to_the_client_and_back() -> None:
+    token = RefreshToken.new()
+
+    assert RefreshToken.parse(str(token)) == token
+    assert (len(token.key), len(token.secret)) == (16, 32)
+    assert str(token) not in repr(token)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t[:-1],
+        lambda t: t + "A",
+        lambda t: t + "\n",
+        lambda t: t[:-1] + "\u00e4",
+        lambda t: "." + t,
+    ],
+)
+def test_text_that_is_no_refresh_token_is_none(change: Any) -> None:
+    assert RefreshToken.parse(change(str(RefreshToken.new()))) is None
+
+
+def test_successor_is_always_the_same_and_takes_the_key_to_derive(settings: Settings) -> None:
+    token = RefreshToken.new()
+    following = token.successor(settings.secret_key)
+
+    assert following == token.successor(settings.secret_key)
+    assert following.key == token.key
+    assert len({token.secret, following.secret, token.successor(OTHER_KEY).secret}) == 3
+
+
+def test_one_time_tokens_are_256_random_bits_kept_as_a_digest() -> None:
+    tokens = {make_one_time_token() for _ in range(100)}
+
+    assert len(tokens) == 100
+    assert {len(token) for token in tokens} == {43}
+    assert {len(digest_of(token)) for token in tokens} == {32}

@@ -1,0 +1,269 @@
+"""Changing passwords and addresses, and getting back in by mail."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models.auth.one_time_token import OneTimeToken
+from app.models.user import User
+from tests.auth.accounts import (
+    EMAIL,
+    NEW_PASSWORD,
+    PASSWORD,
+    Mailbox,
+    Opener,
+    is_signed_in,
+    new_user,
+    refresh,
+    sign_in,
+    signed_in,
+)
+
+CHANGE = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+
+
+@pytest.mark.usefixtures("ann")
+async def test_changed_password_ends_every_session_and_begins_a_new_one(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    client = open_client()
+    here, elsewhere = await sign_in(client), await sign_in(client)
+
+    answer = await client.post("/auth/password", json=CHANGE, headers=signed_in(here))
+
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    for old in (here, elsewhere):
+        assert not await is_signed_in(client, signed_in(old))
+        assert (await refresh(client, old.json()["refresh_token"])).status_code == 401
+    assert await is_signed_in(client, signed_in(answer))
+    assert (await refresh(client, answer.json()["refresh_token"])).status_code == 200
+    assert (await sign_in(client)).status_code == 401
+    assert (await sign_in(client, password=NEW_PASSWORD)).status_code == 200
+    assert mailbox.subjects() == [f"{EMAIL}: your password was changed"]
+
+
+@pytest.mark.usefixtures("ann")
+async def test_password_is_changed_by_those_only_who_know_it(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    client = open_client()
+    headers = signed_in(await sign_in(client))
+
+    answer = await client.post(
+        "/auth/password", json=CHANGE | {"current_password": "wrong"}, headers=headers
+    )
+
+    assert answer.status_code == 403
+    assert (await sign_in(client)).status_code == 200
+    assert mailbox.mails == []
+
+
+@pytest.mark.usefixtures("ann")
+async def test_password_cannot_be_patched(open_client: Opener) -> None:
+    client = open_client()
+    headers = signed_in(await sign_in(client))
+
+    answer = await client.patch("/users/me", json={"password": NEW_PASSWORD}, headers=headers)
+
+    assert answer.status_code == 422
+
+
+async def request_reset(open_client: Opener, email: str = EMAIL) -> None:
+    answer = await open_client().post("/auth/password-reset", json={"email": email})
+    assert answer.status_code == 202
+
+
+@pytest.mark.usefixtures("ann")
+async def test_password_is_reset_by_mail(open_client: Opener, mailbox: Mailbox) -> None:
+    client = open_client()
+    before = await sign_in(client)
+    await request_reset(open_client, EMAIL.upper())
+    assert mailbox.subjects() == [f"{EMAIL}: choose a new password"]
+
+    body = {"token": mailbox.token(), "new_password": NEW_PASSWORD}
+    answer = await client.post("/auth/password-reset/confirm", json=body)
+
+    assert answer.status_code == 204
+    assert not await is_signed_in(client, signed_in(before))
+    assert (await refresh(client, before.json()["refresh_token"])).status_code == 401
+    assert (await sign_in(client)).status_code == 401
+    after = await sign_in(client, password=NEW_PASSWORD)
+    me = await client.get("/users/me", headers=signed_in(after))
+    assert me.json()["is_email_verified"] is True
+    assert mailbox.subjects()[1:] == [f"{EMAIL}: your password was changed"]
+
+
+@pytest.mark.usefixtures("ann")
+async def test_common_password_leaves_the_token_good(open_client: Opener, mailbox: Mailbox) -> None:
+    await request_reset(open_client)
+    body = {"token": mailbox.token(), "new_password": "Password123"}
+    refused = await open_client().post("/auth/password-reset/confirm", json=body)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["code"] == "password_too_common"
+    assert "Password123" not in refused.text
+
+    body["new_password"] = NEW_PASSWORD
+    assert (await open_client().post("/auth/password-reset/confirm", json=body)).status_code == 204
+
+
+@pytest.mark.usefixtures("ann")
+async def test_newer_reset_takes_the_place_of_the_older_one(
+    open_client: Opener, mailbox: Mailbox, session: AsyncSession
+) -> None:
+    await request_reset(open_client)
+    old = mailbox.token()
+    await request_reset(open_client)
+
+    body = {"token": old, "new_password": NEW_PASSWORD}
+    answer = await open_client().post("/auth/password-reset/confirm", json=body)
+
+    assert answer.status_code == 403
+    assert await session.scalar(select(func.count()).select_from(OneTimeToken)) == 1
+    body["token"] = mailbox.token()
+    assert (await open_client().post("/auth/password-reset/confirm", json=body)).status_code == 204
+
+
+@pytest.mark.usefixtures("ann")
+async def test_reset_expires(open_client: Opener, mailbox: Mailbox, session: AsyncSession) -> None:
+    await request_reset(open_client)
+    await session.execute(
+        update(OneTimeToken).values(expires_at=OneTimeToken.expires_at - timedelta(hours=1))
+    )
+    await session.commit()
+
+    body = {"token": mailbox.token(), "new_password": NEW_PASSWORD}
+    answer = await open_client().post("/auth/password-reset/confirm", json=body)
+
+    assert answer.status_code == 403
+    assert (await sign_in(open_client())).status_code == 200
+
+
+async def test_imported_user_gets_a_password_by_mail(
+    open_client: Opener, mailbox: Mailbox, session: AsyncSession
+) -> None:
+    session.add(User(email=EMAIL, display_name="Ann"))
+    await session.commit()
+    await request_reset(open_client)
+
+    body = {"token": mailbox.token(), "new_password": NEW_PASSWORD}
+    await open_client().post("/auth/password-reset/confirm", json=body)
+
+    assert (await sign_in(open_client(), password=NEW_PASSWORD)).status_code == 200
+
+
+async def test_nobody_gets_mail_who_has_no_account(
+    open_client: Opener, mailbox: Mailbox, session: AsyncSession
+) -> None:
+    session.add(User(email="gone@example.com", display_name="Gone", is_active=False))
+    await session.commit()
+    for email in ("nobody@example.com", "gone@example.com"):
+        await request_reset(open_client, email)
+
+    assert mailbox.mails == []
+
+
+@pytest.mark.usefixtures("ann")
+async def test_address_is_verified_by_mail_once(open_client: Opener, mailbox: Mailbox) -> None:
+    client = open_client()
+    await client.post("/auth/verify-email", json={"email": EMAIL})
+    body = {"token": mailbox.token()}
+
+    first = await client.post("/auth/verify-email/confirm", json=body)
+    second = await client.post("/auth/verify-email/confirm", json=body)
+    await client.post("/auth/verify-email", json={"email": EMAIL})
+
+    assert (first.status_code, second.status_code) == (204, 403)
+    me = await client.get("/users/me", headers=signed_in(await sign_in(client)))
+    assert me.json()["is_email_verified"] is True
+    assert len(mailbox.mails) == 1  # there is nothing left to verify
+
+
+@pytest.mark.usefixtures("ann")
+async def test_new_address_takes_the_password_and_is_told_to_the_old_one(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    client = open_client(require_verified_email=False)
+    headers = signed_in(await sign_in(client))
+    await request_reset(open_client)
+    reset = mailbox.token()
+    patch = {"email": "ann@example.org"}
+
+    without = await client.patch("/users/me", json=patch, headers=headers)
+    wrong = await client.patch(
+        "/users/me", json=patch | {"current_password": "wrong"}, headers=headers
+    )
+    right = await client.patch(
+        "/users/me", json=patch | {"current_password": PASSWORD}, headers=headers
+    )
+
+    assert (without.status_code, wrong.status_code, right.status_code) == (403, 403, 200)
+    assert right.json()["is_email_verified"] is False
+    assert right.headers["etag"] == f'"{await version_of(client, headers)}"'
+    assert mailbox.subjects()[1:] == [f"{EMAIL}: your e-mail address was changed"]
+    body = {"token": reset, "new_password": NEW_PASSWORD}
+    assert (await client.post("/auth/password-reset/confirm", json=body)).status_code == 403
+    assert (await sign_in(client, "ann@example.org")).status_code == 200
+
+
+async def version_of(client: object, headers: dict[str, str]) -> str:
+    answer = await client.get("/users/me", headers=headers)  # type: ignore[attr-defined]
+    return str(answer.headers["etag"].strip('"'))
+
+
+async def test_new_address_has_to_be_verified_where_addresses_are(
+    open_client: Opener, mailbox: Mailbox, session: AsyncSession, ann: User
+) -> None:
+    await session.execute(update(User).values(is_email_verified=True))
+    await session.commit()
+    client = open_client(require_verified_email=True)
+    headers = signed_in(await sign_in(client))
+    patch = {"email": "ann@example.org", "current_password": PASSWORD}
+    await client.patch("/users/me", json=patch, headers=headers)
+
+    assert (await sign_in(client, "ann@example.org")).status_code == 401
+    confirmed = await client.post("/auth/verify-email/confirm", json={"token": mailbox.token()})
+
+    assert confirmed.status_code == 204
+    assert (await sign_in(client, "ann@example.org")).status_code == 200
+    assert [mail.to for mail in mailbox.mails] == [EMAIL, "ann@example.org"]
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("sh0rt", "string_too_short"),
+        ("\u1100\u1161" * 7, "string_too_short"),  # seven characters, sent as fourteen
+        ("x" * 129, "string_too_long"),
+        ("\ufdfa" * 8, "string_too_long"),  # eight characters that stand for 144
+        ("x" * 100_000, "string_too_long"),
+        ("password1", "password_too_common"),
+        ("PASSWORD1", "password_too_common"),
+        ("\uff50assword1", "password_too_common"),
+    ],
+    ids=range(8),
+)
+async def test_password_that_is_none_is_refused_by_its_rule_and_not_repeated(
+    open_client: Opener, password: str, code: str
+) -> None:
+    answer = await open_client().post("/users", json=new_user(password=password))
+
+    assert answer.status_code == 422
+    assert [(error["loc"], error["code"]) for error in answer.json()["errors"]] == [
+        (["body", "password"], code)
+    ]
+    assert password not in answer.text
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["\U0001f40e" * 8, "e\u0301" * 128, "          ", "p\u00e4ssw\u00f6rter \u4e2d\u6587"],
+    ids=range(4),
+)
+async def test_password_may_be_of_any_characters(open_client: Opener, password: str) -> None:
+    answer = await open_client().post("/users", json=new_user(password=password))
+
+    assert answer.status_code == 201
+    assert (await sign_in(open_client(), password=password)).status_code == 200

@@ -1,0 +1,184 @@
+"""Who may register, and what they learn from trying."""
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.config import Settings
+from app.models.user import User
+from tests.auth.accounts import (
+    EMAIL,
+    NEW_PASSWORD,
+    PASSWORD,
+    Mailbox,
+    Opener,
+    new_user,
+    sign_in,
+    signed_in,
+)
+from tests.conftest import bearer
+from tests.factories import Factory
+
+
+async def count_users(session: AsyncSession) -> int:
+    return await session.scalar(select(func.count()).select_from(User)) or 0
+
+
+@pytest.mark.parametrize("registration", ["closed", "invitation"])
+async def test_strangers_cannot_register_where_it_is_not_open(
+    open_client: Opener, make: Factory, settings: Settings, session: AsyncSession, registration: str
+) -> None:
+    client = open_client(registration=registration)
+    user = await make.user()
+
+    anonymous = await client.post("/users", json=new_user())
+    known = await client.post("/users", json=new_user(), headers=bearer(user, settings))
+
+    assert (anonymous.status_code, known.status_code) == (403, 403)
+    assert await count_users(session) == 1
+
+
+@pytest.mark.parametrize("registration", ["open", "closed", "invitation"])
+async def test_administrators_create_accounts_in_any_case(
+    open_client: Opener, settings: Settings, admin: User, registration: str
+) -> None:
+    client = open_client(registration=registration)
+
+    answer = await client.post("/users", json=new_user(), headers=bearer(admin, settings))
+
+    assert answer.status_code == 201
+    assert (await sign_in(client)).status_code == 200
+
+
+async def test_account_by_an_administrator_is_verified_where_addresses_are(
+    open_client: Opener, settings: Settings, admin: User, mailbox: Mailbox
+) -> None:
+    client = open_client(require_verified_email=True)
+
+    answer = await client.post("/users", json=new_user(), headers=bearer(admin, settings))
+
+    assert answer.status_code == 201
+    assert mailbox.subjects() == [f"{EMAIL}: confirm your e-mail address"]
+    assert (await sign_in(client)).status_code == 401
+
+
+async def invite(open_client: Opener, settings: Settings, admin: User, email: str = EMAIL) -> None:
+    headers = bearer(admin, settings)
+    answer = await open_client().post("/auth/invitations", json={"email": email}, headers=headers)
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize("registration", ["open", "invitation"])
+async def test_invitation_lets_its_receiver_register_once_and_verifies_the_address(
+    open_client: Opener, settings: Settings, admin: User, mailbox: Mailbox, registration: str
+) -> None:
+    await invite(open_client, settings, admin)
+    client = open_client(registration=registration, require_verified_email=True)
+    body = new_user(invitation=mailbox.token(), email="Ann@example.com")
+
+    first = await client.post("/users", json=body)
+    second = await client.post("/users", json=body)
+
+    assert first.status_code == 201
+    assert first.json()["is_email_verified"] is True
+    assert second.status_code == 403
+    assert (await sign_in(client)).status_code == 200
+    assert mailbox.subjects() == [f"{EMAIL}: you are invited"]
+
+
+async def test_invitation_is_for_one_address(
+    open_client: Opener, settings: Settings, admin: User, mailbox: Mailbox, session: AsyncSession
+) -> None:
+    await invite(open_client, settings, admin)
+    client = open_client(registration="invitation")
+
+    for token in (mailbox.token(), "unknown"):
+        answer = await client.post(
+            "/users", json=new_user(email="eve@example.com", invitation=token)
+        )
+        assert answer.status_code == 403
+    assert await count_users(session) == 1
+    # It was not used up by the wrong one.
+    right = await client.post("/users", json=new_user(invitation=mailbox.token()))
+    assert right.status_code == 201
+
+
+async def test_new_account_waits_until_its_address_is_verified(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    client = open_client(require_verified_email=True)
+
+    answer = await client.post("/users", json=new_user())
+    before = await sign_in(client)
+    await client.post("/auth/verify-email/confirm", json={"token": mailbox.token()})
+
+    assert answer.status_code == 202
+    assert before.status_code == 401
+    assert (await sign_in(client)).status_code == 200
+    assert mailbox.subjects() == [f"{EMAIL}: confirm your e-mail address"]
+
+
+async def test_registration_does_not_tell_whether_an_address_is_known(
+    open_client: Opener, mailbox: Mailbox, ann: User, session: AsyncSession
+) -> None:
+    client = open_client(require_verified_email=True)
+
+    answers = [
+        await client.post("/users", json=new_user(email=email, password=NEW_PASSWORD))
+        for email in (EMAIL, EMAIL.upper(), "new@example.com")
+    ]
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.text for answer in answers}) == 1
+    assert len({str(dict(answer.headers)) for answer in answers}) == 1
+    assert mailbox.subjects() == [
+        f"{EMAIL}: you have an account already",
+        f"{EMAIL}: you have an account already",
+        "new@example.com: confirm your e-mail address",
+    ]
+    stored = await session.scalar(select(User.hashed_password).where(User.email == EMAIL))
+    assert stored == ann.hashed_password
+
+
+async def test_owner_of_an_address_gets_the_account_that_somebody_else_has_registered(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    client = open_client(require_verified_email=True)
+    await client.post("/users", json=new_user(password="password of the thief"))
+    await client.post("/users", json=new_user(password=PASSWORD))
+
+    body = {"token": mailbox.token(), "new_password": NEW_PASSWORD}
+    answer = await client.post("/auth/password-reset/confirm", json=body)
+
+    assert answer.status_code == 204
+    assert (await sign_in(client, password=NEW_PASSWORD)).status_code == 200
+    assert (await sign_in(client, password="password of the thief")).status_code == 401
+
+
+@pytest.mark.usefixtures("ann")
+async def test_key_of_an_idempotent_registration_needs_a_token_that_counts(
+    open_client: Opener,
+) -> None:
+    client = open_client()
+    headers = signed_in(await sign_in(client))
+    key = {"Idempotency-Key": "first"}
+    body = new_user(email="new@example.com")
+    created = await client.post("/users", json=body, headers=headers | key)
+    await client.delete("/auth/sessions", headers=headers)
+
+    replayed = await client.post("/users", json=body, headers=headers | key)
+
+    assert created.status_code == 201
+    assert replayed.status_code == 401
+
+
+async def test_registrations_are_limited_by_address(open_client: Opener) -> None:
+    client = open_client("192.0.2.1", mails_per_address=3)
+    answers: list[httpx.Response] = [
+        await client.post("/users", json=new_user(email=f"new{number}@example.com"))
+        for number in range(5)
+    ]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 201, 429, 429]
+    assert int(answers[-1].headers["retry-after"]) == 1200

@@ -1,0 +1,241 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import event, func, select, text, update
+
+from app.cli.main import prune
+from app.core.config import Settings
+from app.core.database.sessions import Database
+from app.exceptions import TooManyRequestsError
+from app.main import create_app
+from app.models import rate_limits
+from app.repositories.auth.rate_limit_repo import RateLimitRepository
+from app.services.auth.rate_limit_service import Limit, RateLimitService, _refuse
+from tests.conftest import http_client
+
+FIVE = Limit("five", hits=5, seconds=3600)
+
+
+@pytest.fixture
+def limits(live_database: Database) -> RateLimitService:
+    return RateLimitService(live_database)
+
+
+async def passes(limits: RateLimitService, limit: Limit, *whom: str) -> bool:
+    try:
+        await limits.hit(limit, *whom)
+    except TooManyRequestsError:
+        return False
+    return True
+
+
+async def rows(database: Database) -> int:
+    async with database.read() as session:
+        return (await session.scalars(select(func.count()).select_from(rate_limits))).one()
+
+
+async def fill(database: Database, count: int, seconds: int) -> None:
+    """Write rows that are free in so many seconds from now."""
+    async with database.transaction() as session:
+        await session.execute(
+            text(
+                "INSERT INTO rate_limits SELECT sha256(n::text::bytea), "
+                "now() + make_interval(secs => :seconds) FROM generate_series(1, :count) n"
+            ),
+            {"count": count, "seconds": seconds},
+        )
+
+
+async def let_pass(database: Database, seconds: int) -> None:
+    """Let time pass for what was counted so far, and for nobody else."""
+    earlier = rate_limits.c.free_at - timedelta(seconds=seconds)
+    async with database.transaction() as session:
+        await session.execute(update(rate_limits).values(free_at=earlier))
+
+
+async def test_hits_beyond_the_limit_are_refused_with_the_seconds_to_wait(
+    limits: RateLimitService,
+) -> None:
+    for _ in range(5):
+        await limits.hit(FIVE, "ann")
+
+    for _ in range(3):  # refused hits do not make it any longer
+        with pytest.raises(TooManyRequestsError, match=r"try again in \d+ s") as error:
+            await limits.hit(FIVE, "ann")
+        assert error.value.headers
+        assert 700 < int(error.value.headers["Retry-After"]) <= 720
+    assert await passes(limits, FIVE, "bob")
+    assert await passes(limits, Limit("other", hits=1, seconds=60), "ann")
+
+
+async def test_texts_that_run_together_are_not_the_same(limits: RateLimitService) -> None:
+    one = Limit("one", hits=1, seconds=60)
+
+    assert await passes(limits, one, "a", "bc")
+    assert await passes(limits, one, "ab", "c")
+    assert await passes(limits, one, "abc")
+    assert not await passes(limits, one, "a", "bc")
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["one pool", "two pools"])
+async def test_of_fifty_hits_at_once_exactly_so_many_pass_as_the_limit_says(
+    limits: RateLimitService, settings: Settings, others: bool
+) -> None:
+    database = Database(settings)
+    services = [limits, RateLimitService(database) if others else limits]
+
+    passed = await asyncio.gather(*(passes(services[n % 2], FIVE, "ann") for n in range(50)))
+    await database.dispose()
+
+    assert sum(passed) == 5
+
+
+async def test_hit_locks_its_row_no_longer_than_its_statement_runs(
+    limits: RateLimitService, live_database: Database
+) -> None:
+    """Else those who hit the same row wait for this process to send the COMMIT, each in turn."""
+    async with live_database.statement() as session:
+        await RateLimitRepository(session).hit(FIVE.key("ann"), FIVE.interval, FIVE.seconds)
+        async with asyncio.timeout(1):
+            assert await passes(limits, FIVE, "ann")
+
+
+async def test_what_was_used_up_comes_back_bit_by_bit(
+    limits: RateLimitService, live_database: Database
+) -> None:
+    assert [await passes(limits, FIVE, "ann") for _ in range(6)] == [True] * 5 + [False]
+    await let_pass(live_database, 720)
+    assert [await passes(limits, FIVE, "ann") for _ in range(2)] == [True, False]
+    await let_pass(live_database, 86400)
+    assert [await passes(limits, FIVE, "ann") for _ in range(6)] == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize(
+    ("wait", "told"), [(0, "1"), (0.2, "1"), (1.0, "1"), (1.01, "2"), (719.5, "720")]
+)
+def test_seconds_to_wait_are_whole_and_never_too_few(wait: float, told: str) -> None:
+    with pytest.raises(TooManyRequestsError) as error:
+        _refuse(wait)
+
+    assert error.value.headers == {"Retry-After": told}
+
+
+async def test_look_counts_nothing(limits: RateLimitService) -> None:
+    for _ in range(5):
+        await limits.check(FIVE, "ann")
+        await limits.hit(FIVE, "ann")
+
+    with pytest.raises(TooManyRequestsError, match=r"try again in 7\d\d s"):
+        await limits.check(FIVE, "ann")
+
+
+async def test_forgotten_hits_are_as_if_never_made(limits: RateLimitService) -> None:
+    for whom in ("ann", "bob"):
+        for _ in range(5):
+            await limits.hit(FIVE, whom)
+
+    await limits.forget(FIVE, "ann")
+    await limits.forget(FIVE, "nobody")
+
+    assert await passes(limits, FIVE, "ann")
+    assert not await passes(limits, FIVE, "bob")
+
+
+async def test_hit_costs_one_statement_whatever_the_table_holds(
+    limits: RateLimitService, live_database: Database
+) -> None:
+    await fill(live_database, 1000, seconds=-60)
+    statements: list[str] = []
+
+    def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    engine = live_database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", record)
+    for _ in range(6):
+        await passes(limits, FIVE, "ann")
+    event.remove(engine, "before_cursor_execute", record)
+
+    assert len(statements) == 6
+
+
+async def test_table_shrinks_by_use_and_holds_no_more_than_what_counts(
+    limits: RateLimitService, live_database: Database
+) -> None:
+    await fill(live_database, 200, seconds=-60)
+
+    for number in range(100):
+        await limits.hit(FIVE, f"user{number}")
+
+    assert await rows(live_database) == 100
+
+
+async def test_rows_that_count_are_kept(limits: RateLimitService, live_database: Database) -> None:
+    await fill(live_database, 10, seconds=60)
+
+    await limits.hit(FIVE, "ann")
+
+    assert await rows(live_database) == 11
+    assert await limits.prune() == 0
+
+
+async def test_refused_hits_write_nothing(
+    limits: RateLimitService, live_database: Database
+) -> None:
+    await fill(live_database, 10, seconds=-60)
+    one = Limit("one", hits=1, seconds=60)
+    await limits.hit(one, "ann")
+    before = await rows(live_database)
+
+    for _ in range(3):
+        assert not await passes(limits, one, "ann")
+
+    assert await rows(live_database) == before
+
+
+async def test_expired_rows_are_pruned_in_batches(
+    limits: RateLimitService, live_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.auth.rate_limit_service._PRUNED_AT_ONCE", 10)
+    await fill(live_database, 25, seconds=-60)
+    await limits.hit(Limit("one", hits=1, seconds=60), "ann")  # prunes three of them
+
+    assert (await prune(live_database))["rate limits"] == 22
+    assert await rows(live_database) == 1
+
+
+async def test_hits_of_rows_that_others_prune_never_end_in_a_deadlock(
+    limits: RateLimitService,
+) -> None:
+    gone = Limit("gone", hits=1, seconds=0.001)  # needless a moment later
+
+    async def hit(start: int) -> None:
+        for number in range(60):
+            await passes(limits, gone, str((start + number) % 7))
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(hit(start) for start in range(8)))
+
+
+@pytest.fixture
+def limited(settings: Settings, limits: RateLimitService) -> FastAPI:
+    app = create_app(settings)
+
+    @app.post("/attempts")
+    async def attempt() -> None:
+        await limits.hit(Limit("one", hits=1, seconds=60), "ann")
+        raise ZeroDivisionError  # the request fails, and counts all the same
+
+    return app
+
+
+async def test_refusal_is_a_429_that_says_when_to_come_back(limited: FastAPI) -> None:
+    async with http_client(limited) as client:
+        failed = await client.post("/attempts")
+        refused = await client.post("/attempts")
+
+    assert (failed.status_code, refused.status_code) == (500, 429)
+    assert 30 < int(refused.headers["retry-after"]) <= 60
+    assert refused.json()["code"] == "TOO_MANY_REQUESTS"
