@@ -6,18 +6,15 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from alembic import context
-from sqlalchemy import URL, Connection, NullPool, func, select, text
+from sqlalchemy import URL, Connection, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import DatabaseSettings, load_settings
-from app.core.database.engines import make_plain_engine
+from app.core.database.migrations import make_migration_engine
 from app.models import Base
 
 # Advisory locks belong to a database, so this number needs to differ from the project's others only.
 MIGRATION_LOCK: Final = 7_244_106_193
-
-# A statement that waits for a lock on a table holds up every request to that table behind it.
-PARAMETERS: Final = {"lock_timeout": "3s"}
 
 
 def run_offline() -> None:
@@ -62,7 +59,7 @@ async def run_online() -> None:
     # `migrate(url)` in app.core.database.migrations passes the URL; the alembic command line does not.
     url: URL | None = context.config.attributes.get("database_url")
     settings = DatabaseSettings(database_url=url) if url else load_settings(DatabaseSettings)
-    engine = make_plain_engine(settings.database_url, settings, PARAMETERS, poolclass=NullPool)
+    engine = make_migration_engine(settings)
     async with only_one(engine), engine.connect() as connection:
         await connection.run_sync(run_on)
     await engine.dispose()

@@ -70,10 +70,20 @@ class PreconditionRequiredError(AppError):
 
 
 class ValidationError(AppError):
-    """The request is well-formed but breaks a business rule."""
+    """The request is well-formed but breaks a business rule.
+
+    `field` is the member of the body that breaks it, `kind` names the rule for programs.
+    """
 
     status = 422
     code = "VALIDATION_ERROR"
+
+    def __init__(
+        self, message: str, *, field: str | None = None, kind: str = "value_error"
+    ) -> None:
+        super().__init__(message)
+        self.field = field
+        self.kind = kind
 
 
 # {% if cookiecutter.use_auth %}

@@ -8,26 +8,31 @@ from fastapi import FastAPI
 
 from app import __description__, __title__, __version__
 from app.core.config import Settings, load_settings
-from app.core.database.sessions import Database
+from app.core.database import Database
+from app.core.database.readiness import ReadinessProbe
+from app.core.http.conditional_requests import install_not_modified_handler
 from app.core.http.disconnects import CancelOnDisconnect
 from app.core.http.draining import Draining
-from app.core.http.conditional_requests import install_not_modified_handler
+from app.core.http.edge import require_edge
+
+# {%- if not cookiecutter.use_auth +%}
+from app.core.http.gateway import GatewayHeaderMiddleware
+
+# {%- endif +%}
 from app.core.http.limits import QueryLimit
+from app.core.http.openapi import install_openapi
+from app.core.http.perimeter import install_perimeter
+from app.core.http.problems import (
+    install_problem_handlers,
+    problem_responses,
+    respond_to_unexpected_error,
+)
 
 # {%- if cookiecutter.use_auth +%}
 from app.core.mail.mailer import make_mailer
 
 # {%- endif +%}
-from app.core.http.openapi import install_openapi
-from app.core.http.problems import install_problem_handlers, problem_responses
-from app.core.database.readiness import ReadinessProbe
-from app.core.http.routing import add_routes
-
-# {%- if cookiecutter.use_auth +%}
-from app.core.http.transport import install_transport
-
-# {%- endif +%}
-from app.dependencies.idempotency import install_replay_handler
+from app.dependencies.idempotency import read_idempotency_key
 from app.routes import HEALTH, ROUTERS
 
 
@@ -51,25 +56,27 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
+    app.state.read_idempotency_key = read_idempotency_key
     # {% if cookiecutter.use_auth %}
     app.state.mailer = make_mailer(settings)
     # {% endif %}
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(QueryLimit, limit=settings.max_query_bytes)
-    # {% if cookiecutter.use_auth %}
-    install_transport(app, settings)
+    install_perimeter(app, settings, respond_to_unexpected_error)
+    # {% if not cookiecutter.use_auth %}
+    if settings.caller_header:
+        app.add_middleware(
+            GatewayHeaderMiddleware,
+            header=settings.caller_header,
+            trusted=settings.trusted_proxies,
+        )
     # {% endif %}
     install_problem_handlers(app)
     install_not_modified_handler(app)
-    install_replay_handler(app)
+    problems = problem_responses(400, 408, 413, 414, 422, 500, 503)
     for router in ROUTERS:
-        add_routes(
-            app,
-            router,
-            prefix=settings.api_prefix,
-            responses=problem_responses(400, 408, 413, 414, 422, 500, 503),
-        )
-    add_routes(app, HEALTH)
+        app.include_router(router, prefix=settings.api_prefix, responses=problems)
+    app.include_router(HEALTH)
     install_openapi(app)
     return app
 
@@ -77,6 +84,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Own the database for as long as the application runs."""
+    require_edge(app)
     app.state.database = Database(app.state.settings)
     with app.state.draining.on_sigterm():
         yield

@@ -19,10 +19,12 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 # {%- endif +%}
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session, SessionTransaction
 
 from app.core.config import Settings
+from app.core.database.budget import current_budget
 from app.core.database.sessions import Database, ReadSession, WriteSession
 
 # {%- if cookiecutter.use_auth +%}
@@ -128,6 +130,7 @@ def settings(database_url: URL) -> Settings:
         database_pool_timeout=60,
         database_connect_timeout=60,
         readiness_timeout=60,
+        database_second_connection="raise",
         # {% if cookiecutter.use_auth %}
         secret_key=SecretStr("only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM"),
         # Nobody attacks them, and each test hashes some.
@@ -162,22 +165,49 @@ def app(app_with: Callable[..., FastAPI]) -> FastAPI:
     return app_with()
 
 
+class RolledBackSession(Session):
+    """A session on the connection of a test: its transactions are savepoints.
+
+    It counts as holding a connection, as one of a pool does, so that a test fails in which a
+    request wants two.
+    """
+
+
+class RolledBackReadSession(RolledBackSession):
+    """One in which PostgreSQL refuses to write."""
+
+
+@event.listens_for(RolledBackSession, "after_begin", propagate=True)
+def _begin(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    if transaction.nested:
+        return
+    if budget := current_budget():
+        budget.require_no_connection("while another one is asked for")
+        budget.take(session)
+    if isinstance(session, RolledBackReadSession):
+        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+
+
+@event.listens_for(RolledBackSession, "after_transaction_end", propagate=True)
+def _end(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None and (budget := current_budget()):
+        budget.give_back(session)
+
+
 class RolledBackDatabase(Database):
     """A database whose sessions share one connection and commit to a savepoint only."""
 
     def __init__(self, settings: Settings, connection: AsyncConnection) -> None:
         super().__init__(settings)
+        options: dict[str, Any] = {
+            "expire_on_commit": False,
+            "join_transaction_mode": "create_savepoint",
+        }
         self.write_sessions = async_sessionmaker(
-            connection,
-            class_=WriteSession,
-            expire_on_commit=False,
-            join_transaction_mode="create_savepoint",
+            connection, class_=WriteSession, sync_session_class=RolledBackSession, **options
         )
         self.read_sessions = async_sessionmaker(
-            connection,
-            expire_on_commit=False,
-            join_transaction_mode="create_savepoint",
-            sync_session_class=ReadSession,
+            connection, class_=ReadSession, sync_session_class=RolledBackReadSession, **options
         )
         # {% if cookiecutter.use_auth %}
         self.statement_sessions = self.write_sessions
@@ -186,7 +216,7 @@ class RolledBackDatabase(Database):
 
 @pytest.fixture
 async def database(pool: Database, settings: Settings) -> AsyncGenerator[Database]:
-    async with pool.engine.connect() as connection, connection.begin() as transaction:
+    async with pool.writer.connect() as connection, connection.begin() as transaction:
         yield RolledBackDatabase(settings, connection)
         await transaction.rollback()
 
@@ -249,7 +279,7 @@ async def client(
 async def live_database(pool: Database) -> AsyncGenerator[Database]:
     yield pool
     tables = ", ".join(Base.metadata.tables)
-    async with pool.engine.begin() as connection:
+    async with pool.writer.begin() as connection:
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from app.core.database.sessions import Database
+from app.core.database import Database
 from app.exceptions import ConflictError
 from app.schemas.post import PostFields
 from app.schemas.user import UserImport, UserImportItem, UserImportResponse

@@ -31,16 +31,16 @@ from app.cli.users import create_admin, prune_accounts
 
 # {%- endif +%}
 from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
-from app.core.database.sessions import Database
+from app.core.database import Database
 from app.core.database.migrations import migrate
 from app.exceptions import AppError
 from app.main import create_app
-from app.services.idempotency_service import IdempotencyService
 
 # {%- if cookiecutter.use_auth +%}
 from app.services.auth.rate_limit_service import RateLimitService
 
 # {%- endif +%}
+from app.services.idempotency_service import IdempotencyService
 
 ResultT = TypeVar("ResultT")
 

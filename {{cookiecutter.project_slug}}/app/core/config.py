@@ -10,12 +10,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.core.types import Seconds
-
 # {%- if cookiecutter.use_auth +%}
-from app.core.security.settings import UserSettings
+from app.core.security.settings import AuthSettings
 
 # {%- endif +%}
+from app.core.types import Hosts, Networks, Origins, Seconds
 
 # The database drivers of this project. A URL that names none of them gets the first.
 DRIVERS: Final = [
@@ -78,19 +77,20 @@ class DatabaseSettings(BaseSettings):
         default=False, description="The pooler keeps prepared statements (PgBouncer from 1.21 on)."
     )
     # {% endif %}
-    database_pool_size: int = Field(
-        default=5, ge=1, description="Connections that each process keeps open."
+    database_direct_url: OptionalDatabaseURL = Field(
+        default=None, description="PostgreSQL itself, past the pooler: for migrations."
     )
-    database_max_overflow: int = Field(
-        default=10,
-        ge=0,
-        description="Connections that each process may open beyond the pool, under load.",
+    database_pool_size: int = Field(
+        default=10, ge=1, description="Connections of each process for requests that write."
+    )
+    database_read_pool_size: int = Field(
+        default=10, ge=1, description="Connections of each process for requests that read."
     )
     database_pool_timeout: Seconds = Field(
         default=2, description="Seconds to wait for a free connection before the request fails."
     )
     database_deadline: Seconds = Field(
-        default=5, description="Seconds after which a request that waits for the database fails."
+        default=5, description="Seconds that a request may wait for the database, in sum."
     )
     readiness_timeout: Seconds = Field(
         default=1, description="Seconds that the readiness check gives the database."
@@ -98,6 +98,10 @@ class DatabaseSettings(BaseSettings):
     database_pool_pre_ping: bool = Field(
         default=True,
         description="Test a connection that was idle before its use, and replace a dead one.",
+    )
+    database_second_connection: Literal["log", "raise"] = Field(
+        default="log",
+        description="What a request does that holds a connection and asks for another one.",
     )
     database_connect_timeout: Seconds = Field(
         default=2, description="Seconds to wait for a new connection."
@@ -133,7 +137,7 @@ class DatabaseSettings(BaseSettings):
 
 class Settings(
     # {% if cookiecutter.use_auth %}
-    UserSettings,
+    AuthSettings,
     # {% endif %}
     DatabaseSettings,
 ):
@@ -166,6 +170,22 @@ class Settings(
     require_if_match: bool = Field(
         default=False, description="Refuse a PATCH or DELETE without If-Match (428)."
     )
+    allowed_hosts: Hosts = Field(
+        default=(), description="Host names of the service; requests that name another get 400."
+    )
+    cors_origins: Origins = Field(
+        default=(), description="Origins of web pages that may call the service."
+    )
+    trusted_proxies: Networks = Field(
+        default=(), description="Proxies whose word on the client of a request is taken."
+    )
+    # {% if not cookiecutter.use_auth %}
+    caller_header: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9-]*$",
+        description="Header in which a trusted proxy names the caller, such as X-User.",
+    )
+    # {% endif %}
     api_prefix: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",

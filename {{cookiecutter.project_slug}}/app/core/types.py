@@ -1,8 +1,9 @@
 """Field types that schemas, routes and cursors share."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, StringConstraints
+from pydantic_settings import NoDecode
 from starlette.convertors import Convertor, register_url_convertor
 
 # PostgreSQL's bigint goes further, but JSON numbers are exact up to here only (RFC 8259, section 6).
@@ -28,6 +29,23 @@ VisibleText = Annotated[
 
 # Put it last: the limits that OpenAPI names are those of the text as it was sent.
 Trimmed = AfterValidator(str.strip)
+
+
+def _split_list(value: object) -> object:
+    """Split a text at its commas; an empty one has no items."""
+    if isinstance(value, str):
+        return [item.strip().lower() for item in value.split(",")] if value.strip() else []
+    return value
+
+
+_HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
+_Host = Annotated[str, Field(pattern=rf"^(\*\.)?({_HOST})$")]
+_Origin = Annotated[str, Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]+)?)$")]
+
+# Lists in settings, whose items are parted by commas.
+Hosts = Annotated[tuple[_Host, ...], NoDecode, BeforeValidator(_split_list)]
+Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(_split_list)]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split_list)]
 
 
 class _IdConvertor(Convertor[str]):

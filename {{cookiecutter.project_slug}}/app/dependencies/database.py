@@ -1,19 +1,31 @@
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database.sessions import Database, get_async_session
+from app.core.database import Database, get_async_session
 
-# scope="function": the session ends before the response is sent. FastAPI refuses a generator with a
-# longer life that asks for it.
-SessionDep = Annotated[AsyncSession, Depends(get_async_session, scope="function")]
+SessionDep = Annotated[AsyncSession, Depends(get_async_session)]
 
 
-async def get_database(request: Request) -> Database:
-    """Return the database, for background tasks and checks that open their own sessions."""
-    database: Database = request.app.state.database
+async def get_database(connection: HTTPConnection) -> Database:
+    """Return the database, for WebSocket routes, background tasks and checks."""
+    database: Database = connection.app.state.database
     return database
 
 
 DatabaseDep = Annotated[Database, Depends(get_database)]
+
+
+async def get_open_session() -> Callable[[], Awaitable[AsyncSession]]:
+    """Return what opens the session of the request.
+
+    For routes that throttle, hash or call another system first: until then the request holds no
+    connection, and no key is claimed.
+    """
+    return get_async_session
+
+
+OpenSessionDep = Annotated[Callable[[], Awaitable[AsyncSession]], Depends(get_open_session)]

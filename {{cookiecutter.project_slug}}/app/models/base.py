@@ -3,17 +3,10 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, DateTime, Identity, MetaData, Table, func
+from sqlalchemy import BigInteger, DateTime, Identity, Table, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
-# Names that the database and the migrations agree on, and that `app.core.database.constraints` refers to.
-NAMING_CONVENTION = {
-    "ix": "ix_%(column_0_label)s",
-    "uq": "uq_%(table_name)s_%(column_0_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
+from app.core.database.metadata import metadata
 
 
 class Base(DeclarativeBase):
@@ -24,7 +17,7 @@ class Base(DeclarativeBase):
     """
 
     __table__: ClassVar[Table]
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    metadata = metadata
     type_annotation_map: ClassVar = {datetime: DateTime(timezone=True)}
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True, sort_order=-1)

@@ -2,6 +2,8 @@ from sqlalchemy import Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.database.constraints import refusal
+from app.exceptions import ConflictError
 from app.models.base import Base
 
 
@@ -20,6 +22,11 @@ class IdempotencyKey(Base):
     body: Mapped[bytes] = mapped_column(LargeBinary)
 
     __table_args__ = (
-        UniqueConstraint("scope", "key", name="uq_idempotency_keys_scope_key"),
+        UniqueConstraint(
+            "scope",
+            "key",
+            name="uq_idempotency_keys_scope_key",
+            info=refusal(ConflictError, "The Idempotency-Key is in use"),
+        ),
         Index("ix_idempotency_keys_created_at", "created_at"),
     )

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.core.database.constraints import refusal
+from app.exceptions import NotFoundError
 from app.models.base import Base
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from app.models.user import User
 
 
@@ -18,7 +18,13 @@ class Post(Base):
 
     __tablename__ = "posts"
 
-    author_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    author_id: Mapped[int] = mapped_column(
+        ForeignKey(
+            "users.id",
+            ondelete="CASCADE",
+            info=refusal(NotFoundError, "Author {value} not found"),
+        )
+    )
     title: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text)
 
@@ -30,15 +36,3 @@ class Post(Base):
         Index("ix_posts_title_id", "title", "id"),
         Index("ix_posts_author_id_created_at_id", "author_id", "created_at", "id"),
     )
-
-
-class PostRow(NamedTuple):
-    """What is read of a post: values alone, with nothing to load later or to change by mistake."""
-
-    id: int
-    author_id: int
-    title: str
-    body: str
-    created_at: datetime
-    updated_at: datetime
-    version: int

@@ -1,26 +1,15 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from sqlalchemy import (
-    # {% if cookiecutter.use_auth %}
-    CheckConstraint,
-    # {% endif %}
-    Index,
-    String,
-    # {% if cookiecutter.use_auth %}
-    false,
-    # {% endif %}
-    func,
-    true,
-)
+import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.core.database.constraints import refusal
+from app.exceptions import ConflictError, ValidationError
 from app.models.base import Base
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from app.models.post import Post
 
 
@@ -29,15 +18,15 @@ class User(Base):
 
     __tablename__ = "users"
 
-    email: Mapped[str] = mapped_column(String(255))
-    display_name: Mapped[str] = mapped_column(String(100))
-    is_active: Mapped[bool] = mapped_column(server_default=true())
+    email: Mapped[str] = mapped_column(sa.String(255))
+    display_name: Mapped[str] = mapped_column(sa.String(100))
+    is_active: Mapped[bool] = mapped_column(server_default=sa.true())
     # {% if cookiecutter.use_auth %}
     # NULL: an imported account, which cannot sign in.
-    hashed_password: Mapped[str | None] = mapped_column(String(255))
-    role: Mapped[str] = mapped_column(String(20), server_default="user")
-    is_email_verified: Mapped[bool] = mapped_column(server_default=false())
-    # Access tokens of an older generation count no more.
+    hashed_password: Mapped[str | None] = mapped_column(sa.String(255))
+    role: Mapped[str] = mapped_column(sa.String(20), server_default="user")
+    is_email_verified: Mapped[bool] = mapped_column(server_default=sa.false())
+    # Access tokens of an older generation are revoked.
     token_generation: Mapped[int] = mapped_column(server_default="1")
     # {% endif %}
 
@@ -51,34 +40,24 @@ class User(Base):
 
     __table_args__ = (
         # Ann@example.com and ann@example.com are one mailbox to everyone but RFC 5321.
-        Index("uq_users_email_lower", func.lower(email), unique=True),
+        sa.Index(
+            "uq_users_email_lower",
+            sa.func.lower(email),
+            unique=True,
+            info=refusal(ConflictError, "E-mail address {value} is already registered"),
+        ),
         # {% if cookiecutter.use_auth %}
-        CheckConstraint("role IN ('user', 'admin')", name="role"),
+        sa.CheckConstraint(
+            "role IN ('user', 'admin')",
+            name="role",
+            info=refusal(ValidationError, "The role of a user is user or admin"),
+        ),
         # {% endif %}
     )
-
-
-class UserRow(NamedTuple):
-    """What is read of a user; see `PostRow`."""
-
-    id: int
-    email: str
-    display_name: str
-    is_active: bool
-    # {%- if cookiecutter.use_auth +%}
-    # Not hashed_password: it is read where it is checked.
-    role: str
-    is_email_verified: bool
-    token_generation: int
-    # {%- endif +%}
-    created_at: datetime
-    updated_at: datetime
-    version: int
-
-    # {%- if cookiecutter.use_auth +%}
+    # {% if cookiecutter.use_auth %}
 
     @property
     def is_admin(self) -> bool:
         return self.role == "admin"
 
-    # {%- endif +%}
+    # {% endif %}

@@ -7,7 +7,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from app.routes import health, posts, users
+from app.routes import accounts, health, posts, users
 
 # {%- if cookiecutter.use_auth +%}
 from app.routes.auth import access, recovery, sign_in
@@ -16,6 +16,7 @@ from app.routes.auth import access, recovery, sign_in
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     posts.router,
+    accounts.router,
     users.router,
     # {% if cookiecutter.use_auth %}
     access.router,

@@ -1,66 +1,38 @@
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response, status
 
 from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
-from app.core.http.openapi import link_to
-from app.core.http.problems import problem_responses
-from app.core.types import Id, Text
-
-# {%- if cookiecutter.use_auth +%}
-from app.dependencies.auth.caller import CurrentUser, get_current_user
-
-# {%- endif +%}
-from app.dependencies.database import DatabaseDep
-from app.dependencies.idempotency import IdempotentRoute, claim_key
-from app.dependencies.pagination import PageCursor, PageLimit
-from app.dependencies.preconditions import ExpectedVersions
-from app.dependencies.services import PostServiceDep
+from app.core.http.edge import EdgeRoute
 from app.core.http.links import set_location, set_next_link
+from app.core.http.openapi import link_to
+from app.core.types import Id, Text
+from app.dependencies.database import DatabaseDep
+from app.dependencies.if_match import IfMatch
+from app.dependencies.pagination import PageCursor, PageLimit
+from app.dependencies.services import public_service, service
 from app.schemas.page import Page
-from app.schemas.post import PostCreate, PostPatch, PostResponse, PostSort
+from app.schemas.post import PostCreate, PostPatch, PostResponse, PostSort, PostWithAuthor
 from app.services.announcements import announce_post
+from app.services.post_service import PostService
 
-router = APIRouter(prefix="/posts", tags=["Posts"], route_class=IdempotentRoute)
+router = APIRouter(prefix="/posts", tags=["Posts"], route_class=EdgeRoute)
+
+PostServiceDep = Annotated[PostService, Depends(service(PostService))]
+PublicPostServiceDep = Annotated[PostService, Depends(public_service(PostService))]
 
 
-@router.post(
-    "",
-    status_code=status.HTTP_201_CREATED,
-    dependencies=[
-        # {% if cookiecutter.use_auth %}
-        Depends(get_current_user),
-        # {% endif %}
-        Depends(claim_key),
-    ],
-    responses=link_to("post")
-    | problem_responses(
-        # {% if cookiecutter.use_auth %}
-        401,
-        403,
-        # {% endif %}
-        404,
-        409,
-    ),
-)
+@router.post("", status_code=status.HTTP_201_CREATED, responses=link_to("post"))
 async def create_post(
     data: PostCreate,
     posts: PostServiceDep,
-    # {% if cookiecutter.use_auth %}
-    actor: CurrentUser,
-    # {% endif %}
     database: DatabaseDep,
     background: BackgroundTasks,
     request: Request,
     response: Response,
 ) -> PostResponse:
     """Publish a post."""
-    post = await posts.create_post(
-        data,
-        # {% if cookiecutter.use_auth %}
-        actor,
-        # {% endif %}
-    )
+    post = await posts.create_post(data)
     background.add_task(announce_post, database, post.id)
     set_location(request, response, post.id)
     set_etag(request, response, post.version)
@@ -69,7 +41,7 @@ async def create_post(
 
 @router.get("")
 async def list_posts(
-    posts: PostServiceDep,
+    posts: PublicPostServiceDep,
     request: Request,
     response: Response,
     author_id: Annotated[Id | None, Query(description="Only posts of this user.")] = None,
@@ -80,20 +52,30 @@ async def list_posts(
     sort: Annotated[
         PostSort, Query(description="`-` before the name: descending.")
     ] = "-created_at",
+    include: Annotated[
+        Literal["author"] | None, Query(description="What each post comes with.")
+    ] = None,
     limit: PageLimit = 20,
     cursor: PageCursor = None,
-) -> Page[PostResponse]:
+) -> Page[PostResponse] | Page[PostWithAuthor]:
     """List posts, newest first unless `sort` says otherwise."""
     page = await posts.list_posts(
-        sort=sort, limit=limit, cursor=cursor, author_id=author_id, text=q
+        sort=sort,
+        limit=limit,
+        cursor=cursor,
+        author_id=author_id,
+        text=q,
+        with_author=include == "author",
     )
     set_next_link(request, response, page.next_cursor)
+    if include == "author":
+        return Page[PostWithAuthor].model_validate(page)
     return Page[PostResponse].model_validate(page)
 
 
-@router.get("/{post_id:id}", responses=NOT_MODIFIED | problem_responses(404))
+@router.get("/{post_id:id}", responses=NOT_MODIFIED)
 async def read_post(
-    post_id: Id, posts: PostServiceDep, request: Request, response: Response
+    post_id: Id, posts: PublicPostServiceDep, request: Request, response: Response
 ) -> PostResponse:
     """Read a post."""
     post = await posts.get_post(post_id)
@@ -101,68 +83,22 @@ async def read_post(
     return PostResponse.model_validate(post)
 
 
-@router.patch(
-    "/{post_id:id}",
-    responses=problem_responses(
-        # {% if cookiecutter.use_auth %}
-        401,
-        403,
-        # {% endif %}
-        404,
-        412,
-        428,
-    ),
-)
+@router.patch("/{post_id:id}")
 async def update_post(
     post_id: Id,
     data: PostPatch,
     posts: PostServiceDep,
-    expected: ExpectedVersions,
+    if_match: IfMatch,
     request: Request,
     response: Response,
-    # {% if cookiecutter.use_auth %}
-    actor: CurrentUser,
-    # {% endif %}
 ) -> PostResponse:
     """Change what the body names; the rest stays."""
-    post = await posts.update_post(
-        post_id,
-        data,
-        expected,
-        # {% if cookiecutter.use_auth %}
-        actor,
-        # {% endif %}
-    )
+    post = await posts.update_post(post_id, data, if_match)
     set_etag(request, response, post.version)
     return PostResponse.model_validate(post)
 
 
-@router.delete(
-    "/{post_id:id}",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(
-        # {% if cookiecutter.use_auth %}
-        401,
-        403,
-        # {% endif %}
-        404,
-        412,
-        428,
-    ),
-)
-async def delete_post(
-    post_id: Id,
-    posts: PostServiceDep,
-    expected: ExpectedVersions,
-    # {% if cookiecutter.use_auth %}
-    actor: CurrentUser,
-    # {% endif %}
-) -> None:
+@router.delete("/{post_id:id}", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_post(post_id: Id, posts: PostServiceDep, if_match: IfMatch) -> None:
     """Delete a post."""
-    await posts.delete_post(
-        post_id,
-        expected,
-        # {% if cookiecutter.use_auth %}
-        actor,
-        # {% endif %}
-    )
+    await posts.delete_post(post_id, if_match)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 
 class RequestBody(BaseModel):
@@ -11,28 +11,47 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def _describe_as_optional(schema: dict[str, Any]) -> None:
-    """Say of each field that it may be left out, where Pydantic says that it may be null."""
-    for field in schema["properties"].values():
-        del field["default"]
-        field |= next(kind for kind in field.pop("anyOf") if kind != {"type": "null"})
+class Nullable:
+    """Marks a field of a `PatchBody` that may be set to null: `Annotated[str | None, Nullable]`."""
+
+
+def _is_nullable(body: type[BaseModel], name: str) -> bool:
+    return Nullable in body.model_fields[name].metadata
+
+
+def _describe_as_optional(schema: dict[str, Any], body: type[BaseModel]) -> None:
+    """Say of each field that it may be omitted, and only of nullable ones that it may be null."""
+    for name, field in schema.get("properties", {}).items():
+        if "default" in field and field["default"] is None:
+            del field["default"]
+        kinds = field.get("anyOf", [])
+        if {"type": "null"} in kinds and not _is_nullable(body, name):
+            others = [kind for kind in kinds if kind != {"type": "null"}]
+            field["anyOf"] = others
+            if len(others) == 1:
+                del field["anyOf"]
+                field |= others[0]
 
 
 class PatchBody(RequestBody):
-    """A PATCH body: a field that is left out stays as it is; null is refused.
+    """A PATCH body: a field that is omitted stays as it is.
 
-    Declare every field as `SomeType | None = None` and read the body with
-    `model_dump(exclude_unset=True)`.
+    Declare every field as `SomeType | None = None`; null is refused unless the field is
+    `Nullable`. Read the body by `columns()`.
     """
 
     model_config = ConfigDict(json_schema_extra=_describe_as_optional)
 
     @field_validator("*", mode="before")
     @classmethod
-    def refuse_null(cls, value: object) -> object:
-        if value is None:
-            raise ValueError("null is no value for this field; leave it out to keep the old one")
+    def refuse_null(cls, value: object, info: ValidationInfo) -> object:
+        if value is None and info.field_name and not _is_nullable(cls, info.field_name):
+            raise ValueError("must not be null; omit the field to leave it unchanged")
         return value
+
+    def columns(self) -> dict[str, Any]:
+        """Return the values to change, by the names of their columns."""
+        return self.model_dump(exclude_unset=True)
 
 
 class ResponseBody(BaseModel):

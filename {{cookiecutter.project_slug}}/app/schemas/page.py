@@ -1,10 +1,20 @@
 from typing import Generic, TypeVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
+from app.core.types import Text
 from app.schemas.base import ResponseBody
 
 ItemT = TypeVar("ItemT")
+
+
+class PageQuery(BaseModel):
+    """Query parameters of a list."""
+
+    limit: int = Field(default=20, ge=1, le=100, description="The most items to return.")
+    cursor: Text | None = Field(
+        default=None, max_length=2000, description="`next_cursor` of the page before."
+    )
 
 
 class Page(ResponseBody, Generic[ItemT]):

@@ -43,6 +43,13 @@ class PostPatch(PatchBody):
     body: Body | None = None
 
 
+class Author(ResponseBody):
+    """What everybody may know of an author."""
+
+    id: int
+    display_name: str
+
+
 class PostResponse(ResponseBody):
     id: int
     author_id: int
@@ -54,3 +61,7 @@ class PostResponse(ResponseBody):
     @computed_field(description="Whole minutes that reading takes, at 200 words a minute.")
     def reading_minutes(self) -> int:
         return max(1, round(len(self.body.split()) / WORDS_PER_MINUTE))
+
+
+class PostWithAuthor(PostResponse):
+    author: Author

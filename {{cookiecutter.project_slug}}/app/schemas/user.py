@@ -1,20 +1,17 @@
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import EmailStr, Field, StringConstraints
 
-from app.core.types import Trimmed, VisibleText
+from app.core.types import Text, Trimmed, VisibleText
 
 # {%- if cookiecutter.use_auth +%}
 from app.schemas.auth.account import OneTimeToken, Role
+from app.schemas.auth.password import Password
 
 # {%- endif +%}
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
-
-# {%- if cookiecutter.use_auth +%}
-from app.schemas.auth.password import GivenPassword, Password
-
-# {%- endif +%}
+from app.schemas.page import PageQuery
 from app.schemas.post import PostFields
 
 MAX_IMPORT: Final = 1000
@@ -46,9 +43,15 @@ class UserPatch(PatchBody):
     email: EmailStr | None = None
     display_name: DisplayName | None = None
     # {% if cookiecutter.use_auth %}
-    current_password: GivenPassword | None = Field(
-        default=None, description="Asked for when callers change their own e-mail address."
+    current_password: Password | None = Field(
+        default=None, description="Required of callers who change their own e-mail address."
     )
+
+    def columns(self) -> dict[str, Any]:
+        values = super().columns()
+        values.pop("current_password", None)
+        return values
+
     # {% endif %}
 
 
@@ -63,6 +66,22 @@ class UserResponse(ResponseBody):
     # {% endif %}
     created_at: datetime
     updated_at: datetime
+
+
+class UserQuery(PageQuery):
+    """Query parameters of the list of users."""
+
+    text: Text | None = Field(
+        default=None,
+        alias="q",
+        min_length=1,
+        max_length=100,
+        description="Only with this text in address or name.",
+    )
+    is_active: bool | None = Field(default=None, description="Only active, or only others.")
+    # {% if cookiecutter.use_auth %}
+    role: Role | None = Field(default=None, description="Only users with this role.")
+    # {% endif %}
 
 
 class UserImportItem(RequestBody):

@@ -2,7 +2,7 @@
 
 import logging
 
-from app.core.database.sessions import Database
+from app.core.database import Database
 from app.exceptions import UnavailableError
 from app.repositories.post_repo import PostRepository
 

@@ -1,14 +1,26 @@
-from app.exceptions import PermissionError
-from app.models.user import UserRow
+"""What callers may do. Services call these rules; None is a caller who is not signed in."""
+
+from app.exceptions import AuthenticationError, PermissionError
+from app.models.user import User
+
+Caller = User
 
 
-def require_owner_or_admin(actor: UserRow, owner_id: int) -> None:
-    """Raise `PermissionError` unless the resource is the actor's own, or the actor an admin."""
-    if actor.id != owner_id and not actor.is_admin:
+def require_signed_in(caller: Caller | None) -> Caller:
+    """Return the caller. Raises `AuthenticationError` for one who is not signed in."""
+    if caller is None:
+        raise AuthenticationError("Not authenticated")
+    return caller
+
+
+def require_owner_or_admin(caller: Caller | None, owner_id: int) -> None:
+    """Raise `PermissionError` unless the resource is the caller's own, or they are an admin."""
+    caller = require_signed_in(caller)
+    if caller.id != owner_id and not caller.is_admin:
         raise PermissionError("Only the owner or an administrator may do this")
 
 
-def require_admin(actor: UserRow) -> None:
-    """Raise `PermissionError` unless the actor is an admin."""
-    if not actor.is_admin:
+def require_admin(caller: Caller | None) -> None:
+    """Raise `PermissionError` unless the caller is an administrator."""
+    if not require_signed_in(caller).is_admin:
         raise PermissionError("Only an administrator may do this")

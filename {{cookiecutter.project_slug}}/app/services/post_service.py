@@ -7,19 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import KeysetPage, decode_cursor, encode_cursor
 from app.core.types import Text
-from app.models.post import Post, PostRow
-
-# {%- if cookiecutter.use_auth +%}
-from app.models.user import UserRow
-
-# {%- endif +%}
+from app.models.post import Post
 from app.repositories.post_repo import PostRepository
 from app.schemas.post import PostCreate, PostFields, PostPatch, PostSort
-
-# {%- if cookiecutter.use_auth +%}
-from app.services.permissions import require_owner_or_admin
-
-# {%- endif +%}
+from app.services.permissions import Caller, require_owner_or_admin
 from app.services.rows import found, require_version
 
 # What a cursor holds beside the id, for each column that lists can be sorted by.
@@ -33,21 +24,14 @@ _SORT_TYPES: Final = {
 class PostService:
     """The rules of posts."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, caller: Caller | None = None) -> None:
+        self._caller = caller
         self._posts = PostRepository(session)
 
-    async def create_post(
-        self,
-        data: PostCreate,
-        # {% if cookiecutter.use_auth %}
-        actor: UserRow,
-        # {% endif %}
-    ) -> PostRow:
+    async def create_post(self, data: PostCreate) -> Post:
         """Publish a post. Raises `NotFoundError` if the author does not exist."""
-        # {% if cookiecutter.use_auth %}
-        require_owner_or_admin(actor, data.author_id)
-        # {% endif %}
-        return await self._posts.insert(data.model_dump())
+        require_owner_or_admin(self._caller, data.author_id)
+        return await self._posts.create(Post(**data.model_dump()))
 
     async def import_posts(self, posts: Sequence[tuple[int, PostFields]]) -> None:
         """Write many posts in bulk, each given with the id of its author."""
@@ -63,7 +47,8 @@ class PostService:
         cursor: str | None,
         author_id: int | None,
         text: str | None,
-    ) -> KeysetPage[PostRow]:
+        with_author: bool = False,
+    ) -> KeysetPage[Post]:
         """Return a page of posts, narrowed to an author or to those that hold a text.
 
         Raises `ValidationError` for a cursor that is not one of ours or of another order.
@@ -75,64 +60,30 @@ class PostService:
             after=decode_cursor(cursor, sort, _SORT_TYPES[column]) if cursor else None,
             author_id=author_id,
             text=text,
+            with_author=with_author,
         )
         return KeysetPage.of(
             posts, limit, lambda post: encode_cursor(sort, getattr(post, column), post.id)
         )
 
-    async def get_post(self, post_id: int) -> PostRow:
+    async def get_post(self, post_id: int) -> Post:
         """Return a post. Raises `NotFoundError`."""
         return found(await self._posts.get_by_id(post_id), f"Post {post_id}")
 
     async def update_post(
-        self,
-        post_id: int,
-        data: PostPatch,
-        expected: frozenset[int] | None,
-        # {% if cookiecutter.use_auth %}
-        actor: UserRow,
-        # {% endif %}
+        self, post_id: int, data: PostPatch, if_match: frozenset[int] | None
     ) -> Post:
         """Change what the body names. Raises `NotFoundError` and `VersionMismatchError`."""
-        post = await self._lock(
-            post_id,
-            expected,
-            # {% if cookiecutter.use_auth %}
-            actor,
-            # {% endif %}
-        )
+        post = await self._lock(post_id, if_match)
         return await self._posts.update(post, data.model_dump(exclude_unset=True))
 
-    async def delete_post(
-        self,
-        post_id: int,
-        expected: frozenset[int] | None,
-        # {% if cookiecutter.use_auth %}
-        actor: UserRow,
-        # {% endif %}
-    ) -> None:
+    async def delete_post(self, post_id: int, if_match: frozenset[int] | None) -> None:
         """Delete a post. Raises `NotFoundError` and `VersionMismatchError`."""
-        post = await self._lock(
-            post_id,
-            expected,
-            # {% if cookiecutter.use_auth %}
-            actor,
-            # {% endif %}
-        )
-        await self._posts.delete(post)
+        await self._posts.delete(await self._lock(post_id, if_match))
 
-    async def _lock(
-        self,
-        post_id: int,
-        expected: frozenset[int] | None,
-        # {% if cookiecutter.use_auth %}
-        actor: UserRow,
-        # {% endif %}
-    ) -> Post:
+    async def _lock(self, post_id: int, if_match: frozenset[int] | None) -> Post:
         """Return a post that the caller may change, locked until the transaction ends."""
         post = found(await self._posts.get_for_update(post_id), f"Post {post_id}")
-        # {% if cookiecutter.use_auth %}
-        require_owner_or_admin(actor, post.author_id)
-        # {% endif %}
-        require_version(post, expected)
+        require_owner_or_admin(self._caller, post.author_id)
+        require_version(post, if_match)
         return post

@@ -15,11 +15,11 @@ def found(row: T | None, name: str) -> T:
     return row
 
 
-def require_version(row: Base, expected: frozenset[int] | None) -> None:
-    """Raise `VersionMismatchError` unless the row has one of the expected versions (None: any).
+def require_version(row: Base, if_match: frozenset[int] | None) -> None:
+    """Raise `VersionMismatchError` unless the row has one of the versions that `If-Match` names (None: any).
 
     The row has to be locked (`get_for_update`): nobody else can change it then before this
     transaction ends, and so no update is lost.
     """
-    if expected is not None and row.version not in expected:
+    if if_match is not None and row.version not in if_match:
         raise VersionMismatchError(row.version)

@@ -23,10 +23,7 @@ from app.routes import HEALTH, ROUTERS
 
 PROJECT = Path(__file__).parents[2]
 ROUTES = [
-    route
-    for router in (*ROUTERS, HEALTH)
-    for route in router.routes
-    if isinstance(route, APIRoute)
+    route for router in (*ROUTERS, HEALTH) for route in router.routes if isinstance(route, APIRoute)
 ]
 BELOW_ROUTES = ("core", "models", "repositories", "schemas", "services")
 

@@ -47,7 +47,7 @@ async def test_ready_while_every_connection_of_the_pool_is_busy(
     live_client: httpx.AsyncClient, live_database: Database, settings: Settings
 ) -> None:
     size = settings.database_pool_size + settings.database_max_overflow
-    connections = [await live_database.engine.connect() for _ in range(size)]
+    connections = [await live_database.writer.connect() for _ in range(size)]
     try:
         response = await live_client.get("/health/ready")
     finally:
@@ -72,7 +72,7 @@ async def test_readiness_says_where_the_schema_stands(
     said: str,
 ) -> None:
     async def set_revision(value: str) -> None:
-        async with live_database.engine.begin() as connection:
+        async with live_database.writer.begin() as connection:
             await connection.execute(
                 text("UPDATE alembic_version SET version_num = :value"), {"value": value}
             )

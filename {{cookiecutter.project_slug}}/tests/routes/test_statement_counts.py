@@ -116,12 +116,14 @@ async def test_endpoint_runs_no_more_statements_than_it_needs(
     def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    engine = live_database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", record)
+    engines = [engine.sync_engine for engine in (live_database.writer, live_database.reader)]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", record)
     try:
         response = await live_client.request(method, path, **arguments)
     finally:
-        event.remove(engine, "before_cursor_execute", record)
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", record)
 
     assert response.status_code < 500
     assert len(statements) == count, statements

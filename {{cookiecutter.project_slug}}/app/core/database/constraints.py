@@ -1,46 +1,64 @@
-"""What a refused constraint means to the domain: the one place that says so.
+"""What a refused constraint means to the domain: each model says so beside the constraint.
 
 The database decides such rules, because a check before the write loses the race against a second
-client. A test fails when a unique, foreign-key or check constraint of a model is missing here.
+client. A test fails when a unique, foreign-key or check constraint says nothing.
 """
 
 import re
-from typing import Final
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import Constraint, ForeignKeyConstraint, Index, Table
 
 from app.core.database.drivers import ConstraintViolation
-from app.exceptions import (
-    AppError,
-    ConflictError,
-    NotFoundError,
-    # {% if cookiecutter.use_auth %}
-    ValidationError,
-    # {% endif %}
-)
+from app.core.database.metadata import metadata
+from app.exceptions import AppError
 
-# `{value}` is the refused value, as the constraint sees it: of an e-mail address, in lower case.
-CONSTRAINT_ERRORS: Final[dict[str, tuple[type[AppError], str]]] = {
-    "uq_users_email_lower": (ConflictError, "E-mail address {value} is already registered"),
-    "fk_posts_author_id_users": (NotFoundError, "Author {value} not found"),
-    "uq_idempotency_keys_scope_key": (ConflictError, "The Idempotency-Key is in use"),
-    # {% if cookiecutter.use_auth %}
-    "ck_users_role": (ValidationError, "The role of a user is user or admin"),
-    "uq_user_sessions_key": (ConflictError, "The session has begun already"),
-    "fk_user_sessions_user_id_users": (NotFoundError, "User {value} not found"),
-    "uq_one_time_tokens_digest": (ConflictError, "The token is in use"),
-    "uq_one_time_tokens_purpose_email": (ConflictError, "A mail to {value} is on its way"),
-    "fk_one_time_tokens_user_id_users": (NotFoundError, "User {value} not found"),
-    "ck_one_time_tokens_purpose": (ValidationError, "A token has no such purpose"),
-    # {% endif %}
-}
+_KEY: Final = "refusal"
 
 # The words of a detail are in the server's language; `(columns)=(values)` is in all of them.
 _VALUE: Final = re.compile(r"\)=\((?P<value>.*)\)", re.DOTALL)
 
 
+def refusal(error: type[AppError], message: str) -> dict[str, Any]:
+    """Return the `info` of a constraint, foreign key or unique index: what its violation raises.
+
+    `{value}` in the message is the refused value as the constraint sees it: in lower case for an
+    index on `lower(...)`.
+    """
+    return {_KEY: (error, message)}
+
+
 def domain_error(violation: ConstraintViolation) -> AppError | None:
-    """Translate a violation, or return None for a constraint that no client can break."""
-    if violation.constraint not in CONSTRAINT_ERRORS:
+    """Translate a violation, or return None for a constraint that says nothing."""
+    refusals = declared_refusals()
+    if violation.constraint not in refusals:
         return None
-    error, message = CONSTRAINT_ERRORS[violation.constraint]
+    error, message = refusals[violation.constraint]
     match = _VALUE.search(violation.detail)
     return error(message.format(value=match["value"] if match else "given"))
+
+
+@cache
+def declared_refusals() -> dict[str, tuple[type[AppError], str]]:
+    """Return what the constraints of all tables say, by their names. Import the models first."""
+    return {
+        str(constraint.name): info[_KEY]
+        for table in metadata.tables.values()
+        for constraint in _constraints(table)
+        if _KEY in (info := _info(constraint))
+    }
+
+
+def _constraints(table: Table) -> Iterator[Constraint | Index]:
+    yield from table.constraints
+    yield from table.indexes
+
+
+def _info(constraint: Constraint | Index) -> dict[str, Any]:
+    """Return the `info`; a foreign key that a column declares holds it itself."""
+    if isinstance(constraint, ForeignKeyConstraint):
+        return constraint.info | constraint.elements[0].info
+    info: dict[str, Any] = constraint.info
+    return info

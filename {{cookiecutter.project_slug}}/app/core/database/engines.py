@@ -1,59 +1,91 @@
-"""How this project connects: with limits to each wait, directly or by PgBouncer."""
+"""How this project connects: to write and to read, directly or by PgBouncer."""
 
 import asyncio
-import time
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, Final
 
-from sqlalchemy import URL, event
+from sqlalchemy import URL, NullPool
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import PoolProxiedConnection
 
 from app.core.config import DatabaseSettings
-from app.core.database.drivers import Driver, driver_for
+from app.core.database.drivers import driver_for
 from app.core.database.errors import translate_driver_errors
+from app.core.database.pool import FairPool
+
+# Long for a service under load, in which connections are in use all the time, and short for a
+# server to vanish in without closing its connections.
+TRUSTED_SECONDS: Final = 0.1
+
+
+def make_writer(settings: DatabaseSettings) -> AsyncEngine:
+    """Return the engine for transactions on the primary."""
+    return make_engine(
+        settings.database_url,
+        settings,
+        pool_size=settings.database_pool_size,
+        trusted_seconds=TRUSTED_SECONDS,
+    )
+
+
+def make_reader(url: URL, settings: DatabaseSettings, *, trusted_seconds: float) -> AsyncEngine:
+    """Return an engine whose statements PostgreSQL refuses if they write.
+
+    Each statement is a transaction of its own: without BEGIN and COMMIT a read saves two round
+    trips, and sees what is committed by then. Behind a pooler, which does not take the parameter
+    and may send the messages of one statement to several servers, reads are transactions.
+    """
+    return make_engine(
+        url,
+        settings,
+        read_only=True,
+        pool_size=settings.database_read_pool_size,
+        trusted_seconds=trusted_seconds,
+    )
 
 
 def make_engine(
-    url: URL, settings: DatabaseSettings, *, trusted_seconds: float = 0, **options: Any
+    url: URL,
+    settings: DatabaseSettings,
+    *,
+    read_only: bool = False,
+    pool_size: int = 0,
+    trusted_seconds: float = 0,
 ) -> AsyncEngine:
-    """Return an engine that raises `UnavailableError` for faults of the database.
+    """Return an engine that raises domain errors and keeps to the budget of who uses it.
 
-    It connects to `url`, not before the first statement. A connection that was in use less than
-    `trusted_seconds` ago, and is not known to be closed, does without the ping of a pool that
-    pings. `options` are those of SQLAlchemy.
+    It connects to `url`, not before the first statement. With `pool_size` 0 it keeps no
+    connection. A connection that was in use less than `trusted_seconds` ago, and is not known to
+    be closed, is not pinged.
     """
     driver = driver_for(url)
-    # Parameters may be secrets or personal data: they stay out of messages and logs.
-    engine = make_plain_engine(url, settings, _limits(settings), hide_parameters=True, **options)
-    _bound_pings(engine, driver, settings.database_connect_timeout, trusted_seconds)
-    translate_driver_errors(engine, driver)
+    options: dict[str, Any] = {"poolclass": NullPool}
+    if pool_size:
+        options = {
+            "poolclass": _make_pool_class(url, settings, trusted_seconds),
+            "pool_size": pool_size,
+            "pool_timeout": settings.database_pool_timeout,
+        }
+    parameters = server_limits(settings)
+    if settings.database_pooler:
+        # PgBouncer refuses connections that name a parameter which it does not know, so the
+        # limits are set for the role: `app set-limits`.
+        connect_args = driver.connect_args(settings, {}) | driver.pooler_args(settings)
+        if read_only:
+            options["execution_options"] = {"postgresql_readonly": True}
+    else:
+        if read_only:
+            parameters["default_transaction_read_only"] = "on"
+            options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+        connect_args = driver.connect_args(settings, parameters)
+    # Parameters of statements may be secrets or personal data: keep them out of messages and logs.
+    engine = create_async_engine(
+        driver.adapt_url(url), connect_args=connect_args, hide_parameters=True, **options
+    )
+    translate_driver_errors(engine, driver, read_only=read_only)
     return engine
 
 
-def make_plain_engine(
-    url: URL, settings: DatabaseSettings, parameters: dict[str, str], **options: Any
-) -> AsyncEngine:
-    """Return an engine that sets parameters of PostgreSQL, directly or by a pooler."""
-    driver = driver_for(url)
-    url = driver.adapt_url(url)
-    if not settings.database_pooler:
-        return create_async_engine(
-            url, connect_args=driver.connect_args(settings, parameters), **options
-        )
-    # PgBouncer refuses connections that name a parameter which it does not know.
-    connect_args = driver.connect_args(settings, {}) | driver.pooler_args(settings)
-    engine = create_async_engine(url, connect_args=connect_args, **options)
-    limits = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in parameters.items())
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def set_in_each_transaction(connection: Any, _record: object) -> None:
-        # A plain SET would outlive the transaction, and hold for whoever gets the server next.
-        connection.driver_connection.with_begin = limits
-
-    return engine
-
-
-def _limits(settings: DatabaseSettings) -> dict[str, str]:
+def server_limits(settings: DatabaseSettings) -> dict[str, str]:
     """Return the parameters of PostgreSQL that bound how long it works and waits."""
     seconds = {
         "statement_timeout": settings.database_statement_timeout,
@@ -63,34 +95,39 @@ def _limits(settings: DatabaseSettings) -> dict[str, str]:
     return {name: f"{value * 1000:.0f}" for name, value in seconds.items()}
 
 
-def _bound_pings(
-    engine: AsyncEngine, driver: Driver, seconds: float, trusted_seconds: float
-) -> None:
-    """Let the pool's ping fail when it takes too long, and leave out those that show nothing.
+def _make_pool_class(
+    url: URL, settings: DatabaseSettings, trusted_seconds: float
+) -> type[FairPool]:
+    """Return a pool that tests a connection before its use, unless it was in use just now.
 
-    SQLAlchemy sets it no limit, and pings before the deadline of the request knows of the
-    connection: with a server that hangs, the request would hang as well. And under load a ping
-    asks what an answer has just shown, for a fifth of a small request's time (measured).
+    SQLAlchemy's `pool_pre_ping` has no limit, and with a server that hangs the request would hang
+    as well. It also pings under load, where the last statement has just shown that the
+    connection works: a fifth of a small request's time (measured).
     """
-    dialect = engine.sync_engine.dialect
-    ping = dialect.do_ping
-    returned_at: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
-    @event.listens_for(engine.sync_engine, "checkin")
-    def note(connection: Any, _record: object) -> None:
-        if connection is not None:  # not one that was invalidated
-            returned_at[connection.driver_connection] = time.monotonic()
+    driver = driver_for(url)
+    dialect = url.get_dialect()()
 
-    def bounded_ping(connection: Any) -> bool:
-        driver_connection = connection.driver_connection
-        idle_seconds = time.monotonic() - returned_at.get(driver_connection, 0)
-        if idle_seconds < trusted_seconds and driver.seems_alive(driver_connection):
-            return True
+    class TestingPool(FairPool):
+        def is_alive(self, connection: PoolProxiedConnection, now: float) -> bool:
+            dbapi_connection: Any = connection.dbapi_connection
+            driver_connection = dbapi_connection.driver_connection
+            idle_seconds = now - connection.info["used_at"]
+            if idle_seconds < trusted_seconds and driver.seems_alive(driver_connection):
+                return True
+            return not settings.database_pool_pre_ping or ping(dbapi_connection)
+
+    def ping(dbapi_connection: Any) -> bool:
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(seconds, driver.abort, driver_connection)
+        timer = loop.call_later(
+            settings.database_connect_timeout, driver.abort, dbapi_connection.driver_connection
+        )
         try:
-            return ping(connection)
+            return dialect.do_ping(dbapi_connection)
+        except (dialect.loaded_dbapi.Error, OSError):
+            return False
         finally:
             timer.cancel()
 
-    dialect.do_ping = bounded_ping  # type: ignore[assignment, method-assign]
+    TestingPool.driver = driver
+    return TestingPool

@@ -1,4 +1,4 @@
-"""Faults of the database, turned into errors of the domain where the driver raises them."""
+"""Errors of the drivers, translated into errors of the domain where they are raised."""
 
 import asyncio
 import traceback
@@ -9,10 +9,12 @@ from sqlalchemy import Connection, Dialect, ExceptionContext, Transaction, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from app.core.database.budget import TOO_LONG, current_budget
 from app.core.database.constraints import domain_error
-from app.core.database.deadline import watch
 from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError
+
+_READ_ONLY: Final = "25006"  # read_only_sql_transaction
 
 # SQLSTATE (appendix A of PostgreSQL's documentation) of faults after which the same request may
 # succeed. The first two are ends of a transaction: PostgreSQL has rolled it back.
@@ -21,7 +23,7 @@ _TRANSIENT: Final = {
     "40P01": "The transaction met another one (deadlock); nothing was written",
     "55P03": "Another transaction holds a lock for too long; nothing was written",
     "57014": "The database took too long to answer; nothing was written",
-    "25006": "The database accepts no writes at the moment; nothing was written",
+    _READ_ONLY: "The database accepts no writes at the moment; nothing was written",
     "25P03": "The transaction was idle for too long; nothing was written",
     "53100": "The database has no space left; nothing was written",
     "53200": "The database has no memory left; nothing was written",
@@ -32,7 +34,6 @@ _TRANSIENT: Final = {
     "57P05": "The database has closed an idle connection",
 }
 
-
 # The transactions, and savepoints, in which a statement has failed.
 _failed: Final[WeakSet[Transaction]] = WeakSet()
 
@@ -41,8 +42,22 @@ class FailedTransactionError(RuntimeError):
     """A programming error: the error of a statement was caught, and its transaction went on."""
 
 
-def translate_driver_errors(engine: AsyncEngine, driver: Driver) -> None:
-    """Let an engine raise domain errors: at connect, at any statement and at commit."""
+class ReadOnlySessionError(RuntimeError):
+    """A programming error: code that serves a safe method tried to write."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A read session cannot write. Safe HTTP methods get read sessions: change data in a "
+            "POST, PUT, PATCH or DELETE route, or in database.transaction()."
+        )
+
+
+def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: bool) -> None:
+    """Let an engine raise domain errors: at connect, at any statement and at commit.
+
+    A write on an engine that is `read_only` is an error of the code, on another one a fault of the
+    database: it is a standby, or was made one.
+    """
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def connect(
@@ -61,24 +76,26 @@ def translate_driver_errors(engine: AsyncEngine, driver: Driver) -> None:
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def translate(context: ExceptionContext) -> None:
-        if context.is_pre_ping:
-            return  # the pool replaces the connection, and nobody need know
+        budget = current_budget()
         if context.connection and (transaction := _innermost(context.connection)):
             _failed.add(transaction)
         original = context.original_exception
         if not isinstance(original, Exception):
             return  # a cancellation is nobody's fault
         violation = driver.constraint_violation(original)
-        error = domain_error(violation) if violation else None
-        if error is None and (reason := _TRANSIENT.get(driver.sqlstate(original))):
+        error: Exception | None = domain_error(violation) if violation else None
+        state = driver.sqlstate(original)
+        if read_only and state == _READ_ONLY:
+            error = ReadOnlySessionError()
+        elif error is None and (reason := _TRANSIENT.get(state)):
             error = UnavailableError(reason)
-        if error is None and context.is_disconnect:
+        elif error is None and budget and budget.expired:
+            error = UnavailableError(TOO_LONG)
+        elif error is None and context.is_disconnect:
             # In the middle of a COMMIT nobody can know, so it does not say what was written.
             error = UnavailableError("The connection to the database was lost")
         if error:
             raise error from original
-
-    watch(engine, driver)
 
 
 def _innermost(connection: Connection) -> Transaction | None:

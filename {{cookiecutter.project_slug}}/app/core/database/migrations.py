@@ -7,14 +7,51 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import URL
+from sqlalchemy import URL, NullPool, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.core.config import DatabaseSettings
+from app.core.database.drivers import driver_for
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 PROJECT = Path(__file__).parents[3]
+
+# A statement that waits for a lock on a table holds up every request to that table behind it. Else
+# a migration takes its time, whatever the role's own settings are.
+PARAMETERS: Final = {
+    "lock_timeout": "3s",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+
+
+def make_migration_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """Return an engine without a pool: to `DATABASE_DIRECT_URL`, or else to `DATABASE_URL`.
+
+    Where that is a pooler, only transactions have the parameters: CREATE INDEX CONCURRENTLY runs
+    in none, and with the limits of the role.
+    """
+    url = settings.database_direct_url or settings.database_url
+    driver = driver_for(url)
+    is_pooled = settings.database_pooler and not settings.database_direct_url
+    connect_args = driver.connect_args(settings, {} if is_pooled else PARAMETERS)
+    if is_pooled:
+        connect_args |= driver.pooler_args(settings)
+    engine = create_async_engine(
+        driver.adapt_url(url), connect_args=connect_args, poolclass=NullPool
+    )
+    if is_pooled:
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def set_in_transaction(connection: Any) -> None:
+            for name, value in PARAMETERS.items():
+                connection.exec_driver_sql(f"SET LOCAL {name} = '{value}'")
+
+    return engine
 
 
 def _config() -> Config:

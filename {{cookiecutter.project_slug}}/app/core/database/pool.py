@@ -1,155 +1,99 @@
-"""A connection pool that serves those who wait in the order in which they came."""
+"""A connection pool of a fixed size that serves those who wait first come, first served."""
 
 import asyncio
-import logging
-from contextlib import suppress
-from typing import Any, Final, cast
+import math
+import time
+from typing import Any, ClassVar, Final
 
-from sqlalchemy import AsyncAdaptedQueuePool
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import AsyncAdaptedQueuePool, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
-from sqlalchemy.util import await_, greenlet_spawn
+from sqlalchemy.util import await_
 
+from app.core.database.budget import TOO_LONG, current_budget
+from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError
 
-# How long connections beyond the pool's size outlast the load that they were opened for.
-_LINGER_SECONDS: Final = 1
-_GOODBYE_SECONDS: Final = 2
-
-# SQLAlchemy names a pool's log after its class. What it tells at INFO is no message of the app.
-logging.getLogger(f"{__name__}.FairPool").setLevel(logging.WARNING)
+TOO_MANY: Final = "Too many requests at once; nothing was done"
 
 
 class FairPool(AsyncAdaptedQueuePool):
-    """SQLAlchemy's pool behind a queue, and without its haste to close what it has opened.
+    """SQLAlchemy's queue pool with a queue of its own in front.
 
-    By itself the pool wakes waiters in any order, and under load lets some of them wait for
-    seconds. The wait begins where the first statement needs a connection, not where the session
-    is opened, so work before that (hashing, for instance) keeps nobody else waiting.
+    Without it waiters are woken in any order, and some of them starve under load (0006 in
+    docs/decisions has the figures). There is no overflow: under load its connections would be
+    opened and closed all the time.
 
-    It would also close a connection beyond `pool_size` at once when it is returned, to open
-    another for the next request: half as many requests again, under load (measured). Here such a
-    connection stays until a second has gone by in which so many were not needed.
+    The wait begins with the first statement of a session, not when the session is opened. It is
+    bounded by `timeout` and by the budget of the request, whichever is shorter.
     """
 
+    driver: ClassVar[Driver]
+
     def __init__(
-        self, creator: Any, pool_size: int = 5, max_overflow: int = 10, **options: Any
+        self, creator: Any, pool_size: int = 5, timeout: float = 30, **options: Any
     ) -> None:
-        options["use_lifo"] = True  # what is not needed is left alone
-        super().__init__(creator, pool_size + max_overflow, max_overflow=0, **options)
-        self.kept = pool_size
-        self._turns = asyncio.Semaphore(pool_size + max_overflow)
-        self._peak = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._closing: asyncio.Task[None] | None = None
-        self._disposed = False
+        options |= {"max_overflow": 0, "use_lifo": True}  # the newest are the ones known to work
+        super().__init__(creator, pool_size, timeout=timeout, **options)
+        self._turns = asyncio.Semaphore(pool_size)
+        self._seconds = timeout
+        self._lost_at = 0.0
+        event.listen(self, "checkin", _give_back)
 
-    def connect(self, *, autocommit: bool = False) -> PoolProxiedConnection:
-        """Take a connection; with `autocommit`, each statement is a transaction of its own.
-
-        SQLAlchemy's own `isolation_level="AUTOCOMMIT"` sets and resets the mode around each use,
-        through an event that also turns on its hooks for each statement: 8 to 10 % of a small read
-        (measured). Here a connection keeps the mode of its last use until one needs the other.
-        """
-        connection = super().connect()
-        dbapi_connection: Any = connection.dbapi_connection
+    def connect(self) -> PoolProxiedConnection:
+        """Wait for a turn, and take a connection that works. Raises `UnavailableError`."""
+        budget = current_budget()
+        if budget:
+            budget.require_no_connection("while another one is asked for")
+        await_(self._wait(budget.seconds if budget else math.inf))
         try:
-            if dbapi_connection.autocommit != autocommit:
-                dbapi_connection.autocommit = autocommit
+            connection = self._take()
+            if budget:
+                held = connection.dbapi_connection.driver_connection  # type: ignore[union-attr]
+                budget.take(id(connection.record_info), (held, self.driver))
         except BaseException:
-            connection.invalidate()
+            self._turns.release()
             raise
+        # The record says whose turn it is: after `dispose()` there is another pool.
+        connection.record_info["turn"] = self._turns  # type: ignore[index]
         return connection
 
-    def _do_get(self) -> ConnectionPoolEntry:
-        await_(self._wait())
-        try:
-            entry = super()._do_get()
-        except BaseException:
-            self._turns.release()
-            raise
-        self._peak = max(self._peak, self.checkedout())
-        return entry
-
-    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
-        if self._disposed:
-            record.close()  # nobody else would
-            self._turns.release()
-            return
-        super()._do_return_conn(record)
-        self._turns.release()
-        self._look_again()
-
-    async def _wait(self) -> None:
-        """Wait for a turn, for as long as the pool may wait. Raises `UnavailableError`."""
+    async def _wait(self, seconds_left: float) -> None:
         if not self._turns.locked():
             await self._turns.acquire()  # at once
             return
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(min(self._seconds, seconds_left)):
                 await self._turns.acquire()
         except TimeoutError:
-            raise UnavailableError("Too many requests at once; nothing was done") from None
+            reason = TOO_LONG if seconds_left < self._seconds else TOO_MANY
+            raise UnavailableError(reason) from None
 
-    def _look_again(self) -> None:
-        """Look in a while for what is no longer needed, if there is more than is kept."""
-        if self._timer is None and self.checkedin() > self.kept:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(_LINGER_SECONDS, self._start_closing)
+    def _take(self) -> PoolProxiedConnection:
+        """Return a connection that works: a new one, or one that `is_alive`.
 
-    def _start_closing(self) -> None:
-        self._closing = asyncio.create_task(self._close_idle())
+        When one is found dead, those that are older than that moment are replaced unasked.
+        """
+        while True:
+            connection = super().connect()
+            now = time.monotonic()
+            opened_at = connection.info.setdefault("opened_at", now)
+            if opened_at == now:
+                return connection
+            if opened_at > self._lost_at and self.is_alive(connection, now):
+                return connection
+            self._lost_at = now
+            connection.invalidate()
 
-    async def _close_idle(self) -> None:
-        """Close the connections that were not needed since the last look, the coldest first."""
-        surplus = self.checkedin() + self.checkedout() - max(self.kept, self._peak)
-        self._peak = self.checkedout()
-        closing = 0
-        while closing < surplus and not self._turns.locked():
-            await self._turns.acquire()  # at once, so that nobody else counts on the connection
-            closing += 1
-        idle = [self._pool.get(block=False) for _ in range(self.checkedin())]  # newest first
-        kept = len(idle) - closing
-        for record in reversed(idle[:kept]):
-            self._pool.put(record, block=False)
-        for record in idle[kept:]:
-            await self._close(record)
-            self._turns.release()
-        self._timer = None
-        self._look_again()
-
-    async def _close(self, record: ConnectionPoolEntry) -> None:
-        """Close a connection, whether the server says goodbye or not."""
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_GOODBYE_SECONDS):
-                    await greenlet_spawn(record.close)
-        finally:
-            self._dec_overflow()
-
-    def dispose(self) -> None:
-        self._disposed = True
-        if self._timer:
-            self._timer.cancel()
-        super().dispose()
-
-    def recreate(self) -> "FairPool":
-        pool = cast("FairPool", super().recreate())
-        pool.kept = self.kept
-        return pool
+    def is_alive(self, connection: PoolProxiedConnection, now: float) -> bool:  # noqa: ARG002
+        """Say whether an idle connection works."""
+        return True
 
 
-def autocommitting(engine: AsyncEngine) -> AsyncEngine:
-    """Return an engine on the same `FairPool` whose statements are each a transaction.
-
-    An engine made of it by `execution_options()` has transactions again.
-    """
-    engine = engine.execution_options()
-    sync_engine = engine.sync_engine
-
-    # From here a `Connection` takes what it uses, at first and after an invalidation.
-    def raw_connection() -> PoolProxiedConnection:
-        return cast("FairPool", sync_engine.pool).connect(autocommit=True)
-
-    sync_engine.raw_connection = raw_connection  # type: ignore[method-assign]
-    return engine
+def _give_back(connection: Any, record: ConnectionPoolEntry) -> None:
+    info: dict[str, Any] = record.record_info or {}
+    if budget := current_budget():
+        budget.give_back(id(info))
+    if connection is not None:  # else it was invalidated
+        record.info["used_at"] = time.monotonic()
+    if turns := info.pop("turn", None):
+        turns.release()

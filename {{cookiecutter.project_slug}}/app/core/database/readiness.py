@@ -1,25 +1,34 @@
 """Whether requests can be served: the database answers, and has the schema that the code needs."""
 
 import asyncio
-from typing import Literal
+import logging
+from typing import Final, Literal
 
-from sqlalchemy import NullPool, text
+from sqlalchemy import text
 
 from app.core.config import DatabaseSettings
-from app.core.database.deadline import deadline
+from app.core.database.budget import Budget, budgeted
 from app.core.database.engines import make_engine
 from app.core.database.migrations import revisions
 from app.exceptions import UnavailableError
 
 Schema = Literal["at head", "ahead"]
 
+_logger: Final = logging.getLogger(__name__)
+
+_STATE: Final = text(
+    "SELECT to_regclass('alembic_version')::text, current_setting('statement_timeout')"
+)
+_REVISION: Final = text("SELECT version_num FROM alembic_version")
+
 
 class ReadinessProbe:
     """Asks the database on connections of its own: a full pool must not look like a fault."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        self._engine = make_engine(settings.database_url, settings, poolclass=NullPool)
+        self._engine = make_engine(settings.database_url, settings)
         self._timeout = settings.readiness_timeout
+        self._limits_unknown = settings.database_pooler
 
     async def check(self) -> Schema:
         """Return where the schema stands. Raises `UnavailableError` at the timeout at the latest.
@@ -42,12 +51,18 @@ class ReadinessProbe:
 
     async def _revision(self) -> str | None:
         """Return the revision that the database is at, or None before the first migration."""
-        # The socket is shut a little before the task is cancelled: see app.core.database.deadline.
-        async with deadline(self._timeout * 0.9), self._engine.connect() as connection:
-            table = await connection.scalar(text("SELECT to_regclass('alembic_version')::text"))
-            if table is None:
-                return None
-            current: str | None = await connection.scalar(
-                text("SELECT version_num FROM alembic_version")
+        # The socket is shut a little before the task is cancelled: see app.core.database.budget.
+        budget = Budget(self._timeout * 0.9)
+        with budgeted(budget):
+            async with self._engine.connect() as connection:
+                budget.ask()
+                table, statement_timeout = (await connection.execute(_STATE)).one()
+                self._warn_without_limits(statement_timeout)
+                return await connection.scalar(_REVISION) if table else None
+
+    def _warn_without_limits(self, statement_timeout: str) -> None:
+        if self._limits_unknown and statement_timeout == "0":
+            _logger.warning(
+                "Behind the pooler a statement may run for ever: run `app set-limits` once"
             )
-            return current
+        self._limits_unknown = False

@@ -1,85 +1,48 @@
-"""The engine, the two kinds of session, and the dependency that opens one for a request.
+"""The two kinds of session, and the one that each request has.
 
 Nothing here connects before the first statement, and nothing is a global: the lifespan of the
 application owns the one `Database` and disposes of it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, Final
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from typing import Final
 
-from fastapi import Request
-from sqlalchemy import URL, Executable, Result, ScalarResult
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import Session
 
 from app.core.config import DatabaseSettings
-from app.core.database.deadline import deadline
-from app.core.database.engines import make_engine
-from app.core.database.errors import require_success
-from app.core.database.pool import FairPool, autocommitting
+from app.core.database.budget import Budget, begin_budget, budgeted, counted, end_budget
+from app.core.database.engines import TRUSTED_SECONDS, make_reader, make_writer
+from app.core.database.errors import ReadOnlySessionError, require_success
 from app.core.database.replica import Replica
 
-# Long for a service under load, in which connections are in use all the time, and short for a
-# server to vanish in without closing its connections. Not for a replica: the ping finds out
-# whether it hangs, and a read that has begun cannot move to the primary.
-_TRUSTED_SECONDS: Final = 0.1
 
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
+class CountedSession(AsyncSession):
+    """A session whose time in the database is counted against the budget of who uses it.
 
-
-class ReadOnlySessionError(RuntimeError):
-    """A programming error: code that serves a safe method tried to write."""
-
-
-class ReadSession(Session):
-    """A session that can only read.
-
-    Its connection is on AUTOCOMMIT: without BEGIN and COMMIT a read saves two round trips, but
-    each statement sees its own snapshot, and a write would be permanent at once. Behind a pooler
-    it is in a transaction, without which a statement's messages may go to several servers.
+    SQLAlchemy's events would tell the same, but cost a tenth of a small request (0006 in
+    docs/decisions). What a session hands out to run later counts from then on: `connection()` and
+    `stream()` do not say when they are done.
     """
 
-    def flush(self, objects: Any = None) -> None:  # noqa: ARG002 (the signature of Session)
-        """Raise `ReadOnlySessionError` if there is anything to write."""
-        if any(self) and (self.new or self.dirty or self.deleted):  # mostly it holds no object
-            raise ReadOnlySessionError(
-                "A read session cannot write. Safe HTTP methods get read sessions: "
-                "change data in a POST, PUT, PATCH or DELETE route, or in database.transaction()."
-            )
-
-    # INSERT, UPDATE and DELETE statements do not pass through a flush. The event for all three
-    # methods would cost each read more than this does.
-
-    def execute(self, statement: Executable, *arguments: Any, **options: Any) -> Result[Any]:
-        _refuse_writes(statement)
-        return super().execute(statement, *arguments, **options)
-
-    def scalar(self, statement: Executable, *arguments: Any, **options: Any) -> Any:
-        _refuse_writes(statement)
-        return super().scalar(statement, *arguments, **options)
-
-    def scalars(self, statement: Executable, *arguments: Any, **options: Any) -> ScalarResult[Any]:
-        _refuse_writes(statement)
-        return super().scalars(statement, *arguments, **options)
+    execute = counted(AsyncSession.execute)
+    scalar = counted(AsyncSession.scalar)
+    scalars = counted(AsyncSession.scalars)
+    get = counted(AsyncSession.get)
+    get_one = counted(AsyncSession.get_one)
+    refresh = counted(AsyncSession.refresh)
+    merge = counted(AsyncSession.merge)
+    delete = counted(AsyncSession.delete)
+    flush = counted(AsyncSession.flush)
+    run_sync = counted(AsyncSession.run_sync)
+    commit = counted(AsyncSession.commit)
+    rollback = counted(AsyncSession.rollback)
+    close = counted(AsyncSession.close)
 
 
-class UnshieldedSession(AsyncSession):
-    """A session that is closed in its own task where a block ends well.
-
-    `AsyncSession` makes a task for it, to shield a ROLLBACK from a cancellation. There is none on
-    AUTOCOMMIT, nor after a COMMIT.
-    """
-
-    async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if kind is None:
-            await self.close()
-        else:
-            await super().__aexit__(kind, error, traceback)
-
-
-class WriteSession(UnshieldedSession):
+class WriteSession(CountedSession):
     """A session that commits nothing but what has succeeded."""
 
     async def commit(self) -> None:
@@ -88,69 +51,81 @@ class WriteSession(UnshieldedSession):
         await super().commit()
 
 
-def _refuse_writes(statement: Executable) -> None:
-    if getattr(statement, "is_dml", False):  # SQLAlchemy refuses what is no statement
-        raise ReadOnlySessionError("A read session cannot run INSERT, UPDATE or DELETE.")
+class ReadSession(CountedSession):
+    """A session on an engine whose statements PostgreSQL refuses if they write."""
+
+    async def commit(self) -> None:
+        """Raise `ReadOnlySessionError` for changes that nobody flushed; there is no other.
+
+        They would be lost without a word.
+        """
+        if self.new or self.dirty or self.deleted:
+            raise ReadOnlySessionError
+
+
+def _sessions(
+    engine: AsyncEngine, session_class: type[AsyncSession]
+) -> async_sessionmaker[AsyncSession]:
+    # Once closed, a session is at its end: using it again raises, where SQLAlchemy's default
+    # would open a transaction that nobody commits.
+    return async_sessionmaker(
+        engine, class_=session_class, expire_on_commit=False, close_resets_only=False
+    )
 
 
 class Database:
     """The connection pools and the sessions that use them.
 
-    Raises `ConfigurationError` through its settings; makes no connection when it is created.
+    It makes no connection when it is created.
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self.settings = settings
-        self.engine = self._make_pool(settings.database_url, _TRUSTED_SECONDS)
+        self.writer = make_writer(settings)
+        self.reader = make_reader(settings.database_url, settings, trusted_seconds=TRUSTED_SECONDS)
+        self.write_sessions = _sessions(self.writer, WriteSession)
+        self.read_sessions = _sessions(self.reader, ReadSession)
         self.replica: Replica | None = None
         if settings.database_replica_url:
-            engine = self._make_pool(settings.database_replica_url)
+            # No trust: a read that has begun cannot move to the primary when the replica hangs.
+            engine = make_reader(settings.database_replica_url, settings, trusted_seconds=0)
             self.replica = Replica(
-                engine, self._make_read_sessions(engine), settings.database_connect_timeout
+                engine, _sessions(engine, ReadSession), settings.database_connect_timeout
             )
-        self.write_sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(
-            self.engine, class_=WriteSession, expire_on_commit=False
-        )
-        self.read_sessions = self._make_read_sessions(self.engine)
         # {% if cookiecutter.use_auth %}
-        self.statement_sessions: async_sessionmaker[AsyncSession] = async_sessionmaker(
-            self.engine if settings.database_pooler else autocommitting(self.engine),
-            class_=WriteSession,
-            expire_on_commit=False,
-        )
+        statement_engine = self.writer
+        if not settings.database_pooler:
+            statement_engine = self.writer.execution_options(isolation_level="AUTOCOMMIT")
+        self.statement_sessions = _sessions(statement_engine, WriteSession)
         # {% endif %}
 
-    def _make_pool(self, url: URL, trusted_seconds: float = 0) -> AsyncEngine:
-        return make_engine(
-            url,
-            self.settings,
-            trusted_seconds=trusted_seconds,
-            poolclass=FairPool,
-            pool_size=self.settings.database_pool_size,
-            max_overflow=self.settings.database_max_overflow,
-            pool_timeout=self.settings.database_pool_timeout,
-            pool_pre_ping=self.settings.database_pool_pre_ping,
+    def budget(self, *, shared: bool = False) -> Budget:
+        """Return what one request (`shared`) or block of code may use of the database."""
+        return Budget(
+            self.settings.database_deadline,
+            strict=self.settings.database_second_connection == "raise",
+            shared=shared,
         )
 
-    def _make_read_sessions(self, engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-        session_class: type[AsyncSession] = AsyncSession
-        if not self.settings.database_pooler:
-            engine = autocommitting(engine)
-            session_class = UnshieldedSession
-        return async_sessionmaker(
-            engine, class_=session_class, sync_session_class=ReadSession, expire_on_commit=False
-        )
+    async def open_write_session(self) -> AsyncSession:
+        """Return a session whose first statement begins a transaction."""
+        return self.write_sessions()
+
+    async def open_read_session(self, *, newest: bool = True) -> AsyncSession:
+        """Return a session that reads: of the replica, if it is up and may be behind."""
+        session = await self.replica.open() if self.replica and not newest else None
+        return session or self.read_sessions()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncSession]:
         """Open a session in a transaction that commits at the end, or rolls back on an error.
 
-        Raises `FailedTransactionError` where the error of a statement was caught and forgotten.
-        Raises `UnavailableError` if there is no connection to be had, or no answer in time.
+        Raises `FailedTransactionError` where the error of a statement was caught and forgotten,
+        and `UnavailableError` if there is no connection to be had, or no answer in time.
         """
-        async with deadline(self.settings.database_deadline), self.write_sessions() as session:
-            yield session
-            await session.commit()
+        with budgeted(self.budget()):
+            async with _ending(self.write_sessions()) as session:
+                yield session
 
     # {% if cookiecutter.use_auth %}
     @asynccontextmanager
@@ -161,9 +136,9 @@ class Database:
         as long as it runs, a transaction until the event loop comes round to its COMMIT. Behind a
         pooler it is a transaction nevertheless. Raises `UnavailableError` as `transaction()` does.
         """
-        async with deadline(self.settings.database_deadline), self.statement_sessions() as session:
-            yield session
-            await session.commit()
+        with budgeted(self.budget()):
+            async with _ending(self.statement_sessions()) as session:
+                yield session
 
     # {% endif %}
     @asynccontextmanager
@@ -173,41 +148,100 @@ class Database:
         Where the newest state is not needed, a replica serves it, if there is one and it is up.
         Raises `UnavailableError` as `transaction()` does.
         """
-        async with deadline(self.settings.database_deadline):
-            session = await self.replica.open() if self.replica and not newest else None
-            async with session or self.read_sessions() as session:
+        with budgeted(self.budget()):
+            async with _ending(await self.open_read_session(newest=newest)) as session:
                 yield session
-                # Changes that nobody flushed would be lost without a word.
-                session.sync_session.flush()
 
     async def dispose(self) -> None:
         """Close every connection of the pools. A server that hangs does not hold up the exit."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.database_connect_timeout):
-                await self.engine.dispose()
+                await self.writer.dispose()
+                await self.reader.dispose()
                 if self.replica:
                     await self.replica.engine.dispose()
 
 
-async def get_async_session(request: Request) -> AsyncSession:
-    """Open the session of a request: read-only for safe methods, else one transaction.
+@asynccontextmanager
+async def _ending(session: AsyncSession) -> AsyncGenerator[AsyncSession]:
+    try:
+        yield session
+    except BaseException:
+        await _roll_back(session)
+        raise
+    await _commit(session)
 
-    With a read replica, a safe request may see the state of a moment ago; the client asks for the
-    newest by `Cache-Control: no-cache`.
 
-    FastAPI closes it, and so commits, when the handler is done and before it sends the response:
-    the stack is the one that it keeps for `scope="function"`. A generator with that scope would
-    end there too, but by way of three more context managers: 6 % of a small request (measured).
+async def _commit(session: AsyncSession) -> None:
+    try:
+        await session.commit()
+    except BaseException:
+        await _roll_back(session)
+        raise
+    await session.close()
+
+
+async def _roll_back(session: AsyncSession) -> None:
+    async with session:
+        pass  # its end is shielded from a cancellation, which a ROLLBACK has to outlive
+
+
+class UnitOfWork:
+    """The work of one request in the database: a session that is opened when it is asked for.
+
+    The edge (`app.core.http.edge`) enters it around the handler. Its end commits what the session
+    has done, or rolls it back on an error. `on_open` is called with the new session.
     """
-    database: Database = request.app.state.database
-    if request.method in SAFE_METHODS:
-        open_session = database.read(newest=database.replica is None or _wants_newest(request))
-    else:
-        open_session = database.transaction()
-    until_response: AsyncExitStack = request.scope["fastapi_function_astack"]
-    return await until_response.enter_async_context(open_session)
+
+    def __init__(
+        self,
+        budget: Budget,
+        open_session: Callable[[], Awaitable[AsyncSession]],
+        on_open: Callable[[AsyncSession], Awaitable[None]] | None = None,
+    ) -> None:
+        self.opened: AsyncSession | None = None
+        self._budget = budget
+        self._open_session = open_session
+        self._on_open = on_open
+
+    async def session(self) -> AsyncSession:
+        """Return the session, the same each time. Raises `UnavailableError`."""
+        if self.opened is None:
+            self.opened = await self._open_session()
+            if self._on_open:
+                await self._on_open(self.opened)
+        return self.opened
+
+    async def __aenter__(self) -> None:
+        self._tokens = begin_budget(self._budget), _unit.set(self)
+
+    async def __aexit__(
+        self, _kind: object, error: BaseException | None, _traceback: object
+    ) -> None:
+        try:
+            if self.opened and error is None:
+                await _commit(self.opened)
+            elif self.opened:
+                await _roll_back(self.opened)
+        finally:
+            budget, unit = self._tokens
+            end_budget(budget)
+            _unit.reset(unit)
 
 
-def _wants_newest(request: Request) -> bool:
-    directives = ",".join(request.headers.getlist("Cache-Control")).split(",")
-    return "no-cache" in (directive.strip().lower() for directive in directives)
+_unit: Final[ContextVar[UnitOfWork]] = ContextVar("unit_of_work")
+
+
+async def get_async_session() -> AsyncSession:
+    """Return the session of the running request: read-only for safe methods, else a transaction.
+
+    The edge commits it when the handler is done, and before the response is sent.
+    """
+    try:
+        unit = _unit.get()
+    except LookupError:
+        raise RuntimeError(
+            "No request has a session here. Give the router `route_class=EdgeRoute`; in WebSocket "
+            "routes, jobs and commands use database.transaction() or database.read()."
+        ) from None
+    return await unit.session()

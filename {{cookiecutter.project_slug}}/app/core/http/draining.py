@@ -18,37 +18,27 @@ class Draining:
     def __init__(self, delay: float) -> None:
         self.started = False
         self._delay = delay
-        self._stopped = False
 
     @contextmanager
     def on_sigterm(self) -> Generator[None]:
         """Pass SIGTERM on to the server's own handler, but only after the delay.
 
-        Entered by the lifespan: the server has set its handler by then. It is told of a SIGINT:
-        in the end uvicorn raises again what it was told of, so that a SIGTERM would kill the
-        process after all that, while a SIGINT ends it with exit code 0.
+        Entered by the lifespan: the server has set its handler by then. A second SIGTERM ends the
+        delay.
         """
-        server = signal.getsignal(signal.SIGTERM)
-        if threading.current_thread() is not threading.main_thread() or not callable(server):
+        previous = signal.getsignal(signal.SIGTERM)
+        if threading.current_thread() is not threading.main_thread() or not callable(previous):
             yield  # a server that does not handle signals in Python, or a test
             return
         loop = asyncio.get_running_loop()
 
-        def stop() -> None:
-            # Told twice, uvicorn breaks requests off; it may have been told by Ctrl-C already.
-            if not self._stopped and not getattr(
-                getattr(server, "__self__", None), "should_exit", False
-            ):
-                self._stopped = True
-                server(signal.SIGINT, None)
-
-        def drain(_number: int, _frame: FrameType | None) -> None:
-            delay = 0 if self.started else self._delay  # told again: at once
+        def drain(number: int, _frame: FrameType | None) -> None:
+            delay = 0 if self.started else self._delay
             self.started = True
-            loop.call_soon_threadsafe(loop.call_later, delay, stop)
+            loop.call_soon_threadsafe(loop.call_later, delay, previous, number, None)
 
         signal.signal(signal.SIGTERM, drain)
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, server)
+            signal.signal(signal.SIGTERM, previous)

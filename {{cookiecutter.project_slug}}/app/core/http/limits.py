@@ -3,18 +3,15 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-from fastapi import Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.config import Settings
-from app.core.database.sessions import SAFE_METHODS
 from app.core.http.problems import problem_response
 from app.exceptions import ContentTooLargeError, RequestTimeoutError, ValidationError
 
@@ -43,28 +40,20 @@ class QueryLimit:
         await self._app(scope, receive, send)
 
 
-class BoundedRoute(APIRoute):
-    """Bounds the body of a request: its size, the time it takes, and the depth of its JSON.
+async def bound_body(request: Request, *, read: bool) -> Request:
+    """Bound the body of a request: its size, the time it takes, and the depth of its JSON.
 
-    Starlette's own `max_body_size` answers in plain text, whatever the app has to say.
+    With `read` the request that is returned holds its body, else it reads no more than is allowed.
+    Raises `ContentTooLargeError`, `RequestTimeoutError` and `ValidationError`. (Starlette's own
+    `max_body_size` responds in plain text.)
     """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-        if SAFE_METHODS.issuperset(self.methods or ()):
-            return handle
-        reads_body = self.body_field is not None
-
-        async def handle_bounded(request: Request) -> Response:
-            settings: Settings = request.app.state.settings
-            body = _BoundedBody(request, settings)
-            await body.refuse_announced_size()
-            request = Request(request.scope, body.receive)
-            if reads_body:  # before FastAPI does, which would answer any error by 400
-                await _read_body(request, settings)
-            return await handle(request)
-
-        return handle_bounded
+    settings: Settings = request.app.state.settings
+    body = _BoundedBody(request, settings)
+    await body.refuse_announced_size()
+    bounded = Request(request.scope, body.receive)
+    if read:  # before FastAPI does, which would answer any error by 400
+        await _read_body(bounded, settings)
+    return bounded
 
 
 class _BoundedBody:

@@ -1,12 +1,31 @@
-from typing import Any
+"""The OpenAPI document: what FastAPI does not write itself."""
+
+from collections.abc import Iterator
+from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
-from app.core.http.problems import add_problem_schema
+from app.core.database import get_async_session
+from app.core.http.edge import SAFE_METHODS, dependencies
+from app.core.http.problems import add_problem_schema, declared_statuses, problem_responses
+
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Any text that names this request: sent again, it gets the first response.",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": r"^[\x21-\x7e]+$",
+    },
+}
 
 
 def link_to(resource: str) -> dict[int | str, dict[str, Any]]:
-    """Declare that the answer to a POST names what `read_`, `update_` and `delete_` take."""
+    """Declare that the response to a POST names what `read_`, `update_` and `delete_` take."""
     parameters = {f"{resource}_id": "$response.body#/id"}
     return {
         201: {
@@ -23,20 +42,50 @@ def link_to(resource: str) -> dict[int | str, dict[str, Any]]:
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Complete the OpenAPI document with what FastAPI does not write itself."""
+    """Complete the document with what follows from a route's dependencies, and with its problems."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = generate()
-            add_problem_schema(app.openapi_schema)
-            # {% if cookiecutter.use_auth %}
-            # The scheme was declared before the prefix was known.
-            schemes = app.openapi_schema["components"]["securitySchemes"]
-            flow = schemes["OAuth2PasswordBearer"]["flows"]["password"]
-            flow["tokenUrl"] = f"{app.state.settings.api_prefix}/auth/token"
-            flow["refreshUrl"] = f"{app.state.settings.api_prefix}/auth/refresh"
-            # {% endif %}
+            document = generate()
+            add_problem_schema(document)
+            for context, operation in _operations(app, document):
+                _complete(operation, context)
+            _prefix_token_urls(document, app.state.settings.api_prefix)
+            app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _operations(
+    app: FastAPI, document: dict[str, Any]
+) -> Iterator[tuple[RouteContext, dict[str, Any]]]:
+    for context in iter_route_contexts(app.routes):
+        if not isinstance(context.original_route, APIRoute) or not context.include_in_schema:
+            continue
+        for method in context.methods or ():
+            yield context, document["paths"][context.path_format][method.lower()]
+
+
+def _complete(operation: dict[str, Any], context: RouteContext) -> None:
+    """Declare the problems that follow from what a route depends on, and its Idempotency-Key."""
+    needs = dependencies(context.dependant)
+    statuses = {status for call in needs if call for status in declared_statuses(call)}
+    if "{" in (context.path or ""):
+        statuses.add(404)
+    if get_async_session in needs and not SAFE_METHODS.issuperset(context.methods or ()):
+        statuses |= {404, 409}  # a constraint may refuse what is written
+        if "POST" in (context.methods or ()):
+            operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+    for status, declaration in problem_responses(*sorted(statuses)).items():
+        operation["responses"].setdefault(str(status), declaration)
+
+
+def _prefix_token_urls(document: dict[str, Any], prefix: str) -> None:
+    """Complete the URLs of security schemes, which were declared before the prefix was known."""
+    for scheme in document.get("components", {}).get("securitySchemes", {}).values():
+        for flow in scheme.get("flows", {}).values():
+            for name in ("tokenUrl", "refreshUrl"):
+                if name in flow:
+                    flow[name] = f"{prefix}/{flow[name]}"

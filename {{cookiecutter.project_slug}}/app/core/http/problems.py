@@ -1,8 +1,8 @@
 """Errors as clients see them: RFC 9457 problem details, in one shape for every failure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPMethod, HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from app.exceptions import AppError
+from app.exceptions import AppError, ValidationError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -100,11 +100,15 @@ def _code(title: str) -> str:
 
 async def _app_error(request: Request, error: Exception) -> JSONResponse:
     error = cast("AppError", error)
+    errors = []
+    if isinstance(error, ValidationError) and error.field:
+        errors = [ProblemError(loc=["body", error.field], detail=str(error), code=error.kind)]
     return problem_response(
         request,
         status=error.status,
         detail=str(error),
         code=error.code,
+        errors=errors,
         headers=error.headers,
     )
 
@@ -145,7 +149,10 @@ def _allowed_methods(request: Request) -> list[str]:
     ]
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001
+async def respond_to_unexpected_error(
+    request: Request,
+    error: Exception,  # noqa: ARG001
+) -> JSONResponse:
     """A bug. The server logs its traceback; the client learns nothing of it."""
     return problem_response(
         request,
@@ -155,11 +162,30 @@ async def _unexpected(request: Request, error: Exception) -> JSONResponse:  # no
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Answer every failure of the app with a problem."""
+    """Respond to every failure but unexpected errors with a problem."""
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(Exception, _unexpected)
+
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+_statuses: Final[dict[Callable[..., Any], tuple[int, ...]]] = {}
+
+
+def may_respond(*statuses: int) -> Callable[[FunctionT], FunctionT]:
+    """Declare of a dependency that each route with it may respond with these problems."""
+
+    def declare(dependency: FunctionT) -> FunctionT:
+        _statuses[dependency] = statuses
+        return dependency
+
+    return declare
+
+
+def declared_statuses(dependency: Callable[..., Any]) -> tuple[int, ...]:
+    """Return what `may_respond` has declared."""
+    return _statuses.get(dependency, ())
 
 
 # What each status means here, and an example of the detail.

@@ -1,0 +1,1 @@
+"""Mail as a port: what is sent, and the ways of sending it."""

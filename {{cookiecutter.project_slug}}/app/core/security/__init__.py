@@ -1,0 +1,1 @@
+"""Passwords, tokens and audit events. Knows nothing of HTTP and of tables."""

@@ -14,6 +14,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from app.core.config import DatabaseSettings
+from app.core.database.budget import require_no_connection
 from app.core.security.policy import normalized
 
 ResultT = TypeVar("ResultT")
@@ -51,6 +52,7 @@ def _step_back() -> None:
 
 
 async def _beside_the_loop(work: Callable[[], ResultT]) -> ResultT:
+    require_no_connection("while a password is hashed")
     return await asyncio.get_running_loop().run_in_executor(_hashing(), work)
 
 

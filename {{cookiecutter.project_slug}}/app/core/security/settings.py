@@ -1,18 +1,17 @@
-"""The settings of accounts, of the mail that they need, and of who may reach the service how."""
+"""The settings of accounts, and of the mail that they need."""
 
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     EmailStr,
     Field,
-    IPvAnyNetwork,
     SecretStr,
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.types import Seconds
 
@@ -30,25 +29,27 @@ def refuse_without_mail(value: ValueT, info: ValidationInfo) -> ValueT:
 NeedsMail = AfterValidator(refuse_without_mail)
 
 
-def split_list(value: object) -> object:
-    """Split a text at its commas; an empty one has no items."""
-    if isinstance(value, str):
-        return [item.strip().lower() for item in value.split(",")] if value.strip() else []
-    return value
-
-
-_HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
-_Host = Annotated[str, Field(pattern=rf"^(\*\.)?({_HOST})$")]
-_Origin = Annotated[str, Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]+)?)$")]
-
-Hosts = Annotated[tuple[_Host, ...], NoDecode, BeforeValidator(split_list)]
-Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(split_list)]
-Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(split_list)]
 OptionalEmail = Annotated[EmailStr | None, BeforeValidator(lambda value: value or None)]
 
 
-class UserSettings(BaseSettings):
-    """What the service is told about its users."""
+class PasswordPolicySettings(BaseSettings):
+    """What a password may be."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    password_min_length: int = Field(
+        default=8, ge=8, description="Characters that a password has at least."
+    )
+    password_max_length: int = Field(
+        default=128, ge=64, le=512, description="Characters that a password has at most."
+    )
+    password_refuse_common: bool = Field(
+        default=True, description="Refuse passwords that attackers try first."
+    )
+
+
+class AuthSettings(PasswordPolicySettings):
+    """What the service is told about accounts, and about the mail that they need."""
 
     secret_key: SecretStr = Field(
         description="Signs access tokens: 32 random characters or more, the same in every process."
@@ -127,15 +128,6 @@ class UserSettings(BaseSettings):
     )
     mails_per_address: int = Field(
         default=30, ge=1, description="Mails that one address may ask for in an hour."
-    )
-    allowed_hosts: Hosts = Field(
-        default=(), description="Host names of the service; requests that name another get 400."
-    )
-    cors_origins: Origins = Field(
-        default=(), description="Origins of web pages that may call the service."
-    )
-    trusted_proxies: Networks = Field(
-        default=(), description="Proxies that are believed whose requests they pass on."
     )
 
     @field_validator("secret_key", "secret_key_previous")

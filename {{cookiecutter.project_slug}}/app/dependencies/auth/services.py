@@ -2,51 +2,60 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
 
 from app.dependencies.auth.outbox import OutboxDep
-from app.dependencies.database import DatabaseDep, SessionDep
+from app.dependencies.caller import Caller, OptionalCaller
+from app.dependencies.database import DatabaseDep, OpenSessionDep, SessionDep
+from app.dependencies.settings import SettingsDep
 from app.services.auth.access_service import AccessService
+from app.services.auth.account_service import AccountService
 from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.email_service import EmailService
 from app.services.auth.login_session_service import LoginSessionService
 from app.services.auth.one_time_token_service import OneTimeTokenService, RequestedMails
 from app.services.auth.password_service import PasswordService
 from app.services.auth.refresh_service import RefreshService
+from app.services.auth.registration_service import RegistrationService
 from app.services.auth.sign_in_service import SignInService
-from app.services.registration_service import RegistrationService
 
 
-async def get_sign_in_service(request: Request, database: DatabaseDep) -> SignInService:
-    return SignInService(database, request.app.state.settings)
+async def get_sign_in_service(database: DatabaseDep, settings: SettingsDep) -> SignInService:
+    return SignInService(database, settings)
 
 
-async def get_refresh_service(request: Request, database: DatabaseDep) -> RefreshService:
-    return RefreshService(database, request.app.state.settings)
+async def get_refresh_service(database: DatabaseDep, settings: SettingsDep) -> RefreshService:
+    return RefreshService(database, settings)
 
 
-async def get_login_session_service(request: Request, session: SessionDep) -> LoginSessionService:
-    return LoginSessionService(session, request.app.state.settings)
+async def get_login_session_service(
+    session: SessionDep, settings: SettingsDep
+) -> LoginSessionService:
+    return LoginSessionService(session, settings)
 
 
-async def get_auth_throttle(request: Request, database: DatabaseDep) -> AuthThrottle:
-    return AuthThrottle(database, request.app.state.settings)
+async def get_auth_throttle(database: DatabaseDep, settings: SettingsDep) -> AuthThrottle:
+    return AuthThrottle(database, settings)
 
 
-async def get_password_service(request: Request, database: DatabaseDep) -> PasswordService:
-    return PasswordService(database, request.app.state.settings)
+async def get_password_service(database: DatabaseDep, settings: SettingsDep) -> PasswordService:
+    return PasswordService(database, settings)
 
 
-async def get_one_time_token_service(request: Request, session: SessionDep) -> OneTimeTokenService:
-    return OneTimeTokenService(session, request.app.state.settings)
+async def get_one_time_token_service(
+    session: SessionDep, settings: SettingsDep
+) -> OneTimeTokenService:
+    return OneTimeTokenService(session, settings)
 
 
-async def get_requested_mails(request: Request, database: DatabaseDep) -> RequestedMails:
-    return RequestedMails(database, request.app.state.settings)
+async def get_requested_mails(database: DatabaseDep, settings: SettingsDep) -> RequestedMails:
+    return RequestedMails(database, settings)
 
 
-async def get_access_service(request: Request, session: SessionDep) -> AccessService:
-    return AccessService(session, request.app.state.settings)
+async def get_access_service(
+    caller: Caller, session: SessionDep, settings: SettingsDep
+) -> AccessService:
+    return AccessService(session, caller, settings)
 
 
 SignInServiceDep = Annotated[SignInService, Depends(get_sign_in_service)]
@@ -60,16 +69,38 @@ AccessServiceDep = Annotated[AccessService, Depends(get_access_service)]
 
 
 async def get_registration_service(
-    request: Request, session: SessionDep, attempts: AuthThrottleDep, outbox: OutboxDep
+    caller: OptionalCaller,
+    open_session: OpenSessionDep,
+    settings: SettingsDep,
+    throttle: AuthThrottleDep,
+    outbox: OutboxDep,
 ) -> RegistrationService:
-    return RegistrationService(session, request.app.state.settings, attempts, outbox.add)
+    return RegistrationService(open_session, caller, settings, throttle, outbox.add)
 
 
 async def get_email_service(
-    request: Request, session: SessionDep, passwords: PasswordServiceDep, outbox: OutboxDep
+    session: SessionDep,
+    settings: SettingsDep,
+    passwords: PasswordServiceDep,
+    outbox: OutboxDep,
 ) -> EmailService:
-    return EmailService(session, request.app.state.settings, passwords, outbox.add)
+    return EmailService(session, settings, passwords, outbox.add)
 
 
 RegistrationServiceDep = Annotated[RegistrationService, Depends(get_registration_service)]
 EmailServiceDep = Annotated[EmailService, Depends(get_email_service)]
+
+
+async def get_account_service(
+    caller: Caller,
+    session: SessionDep,
+    settings: SettingsDep,
+    passwords: PasswordServiceDep,
+    access: AccessServiceDep,
+    outbox: OutboxDep,
+) -> AccountService:
+    emails = EmailService(session, settings, passwords, outbox.add, caller)
+    return AccountService(session, caller, emails, access)
+
+
+AccountServiceDep = Annotated[AccountService, Depends(get_account_service)]

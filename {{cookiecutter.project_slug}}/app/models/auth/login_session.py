@@ -3,6 +3,8 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.database.constraints import refusal
+from app.exceptions import ConflictError, NotFoundError
 from app.models.base import Base
 
 
@@ -14,7 +16,11 @@ class LoginSession(Base):
 
     __tablename__ = "user_sessions"
 
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey(
+            "users.id", ondelete="CASCADE", info=refusal(NotFoundError, "User {value} not found")
+        )
+    )
     # Random, for a token with a guessed key would end somebody's session as a reused one does.
     key: Mapped[bytes] = mapped_column(LargeBinary)
     secret_digest: Mapped[bytes] = mapped_column(LargeBinary)
@@ -26,6 +32,10 @@ class LoginSession(Base):
     expires_at: Mapped[datetime]
 
     __table_args__ = (
-        UniqueConstraint("key", name="uq_user_sessions_key"),
+        UniqueConstraint(
+            "key",
+            name="uq_user_sessions_key",
+            info=refusal(ConflictError, "The session has begun already"),
+        ),
         Index("ix_user_sessions_user_id_last_used_at", "user_id", "last_used_at"),
     )

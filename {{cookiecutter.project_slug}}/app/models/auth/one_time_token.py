@@ -11,6 +11,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.database.constraints import refusal
+from app.exceptions import ConflictError, NotFoundError, ValidationError
 from app.models.base import Base
 
 
@@ -25,15 +27,31 @@ class OneTimeToken(Base):
     purpose: Mapped[str] = mapped_column(String(20))
     email: Mapped[str] = mapped_column(String(255))
     # NULL: an invitation, which comes before its user.
-    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    user_id: Mapped[int | None] = mapped_column(
+        ForeignKey(
+            "users.id", ondelete="CASCADE", info=refusal(NotFoundError, "User {value} not found")
+        )
+    )
     digest: Mapped[bytes] = mapped_column(LargeBinary)
     expires_at: Mapped[datetime]
 
     __table_args__ = (
-        UniqueConstraint("digest", name="uq_one_time_tokens_digest"),
-        Index("uq_one_time_tokens_purpose_email", "purpose", func.lower(email), unique=True),
+        UniqueConstraint(
+            "digest",
+            name="uq_one_time_tokens_digest",
+            info=refusal(ConflictError, "The token is in use"),
+        ),
+        Index(
+            "uq_one_time_tokens_purpose_email",
+            "purpose",
+            func.lower(email),
+            unique=True,
+            info=refusal(ConflictError, "A mail to {value} is on its way"),
+        ),
         Index("ix_one_time_tokens_user_id", "user_id"),
         CheckConstraint(
-            "purpose IN ('verify_email', 'password_reset', 'invitation')", name="purpose"
+            "purpose IN ('verify_email', 'password_reset', 'invitation')",
+            name="purpose",
+            info=refusal(ValidationError, "A token has no such purpose"),
         ),
     )

@@ -55,7 +55,9 @@ class LoginSessionRepository(Repository[LoginSession]):
         """Delete the sessions of a user but those used last."""
         kept = _OF_USER.with_only_columns(LoginSession.id).limit(keep).params(user_id=user_id)
         await self._session.execute(
-            delete(LoginSession).where(LoginSession.user_id == user_id, LoginSession.id.not_in(kept))
+            delete(LoginSession).where(
+                LoginSession.user_id == user_id, LoginSession.id.not_in(kept)
+            )
         )
 
     async def delete_ended(self, now: datetime, idle_since: datetime) -> int:

@@ -3,17 +3,17 @@
 from fastapi import APIRouter, Depends, Request, Response, status
 
 from app.core.http.conditional_requests import set_etag
-from app.core.http.limits import BoundedRoute
+from app.core.http.edge import EdgeRoute
 from app.core.http.problems import problem_responses
 from app.core.types import Id
-from app.dependencies.auth.caller import Admin, require_admin
 from app.dependencies.auth.outbox import OutboxDep
 from app.dependencies.auth.services import AccessServiceDep, OneTimeTokenServiceDep
-from app.dependencies.preconditions import ExpectedVersions
+from app.dependencies.caller import require_admin
+from app.dependencies.if_match import IfMatch
 from app.schemas.auth.account import AccessPatch, InvitationRequest, MailResponse
 from app.schemas.user import UserResponse
 
-router = APIRouter(route_class=BoundedRoute)
+router = APIRouter(route_class=EdgeRoute)
 
 
 @router.post(
@@ -31,21 +31,16 @@ async def create_invitation(
     return MailResponse()
 
 
-@router.patch(
-    "/users/{user_id:id}/access",
-    tags=["Users"],
-    responses=problem_responses(401, 403, 404, 409, 412, 428),
-)
+@router.patch("/users/{user_id:id}/access", tags=["Users"], dependencies=[Depends(require_admin)])
 async def update_access(
     user_id: Id,
     data: AccessPatch,
-    actor: Admin,
     access: AccessServiceDep,
-    expected: ExpectedVersions,
+    if_match: IfMatch,
     request: Request,
     response: Response,
 ) -> UserResponse:
     """Give a user a role, deactivate or reactivate them. Their sessions and tokens end."""
-    user = await access.change(user_id, data, expected, actor)
+    user = await access.change(user_id, data.columns(), if_match)
     set_etag(request, response, user.version)
     return UserResponse.model_validate(user)

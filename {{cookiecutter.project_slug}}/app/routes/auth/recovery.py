@@ -2,9 +2,8 @@
 
 from fastapi import APIRouter, Response, status
 
-from app.core.http.limits import BoundedRoute
+from app.core.http.edge import EdgeRoute
 from app.core.http.problems import problem_responses
-from app.dependencies.auth.caller import Caller
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.outbox import OutboxDep
 from app.dependencies.auth.services import (
@@ -13,6 +12,7 @@ from app.dependencies.auth.services import (
     PasswordServiceDep,
     RequestedMailsDep,
 )
+from app.dependencies.caller import Caller
 from app.schemas.auth.account import (
     EmailVerification,
     MailRequest,
@@ -22,7 +22,7 @@ from app.schemas.auth.account import (
 )
 from app.schemas.auth.token import TokenResponse
 
-router = APIRouter(prefix="/auth", tags=["Auth"], route_class=BoundedRoute)
+router = APIRouter(prefix="/auth", tags=["Auth"], route_class=EdgeRoute)
 
 
 @router.post("/password", responses=problem_responses(401, 403, 429))
@@ -36,9 +36,9 @@ async def change_password(
 ) -> TokenResponse:
     """Change one's password. Every session ends, and this answer begins a new one."""
     response.headers["Cache-Control"] = "no-store"
-    answer, mail = await passwords.change(caller, data.current_password, data.new_password, client)
+    tokens, mail = await passwords.change(caller, data.current_password, data.new_password, client)
     outbox.add(mail)
-    return answer
+    return TokenResponse.model_validate(tokens)
 
 
 @router.post(

@@ -4,16 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Response, status
 
-from app.core.http.limits import BoundedRoute
+from app.core.http.edge import EdgeRoute
 from app.core.http.problems import problem_responses
 from app.core.types import Id
-from app.dependencies.auth.caller import CurrentUser
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.services import (
     LoginSessionServiceDep,
     RefreshServiceDep,
     SignInServiceDep,
 )
+from app.dependencies.caller import Caller
 from app.schemas.auth.token import (
     LogoutRequest,
     RefreshRequest,
@@ -22,7 +22,7 @@ from app.schemas.auth.token import (
     TokenResponse,
 )
 
-router = APIRouter(prefix="/auth", tags=["Auth"], route_class=BoundedRoute)
+router = APIRouter(prefix="/auth", tags=["Auth"], route_class=EdgeRoute)
 
 
 @router.post("/token", responses=problem_responses(401, 429))
@@ -34,7 +34,8 @@ async def create_token(
 ) -> TokenResponse:
     """Exchange an e-mail address and a password for an access token and a refresh token."""
     response.headers["Cache-Control"] = "no-store"  # RFC 6749, section 5.1
-    return await service.sign_in(form.username, form.password, client)
+    signed_in = await service.sign_in(form.username, form.password, client)
+    return TokenResponse.model_validate(signed_in.tokens)
 
 
 @router.post("/refresh", responses=problem_responses(401))
@@ -49,7 +50,7 @@ async def refresh_token(
     One that was exchanged before ends the session, unless the same client sends it again at once.
     """
     response.headers["Cache-Control"] = "no-store"
-    return await service.refresh(form.refresh_token, client)
+    return TokenResponse.model_validate(await service.refresh(form.refresh_token, client))
 
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
@@ -59,7 +60,7 @@ async def log_out(form: Annotated[LogoutRequest, Form()], service: RefreshServic
 
 
 @router.get("/sessions", responses=problem_responses(401))
-async def list_sessions(user: CurrentUser, sessions: LoginSessionServiceDep) -> list[SessionResponse]:
+async def list_sessions(user: Caller, sessions: LoginSessionServiceDep) -> list[SessionResponse]:
     """List the devices on which one is signed in, the one used last first."""
     return [SessionResponse.model_validate(row) for row in await sessions.list_sessions(user)]
 
@@ -67,7 +68,7 @@ async def list_sessions(user: CurrentUser, sessions: LoginSessionServiceDep) -> 
 @router.delete(
     "/sessions", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(401)
 )
-async def delete_sessions(user: CurrentUser, sessions: LoginSessionServiceDep) -> None:
+async def delete_sessions(user: Caller, sessions: LoginSessionServiceDep) -> None:
     """Sign out everywhere: no token that was issued until now counts any more."""
     await sessions.end_all(user)
 
@@ -77,6 +78,6 @@ async def delete_sessions(user: CurrentUser, sessions: LoginSessionServiceDep) -
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problem_responses(401, 404),
 )
-async def delete_session(session_id: Id, user: CurrentUser, sessions: LoginSessionServiceDep) -> None:
+async def delete_session(session_id: Id, user: Caller, sessions: LoginSessionServiceDep) -> None:
     """Sign one device out. Its access token lives on for its minutes."""
     await sessions.end(user, session_id)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import EmailStr, Field, StringConstraints
 
 from app.core.types import Text
-from app.schemas.auth.password import GivenPassword, Password
+from app.schemas.auth.password import Password
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
 
 # Text, not SecretStr: it is compared by its digest, and never logged.
@@ -20,7 +20,7 @@ Role = Literal["user", "admin"]
 class PasswordChange(RequestBody):
     """POST body."""
 
-    current_password: GivenPassword
+    current_password: Password
     new_password: Password
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, SecretStr, StringConstraints
 
 from app.core.types import Text
-from app.schemas.auth.password import GivenPassword
+from app.schemas.auth.password import Password
 from app.schemas.base import ResponseBody
 
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=255)]
@@ -18,7 +18,7 @@ class TokenRequest(BaseModel):
 
     grant_type: Literal["password"] = "password"
     username: Annotated[Text, StringConstraints(max_length=255)]
-    password: GivenPassword
+    password: Password
 
 
 class RefreshRequest(BaseModel):
@@ -34,7 +34,7 @@ class LogoutRequest(BaseModel):
     refresh_token: Secret
 
 
-class TokenResponse(BaseModel):
+class TokenResponse(ResponseBody):
     """RFC 6749, section 5.1."""
 
     access_token: str

@@ -1,16 +1,16 @@
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.security.audit import audit_on_commit
 from app.exceptions import ConflictError, PermissionError
-from app.models.user import User, UserRow
+from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
-from app.schemas.auth.account import AccessPatch
 from app.services.auth.login_session_service import LoginSessionService
-from app.services.permissions import require_owner_or_admin
+from app.services.permissions import Caller, require_owner_or_admin
 from app.services.rows import found, require_version
 
 _LAST: Final = "The last active administrator has to stay one"
@@ -19,26 +19,26 @@ _LAST: Final = "The last active administrator has to stay one"
 class AccessService:
     """The rules by which administrators say who may do what."""
 
-    def __init__(self, session: AsyncSession, settings: Settings) -> None:
+    def __init__(self, session: AsyncSession, caller: Caller, settings: Settings) -> None:
         self._session = session
+        self._caller = caller
         self._accounts = AccountRepository(session)
         self._users = UserRepository(session)
         self._sessions = LoginSessionService(session, settings)
 
     async def change(
-        self, user_id: int, data: AccessPatch, expected: frozenset[int] | None, actor: UserRow
+        self, user_id: int, values: Mapping[str, Any], if_match: frozenset[int] | None
     ) -> User:
         """Give a user a role, deactivate or reactivate them. What they had before ends at once.
 
-        Raises `NotFoundError`, `VersionMismatchError`, `PermissionError` if the actor has lost the
-        role meanwhile, and `ConflictError` if no administrator would be left.
+        Raises `NotFoundError`, `VersionMismatchError`, `PermissionError` if the caller has lost
+        the role meanwhile, and `ConflictError` if no administrator would be left.
         """
         administrators = await self._accounts.lock_active_admins()
-        if actor.id not in administrators:
+        if self._caller.id not in administrators:
             raise PermissionError("Only an administrator may do this")
         user = found(await self._users.get_for_update(user_id), f"User {user_id}")
-        require_version(user, expected)
-        values = data.model_dump(exclude_unset=True)
+        require_version(user, if_match)
         changes = {name: value for name, value in values.items() if getattr(user, name) != value}
         if not changes:
             return user
@@ -48,13 +48,13 @@ class AccessService:
         for name, value in changes.items():
             event = "role_changed" if name == "role" else "reactivated" if value else "deactivated"
             audit_on_commit(
-                self._session, event, user_id=user.id, actor_id=actor.id, outcome=str(value)
+                self._session, event, user_id=user.id, actor_id=self._caller.id, outcome=str(value)
             )
         return user
 
-    async def authorize_deletion(self, user_id: int, actor: UserRow) -> None:
+    async def authorize_deletion(self, user_id: int) -> None:
         """Raise `PermissionError`, or `ConflictError` if no administrator would be left."""
-        require_owner_or_admin(actor, user_id)
-        if actor.is_admin and list(await self._accounts.lock_active_admins()) == [user_id]:
+        require_owner_or_admin(self._caller, user_id)
+        if self._caller.is_admin and list(await self._accounts.lock_active_admins()) == [user_id]:
             raise ConflictError(_LAST)
-        audit_on_commit(self._session, "user_deleted", user_id=user_id, actor_id=actor.id)
+        audit_on_commit(self._session, "user_deleted", user_id=user_id, actor_id=self._caller.id)

@@ -3,7 +3,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.security.tokens import read_access_token
 from app.exceptions import InvalidTokenError
-from app.models.user import UserRow
+from app.models.user import User
 from app.repositories.user_repo import UserRepository
 
 
@@ -14,7 +14,7 @@ class AuthService:
         self._users = UserRepository(session)
         self._settings = settings
 
-    async def authenticate(self, token: str) -> UserRow:
+    async def authenticate(self, token: str) -> User:
         """Return the active user whom an access token names. Raises `InvalidTokenError`.
 
         A token of a former generation ended with what has ended the user's sessions.

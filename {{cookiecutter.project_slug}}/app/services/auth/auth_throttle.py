@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from app.core.config import Settings
-from app.core.database.sessions import Database
+from app.core.database import Database
 from app.core.http.client import ClientInfo
 from app.core.security.audit import audit
 from app.exceptions import TooManyRequestsError

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
@@ -7,12 +8,12 @@ from app.core.http.client import ClientInfo
 from app.core.mail.mailer import Mail, compose
 from app.core.security.audit import audit_on_commit
 from app.exceptions import PermissionError
-from app.models.user import User, UserRow
+from app.models.user import User
 from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository
 from app.repositories.user_repo import UserRepository
-from app.schemas.user import UserPatch
 from app.services.auth.one_time_token_service import OneTimeTokenService
 from app.services.auth.password_service import PasswordService
+from app.services.permissions import Caller, require_signed_in
 
 
 class EmailService:
@@ -23,18 +24,24 @@ class EmailService:
         session: AsyncSession,
         settings: Settings,
         passwords: PasswordService,
-        post: Callable[[Mail], None],
+        send_mail: Callable[[Mail], None],
+        caller: Caller | None = None,
     ) -> None:
         self._session = session
+        self._caller = caller
         self._users = UserRepository(session)
         self._tokens = OneTimeTokenService(session, settings)
         self._sent_tokens = OneTimeTokenRepository(session)
         self._settings = settings
         self._passwords = passwords
-        self._post = post
+        self._send_mail = send_mail
 
     async def authorize_change(
-        self, data: UserPatch, user_id: int, actor: UserRow, client: ClientInfo
+        self,
+        user_id: int,
+        email: str | None,
+        current_password: SecretStr | None,
+        client: ClientInfo,
     ) -> str | None:
         """Ask callers who change their own address for their password; return the present one.
 
@@ -42,29 +49,35 @@ class EmailService:
         be enough. None: the address is not to change. Raises `PermissionError` and
         `TooManyRequestsError`.
         """
-        if data.email is None:
+        if email is None:
             return None
-        if actor.id != user_id:
+        caller = require_signed_in(self._caller)
+        if caller.id != user_id:
             user = await self._users.get_by_id(user_id)
             return user.email if user else None
-        if data.email != actor.email:
-            if data.current_password is None:
+        if email != caller.email:
+            if current_password is None:
                 raise PermissionError("A new e-mail address takes your current_password as well")
-            await self._passwords.require_current(actor, data.current_password, client)
-        return actor.email
+            await self._passwords.require_current(caller, current_password, client)
+        return caller.email
 
-    async def follow_change(self, user: User, old_email: str | None, actor: UserRow) -> None:
+    async def follow_change(self, user: User, old_email: str | None) -> None:
         """End what was sent to the old address, tell its reader, and have the new one verified."""
         if old_email is None or user.email.lower() == old_email.lower():
             return
         await self._sent_tokens.delete_of_user(user.id)
         await self._users.update(user, {"is_email_verified": False})
-        audit_on_commit(self._session, "email_changed", user_id=user.id, actor_id=actor.id)
-        self._post(compose("email_changed", old_email))
+        audit_on_commit(
+            self._session,
+            "email_changed",
+            user_id=user.id,
+            actor_id=require_signed_in(self._caller).id,
+        )
+        self._send_mail(compose("email_changed", old_email))
         if self._settings.require_verified_email:
             mail = await self._tokens.mail_to_user(user.email, "verify_email")
             if mail:
-                self._post(mail)
+                self._send_mail(mail)
 
     async def verify(self, token: str) -> None:
         """Take note that an address is its user's. Raises `PermissionError`."""

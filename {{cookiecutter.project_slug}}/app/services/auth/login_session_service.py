@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,18 +9,27 @@ from app.core.http.client import ClientInfo
 from app.core.security.tokens import RefreshToken, create_access_token
 from app.exceptions import NotFoundError
 from app.models.auth.login_session import LoginSession
-from app.models.user import User, UserRow
+from app.models.user import User
 from app.repositories.auth.login_session_repo import LoginSessionRepository
 from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository
 from app.repositories.user_repo import UserRepository
-from app.schemas.auth.token import TokenResponse
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedTokens:
+    """What a signed-in client is given: an access token, and a refresh token for the next one."""
+
+    access_token: str = field(repr=False)
+    expires_in: int  # seconds
+    refresh_token: str = field(repr=False)
+    session_id: int
 
 
 def issue_tokens(
     user: User, session_id: int, refresh_token: RefreshToken, settings: Settings
-) -> TokenResponse:
-    """Return what a client gets that is signed in: a new access token, and a way to the next one."""
-    return TokenResponse(
+) -> IssuedTokens:
+    """Return a new access token with the refresh token."""
+    return IssuedTokens(
         access_token=create_access_token(user.id, user.token_generation, settings),
         expires_in=settings.access_token_minutes * 60,
         refresh_token=str(refresh_token),
@@ -42,7 +52,7 @@ class LoginSessionService:
         self._one_time_tokens = OneTimeTokenRepository(session)
         self._settings = settings
 
-    async def begin(self, user: User, client: ClientInfo) -> TokenResponse:
+    async def begin(self, user: User, client: ClientInfo) -> IssuedTokens:
         """Sign a user in on one more device. Of too many devices the idlest is signed out.
 
         The user has to be locked: whoever takes the account away meanwhile then finds the session.
@@ -63,18 +73,18 @@ class LoginSessionService:
         await self._sessions.delete_idlest(user.id, self._settings.sessions_per_user)
         return issue_tokens(user, begun.id, token, self._settings)
 
-    async def list_sessions(self, user: UserRow) -> Sequence[LoginSession]:
+    async def list_sessions(self, user: User) -> Sequence[LoginSession]:
         """Return where a user is signed in, the device used last first."""
         now = datetime.now(UTC)
         rows = await self._sessions.list_of_user(user.id)
         return [row for row in rows if not is_over(row, now, self._settings)]
 
-    async def end(self, user: UserRow, session_id: int) -> None:
+    async def end(self, user: User, session_id: int) -> None:
         """Sign a device out. Raises `NotFoundError` unless it is one of the user's."""
         if not await self._sessions.delete_of_user(user.id, session_id):
             raise NotFoundError(f"Session {session_id} not found")
 
-    async def end_all(self, user: UserRow) -> None:
+    async def end_all(self, user: User) -> None:
         """Sign every device out, and end the access tokens that they still hold."""
         locked = await self._users.get_for_update(user.id)
         if locked and locked.token_generation == user.token_generation:  # nobody was faster

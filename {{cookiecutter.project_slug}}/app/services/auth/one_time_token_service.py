@@ -4,7 +4,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.database.sessions import Database
+from app.core.database import Database
 from app.core.mail.mailer import Mail, compose
 from app.core.security.tokens import digest_of, make_one_time_token
 from app.exceptions import PermissionError

@@ -1,18 +1,18 @@
 from pydantic import SecretStr
 
 from app.core.config import Settings
-from app.core.database.sessions import Database
+from app.core.database import Database
 from app.core.http.client import ClientInfo
 from app.core.mail.mailer import Mail, compose
 from app.core.security.audit import audit
 from app.core.security.passwords import hash_password, verify_password
+from app.core.security.policy import require_acceptable
 from app.exceptions import InvalidTokenError, PermissionError
-from app.models.user import UserRow
+from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
-from app.schemas.auth.token import TokenResponse
 from app.services.auth.auth_throttle import AuthThrottle
-from app.services.auth.login_session_service import LoginSessionService
+from app.services.auth.login_session_service import IssuedTokens, LoginSessionService
 from app.services.auth.one_time_token_service import OneTimeTokenService
 
 
@@ -24,7 +24,7 @@ class PasswordService:
         self._settings = settings
         self._attempts = AuthThrottle(database, settings)
 
-    async def require_current(self, user: UserRow, password: SecretStr, client: ClientInfo) -> None:
+    async def require_current(self, user: User, password: SecretStr, client: ClientInfo) -> None:
         """Raise `PermissionError` unless the password is the user's, `TooManyRequestsError`."""
         await self._attempts.at_password(user.email, client, is_stranger=False)
         async with self._database.read() as session:
@@ -34,13 +34,14 @@ class PasswordService:
         await self._attempts.forget(user.email, client)
 
     async def change(
-        self, user: UserRow, current: SecretStr, new: SecretStr, client: ClientInfo
-    ) -> tuple[TokenResponse, Mail]:
+        self, user: User, current: SecretStr, new: SecretStr, client: ClientInfo
+    ) -> tuple[IssuedTokens, Mail]:
         """Change one's password; sign out everywhere, and in again on this device.
 
         Returns the tokens, and the mail by which the user learns of it. Raises `PermissionError`,
         `TooManyRequestsError`, and `InvalidTokenError` if somebody was faster.
         """
+        require_acceptable(new, self._settings, field="new_password")
         await self.require_current(user, current, client)
         hashed_password = await hash_password(new, self._settings)
         async with self._database.transaction() as session:
@@ -59,6 +60,7 @@ class PasswordService:
         Returns the mail by which the user learns of it. Raises `PermissionError` for a token that
         does not count.
         """
+        require_acceptable(new, self._settings, field="new_password")
         async with self._database.read() as session:
             await OneTimeTokenService(session, self._settings).require(token, "password_reset")
         hashed_password = await hash_password(new, self._settings)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from app.core.database.sessions import Database
+from app.core.database import Database
 from app.exceptions import TooManyRequestsError
 from app.repositories.auth.rate_limit_repo import RateLimitRepository
 

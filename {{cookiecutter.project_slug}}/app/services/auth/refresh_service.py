@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.database.sessions import Database
+from app.core.database import Database
 from app.core.http.client import ClientInfo
 from app.core.security.audit import audit
 from app.core.security.tokens import RefreshToken
@@ -14,8 +14,7 @@ from app.exceptions import AuthenticationError
 from app.models.auth.login_session import LoginSession
 from app.models.user import User
 from app.repositories.auth.login_session_repo import LoginSessionRepository
-from app.schemas.auth.token import TokenResponse
-from app.services.auth.login_session_service import is_over, issue_tokens
+from app.services.auth.login_session_service import IssuedTokens, is_over, issue_tokens
 
 _REFUSED: Final = "The session is over: sign in again"
 
@@ -31,7 +30,7 @@ class RefreshService:
         self._database = database
         self._settings = settings
 
-    async def refresh(self, refresh_token: SecretStr, client: ClientInfo) -> TokenResponse:
+    async def refresh(self, refresh_token: SecretStr, client: ClientInfo) -> IssuedTokens:
         """Exchange a refresh token for new tokens. Raises `AuthenticationError`.
 
         A token that was exchanged before is known to two, one of whom has stolen it: it ends the
@@ -61,7 +60,7 @@ class RefreshService:
 
     async def _exchange(
         self, session: AsyncSession, token: RefreshToken, client: ClientInfo
-    ) -> TokenResponse | None:
+    ) -> IssuedTokens | None:
         sessions = LoginSessionRepository(session)
         found = await sessions.get_for_exchange(token.key)
         if found is None:
@@ -99,7 +98,7 @@ class RefreshService:
             and (client.address, client.user_agent) == (row.address, row.user_agent)
         )
 
-    def _repeat(self, row: LoginSession, user: User, token: RefreshToken) -> TokenResponse | None:
+    def _repeat(self, row: LoginSession, user: User, token: RefreshToken) -> IssuedTokens | None:
         """Return the present token once more. Another process may have signed it by another key."""
         for key in (self._settings.secret_key, self._settings.secret_key_previous):
             following = token.successor(key) if key else None

@@ -1,9 +1,9 @@
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import SecretStr
 
 from app.core.config import Settings
-from app.core.database.sessions import Database
+from app.core.database import Database
 from app.core.http.client import ClientInfo
 from app.core.security.audit import audit
 from app.core.security.passwords import verify_password
@@ -11,12 +11,16 @@ from app.exceptions import AuthenticationError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
-from app.schemas.auth.token import TokenResponse
 from app.services.auth.auth_throttle import AuthThrottle
-from app.services.auth.login_session_service import LoginSessionService
+from app.services.auth.login_session_service import IssuedTokens, LoginSessionService
 
 _REFUSED: Final = "Wrong e-mail address or password"
 _REFUSED_OR_UNVERIFIED: Final = f"{_REFUSED}, or an address that is not verified yet"
+
+
+class SignedIn(NamedTuple):
+    user: User
+    tokens: IssuedTokens
 
 
 class SignInService:
@@ -31,8 +35,8 @@ class SignInService:
         self._settings = settings
         self._attempts = AuthThrottle(database, settings)
 
-    async def sign_in(self, email: str, password: SecretStr, client: ClientInfo) -> TokenResponse:
-        """Return tokens.
+    async def sign_in(self, email: str, password: SecretStr, client: ClientInfo) -> SignedIn:
+        """Return the user and their tokens.
 
         Raises `AuthenticationError`, in the same words and after the same work, whether the
         account is unknown, inactive, not verified or without a password, or the password is
@@ -45,8 +49,8 @@ class SignInService:
         )
         hashed_password = user.hashed_password if user and self._may_sign_in(user) else None
         fits, new_hash = await verify_password(password, hashed_password, self._settings)
-        answer = await self._begin(user, new_hash, client) if fits and user else None
-        if answer is None:
+        signed_in = await self._begin(user, new_hash, client) if fits and user else None
+        if signed_in is None:
             audit(
                 "sign_in_failed",
                 user_id=user.id if user else None,
@@ -56,16 +60,14 @@ class SignInService:
                 _REFUSED_OR_UNVERIFIED if self._settings.require_verified_email else _REFUSED
             )
         await self._attempts.forget(email, client)
-        return answer
+        return signed_in
 
     def _may_sign_in(self, user: User) -> bool:
         return user.is_active and (
             user.is_email_verified or not self._settings.require_verified_email
         )
 
-    async def _begin(
-        self, user: User, new_hash: str | None, client: ClientInfo
-    ) -> TokenResponse | None:
+    async def _begin(self, user: User, new_hash: str | None, client: ClientInfo) -> SignedIn | None:
         """Begin a session, unless the account was changed while its password was checked."""
         async with self._database.transaction() as session:
             users = UserRepository(session)
@@ -76,6 +78,6 @@ class SignInService:
                 return None
             if new_hash:
                 await users.update(locked, {"hashed_password": new_hash})
-            answer = await LoginSessionService(session, self._settings).begin(locked, client)
+            tokens = await LoginSessionService(session, self._settings).begin(locked, client)
         audit("sign_in", user_id=user.id, address=client.address)
-        return answer
+        return SignedIn(locked, tokens)

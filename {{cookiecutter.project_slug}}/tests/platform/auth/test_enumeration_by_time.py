@@ -17,9 +17,9 @@ import pytest
 from pydantic import SecretStr
 from starlette.types import Message, Receive, Scope, Send
 
-from app.core.security import passwords
 from app.core.config import Settings
 from app.core.database.sessions import Database
+from app.core.security import passwords
 from app.core.security.passwords import Verified, hash_password
 from app.main import create_app
 from tests.auth.accounts import PASSWORD, Mailbox, new_user

@@ -46,7 +46,7 @@ async def test_deadline_ends_the_wait_for_a_connection_too(settings: Settings) -
     limits = {"database_deadline": 0.2, "database_pool_size": 1, "database_max_overflow": 0}
     database = Database(settings.model_copy(update=limits))
 
-    async with database.engine.connect():
+    async with database.writer.connect():
         with pytest.raises(UnavailableError, match="took too long"):
             await sleep(database, 0)
 
@@ -74,7 +74,7 @@ async def test_full_pool_makes_others_wait_but_not_for_long(settings: Settings) 
     limits = {"database_pool_timeout": 0.2, "database_pool_size": 1, "database_max_overflow": 0}
     database = Database(settings.model_copy(update=limits))
 
-    async with database.engine.connect():
+    async with database.writer.connect():
         with pytest.raises(UnavailableError, match="Too many requests"):
             await sleep(database, 0)
 

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.pool.base import _ConnectionRecord
 from sqlalchemy.util import await_
 
-from app.core.database import pool as pools
 from app.core.config import Settings
+from app.core.database import pool as pools
 from app.core.database.engines import make_engine
 from app.core.database.pool import FairPool
 from app.core.database.sessions import Database
@@ -28,7 +28,7 @@ async def small(
     monkeypatch.setattr(pools, "_LINGER_SECONDS", LINGER)
     limits = {"database_pool_size": 1, "database_max_overflow": 4}
     database = Database(settings.model_copy(update=limits))
-    yield database, cast("FairPool", database.engine.pool)
+    yield database, cast("FairPool", database.writer.pool)
     await database.dispose()
 
 
@@ -115,7 +115,7 @@ async def test_connections_in_use_are_closed_after_the_pool(
     database, pool = small
     async with AsyncExitStack() as stack:
         for _ in range(3):
-            await stack.enter_async_context(database.engine.connect())
+            await stack.enter_async_context(database.writer.connect())
         await database.dispose()
 
     assert pool.checkedin() == 0
@@ -181,7 +181,7 @@ async def test_connection_that_read_begins_transactions_for_others(
     limits = {"database_pool_size": 1, "database_max_overflow": 0}
     database = Database(settings.model_copy(update=limits))
     transaction_id = text("SELECT pg_current_xact_id()::text")
-    engine = database.engine if use == "the engine" else database.engine.execution_options(a="b")
+    engine = database.engine if use == "the engine" else database.writer.execution_options(a="b")
 
     async def look(connection: AsyncSession | AsyncConnection) -> tuple[int, set[str]]:
         """Return who serves the connection, and the transactions of three statements."""
@@ -205,7 +205,7 @@ async def test_connection_that_cannot_be_set_is_replaced(
     small: tuple[Database, FairPool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, pool = small
-    async with database.engine.connect() as connection:
+    async with database.writer.connect() as connection:
         raw = await connection.get_raw_connection()
         adapted = type(raw.dbapi_connection)
     lost = await backend(database)

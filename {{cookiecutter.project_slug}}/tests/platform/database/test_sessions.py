@@ -14,9 +14,9 @@ from sqlalchemy import Executable, delete, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
-from app.core.database.sessions import Database, ReadOnlySessionError
-from app.core.database.errors import FailedTransactionError
+from app.core.database.errors import FailedTransactionError, ReadOnlySessionError
 from app.core.database.pool import FairPool
+from app.core.database.sessions import Database
 from app.dependencies.database import SessionDep
 from app.exceptions import ConflictError, NotFoundError
 from app.main import create_app
@@ -32,7 +32,7 @@ async def count_users(database: Database) -> int:
 
 
 async def run(database: Database, *statements: str) -> None:
-    async with database.engine.begin() as connection:
+    async with database.writer.begin() as connection:
         for statement in statements:
             await connection.execute(text(statement))
 
@@ -339,7 +339,7 @@ async def test_settings_of_the_pool_reach_it(settings: Settings) -> None:
             }
         )
     )
-    pool = cast("FairPool", database.engine.pool)
+    pool = cast("FairPool", database.writer.pool)
 
     # What SQLAlchemy calls the size is the most that there may be.
     assert (pool.kept, pool.size(), pool._max_overflow) == (3, 7, 0)
@@ -351,7 +351,7 @@ async def test_dead_connections_are_replaced_without_an_error(
 ) -> None:
     await live_client.get("/posts")
     killer = Database(settings)
-    async with killer.engine.connect() as connection:
+    async with killer.writer.connect() as connection:
         await connection.execute(
             text(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
@@ -402,7 +402,7 @@ async def test_pooler_gets_every_setting_within_the_transaction(settings: Settin
         left = await session.scalar(prepared)
     async with database.transaction() as session:
         seen_by_writer = (await session.execute(show)).one()
-    async with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as idle:
+    async with database.writer.execution_options(isolation_level="AUTOCOMMIT").connect() as idle:
         (after, _) = (await idle.execute(show)).one()
     await database.dispose()
 
@@ -450,7 +450,7 @@ async def test_pooler_gets_the_settings_with_many_rows_at_once(settings: Setting
 
 async def test_pooler_leaves_the_isolation_level_to_the_engine(settings: Settings) -> None:
     database = Database(settings.model_copy(update={"database_pooler": True}))
-    engine = database.engine.execution_options(isolation_level="SERIALIZABLE")
+    engine = database.writer.execution_options(isolation_level="SERIALIZABLE")
 
     async with engine.connect() as connection:
         level = await connection.scalar(text("SHOW transaction_isolation"))

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from sqlalchemy import URL
 
 from app import __title__
-from app.core.mail import mailer as mail
 from app.core.config import ConfigurationError, Settings, load_settings
+from app.core.mail import mailer as mail
 from app.core.mail.mailer import (
     ConsoleMailer,
     Mail,

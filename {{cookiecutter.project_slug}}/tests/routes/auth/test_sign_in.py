@@ -129,7 +129,7 @@ async def test_those_who_wait_for_their_password_to_be_checked_hold_no_connectio
     held: list[int] = []
 
     async def check(*_: object) -> tuple[bool, None]:
-        held.append(cast("QueuePool", live_database.engine.pool).checkedout())
+        held.append(cast("QueuePool", live_database.writer.pool).checkedout())
         return False, None
 
     monkeypatch.setattr("app.services.auth.sign_in_service.verify_password", check)

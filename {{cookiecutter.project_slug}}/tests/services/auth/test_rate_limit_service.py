@@ -152,7 +152,7 @@ async def test_hit_costs_one_statement_whatever_the_table_holds(
     def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    engine = live_database.engine.sync_engine
+    engine = live_database.writer.sync_engine
     event.listen(engine, "before_cursor_execute", record)
     for _ in range(6):
         await passes(limits, FIVE, "ann")

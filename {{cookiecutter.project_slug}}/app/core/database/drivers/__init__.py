@@ -41,8 +41,7 @@ class Driver(Protocol):
         """Return those that PgBouncer's transaction mode needs.
 
         There each transaction may meet another server connection, so that nothing that outlives
-        one may be relied on, prepared statements above all. The connections that they make send
-        what is in their `with_begin` in one message with each BEGIN.
+        one may be relied on, prepared statements above all.
         """
         ...
 

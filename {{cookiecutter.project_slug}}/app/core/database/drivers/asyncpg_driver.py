@@ -12,13 +12,6 @@ from app.core.database.drivers import ConstraintViolation
 
 
 class _PooledConnection(asyncpg.Connection):
-    with_begin = ""
-
-    async def execute(self, query: str, *arguments: Any, **options: Any) -> str:
-        if query.startswith("BEGIN"):
-            query += self.with_begin  # asyncpg's own text ends in a semicolon
-        return await super().execute(query, *arguments, **options)
-
     async def set_type_codec(self, *arguments: Any, **options: Any) -> None:
         """Look the type up in a transaction.
 
@@ -45,7 +38,7 @@ def adapt_url(url: URL) -> URL:
 def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Return the keyword arguments of `asyncpg.connect()`."""
     return {
-        "timeout": settings.database_connect_timeout,
+        "timeout": min(settings.database_connect_timeout, settings.database_deadline),
         "server_settings": dict(parameters),
     }
 

@@ -4,12 +4,10 @@ import math
 import os
 import selectors
 import socket
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
-from psycopg import generators
-from psycopg.pq import ExecStatus, TransactionStatus
 from sqlalchemy import URL
 
 from app.core.config import DatabaseSettings
@@ -17,25 +15,6 @@ from app.core.database.drivers import ConstraintViolation
 
 # Where there is poll(), it has no limit on file descriptors.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
-
-
-class _PooledConnection(psycopg.AsyncConnection[Any]):
-    with_begin = ""
-
-    def _start_query(self) -> Generator[Any, Any, None]:
-        """Begin a transaction where psycopg does, which has no documented hook for it."""
-        if self.autocommit or self.pgconn.transaction_status != TransactionStatus.IDLE:
-            return
-        if self._pipeline:  # of an `executemany`, where each command is one statement
-            yield from super()._start_query()
-            for statement in self.with_begin.split("; ") if self.with_begin else ():
-                yield from self._exec_command(statement)
-            return
-        begin = self._get_tx_start_command()
-        self.pgconn.send_query(b"%b; %b" % (begin, self.with_begin.encode()))
-        for result in (yield from generators.execute(self.pgconn)):
-            if result.status != ExecStatus.COMMAND_OK:
-                raise psycopg.errors.error_from_result(result, encoding=self.info.encoding)
 
 
 def adapt_url(url: URL) -> URL:
@@ -49,12 +28,13 @@ def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> d
     libpq takes whole seconds, and raises a timeout of one second to two.
     """
     options = " ".join(f"-c {name}={value}" for name, value in parameters.items())
-    return {"connect_timeout": math.ceil(settings.database_connect_timeout), "options": options}
+    timeout = min(settings.database_connect_timeout, settings.database_deadline)
+    return {"connect_timeout": math.ceil(timeout), "options": options}
 
 
 def pooler_args(_settings: DatabaseSettings) -> dict[str, Any]:
     """Never prepare a statement, however often it is executed."""
-    return {"async_creator_fn": _PooledConnection.connect, "prepare_threshold": None}
+    return {"prepare_threshold": None}
 
 
 def constraint_violation(error: BaseException | None) -> ConstraintViolation | None:

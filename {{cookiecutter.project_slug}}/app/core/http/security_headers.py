@@ -1,11 +1,10 @@
-"""What holds for every answer, whatever made it: security headers, hosts, origins and proxies."""
+"""Security headers on every response, and a refusal of foreign hosts."""
 
 import re
 from collections.abc import Collection
-from typing import Any, Final, cast
+from typing import Final
 
-from fastapi import FastAPI, Request
-from starlette.middleware.cors import CORSMiddleware
+from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.config import Settings
@@ -21,7 +20,7 @@ _BASIC: Final[Headers] = [
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 ]
-# An answer is data. If a browser shows one all the same, nothing in it may run or be loaded.
+# A response is data. If a browser shows one all the same, nothing in it may run or be loaded.
 _NOTHING: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 # The pages of the documentation load Swagger UI and ReDoc from where FastAPI says they are.
 _DOCUMENTATION: Final = (
@@ -38,18 +37,22 @@ _HTTPS_ONLY: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
 class SecurityHeadersMiddleware:
-    """ASGI middleware: security headers on every answer, and 400 for hosts that are not ours.
+    """ASGI middleware: security headers on every response, and 400 for hosts that are not ours.
 
-    What an answer says itself stays. Answers to requests with `Authorization`, and those below
-    `/auth`, are not to be stored by anyone.
+    Headers set by the response win. Nobody may store responses to requests with `Authorization`,
+    and those to paths that begin with one of `private`.
     """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, documentation: Collection[str | None]
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        documentation: Collection[str | None] = (),
+        private: tuple[str, ...] = (),
     ) -> None:
         self._app = app
         self._documentation = documentation
-        self._auth = f"{settings.api_prefix}/auth/"
+        self._private = private
         hosts = {host.encode() for host in settings.allowed_hosts}
         self._any_host = not hosts
         self._hosts = {host for host in hosts if not host.startswith(b"*")}
@@ -76,7 +79,7 @@ class SecurityHeadersMiddleware:
     def _headers(self, scope: Scope) -> Headers:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         headers = [*_BASIC, _DOCUMENTATION if path in self._documentation else _NOTHING]
-        if path.startswith(self._auth) or any(
+        if path.startswith(self._private) or any(
             name == b"authorization" for name, _ in scope["headers"]
         ):
             headers.append(_NO_STORE)
@@ -99,43 +102,3 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
         Request(scope), status=400, detail="The Host header names no host of this service"
     )
     await refusal(scope, receive, send)
-
-
-def install_transport(app: FastAPI, settings: Settings) -> None:
-    """Put the layers around everything else, the answer to an unexpected error included.
-
-    `app.add_middleware` would put them inside of Starlette's own layer for those. Layers that the
-    settings do not ask for cost nothing.
-    """
-    build = app.build_middleware_stack
-    pages = {app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url}
-
-    def build_with_transport() -> ASGIApp:
-        stack = build()
-        if settings.cors_origins:
-            stack = _allow_origins(stack, settings)
-        stack = SecurityHeadersMiddleware(stack, settings, documentation=pages)
-        if settings.trusted_proxies:
-            stack = _believe_proxies(stack, settings)
-        return stack
-
-    app.build_middleware_stack = build_with_transport  # type: ignore[method-assign]
-
-
-def _allow_origins(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """Let pages of other origins call. They send tokens themselves, so no cookies are allowed."""
-    return CORSMiddleware(
-        app,
-        allow_origins=settings.cors_origins,
-        allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Idempotency-Key", "If-Match", "If-None-Match"],
-        expose_headers=["ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After"],
-    )
-
-
-def _believe_proxies(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """Take client and scheme from `X-Forwarded-For` and `-Proto`, if a proxy of ours sent them."""
-    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware  # imports all of uvicorn
-
-    trusted = [str(network) for network in settings.trusted_proxies]
-    return cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), trusted))

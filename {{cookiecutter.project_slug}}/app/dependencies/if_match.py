@@ -4,10 +4,12 @@ from fastapi import Depends, Header, Request
 
 from app.core.config import Settings
 from app.core.http.conditional_requests import versions_that_match
+from app.core.http.problems import may_respond
 from app.exceptions import PreconditionRequiredError
 
 
-async def get_expected_versions(
+@may_respond(412, 428)
+async def get_if_match(
     request: Request,
     if_match: Annotated[
         str | None,
@@ -17,9 +19,9 @@ async def get_expected_versions(
         ),
     ] = None,
 ) -> frozenset[int] | None:
-    """Return the versions that the caller is ready to change; None means any.
+    """Return the versions that the client is ready to change; None means any.
 
-    Raises `PreconditionRequiredError` if the caller does not say, and the settings ask for it.
+    Raises `PreconditionRequiredError` if the client names none, and the settings require it.
     """
     settings: Settings = request.app.state.settings
     if if_match is not None:
@@ -29,4 +31,4 @@ async def get_expected_versions(
     return None
 
 
-ExpectedVersions = Annotated[frozenset[int] | None, Depends(get_expected_versions)]
+IfMatch = Annotated[frozenset[int] | None, Depends(get_if_match)]

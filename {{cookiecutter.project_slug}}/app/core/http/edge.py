@@ -1,0 +1,106 @@
+"""The edge of a request: everything that surrounds a handler, in one function.
+
+A router gets it by `APIRouter(route_class=EdgeRoute)`.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, Final, Protocol
+
+from fastapi import FastAPI, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database.sessions import Database, UnitOfWork, get_async_session
+from app.core.http.limits import bound_body
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
+
+
+class Replay(Exception):  # noqa: N818 (a response rather than an error)
+    """The request was answered before, by `response`."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+
+class Claim(Protocol):
+    """What the edge needs of an `Idempotency-Key`."""
+
+    async def make(self, session: AsyncSession) -> None:
+        """Claim the key for the running transaction, or raise `Replay`."""
+        ...
+
+    async def store(self, session: AsyncSession, response: Response) -> None:
+        """Keep the response for requests that repeat this one."""
+        ...
+
+
+class EdgeRoute(APIRoute):
+    """A route whose handler has run, and whose transaction has committed, before it responds."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        has_body = self.body_field is not None
+
+        async def surround(request: Request) -> Response:
+            database: Database = request.app.state.database
+            is_safe = request.method in SAFE_METHODS
+            claim: Claim | None = None
+            open_session: Callable[[], Awaitable[AsyncSession]]
+            if is_safe:
+                open_session = partial(_open_read_session, request, database)
+            else:
+                request = await bound_body(request, read=has_body)
+                open_session = database.open_write_session
+                claim = request.app.state.read_idempotency_key(request)
+            work = UnitOfWork(database.budget(shared=True), open_session, claim.make if claim else None)
+            try:
+                async with work:
+                    response = await handle(request)
+                    if claim and work.opened:
+                        await claim.store(work.opened, response)
+            except Replay as replay:
+                return replay.response
+            return response  # the transaction has committed: FastAPI sends it, then runs its tasks
+
+        return surround
+
+
+async def _open_read_session(request: Request, database: Database) -> AsyncSession:
+    """Open the session of a safe method.
+
+    With a replica it may see the state of a moment ago. A client asks for the newest by
+    `Cache-Control: no-cache`.
+    """
+    newest = database.replica is None or _wants_newest(request)
+    return await database.open_read_session(newest=newest)
+
+
+def _wants_newest(request: Request) -> bool:
+    directives = ",".join(request.headers.getlist("Cache-Control")).split(",")
+    return "no-cache" in (directive.strip().lower() for directive in directives)
+
+
+def dependencies(dependant: Dependant | None) -> set[Any]:
+    """Return the callables that a route depends on, directly or not."""
+    if dependant is None:
+        return set()
+    below = (dependencies(dependency) for dependency in dependant.dependencies)
+    return {dependant.call}.union(*below)
+
+
+def require_edge(app: FastAPI) -> None:
+    """Raise `TypeError` for a route whose dependencies want a session that nobody would open."""
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if isinstance(route, EdgeRoute) or not isinstance(route, APIRoute | APIWebSocketRoute):
+            continue
+        if get_async_session in dependencies(context.dependant):
+            remedy = (
+                "use database.transaction() or database.read() in a WebSocket route (DatabaseDep)"
+                if isinstance(route, APIWebSocketRoute)
+                else "make its router with route_class=EdgeRoute"
+            )
+            raise TypeError(f"{context.path} depends on a session, and has none: {remedy}")

@@ -1,0 +1,81 @@
+"""The layers around the application: proxies, security headers, origins.
+
+They surround the response to an unexpected error too, which Starlette makes outside of all layers
+that `app.add_middleware` adds.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.core.config import Settings
+from app.core.http.security_headers import SecurityHeadersMiddleware
+
+
+def install_perimeter(
+    app: FastAPI,
+    settings: Settings,
+    respond_to_error: Callable[[Request, Exception], Awaitable[Response]],
+) -> None:
+    """Put the layers around the application. Those that the settings do not ask for cost nothing.
+
+    Call it after any other `app.add_middleware`: the last layer added is the outermost.
+    `respond_to_error` makes the response to an unexpected error.
+    """
+    layers = [_security_headers(app, settings)]
+    if settings.cors_origins:
+        layers.append(_cors(settings))
+    for layer in reversed(layers):
+        app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
+    if settings.trusted_proxies:
+        # Takes client and scheme from X-Forwarded-For and -Proto. It imports all of uvicorn.
+        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+        trusted = [str(network) for network in settings.trusted_proxies]
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
+
+    async def respond(request: Request, error: Exception) -> Response:
+        return _Surrounded(await respond_to_error(request, error), layers)
+
+    app.add_exception_handler(Exception, respond)
+
+
+class _Surrounded(Response):
+    """A response that passes through layers on its way."""
+
+    def __init__(self, response: Response, layers: list[Middleware]) -> None:
+        super().__init__(status_code=response.status_code)
+        self._app: ASGIApp = response
+        for layer in reversed(layers):
+            self._app = layer.cls(self._app, *layer.args, **layer.kwargs)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def _security_headers(app: FastAPI, settings: Settings) -> Middleware:
+    private: list[str] = []
+    # {% if cookiecutter.use_auth %}
+    private.append(f"{settings.api_prefix}/auth/")
+    # {% endif %}
+    return Middleware(
+        SecurityHeadersMiddleware,
+        settings=settings,
+        documentation={app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url},
+        private=tuple(private),
+    )
+
+
+def _cors(settings: Settings) -> Middleware:
+    """Let pages of other origins call. They send credentials themselves, so no cookies."""
+    options: dict[str, Any] = {
+        "allow_origins": settings.cors_origins,
+        "allow_methods": ["GET", "HEAD", "POST", "PATCH", "DELETE"],
+        "allow_headers": ["Authorization", "Idempotency-Key", "If-Match", "If-None-Match"],
+        "expose_headers": ["ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After"],
+    }
+    return Middleware(CORSMiddleware, **options)

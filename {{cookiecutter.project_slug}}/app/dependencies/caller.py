@@ -1,0 +1,63 @@
+"""Who makes a request: the signed-in user."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import OAuth2PasswordBearer
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.http.problems import may_respond
+from app.models.user import User
+from app.services import permissions
+from app.services.auth.auth_service import AuthService
+
+# The one place that reads the token of a request. It takes the scheme in any case.
+read_token = OAuth2PasswordBearer(
+    tokenUrl="auth/token", refreshUrl="auth/refresh", auto_error=False
+)
+
+Token = Annotated[str | None, Depends(read_token)]
+
+
+@may_respond(401)
+async def get_caller(request: Request, token: Token) -> User | None:
+    """Return the signed-in user, or None if the request names none.
+
+    Raises `InvalidTokenError`. The user is read once for each request, on a connection that is
+    given back before the request's own session begins.
+    """
+    if token is None:
+        return None
+    if not hasattr(request.state, "caller"):
+        settings: Settings = request.app.state.settings
+        database: Database = request.app.state.database
+        async with database.read() as session:
+            request.state.caller = await AuthService(session, settings).authenticate(token)
+    caller: User = request.state.caller
+    return caller
+
+
+OptionalCaller = Annotated[User | None, Depends(get_caller)]
+
+
+@may_respond(401, 403)
+async def get_current_user(caller: OptionalCaller) -> User:
+    """Return the signed-in user. Raises `AuthenticationError`."""
+    return permissions.require_signed_in(caller)
+
+
+Caller = Annotated[User, Depends(get_current_user)]
+
+
+@may_respond(401, 403)
+async def require_admin(caller: Caller) -> User:
+    """Return the caller if they are an administrator. Raises `PermissionError`."""
+    permissions.require_admin(caller)
+    return caller
+
+
+async def name_caller(request: Request) -> str:
+    """Return a name for the caller, the same in each of their requests. Raises as `get_caller`."""
+    caller = await get_caller(request, await read_token(request))
+    return f"user {caller.id}" if caller else "anyone"

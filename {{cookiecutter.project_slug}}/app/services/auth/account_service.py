@@ -1,0 +1,50 @@
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.http.client import ClientInfo
+from app.models.user import User
+from app.services.auth.access_service import AccessService
+from app.services.auth.email_service import EmailService
+from app.services.permissions import Caller
+from app.services.user_service import UserService
+
+
+class AccountService:
+    """The rules of changing and deleting accounts, beyond those of users."""
+
+    def __init__(
+        self, session: AsyncSession, caller: Caller, emails: EmailService, access: AccessService
+    ) -> None:
+        self._users = UserService(session, caller)
+        self._emails = emails
+        self._access = access
+
+    async def update(
+        self,
+        user_id: int,
+        values: Mapping[str, Any],
+        current_password: SecretStr | None,
+        if_match: frozenset[int] | None,
+        client: ClientInfo,
+    ) -> User:
+        """Change the columns that `values` names, the e-mail address among them.
+
+        Raises as `UserService.update_user` and `EmailService.authorize_change`.
+        """
+        old_email = await self._emails.authorize_change(
+            user_id, values.get("email"), current_password, client
+        )
+        user = await self._users.update_user(user_id, values, if_match)
+        await self._emails.follow_change(user, old_email)
+        return user
+
+    async def delete(self, user_id: int, if_match: frozenset[int] | None) -> None:
+        """Delete a user and their posts.
+
+        Raises as `UserService.delete_user` and `AccessService.authorize_deletion`.
+        """
+        await self._access.authorize_deletion(user_id)
+        await self._users.delete_user(user_id, if_match)

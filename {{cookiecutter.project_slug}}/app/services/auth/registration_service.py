@@ -1,0 +1,100 @@
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.config import Settings
+from app.core.http.client import ClientInfo
+from app.core.mail.mailer import Mail
+from app.core.security.passwords import hash_password
+from app.core.security.policy import require_acceptable
+from app.exceptions import PermissionError
+from app.models.user import User
+from app.repositories.auth.account_repo import AccountRepository
+from app.services.auth.auth_throttle import AuthThrottle
+from app.services.auth.one_time_token_service import OneTimeTokenService
+from app.services.permissions import Caller
+from app.services.user_service import UserService
+
+
+class RegistrationService:
+    """The rules of who may register.
+
+    `open_session` is called when the password is hashed: nobody waits for a connection meanwhile.
+    """
+
+    def __init__(
+        self,
+        open_session: Callable[[], Awaitable[AsyncSession]],
+        caller: Caller | None,
+        settings: Settings,
+        throttle: AuthThrottle,
+        send_mail: Callable[[Mail], None],
+    ) -> None:
+        self._open_session = open_session
+        self._is_admin = caller is not None and caller.is_admin
+        self._settings = settings
+        self._throttle = throttle
+        self._send_mail = send_mail
+
+    async def register(
+        self,
+        *,
+        email: str,
+        display_name: str,
+        password: SecretStr,
+        invitation: str | None,
+        client: ClientInfo,
+    ) -> User | None:
+        """Create an account. None: the response tells nothing, the rest is told by mail.
+
+        Raises `PermissionError` if registration is not open to the caller or the invitation is not
+        valid, `ValidationError` for a password that the policy refuses, `ConflictError`, and
+        `TooManyRequestsError`.
+        """
+        if not self._is_admin:
+            self._require_open(invitation)
+        require_acceptable(password, self._settings, field="password")
+        if not self._is_admin:
+            await self._throttle.at_mail(email, client)
+        values = {
+            "email": email,
+            "display_name": display_name,
+            "hashed_password": await hash_password(password, self._settings),
+            "is_email_verified": invitation is not None,
+        }
+        session = await self._open_session()
+        tokens = OneTimeTokenService(session, self._settings)
+        if invitation is not None:
+            await tokens.redeem_invitation(invitation, email)
+        elif self._settings.require_verified_email and not self._is_admin:
+            await self._register_blindly(session, tokens, values)
+            return None
+        user = await UserService(session).create_user(values)
+        if self._settings.require_verified_email and not user.is_email_verified:
+            self._send(await tokens.mail_to_user(email, "verify_email"))
+        return user
+
+    def _require_open(self, invitation: str | None) -> None:
+        if self._settings.registration == "closed":
+            raise PermissionError("Registration is closed: ask an administrator for an account")
+        if self._settings.registration == "invitation" and not invitation:
+            raise PermissionError("Registration takes an invitation: ask an administrator for one")
+
+    async def _register_blindly(
+        self, session: AsyncSession, tokens: OneTimeTokenService, values: dict[str, Any]
+    ) -> None:
+        """Create the account, or remind its owner of it, by the same statements."""
+        is_new = await AccountRepository(session).create_unless_known(values)
+        # If somebody else registered the address first, its owner takes the account over by
+        # setting a new password.
+        self._send(
+            await tokens.mail_to_user(values["email"], "verify_email")
+            if is_new
+            else await tokens.mail_to_user(values["email"], "password_reset", "already_registered")
+        )
+
+    def _send(self, mail: Mail | None) -> None:
+        if mail:
+            self._send_mail(mail)
