@@ -52,6 +52,8 @@ class User(Base):
     __table_args__ = (
         # Ann@example.com and ann@example.com are one mailbox to everyone but RFC 5321.
         Index("uq_users_email_lower", func.lower(email), unique=True),
+        # The few who are not active are found without reading all who are.
+        Index("ix_users_is_active_id", "is_active", "id"),
         # {% if cookiecutter.use_auth %}
         CheckConstraint("role IN ('user', 'admin')", name="role"),
         # {% endif %}
