@@ -63,6 +63,7 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
         "alembic/versions/*_add_one_time_tokens_table.py",
         "alembic/versions/*_add_rate_limits_table.py",
         "alembic/versions/*_add_user_sessions_table.py",
+        "alembic/versions/*_merge_auth_revisions.py",
         "alembic/versions/*_validate_role_of_users.py",
         "docs/decisions/0005-tokens-and-sessions.md",
         "docs/decisions/0007-no-cookies.md",

@@ -19,7 +19,7 @@ from bodies import (
     next_link,
     unauthorized,
 )
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from starlette_asyncpg import CALLER, NEW_USER, NEXT_PAGE, PAGE, POST, etag
 
 pool: Any = None
@@ -32,10 +32,12 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
 
 
-app = FastAPI(lifespan=lifespan)
+posts_router = APIRouter(prefix="/posts", tags=["posts"])
+users_router = APIRouter(prefix="/users", tags=["users"])
+health_router = APIRouter(prefix="/health", tags=["health"])
 
 
-@app.get("/posts/{post_id}")
+@posts_router.get("/{post_id}")
 async def read_post(post_id: Id, response: Response) -> PostOut:
     row = await pool.fetchrow(POST, post_id)
     if row is None:
@@ -44,7 +46,7 @@ async def read_post(post_id: Id, response: Response) -> PostOut:
     return PostOut(**row)
 
 
-@app.get("/users/me")
+@users_router.get("/me")
 async def read_current_user(caller: CallerDep, response: Response) -> AccountOut:
     row = await pool.fetchrow(CALLER, *caller)
     if row is None:
@@ -53,7 +55,7 @@ async def read_current_user(caller: CallerDep, response: Response) -> AccountOut
     return AccountOut(**row)
 
 
-@app.get("/posts")
+@posts_router.get("")
 async def list_posts(query: PageQueryDep, request: Request, response: Response) -> Page:
     after = query.after or ()
     rows = await pool.fetch(NEXT_PAGE if after else PAGE, query.limit + 1, *after)
@@ -65,7 +67,7 @@ async def list_posts(query: PageQueryDep, request: Request, response: Response) 
     return Page(items=items, next_cursor=cursor)
 
 
-@app.post("/users", status_code=201)
+@users_router.post("", status_code=201)
 async def create_user(data: UserIn, response: Response) -> UserOut:
     try:
         row = await pool.fetchrow(NEW_USER, data.email, data.display_name)
@@ -76,6 +78,11 @@ async def create_user(data: UserIn, response: Response) -> UserOut:
     return UserOut(**row)
 
 
-@app.get("/health/live")
+@health_router.get("/live")
 async def live() -> None:
     """Say that the process runs."""
+
+
+app = FastAPI(lifespan=lifespan)
+for router in (posts_router, users_router, health_router):
+    app.include_router(router)

@@ -19,7 +19,7 @@ from bodies import (
     next_link,
     unauthorized,
 )
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -95,10 +95,13 @@ url = make_url(os.environ["DATABASE_URL"]).set(
 )
 engine = create_async_engine(url, pool_size=15, max_overflow=0)
 reads = engine.execution_options(isolation_level="AUTOCOMMIT")
-app = FastAPI()
+
+posts_router = APIRouter(prefix="/posts", tags=["posts"])
+users_router = APIRouter(prefix="/users", tags=["users"])
+health_router = APIRouter(prefix="/health", tags=["health"])
 
 
-@app.get("/posts/{post_id}")
+@posts_router.get("/{post_id}")
 async def read_post(post_id: Id, response: Response) -> PostOut:
     async with reads.connect() as connection:
         row = (await connection.execute(POST, {"post_id": post_id})).one_or_none()
@@ -108,7 +111,7 @@ async def read_post(post_id: Id, response: Response) -> PostOut:
     return PostOut.model_validate(row)
 
 
-@app.get("/users/me")
+@users_router.get("/me")
 async def read_current_user(caller: CallerDep, response: Response) -> AccountOut:
     async with reads.connect() as connection:
         row = (await connection.execute(CALLER, caller._asdict())).one_or_none()
@@ -118,7 +121,7 @@ async def read_current_user(caller: CallerDep, response: Response) -> AccountOut
     return AccountOut.model_validate(row)
 
 
-@app.get("/posts")
+@posts_router.get("")
 async def list_posts(query: PageQueryDep, request: Request, response: Response) -> Page:
     statement, parameters = PAGE, {"n": query.limit + 1}
     if after := query.after:
@@ -134,7 +137,7 @@ async def list_posts(query: PageQueryDep, request: Request, response: Response) 
     return Page(items=items, next_cursor=cursor)
 
 
-@app.post("/users", status_code=201)
+@users_router.post("", status_code=201)
 async def create_user(data: UserIn, response: Response) -> UserOut:
     try:
         async with engine.begin() as connection:
@@ -146,6 +149,11 @@ async def create_user(data: UserIn, response: Response) -> UserOut:
     return UserOut.model_validate(row)
 
 
-@app.get("/health/live")
+@health_router.get("/live")
 async def live() -> None:
     """Say that the process runs."""
+
+
+app = FastAPI()
+for router in (posts_router, users_router, health_router):
+    app.include_router(router)

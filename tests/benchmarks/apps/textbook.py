@@ -23,7 +23,7 @@ from bodies import (
     next_link,
     unauthorized,
 )
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from sqlalchemy import BigInteger, DateTime, Text, func, make_url, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
@@ -163,17 +163,19 @@ async def get_current_user(caller: CallerDep, users: UserServiceDep) -> User:
     return await users.get_active(caller.user_id, caller.generation)
 
 
-app = FastAPI()
+posts_router = APIRouter(prefix="/posts", tags=["posts"])
+users_router = APIRouter(prefix="/users", tags=["users"])
+health_router = APIRouter(prefix="/health", tags=["health"])
 
 
-@app.get("/posts/{post_id}", response_model=PostOut)
+@posts_router.get("/{post_id}", response_model=PostOut)
 async def read_post(post_id: Id, posts: PostServiceDep, response: Response) -> Post:
     post = await posts.get(post_id)
     response.headers["ETag"] = f'"{post.version}"'
     return post
 
 
-@app.get("/users/me", response_model=AccountOut)
+@users_router.get("/me", response_model=AccountOut)
 async def read_current_user(
     user: Annotated[User, Depends(get_current_user)], response: Response
 ) -> User:
@@ -181,7 +183,7 @@ async def read_current_user(
     return user
 
 
-@app.get("/posts", response_model=Page)
+@posts_router.get("", response_model=Page)
 async def list_posts(
     query: PageQueryDep, posts: PostServiceDep, request: Request, response: Response
 ) -> dict[str, Any]:
@@ -191,7 +193,7 @@ async def list_posts(
     return {"items": items, "next_cursor": cursor}
 
 
-@app.post("/users", status_code=201, response_model=UserOut)
+@users_router.post("", status_code=201, response_model=UserOut)
 async def create_user(data: UserIn, users: UserServiceDep, response: Response) -> User:
     user = await users.create(data)
     response.headers["ETag"] = f'"{user.version}"'
@@ -199,6 +201,11 @@ async def create_user(data: UserIn, users: UserServiceDep, response: Response) -
     return user
 
 
-@app.get("/health/live")
+@health_router.get("/live")
 async def live() -> None:
     """Say that the process runs."""
+
+
+app = FastAPI()
+for router in (posts_router, users_router, health_router):
+    app.include_router(router)

@@ -2,30 +2,21 @@
 
 import asyncio
 import io
-import re
-import shutil
-import subprocess
-import sys
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
 import pytest
 from alembic import command
+from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, Connection, inspect
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.core.database.migrations import alembic_config
+from tests.migration_lint import REMEDIES, lint
 from tests.postgres import temporary_database
-
-# Rules of squawk that are not about locks on tables in use, or that hold anyway.
-IGNORED_RULES: Final = (
-    "prefer-bigint-over-int",
-    "prefer-text-field",
-    "require-lock-timeout",  # set by alembic/env.py
-    "require-statement-timeout",  # a long VALIDATE CONSTRAINT or CONCURRENTLY is as it should be
-)
 
 
 @pytest.fixture
@@ -105,46 +96,92 @@ def test_models_and_migrations_agree(empty_url: URL) -> None:
     command.check(config)  # raises if autogenerate finds a difference
 
 
+def test_lines_of_revisions_that_a_merge_joins_run_in_any_order(empty_url: URL) -> None:
+    config = alembic_config(empty_url)
+    for merge in (revision for revision in revisions() if revision.is_merge_point):
+        for parent in merge.down_revision or ():
+            command.upgrade(config, parent)
+            command.upgrade(config, "head")
+            command.check(config)
+            command.downgrade(config, "base")
+
+
 def test_sql_can_be_printed_instead_of_run(capsys: pytest.CaptureFixture[str]) -> None:
     command.upgrade(alembic_config(URL.create("postgresql")), "head", sql=True)
 
     assert "CREATE TABLE users" in capsys.readouterr().out
 
 
-def sql_of(step: Script) -> str:
+def sql_of(step: Script, config: Config) -> str:
     """Return what a revision sends to the database on the way up."""
-    buffer = io.StringIO()
-    config = alembic_config(URL.create("postgresql"))
-    config.output_buffer = buffer
+    config.output_buffer = buffer = io.StringIO()
     before = f"{step.down_revision}:" if step.down_revision else ""
     command.upgrade(config, f"{before}{step.revision}", sql=True)
     return buffer.getvalue()
 
 
-def faults_of(sql: str) -> set[str]:
-    """Return the rules of squawk (squawkhq.com/docs/rules) that the SQL breaks."""
-    squawk = shutil.which("squawk", path=str(Path(sys.executable).parent))
-    assert squawk
-    completed = subprocess.run(
-        [squawk, "--reporter=gcc", "--pg-version=15", f"--exclude={','.join(IGNORED_RULES)}"],
-        input=sql,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = set(re.findall(r"^stdin:.*?(?:warning|error): (\S+)", completed.stdout, re.MULTILINE))
-    assert (completed.returncode == 0) is not bool(found), completed
-    return found
+def check_locks(step: Script, config: Config) -> None:
+    """Fail with all that squawk finds in a revision."""
+    findings = lint(os.path.relpath(step.path), sql_of(step, config))
+    if findings:
+        pytest.fail("\n\n".join(str(finding) for finding in findings), pytrace=False)
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.revision)
 def test_revision_locks_no_table_for_long(step: Script) -> None:
     """Tables made by the revision itself may be locked; nobody uses them yet."""
-    assert faults_of(sql_of(step)) == set()
+    check_locks(step, alembic_config(URL.create("postgresql")))
+
+
+PLANTED: Final = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "bad"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table("tags", sa.Column("id", sa.BigInteger(), nullable=False))
+    op.create_index("ix_users_name", "users", ["name"])
+    op.execute("ALTER TABLE users\\n  ALTER COLUMN näme TYPE text")
+    op.create_index("ix_tags_id", "tags", ["id"])
+"""
+
+
+def test_finding_names_file_statement_rule_and_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad_add_index.py").write_text(PLANTED, encoding="utf-8")
+    config = alembic_config(URL.create("postgresql"))
+    config.set_main_option("version_locations", str(tmp_path))
+    config.set_main_option("path_separator", "os")
+    step = ScriptDirectory.from_config(config).get_revision("bad")
+    assert step
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(pytest.fail.Exception) as failure:
+        check_locks(step, config)
+
+    assert str(failure.value) == (
+        "bad_add_index.py\n"
+        "    CREATE INDEX ix_users_name ON users (name);\n"
+        "  require-concurrent-index-creation: During normal index creation, table updates are "
+        "blocked, but reads are still allowed.\n"
+        f"  Remedy: {REMEDIES['require-concurrent-index-creation']}\n"
+        "\n"
+        "bad_add_index.py\n"
+        "    ALTER TABLE users\n"
+        "      ALTER COLUMN näme TYPE text;\n"
+        "  changing-column-type: Changing a column type requires an `ACCESS EXCLUSIVE` lock on the "
+        "table which blocks reads and writes while the table is rewritten. Changing the type of "
+        "the column may also break other clients reading from the table.\n"
+        f"  Remedy: {REMEDIES['changing-column-type']}"
+    )
 
 
 @pytest.mark.parametrize(
-    ("statement", "fault"),
+    ("statement", "rule"),
     [
         ("CREATE INDEX ix_users_name ON users (name)", "require-concurrent-index-creation"),
         ("ALTER TABLE users ADD COLUMN age bigint NOT NULL", "adding-required-field"),
@@ -154,5 +191,20 @@ def test_revision_locks_no_table_for_long(step: Script) -> None:
         ("ALTER TABLE users ADD CONSTRAINT c CHECK (age > 0)", "constraint-missing-not-valid"),
     ],
 )
-def test_locks_that_hurt_would_be_found(statement: str, fault: str) -> None:
-    assert fault in faults_of(f"BEGIN; {statement}; COMMIT;")
+def test_locks_that_hurt_would_be_found(statement: str, rule: str) -> None:
+    findings = lint("bad.py", f"BEGIN;\n\n{statement};\n\nCOMMIT;\n")
+
+    assert [(finding.statement, finding.rule) for finding in findings] == [(f"{statement};", rule)]
+    assert all(finding.remedy for finding in findings)
+
+
+def test_rule_without_a_remedy_is_explained_elsewhere() -> None:
+    (finding,) = lint("bad.py", "DROP DATABASE app;")
+
+    assert "squawkhq.com/docs/ban-drop-database" in finding.remedy
+
+
+def test_statement_that_is_meant_says_so() -> None:
+    statement = "-- squawk-ignore ban-drop-column\nALTER TABLE users DROP COLUMN name"
+
+    assert lint("meant.py", f"BEGIN;\n\n{statement};\n\nCOMMIT;\n") == []

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.post_repo import PostRepository
 from tests.factories import Factory
+from tests.repositories.scans import scanned_rows
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 POSTS = 20_000
@@ -31,15 +32,6 @@ async def author_of_many(session: AsyncSession, make: Factory) -> int:
     return author.id
 
 
-async def scanned_rows(session: AsyncSession) -> int:
-    """Return how many rows of posts, or of its indexes, this transaction has read so far."""
-    counters = text(
-        "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables "
-        "WHERE relname = 'posts'"
-    )
-    return int((await session.execute(counters)).scalar_one())
-
-
 @pytest.mark.parametrize(
     ("sort", "after"),
     [
@@ -53,11 +45,11 @@ async def test_deep_page_reads_as_few_rows_as_the_first(
     session: AsyncSession, author_of_many: int, sort: str, after: tuple[Any, int]
 ) -> None:
     repo = PostRepository(session)
-    start = await scanned_rows(session)
+    start = await scanned_rows(session, "posts")
     assert len(await repo.list_page(sort=sort, limit=20)) == 20
-    first = await scanned_rows(session)
+    first = await scanned_rows(session, "posts")
     assert len(await repo.list_page(sort=sort, limit=20, after=after)) == 20
-    deep = await scanned_rows(session)
+    deep = await scanned_rows(session, "posts")
 
     assert first - start <= 21
     assert deep - first <= 21
@@ -67,14 +59,14 @@ async def test_deep_page_of_an_author_reads_as_few_rows_as_the_first(
     session: AsyncSession, author_of_many: int
 ) -> None:
     repo = PostRepository(session)
-    start = await scanned_rows(session)
+    start = await scanned_rows(session, "posts")
     after = (START + timedelta(minutes=100), 2**40)
     posts = await repo.list_page(
         sort="-created_at", limit=20, after=after, author_id=author_of_many
     )
 
     assert len(posts) == 20
-    assert await scanned_rows(session) - start <= 21
+    assert await scanned_rows(session, "posts") - start <= 21
 
 
 async def test_author_is_loaded_only_where_it_is_asked_for(

@@ -1,11 +1,13 @@
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.user_repo import UserRepository
 from tests.factories import Factory
+from tests.repositories.scans import scanned_rows
 
 
 @pytest.mark.parametrize("email", ["ann@example.com", "ANN@EXAMPLE.COM"])
@@ -52,3 +54,21 @@ async def test_update_fills_in_what_the_server_changes(
     updated = await UserRepository(session).update(user, {"display_name": "Other"})
 
     assert updated.updated_at.year > 2020
+
+
+async def test_list_of_the_few_inactive_users_reads_no_others(session: AsyncSession) -> None:
+    repo = UserRepository(session)
+    await session.execute(
+        text(
+            "INSERT INTO users (email, display_name, is_active) "
+            "SELECT n || '@example.com', 'Ann', n % 1000 <> 0 FROM generate_series(1, 20000) AS n"
+        )
+    )
+    await session.commit()
+    await session.execute(text("ANALYZE users"))
+    before = await scanned_rows(session, "users")
+
+    users = await repo.list_after(0, 21, is_active=False)
+
+    assert len(users) == 20
+    assert await scanned_rows(session, "users") - before <= 21

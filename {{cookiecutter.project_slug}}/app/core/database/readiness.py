@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from app.core.config import DatabaseSettings
 from app.core.database.budget import Budget, budgeted
+from app.core.database.drivers import driver_for
 from app.core.database.engines import make_engine
 from app.core.database.migrations import revisions
 from app.exceptions import UnavailableError
@@ -27,6 +28,7 @@ class ReadinessProbe:
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self._engine = make_engine(settings.database_url, settings)
+        self._driver = driver_for(settings.database_url)
         self._timeout = settings.readiness_timeout
         self._limits_unknown = settings.database_pooler
 
@@ -55,6 +57,8 @@ class ReadinessProbe:
         budget = Budget(self._timeout * 0.9)
         with budgeted(budget):
             async with self._engine.connect() as connection:
+                raw = await connection.get_raw_connection()
+                budget.take(self, (raw.driver_connection, self._driver))
                 budget.ask()
                 table, statement_timeout = (await connection.execute(_STATE)).one()
                 self._warn_without_limits(statement_timeout)

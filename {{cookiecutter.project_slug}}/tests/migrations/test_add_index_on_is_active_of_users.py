@@ -1,0 +1,111 @@
+"""The index is made on a table in use: others write to it meanwhile, and what fails can be repeated."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import pytest
+from alembic import command
+from sqlalchemy import URL, NullPool, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.core.database.migrations import alembic_config
+from tests.postgres import temporary_database
+
+REVISION_BEFORE: Final = "d90c4f7be215"
+REVISION: Final = "7b90d4e2c158"
+LOCK_TIMEOUT: Final = 3.0  # of migrations, in alembic/env.py
+INSERT: Final = text(
+    "INSERT INTO users (email, display_name, is_active) "
+    "SELECT gen_random_uuid() || '@example.com', 'Ann', n % 100 <> 0 "
+    "FROM generate_series(1, CAST(:number AS int)) AS n"
+)
+
+
+@pytest.fixture
+def url(template_url: URL, worker_id: str) -> Generator[URL]:
+    """A database at the revision before."""
+    name = f"{template_url.database}_{worker_id}_index"
+    with temporary_database(template_url, name) as url:
+        command.upgrade(alembic_config(url), REVISION_BEFORE)
+        yield url
+
+
+@pytest.fixture
+async def engine(url: URL) -> AsyncGenerator[AsyncEngine]:
+    """Connections of others, who would rather fail than wait for a lock. There are users."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    async with writing(engine):
+        pass
+    yield engine
+    await engine.dispose()
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
+    """Write users in a transaction that is committed at the end of the block."""
+    async with engine.begin() as connection:
+        await connection.execute(text("SET LOCAL lock_timeout = '100ms'"))
+        await connection.execute(INSERT, {"number": 100})
+        yield connection
+
+
+def migrate(url: URL) -> asyncio.Task[None]:
+    return asyncio.create_task(asyncio.to_thread(command.upgrade, alembic_config(url), REVISION))
+
+
+async def builder(engine: AsyncEngine) -> int:
+    """Return the process that makes the index, as soon as it waits for transactions to end."""
+    statement = text(
+        "SELECT pid FROM pg_stat_progress_create_index "
+        "WHERE datname = current_database() AND phase LIKE 'waiting%'"
+    )
+    async with asyncio.timeout(10), engine.connect() as connection:
+        while (pid := await connection.scalar(statement)) is None:
+            await connection.rollback()
+            await asyncio.sleep(0.01)
+        return int(pid)
+
+
+async def index_is_valid(engine: AsyncEngine) -> bool | None:
+    """Say whether queries use the index; None if there is none."""
+    statement = text(
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ix_users_is_active_id')"
+    )
+    async with engine.connect() as connection:
+        valid: bool | None = await connection.scalar(statement)
+        return valid
+
+
+async def test_users_are_written_while_the_index_is_made(url: URL, engine: AsyncEngine) -> None:
+    """Also when that takes longer than a migration may wait for a lock that others would feel."""
+    async with writing(engine) as earlier:
+        migration = migrate(url)
+        await builder(engine)
+        end = asyncio.get_running_loop().time() + LOCK_TIMEOUT + 0.5
+        while asyncio.get_running_loop().time() < end:
+            async with writing(engine):
+                pass
+            await earlier.execute(INSERT, {"number": 1})
+            await asyncio.sleep(0.05)
+        assert not migration.done()
+        assert not await index_is_valid(engine)
+    await migration
+
+    assert await index_is_valid(engine)
+
+
+async def test_index_left_by_a_failed_attempt_is_made_anew(url: URL, engine: AsyncEngine) -> None:
+    async with writing(engine) as earlier:
+        migration = migrate(url)
+        pid = await builder(engine)
+        await earlier.execute(text("SELECT pg_cancel_backend(:pid)"), {"pid": pid})
+        with pytest.raises(DBAPIError, match="cancel"):
+            await migration
+    assert await index_is_valid(engine) is False
+
+    await migrate(url)
+
+    assert await index_is_valid(engine)
