@@ -19,12 +19,13 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 # {%- endif +%}
-from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy import URL, Connection, ExceptionContext, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, SessionTransaction
 
 from app.core.config import Settings
 from app.core.database.budget import current_budget
+from app.core.database.errors import ReadOnlySessionError
 from app.core.database.sessions import Database, ReadSession, WriteSession
 
 # {%- if cookiecutter.use_auth +%}
@@ -145,6 +146,13 @@ def settings(database_url: URL) -> Settings:
 async def pool(settings: Settings) -> AsyncGenerator[Database]:
     """The connections of this worker."""
     database = Database(settings)
+
+    @event.listens_for(database.writer.sync_engine, "handle_error", insert=True)
+    def refuse(context: ExceptionContext) -> None:
+        """Say of a read session's savepoint what the reader says of its connections."""
+        if getattr(context.original_exception, "sqlstate", "") == "25006":
+            raise ReadOnlySessionError from context.original_exception
+
     yield database
     await database.dispose()
 

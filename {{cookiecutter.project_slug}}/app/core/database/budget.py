@@ -12,7 +12,7 @@ which ends every wait on it with an error at once.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token
 from functools import wraps
@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar, cast
 from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError
 
-MethodT = TypeVar("MethodT", bound=Callable[..., Coroutine[Any, Any, Any]])
+MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
 _logger: Final = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import PoolProxiedConnection
 
 from app.core.config import DatabaseSettings
-from app.core.database.drivers import driver_for
+from app.core.database.drivers import Driver, driver_for
 from app.core.database.errors import translate_driver_errors
 from app.core.database.pool import FairPool
 
@@ -61,7 +61,7 @@ def make_engine(
     options: dict[str, Any] = {"poolclass": NullPool}
     if pool_size:
         options = {
-            "poolclass": _make_pool_class(url, settings, trusted_seconds),
+            "poolclass": _make_pool_class(driver, settings, trusted_seconds),
             "pool_size": pool_size,
             "pool_timeout": settings.database_pool_timeout,
         }
@@ -81,6 +81,8 @@ def make_engine(
     engine = create_async_engine(
         driver.adapt_url(url), connect_args=connect_args, hide_parameters=True, **options
     )
+    if isinstance(engine.pool, FairPool):
+        type(engine.pool).dialect = engine.dialect
     translate_driver_errors(engine, driver, read_only=read_only)
     return engine
 
@@ -96,7 +98,7 @@ def server_limits(settings: DatabaseSettings) -> dict[str, str]:
 
 
 def _make_pool_class(
-    url: URL, settings: DatabaseSettings, trusted_seconds: float
+    driver: Driver, settings: DatabaseSettings, trusted_seconds: float
 ) -> type[FairPool]:
     """Return a pool that tests a connection before its use, unless it was in use just now.
 
@@ -105,29 +107,23 @@ def _make_pool_class(
     connection works: a fifth of a small request's time (measured).
     """
 
-    driver = driver_for(url)
-    dialect = url.get_dialect()()
-
     class TestingPool(FairPool):
-        def is_alive(self, connection: PoolProxiedConnection, now: float) -> bool:
+        def is_alive(self, connection: PoolProxiedConnection, idle_seconds: float) -> bool:
             dbapi_connection: Any = connection.dbapi_connection
             driver_connection = dbapi_connection.driver_connection
-            idle_seconds = now - connection.info["used_at"]
             if idle_seconds < trusted_seconds and driver.seems_alive(driver_connection):
                 return True
-            return not settings.database_pool_pre_ping or ping(dbapi_connection)
-
-    def ping(dbapi_connection: Any) -> bool:
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(
-            settings.database_connect_timeout, driver.abort, dbapi_connection.driver_connection
-        )
-        try:
-            return dialect.do_ping(dbapi_connection)
-        except (dialect.loaded_dbapi.Error, OSError):
-            return False
-        finally:
-            timer.cancel()
+            if not settings.database_pool_pre_ping:
+                return True
+            loop = asyncio.get_running_loop()
+            timeout = settings.database_connect_timeout
+            timer = loop.call_later(timeout, driver.abort, driver_connection)
+            try:
+                return self.dialect.do_ping(dbapi_connection)
+            except (self.dialect.loaded_dbapi.Error, OSError):
+                return False
+            finally:
+                timer.cancel()
 
     TestingPool.driver = driver
     return TestingPool

@@ -5,7 +5,7 @@ import math
 import time
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import AsyncAdaptedQueuePool, event
+from sqlalchemy import AsyncAdaptedQueuePool, Dialect, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import await_
 
@@ -28,6 +28,7 @@ class FairPool(AsyncAdaptedQueuePool):
     """
 
     driver: ClassVar[Driver]
+    dialect: ClassVar[Dialect]
 
     def __init__(
         self, creator: Any, pool_size: int = 5, timeout: float = 30, **options: Any
@@ -79,13 +80,15 @@ class FairPool(AsyncAdaptedQueuePool):
             opened_at = connection.info.setdefault("opened_at", now)
             if opened_at == now:
                 return connection
-            if opened_at > self._lost_at and self.is_alive(connection, now):
+            if opened_at > self._lost_at and self.is_alive(
+                connection, now - connection.info["used_at"]
+            ):
                 return connection
             self._lost_at = now
             connection.invalidate()
 
-    def is_alive(self, connection: PoolProxiedConnection, now: float) -> bool:  # noqa: ARG002
-        """Say whether an idle connection works."""
+    def is_alive(self, connection: PoolProxiedConnection, idle_seconds: float) -> bool:  # noqa: ARG002
+        """Say whether a connection works that was idle for so many seconds."""
         return True
 
 

@@ -28,7 +28,7 @@ class CountedSession(AsyncSession):
     """
 
     execute = counted(AsyncSession.execute)
-    scalar = counted(AsyncSession.scalar)
+    scalar = counted(AsyncSession.scalar)  # type: ignore[assignment, arg-type]  # overloaded
     scalars = counted(AsyncSession.scalars)
     get = counted(AsyncSession.get)
     get_one = counted(AsyncSession.get_one)

@@ -55,7 +55,9 @@ class EdgeRoute(APIRoute):
                 request = await bound_body(request, read=has_body)
                 open_session = database.open_write_session
                 claim = request.app.state.read_idempotency_key(request)
-            work = UnitOfWork(database.budget(shared=True), open_session, claim.make if claim else None)
+            work = UnitOfWork(
+                database.budget(shared=True), open_session, claim.make if claim else None
+            )
             try:
                 async with work:
                     response = await handle(request)
