@@ -92,12 +92,10 @@ class Database:
             self.replica = Replica(
                 engine, _sessions(engine, ReadSession), settings.database_connect_timeout
             )
-        # {% if cookiecutter.use_auth %}
         statement_engine = self.writer
         if not settings.database_pooler:
             statement_engine = self.writer.execution_options(isolation_level="AUTOCOMMIT")
         self.statement_sessions = _sessions(statement_engine, WriteSession)
-        # {% endif %}
 
     def budget(self, *, shared: bool = False) -> Budget:
         """Return what one request (`shared`) or block of code may use of the database."""
@@ -127,7 +125,6 @@ class Database:
             async with _ending(self.write_sessions()) as session:
                 yield session
 
-    # {% if cookiecutter.use_auth %}
     @asynccontextmanager
     async def statement(self) -> AsyncGenerator[AsyncSession]:
         """Open a session for one statement, which is a transaction of its own.
@@ -140,7 +137,6 @@ class Database:
             async with _ending(self.statement_sessions()) as session:
                 yield session
 
-    # {% endif %}
     @asynccontextmanager
     async def read(self, *, newest: bool = True) -> AsyncGenerator[AsyncSession]:
         """Open a session that reads; raise `ReadOnlySessionError` if it was used to write.
