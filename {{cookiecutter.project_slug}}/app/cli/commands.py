@@ -9,6 +9,7 @@ from sqlalchemy import URL
 
 from app.core.config import DatabaseSettings
 from app.core.database import Database
+from app.services.idempotency_service import IdempotencyService
 
 ResultT = TypeVar("ResultT")
 
@@ -19,8 +20,16 @@ commands: Final = typer.Typer(
     help="Run and maintain the service.",
 )
 
+
+async def _prune_idempotency_keys(database: Database) -> int:
+    async with database.transaction() as session:
+        return await IdempotencyService(session, database.settings).prune()
+
+
 # What `app prune` deletes when it has expired: each function returns how many rows it deleted.
-PRUNERS: Final[dict[str, Callable[[Database], Awaitable[int]]]] = {}
+PRUNERS: Final[dict[str, Callable[[Database], Awaitable[int]]]] = {
+    "idempotency keys": _prune_idempotency_keys
+}
 
 # Settings that `app dev` makes up where they are not set. `{url}` is the URL of the service.
 DEVELOPMENT_SETTINGS: Final[dict[str, str]] = {}

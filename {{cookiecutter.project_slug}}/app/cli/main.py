@@ -15,16 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.cli import users  # noqa: F401 (its commands register themselves)
 
 # {%- endif +%}
-from app.cli.commands import PRUNERS, CommandError, commands, prune, with_database
+from app.cli.commands import CommandError, commands, prune, with_database
 from app.cli.demo_data import seed
 from app.cli.dev_server import database_url, only_one, require_free_port, serve
 from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
-from app.core.database import Database
 from app.core.database.migrations import migrate
 from app.core.database.role_limits import set_role_limits
 from app.exceptions import AppError
 from app.main import create_app
-from app.services.idempotency_service import IdempotencyService
 
 
 def cli() -> None:
@@ -39,14 +37,6 @@ def cli() -> None:
         return
     typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
     raise SystemExit(1)
-
-
-async def _prune_idempotency_keys(database: Database) -> int:
-    async with database.transaction() as session:
-        return await IdempotencyService(session, database.settings).prune()
-
-
-PRUNERS["idempotency keys"] = _prune_idempotency_keys
 
 
 @commands.command("dev")
