@@ -130,7 +130,9 @@ def test_no_word_of_what_the_variant_does_without(project: Project) -> None:
     found = [
         f"{name}: {line.strip()}"
         for name in sorted(project.files)
-        if not name.startswith(".github/workflows/")  # the same for all, and it asks which to bake
+        if not name.startswith(
+            ".github/workflows/"
+        )  # it is the same for all, with tokens of its own
         for line in (name, *project.read(name).splitlines())
         if any(words.search(line) for words in unwanted)
     ]
