@@ -1,6 +1,8 @@
 """The hooks as modules: what they refuse, what they remove."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -187,8 +189,6 @@ def test_every_direct_dependency_is_refused_as_a_slug() -> None:
             "project_name '🚀' has no letter or digit to make a project_slug from: ",
         ),
         ({"project_slug": "class"}, "project_slug 'class' is a Python keyword: "),
-        ({"project_slug": "a/b"}, "project_slug 'a/b' names a folder in another: "),
-        ({"project_slug": "../up"}, "project_slug '../up' names a folder in another: "),
         (
             {"author_name": 'two\nlines """'},
             'author_name \'two\\nlines """\' holds the control character U+000A: ',
@@ -222,6 +222,37 @@ def test_refused_bake_says_why_and_leaves_nothing(
     assert completed.returncode == 1
     assert sentence in completed.stderr
     assert list(output.iterdir()) == []
+
+
+@pytest.mark.parametrize("tool", ["cookiecutter", "cruft"])
+@pytest.mark.parametrize("slug", ["a/b", "../up", "/tmp/demo", "a\\b"])  # noqa: S108
+def test_path_for_a_slug_is_refused_in_one_sentence(
+    template: Path, tmp_path: Path, tool: str, slug: str
+) -> None:
+    output = tmp_path / "output"
+    output.mkdir()
+    command = ["cookiecutter", str(template), "--no-input", f"project_slug={slug}"]
+    if tool == "cruft":
+        repository = make_repository(shutil.copytree(template, tmp_path / "template"))
+        context = json.dumps({"project_slug": slug.replace("\\", "\\\\")})
+        command = ["cruft", "create", str(repository), "--no-input", "--extra-context", context]
+    completed = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=output,
+        env=os.environ | {"COOKIECUTTER_CONFIG": str(no_settings(tmp_path))},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (completed.returncode, completed.stdout) == (1, "")
+    assert re.fullmatch(r"project_slug '.+' names a folder in another: .+\.\n", completed.stderr)
+    assert list(output.iterdir()) == []
+
+
+def no_settings(folder: Path) -> Path:
+    settings = folder / "settings.yaml"
+    settings.write_text(f"replay_dir: {folder}\ncookiecutters_dir: {folder}\n", encoding="utf-8")
+    return settings
 
 
 PYPROJECT = """\
