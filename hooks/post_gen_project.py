@@ -16,7 +16,8 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
         "app/**/auth", "app/core/mail", "app/core/security",
         "tests/**/auth", "tests/platform/mail", "tests/platform/security",
-        "app/cli/users.py", "tests/cli/test_users.py", "tests/platform/http/test_transport.py",
+        "app/cli/users.py", "app/core/http/client.py", "tests/cli/test_users.py",
+        "tests/platform/http/test_transport.py",
         "alembic/versions/*_add_auth_columns_to_users.py", "alembic/versions/*_validate_role_of_users.py",
         "alembic/versions/*_add_one_time_tokens_table.py", "alembic/versions/*_add_rate_limits_table.py",
         "alembic/versions/*_add_user_sessions_table.py", "alembic/versions/*_merge_auth_revisions.py",

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.core.database.constraints import refusal
-from app.exceptions import ConflictError, ValidationError
+from app.exceptions import ConflictError
 from app.models.base import Base
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class User(Base):
         sa.CheckConstraint(
             "role IN ('user', 'admin')",
             name="role",
-            info=refusal(ValidationError, "The role of a user is user or admin"),
+            info=refusal(ConflictError, "The role of a user is user or admin"),
         ),
         # {% endif %}
     )
