@@ -81,7 +81,9 @@ def prune(project: Path, answers: dict[str, Any]) -> None:
         if answers[question] == answer:
             remove(project, patterns, found_in=project)
     for path in list(project.glob("**/*_without_auth.*")):
-        path.replace(path.with_stem(path.stem.removesuffix("_without_auth")))
+        text = path.read_text(encoding="utf-8").replace("_without_auth", "")  # they import one another
+        path.with_stem(path.stem.removesuffix("_without_auth")).write_text(text, encoding="utf-8", newline="\n")
+        path.unlink()
 
 
 def name_project(project: Path, answers: dict[str, Any]) -> None:
