@@ -32,10 +32,7 @@ class User(Base):
 
     # passive_deletes: the foreign key's ON DELETE CASCADE removes the posts without loading them.
     posts: Mapped[list[Post]] = relationship(
-        back_populates="author",
-        lazy="selectin",
-        cascade="all, delete-orphan",
-        passive_deletes=True,
+        back_populates="author", lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
     )
 
     __table_args__ = (
