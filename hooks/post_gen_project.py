@@ -22,7 +22,7 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
         "alembic/versions/*_add_one_time_tokens_table.py", "alembic/versions/*_add_rate_limits_table.py",
         "alembic/versions/*_add_user_sessions_table.py", "docs/decisions/0005-*", "docs/decisions/0007-*",
     ),
-    ("use_auth", True): ("**/*_without_auth.*",),  # without auth, x_without_auth.py replaces x.py
+    ("use_auth", True): ("*_without_auth.*", "[!.]*/**/*_without_auth.*"),  # but not in a .venv
     ("db_driver", "asyncpg"): ("app/core/database/drivers/psycopg_driver.py",),
     ("db_driver", "psycopg"): ("app/core/database/drivers/asyncpg_driver.py",),
 }  # fmt: skip
@@ -32,13 +32,13 @@ LEFTOVERS = ".venv uv.lock .env .postgres .coverage .coverage.* htmlcov dist .hy
 
 
 def main(project: Path, answers: dict[str, Any]) -> None:
-    if "_repo_dir" in answers:  # not set by cruft, which bakes a clean clone and links it itself
-        template = find_template(answers)
-        for source in template.glob("*cookiecutter.project_slug*"):
-            remove(project, LEFTOVERS, found_in=source)
-        link_to_template(project, template, answers)
+    template = find_template(answers) if "_repo_dir" in answers else None
+    for source in template.glob("*cookiecutter.project_slug*") if template else ():
+        remove(project, LEFTOVERS, found_in=source)
     prune(project, answers)
     name_project(project, answers)
+    if template:  # None is cruft, which bakes a clean clone and writes .cruft.json itself
+        link_to_template(project, template, answers)
 
 
 def find_template(answers: dict[str, Any]) -> Path:
@@ -62,7 +62,7 @@ def link_to_template(project: Path, template: Path, answers: dict[str, Any]) -> 
     except (OSError, subprocess.CalledProcessError):
         link = f"uvx cruft link <URL of the template> --checkout {answers.get('_version')}"
         print(
-            f"No .cruft.json, as git knows no commit of the template. To link the project: {link}"
+            f"No .cruft.json, for lack of git or of the template's commit. To get updates: {link}"
         )
         return
     questions = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
@@ -78,7 +78,8 @@ def prune(project: Path, answers: dict[str, Any]) -> None:
     for (question, answer), patterns in PRUNE.items():
         if answers[question] == answer:
             remove(project, patterns, found_in=project)
-    for path in list(project.glob("**/*_without_auth.*")):
+    alternatives = [path for p in PRUNE["use_auth", True] for path in project.glob(p)]
+    for path in alternatives:  # without auth, x_without_auth.py takes the place of x.py
         path.replace(path.with_stem(path.stem.removesuffix("_without_auth")))
 
 
