@@ -63,9 +63,7 @@ def link_to_template(project: Path, template: Path, answers: dict[str, Any]) -> 
             print("The template has changes that are not committed: an update will repeat them.")
     except (OSError, subprocess.CalledProcessError):
         link = f"uvx cruft link <URL of the template> --checkout {answers.get('_version')}"
-        print(
-            f"No .cruft.json, for lack of git or of the template's commit. To get updates: {link}"
-        )
+        print(f"No .cruft.json: git or the template's commit is missing. To get updates: {link}")
         return
     questions = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
     context = {name: answers[name] for name in questions if name in answers}
@@ -81,9 +79,9 @@ def prune(project: Path, answers: dict[str, Any]) -> None:
         if answers[question] == answer:
             remove(project, patterns, found_in=project)
     for path in [path for pattern in ALTERNATIVES for path in project.glob(pattern)]:
-        chosen = path.replace(path.with_stem(path.stem.removesuffix("_without_auth")))
-        text = chosen.read_text(encoding="utf-8").replace("_without_auth", "")  # in its imports
-        chosen.write_text(text, encoding="utf-8", newline="\n")
+        text = path.read_text(encoding="utf-8").replace("_without_auth", "")  # in its imports
+        path = path.replace(path.with_stem(path.stem.removesuffix("_without_auth")))
+        path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def name_project(project: Path, answers: dict[str, Any]) -> None:

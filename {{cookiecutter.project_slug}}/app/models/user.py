@@ -53,10 +53,10 @@ class User(Base):
         ),
         # {% endif %}
     )
-    # {% if cookiecutter.use_auth %}
+    # {%- if cookiecutter.use_auth +%}
 
     @property
     def is_admin(self) -> bool:
         return self.role == "admin"
 
-    # {% endif %}
+    # {%- endif +%}
