@@ -29,7 +29,7 @@ def run_offline() -> None:
         context.run_migrations()
 
 
-def run_on(connection: Connection) -> None:
+def run_migrations(connection: Connection) -> None:
     # A transaction for each revision: locks on tables are not kept while the next ones run.
     context.configure(
         connection=connection, target_metadata=Base.metadata, transaction_per_migration=True
@@ -39,7 +39,7 @@ def run_on(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def only_one(engine: AsyncEngine) -> AsyncGenerator[None]:
+async def migration_lock(engine: AsyncEngine) -> AsyncGenerator[None]:
     """Wait until no other process migrates the database, and keep others waiting.
 
     The lock belongs to a transaction on a connection of its own: a pooler takes that one apart
@@ -60,8 +60,8 @@ async def run_online() -> None:
     url: URL | None = context.config.attributes.get("database_url")
     settings = DatabaseSettings(database_url=url) if url else load_settings(DatabaseSettings)
     engine = make_migration_engine(settings)
-    async with only_one(engine), engine.connect() as connection:
-        await connection.run_sync(run_on)
+    async with migration_lock(engine), engine.connect() as connection:
+        await connection.run_sync(run_migrations)
     await engine.dispose()
 
 

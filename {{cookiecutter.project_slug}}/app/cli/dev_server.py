@@ -42,7 +42,7 @@ def database_url() -> Generator[URL]:
 
 
 @contextmanager
-def only_one() -> Generator[None]:
+def single_instance() -> Generator[None]:
     """Hold the project's lock. Raises `CommandError` if another `app dev` holds it."""
     try:
         from fasteners import InterProcessLock

@@ -25,7 +25,7 @@ def embedded_postgres(directory: Path) -> Generator[URL]:
     Yields the URL of its `postgres` database. The server stops with the last process that uses it.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    _forget_dead_users(directory)
+    _remove_dead_processes(directory)
     with get_server(directory) as server:
         place = server.get_postmaster_info()
         url = URL.create("postgresql", username="postgres", database="postgres")
@@ -35,7 +35,7 @@ def embedded_postgres(directory: Path) -> Generator[URL]:
             yield url.set(host=place.hostname, port=place.port)
 
 
-def _forget_dead_users(directory: Path) -> None:
+def _remove_dead_processes(directory: Path) -> None:
     """Take killed processes off the list of those that use the server, or it would never stop."""
     users = directory / ".handle_pids.json"
     if users.exists():

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli.commands import CommandError, commands, prune, with_database
 from app.cli.demo_data import seed
-from app.cli.dev_server import database_url, only_one, require_free_port, serve
+from app.cli.dev_server import database_url, require_free_port, serve, single_instance
 
 # {%- if cookiecutter.use_auth +%}
 from app.cli.users import create_admin_command as create_admin_command
@@ -46,7 +46,7 @@ def dev_command(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
 ) -> None:
     """Serve with reload: database, migrations and demo data included."""
-    with only_one():
+    with single_instance():
         require_free_port(host, port)
         with database_url() as url:
             migrate(url)

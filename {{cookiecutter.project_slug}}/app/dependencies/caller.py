@@ -61,7 +61,7 @@ async def require_admin(caller: Caller) -> User:
     return caller
 
 
-async def name_caller(request: Request) -> str:
+async def identify_caller(request: Request) -> str:
     """Return a name for the caller, the same in each of their requests. Raises as `get_caller`."""
     caller = await get_caller(request, await read_token(request))
     return f"user {caller.id}" if caller else "anyone"

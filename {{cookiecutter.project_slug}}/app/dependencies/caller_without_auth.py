@@ -37,7 +37,7 @@ async def require_admin(caller: Caller) -> GatewayCaller | None:
     return caller
 
 
-async def name_caller(request: Request) -> str:
+async def identify_caller(request: Request) -> str:
     """Return a name for the caller, the same in each of their requests."""
     caller = await get_caller(request)
     return f"caller {caller.name}" if caller else "anyone"

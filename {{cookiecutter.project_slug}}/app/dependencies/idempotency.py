@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.http.edge import Replay
-from app.dependencies.caller import name_caller
+from app.dependencies.caller import identify_caller
 from app.models.idempotency_key import IdempotencyKey
 from app.services.idempotency_service import IdempotencyService
 
@@ -45,11 +45,11 @@ class KeyClaim:
         self._settings: Settings = request.app.state.settings
         self._key = key
 
-    async def make(self, session: AsyncSession) -> None:
+    async def acquire(self, session: AsyncSession) -> None:
         """Claim the key. Raises `Replay`, `ConflictError`, `ValidationError`, and what the
         caller's own authentication raises: nobody is sent what somebody else was.
         """
-        self._scope = await name_caller(self._request)
+        self._scope = await identify_caller(self._request)
         self._fingerprint = await self._digest()
         service = IdempotencyService(session, self._settings)
         stored = await service.claim(self._scope, self._key, self._fingerprint)

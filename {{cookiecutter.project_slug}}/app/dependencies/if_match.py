@@ -3,7 +3,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 
 from app.core.config import Settings
-from app.core.http.conditional_requests import versions_that_match
+from app.core.http.conditional_requests import parse_if_match
 from app.core.http.problems import may_respond
 from app.exceptions import PreconditionRequiredError
 
@@ -25,7 +25,7 @@ async def get_if_match(
     """
     settings: Settings = request.app.state.settings
     if if_match is not None:
-        return versions_that_match(if_match)
+        return parse_if_match(if_match)
     if settings.require_if_match:
         raise PreconditionRequiredError("Say with If-Match which ETag you have read")
     return None

@@ -28,15 +28,15 @@ class IdempotencyService:
         """
         if not await self._keys.try_lock(scope, key):
             raise ConflictError("A request with this Idempotency-Key is being processed")
-        answer = await self._keys.get(scope, key)
-        if answer and answer.created_at < datetime.now(UTC) - self._lifetime:
-            await self._keys.delete(answer)
+        stored = await self._keys.get(scope, key)
+        if stored and stored.created_at < datetime.now(UTC) - self._lifetime:
+            await self._keys.delete(stored)
             return None
-        if answer and answer.fingerprint != fingerprint:
+        if stored and stored.fingerprint != fingerprint:
             raise ValidationError(
                 f"The Idempotency-Key {key!r} was used for another request; make a new one"
             )
-        return answer
+        return stored
 
     async def store(
         self,

@@ -11,7 +11,7 @@ from app.models.post import Post
 from app.repositories.post_repo import PostRepository
 from app.schemas.post import PostCreate, PostFields, PostPatch, PostSort
 from app.services.permissions import Caller, require_owner_or_admin
-from app.services.rows import found, require_version
+from app.services.rows import require_found, require_version
 
 # What a cursor holds beside the id, for each column that lists can be sorted by.
 # Moments are in UTC: one with an offset can lie outside the years that Python and drivers know.
@@ -68,7 +68,7 @@ class PostService:
 
     async def get_post(self, post_id: int) -> Post:
         """Return a post. Raises `NotFoundError`."""
-        return found(await self._posts.get_by_id(post_id), f"Post {post_id}")
+        return require_found(await self._posts.get_by_id(post_id), f"Post {post_id}")
 
     async def update_post(
         self, post_id: int, data: PostPatch, if_match: frozenset[int] | None
@@ -83,7 +83,7 @@ class PostService:
 
     async def _lock(self, post_id: int, if_match: frozenset[int] | None) -> Post:
         """Return a post that the caller may change, locked until the transaction ends."""
-        post = found(await self._posts.get_for_update(post_id), f"Post {post_id}")
+        post = require_found(await self._posts.get_for_update(post_id), f"Post {post_id}")
         require_owner_or_admin(self._caller, post.author_id)
         require_version(post, if_match)
         return post

@@ -8,7 +8,7 @@ from app.models.base import Base
 T = TypeVar("T")
 
 
-def found(row: T | None, name: str) -> T:
+def require_found(row: T | None, name: str) -> T:
     """Return the row. Raises `NotFoundError` if there is none."""
     if row is None:
         raise NotFoundError(f"{name} not found")

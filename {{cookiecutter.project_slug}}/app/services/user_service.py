@@ -9,7 +9,7 @@ from app.repositories.user_repo import UserRepository
 from app.schemas.user import UserImport, UserImportResponse, UserQuery
 from app.services.permissions import Caller, require_owner_or_admin
 from app.services.post_service import PostService
-from app.services.rows import found, require_version
+from app.services.rows import require_found, require_version
 
 _SORT: Final = "id"
 
@@ -61,7 +61,7 @@ class UserService:
     async def get_user(self, user_id: int) -> User:
         """Return a user. Raises `NotFoundError`."""
         require_owner_or_admin(self._caller, user_id)
-        return found(await self._users.get_by_id(user_id), f"User {user_id}")
+        return require_found(await self._users.get_by_id(user_id), f"User {user_id}")
 
     async def update_user(
         self, user_id: int, values: Mapping[str, Any], if_match: frozenset[int] | None
@@ -80,6 +80,6 @@ class UserService:
 
     async def _lock(self, user_id: int, if_match: frozenset[int] | None) -> User:
         """Return a user of an expected version, locked until the transaction ends."""
-        user = found(await self._users.get_for_update(user_id), f"User {user_id}")
+        user = require_found(await self._users.get_for_update(user_id), f"User {user_id}")
         require_version(user, if_match)
         return user

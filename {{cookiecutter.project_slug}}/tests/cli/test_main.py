@@ -115,7 +115,7 @@ def test_second_dev_beside_the_first_is_told(
     first = (
         "import sys; from pathlib import Path; from app.cli import dev_server; "
         "dev_server.DIRECTORY = Path(sys.argv[1])\n"
-        "with dev_server.only_one(): print('locked', flush=True); sys.stdin.read()"
+        "with dev_server.single_instance(): print('locked', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", first, str(dev_server.DIRECTORY)],
@@ -125,9 +125,9 @@ def test_second_dev_beside_the_first_is_told(
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == "locked\n"
-        second = dev_server.only_one()
+        second = dev_server.single_instance()
         with pytest.raises(dev_server.CommandError, match="already runs"):
             second.__enter__()
         process.communicate("")
-    with dev_server.only_one():
+    with dev_server.single_instance():
         pass  # free again

@@ -23,7 +23,7 @@ async def test_created_admin_can_sign_in(database: Database) -> None:
     assert user.role == "admin"
     assert user.is_email_verified
     hashed = user.hashed_password
-    assert (await verify_password(SecretStr(PASSWORD), hashed, database.settings)).fits
+    assert (await verify_password(SecretStr(PASSWORD), hashed, database.settings)).matches
 
 
 async def test_registered_user_is_not_promoted(database: Database, make: Factory) -> None:

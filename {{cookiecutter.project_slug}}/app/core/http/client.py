@@ -21,7 +21,7 @@ class ClientInfo:
     def of(cls, host: str | None, user_agent: str) -> "ClientInfo":
         """Make something of what the server knows, and of whatever the client has sent."""
         printable = (character if character.isprintable() else "?" for character in user_agent)
-        return cls(_normal(host or ""), "".join(printable)[:MAX_USER_AGENT])
+        return cls(_normalize(host or ""), "".join(printable)[:MAX_USER_AGENT])
 
     @property
     def network(self) -> str:
@@ -35,7 +35,7 @@ class ClientInfo:
         return f"{IPv6Address(prefix << 64)}/64"
 
 
-def _normal(host: str) -> str:
+def _normalize(host: str) -> str:
     """Return an address as everybody writes it, and IPv4 within IPv6 as IPv4."""
     try:
         address = ip_address(host.partition("%")[0])  # without the interface of a link

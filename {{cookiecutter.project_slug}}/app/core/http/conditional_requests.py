@@ -7,13 +7,13 @@ from fastapi import FastAPI, Request, Response
 
 _TAG: Final = re.compile(r'(?P<weak>W/)?"(?P<version>[^"]*)"')
 
-# For OpenAPI: a route that reads one row may answer so.
+# For OpenAPI: a route that reads one row may error so.
 NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "The `ETag` in If-None-Match is still the present one"}
 }
 
 
-class NotModified(Exception):  # noqa: N818 (an answer rather than an error)
+class NotModified(Exception):  # noqa: N818 (an error rather than an error)
     """The client holds the present version already."""
 
     def __init__(self, etag: str) -> None:
@@ -29,7 +29,7 @@ def set_etag(request: Request, response: Response, version: int) -> None:
     response.headers["ETag"] = etag
 
 
-def versions_that_match(if_match: str) -> frozenset[int] | None:
+def parse_if_match(if_match: str) -> frozenset[int] | None:
     """Return the versions that an `If-Match` header names, or None if it takes any.
 
     A weak tag never matches (section 13.1.1), nor does one that this service did not make.
@@ -47,8 +47,8 @@ def _etags(header: str) -> set[str]:
     return {f'"{tag["version"]}"' for tag in _TAG.finditer(header)}
 
 
-async def _not_modified(_request: Request, answer: Exception) -> Response:
-    return Response(status_code=304, headers={"ETag": cast("NotModified", answer).etag})
+async def _not_modified(_request: Request, error: Exception) -> Response:
+    return Response(status_code=304, headers={"ETag": cast("NotModified", error).etag})
 
 
 def install_not_modified_handler(app: FastAPI) -> None:

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database.sessions import Database, UnitOfWork, get_async_session
-from app.core.http.limits import bound_body
+from app.core.http.limits import limit_body
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 
@@ -28,7 +28,7 @@ class Replay(Exception):  # noqa: N818 (a response rather than an error)
 class Claim(Protocol):
     """What the edge needs of an `Idempotency-Key`."""
 
-    async def make(self, session: AsyncSession) -> None:
+    async def acquire(self, session: AsyncSession) -> None:
         """Claim the key for the running transaction, or raise `Replay`."""
         ...
 
@@ -52,11 +52,11 @@ class EdgeRoute(APIRoute):
             if is_safe:
                 open_session = partial(_open_read_session, request, database)
             else:
-                request = await bound_body(request, read=has_body)
+                request = await limit_body(request, read=has_body)
                 open_session = database.open_write_session
                 claim = request.app.state.read_idempotency_key(request)
             work = UnitOfWork(
-                database.budget(shared=True), open_session, claim.make if claim else None
+                database.budget(shared=True), open_session, claim.acquire if claim else None
             )
             try:
                 async with work:

@@ -40,7 +40,7 @@ class QueryLimit:
         await self._app(scope, receive, send)
 
 
-async def bound_body(request: Request, *, read: bool) -> Request:
+async def limit_body(request: Request, *, read: bool) -> Request:
     """Bound the body of a request: its size, the time it takes, and the depth of its JSON.
 
     With `read` the request that is returned holds its body, else it reads no more than is allowed.
@@ -48,15 +48,15 @@ async def bound_body(request: Request, *, read: bool) -> Request:
     `max_body_size` responds in plain text.)
     """
     settings: Settings = request.app.state.settings
-    body = _BoundedBody(request, settings)
+    body = _LimitedBody(request, settings)
     await body.refuse_announced_size()
-    bounded = Request(request.scope, body.receive)
+    limited = Request(request.scope, body.receive)
     if read:  # before FastAPI does, which would answer any error by 400
-        await _read_body(bounded, settings)
-    return bounded
+        await _read_body(limited, settings)
+    return limited
 
 
-class _BoundedBody:
+class _LimitedBody:
     """The messages of a request, up to the end of its body within the limits."""
 
     def __init__(self, request: Request, settings: Settings) -> None:
@@ -112,7 +112,7 @@ class _BoundedBody:
 
 
 async def _read_body(request: Request, settings: Settings) -> None:
-    """Have the request keep its body. Raises `ValidationError`, and what `_BoundedBody` raises."""
+    """Have the request keep its body. Raises `ValidationError`, and what `_LimitedBody` raises."""
     try:
         body = await request.body()
     except ClientDisconnect:

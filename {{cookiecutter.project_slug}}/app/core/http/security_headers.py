@@ -21,9 +21,9 @@ _BASIC: Final[Headers] = [
     (b"referrer-policy", b"no-referrer"),
 ]
 # A response is data. If a browser shows one all the same, nothing in it may run or be loaded.
-_NOTHING: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_STRICT_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 # The pages of the documentation load Swagger UI and ReDoc from where FastAPI says they are.
-_DOCUMENTATION: Final = (
+_DOCUMENTATION_POLICY: Final = (
     b"content-security-policy",
     b"default-src 'none'; connect-src 'self'; worker-src blob:; "
     b"script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
@@ -66,24 +66,27 @@ class SecurityHeadersMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                said = dict(message["headers"])
-                others = [pair for pair in extra if pair[0] not in said]
+                present = dict(message["headers"])
+                others = [pair for pair in extra if pair[0] not in present]
                 message["headers"] = [*message["headers"], *others]
             await send(message)
 
-        app = self._app if self._any_host or self._is_ours(scope) else _refuse
+        app = self._app if self._any_host or self._is_allowed_host(scope) else _refuse
         await app(scope, receive, send_with_headers)
 
     def _headers(self, scope: Scope) -> Headers:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        headers = [*_BASIC, _DOCUMENTATION if path in self._documentation else _NOTHING]
+        headers = [
+            *_BASIC,
+            _DOCUMENTATION_POLICY if path in self._documentation else _STRICT_POLICY,
+        ]
         if path.startswith(self._private) or b"authorization" in dict(scope["headers"]):
             headers.append(_NO_STORE)
         if scope.get("scheme") == "https":
             headers.append(_HTTPS_ONLY)
         return headers
 
-    def _is_ours(self, scope: Scope) -> bool:
+    def _is_allowed_host(self, scope: Scope) -> bool:
         """Say whether a request names one of our hosts. Those who probe the health need not."""
         if scope["path"].startswith("/health/"):
             return True

@@ -92,7 +92,7 @@ class ConsoleMailer:
         sys.stderr.write(f"\nTo: {mail.to}\nSubject: {mail.subject}\n\n{mail.text}\n")
 
 
-class NoMailer:
+class DisabledMailer:
     """Sends nothing, for a service that was not told how to."""
 
     async def send(self, mail: Mail) -> None:  # noqa: ARG002 (the signature of Mailer)
@@ -122,26 +122,26 @@ class SmtpMailer:
     async def send(self, mail: Mail) -> None:
         message = mail.as_message(self._sender)
         async with self._connections:
-            with _told_without_secrets():
+            with _translate_smtp_errors():
                 await aiosmtplib.send(message, **self._options)
 
 
 @contextmanager
-def _told_without_secrets() -> Iterator[None]:
+def _translate_smtp_errors() -> Iterator[None]:
     """Raise `MailError` for whatever aiosmtplib raises. Servers repeat addresses in their answers."""
     try:
         yield
     except aiosmtplib.SMTPRecipientsRefused as error:
-        raise _refusal(error.recipients[0]) from None
+        raise _response_error(error.recipients[0]) from None
     except aiosmtplib.SMTPResponseException as error:
-        raise _refusal(error) from None
+        raise _response_error(error) from None
     except aiosmtplib.SMTPNotSupported as error:
         raise MailError(error.message, is_final=True) from None
     except (aiosmtplib.SMTPException, OSError) as error:
         raise MailError(f"no connection ({type(error).__name__})", is_final=False) from None
 
 
-def _refusal(error: aiosmtplib.SMTPResponseException) -> MailError:
+def _response_error(error: aiosmtplib.SMTPResponseException) -> MailError:
     # Replies of 500 and above are permanent (RFC 5321, section 4.2.1).
     return MailError(
         f"the server refused it ({type(error).__name__}, {error.code})", is_final=error.code >= 500
@@ -156,7 +156,7 @@ def make_mailer(settings: Settings) -> Mailer:
         case "console":
             return ConsoleMailer()
         case "none":
-            return NoMailer()
+            return DisabledMailer()
 
 
 def compose(template: str, to: str, **values: str) -> Mail:

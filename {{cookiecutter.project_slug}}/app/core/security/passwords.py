@@ -14,16 +14,16 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from app.core.database.budget import require_no_connection
-from app.core.security.policy import normalized
+from app.core.security.policy import normalize
 from app.core.security.settings import PasswordSettings
 
 ResultT = TypeVar("ResultT")
 
 
-class Verified(NamedTuple):
-    """Whether a password fits, and its hash by the present parameters if the stored one is older."""
+class Verification(NamedTuple):
+    """Whether a password matches, and its hash by the present parameters if the stored one is older."""
 
-    fits: bool
+    matches: bool
     new_hash: str | None = None
 
 
@@ -38,12 +38,12 @@ def cores() -> int:
 
 
 @cache
-def _hashing() -> ThreadPoolExecutor:
+def _hashing_threads() -> ThreadPoolExecutor:
     """A hash takes a core for tens of milliseconds and 64 MiB: no more at once than cores."""
-    return ThreadPoolExecutor(cores(), thread_name_prefix="hashing", initializer=_step_back)
+    return ThreadPoolExecutor(cores(), thread_name_prefix="hashing", initializer=_lower_priority)
 
 
-def _step_back() -> None:
+def _lower_priority() -> None:
     """Let this thread, and those that it starts, yield to others. Linux has priorities of threads."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
@@ -51,9 +51,9 @@ def _step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, thread, min(niceness, 19))
 
 
-async def _beside_the_loop(work: Callable[[], ResultT]) -> ResultT:
+async def _run_in_hashing_thread(work: Callable[[], ResultT]) -> ResultT:
     require_no_connection("while a password is hashed")
-    return await asyncio.get_running_loop().run_in_executor(_hashing(), work)
+    return await asyncio.get_running_loop().run_in_executor(_hashing_threads(), work)
 
 
 @cache
@@ -76,21 +76,21 @@ def _hasher_of(settings: PasswordSettings) -> PasswordHash:
 async def hash_password(password: SecretStr, settings: PasswordSettings) -> str:
     """Hash a password with argon2id, off the event loop."""
     hasher = _hasher_of(settings)
-    return await _beside_the_loop(lambda: hasher.hash(normalized(password)))
+    return await _run_in_hashing_thread(lambda: hasher.hash(normalize(password)))
 
 
 async def verify_password(
     password: SecretStr, hashed_password: str | None, settings: PasswordSettings
-) -> Verified:
-    """Say whether a password fits a hash, off the event loop.
+) -> Verification:
+    """Say whether a password matches a hash, off the event loop.
 
     Without a hash the answer is no, after the same work, so that the time does not tell.
     """
     hasher = _hasher_of(settings)
 
-    def verify() -> Verified:
+    def verify() -> Verification:
         dummy = _dummy_hash(hasher)  # made on first use, whoever the first caller is
-        fits, new_hash = hasher.verify_and_update(normalized(password), hashed_password or dummy)
-        return Verified(fits, new_hash) if hashed_password else Verified(fits=False)
+        matches, new_hash = hasher.verify_and_update(normalize(password), hashed_password or dummy)
+        return Verification(matches, new_hash) if hashed_password else Verification(matches=False)
 
-    return await _beside_the_loop(verify)
+    return await _run_in_hashing_thread(verify)

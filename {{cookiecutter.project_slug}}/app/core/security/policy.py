@@ -16,14 +16,14 @@ from app.exceptions import ValidationError
 _COMMON: Final = Path(__file__).with_name("common_passwords.txt")
 
 
-def normalized(password: SecretStr) -> str:
+def normalize(password: SecretStr) -> str:
     """Return the one form (NFKC) of a text that keyboards and systems encode in several ways."""
     return unicodedata.normalize("NFKC", password.get_secret_value())
 
 
 def require_acceptable(password: SecretStr, policy: PasswordSettings, *, field: str) -> None:
     """Raise `ValidationError`, which names the `field` of the request, for a weak password."""
-    text = normalized(password)
+    text = normalize(password)
     if len(text) < policy.password_min_length:
         raise ValidationError(
             f"A password has at least {policy.password_min_length} characters",

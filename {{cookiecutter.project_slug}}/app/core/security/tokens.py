@@ -83,7 +83,7 @@ class RefreshToken:
         return type(self)(self.key, hmac.digest(key, message, "sha256"))
 
 
-def make_one_time_token() -> str:
+def create_one_time_token() -> str:
     """Return 256 random bits as text that may stand in a link."""
     return secrets.token_urlsafe(_SECRET_BYTES)
 

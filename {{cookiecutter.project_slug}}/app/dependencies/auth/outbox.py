@@ -34,15 +34,15 @@ class Outbox:
     def add(self, mail: Mail) -> None:
         self._background.add_task(deliver, self._mailer, mail)
 
-    def add_later(
-        self, make: Callable[P, Awaitable[Mail | None]], *args: P.args, **kwargs: P.kwargs
+    def add_deferred(
+        self, create: Callable[P, Awaitable[Mail | None]], *args: P.args, **kwargs: P.kwargs
     ) -> None:
         """Have a mail made, if there is to be one, when the answer has been sent."""
-        self._background.add_task(self._make_and_deliver, partial(make, *args, **kwargs))
+        self._background.add_task(self._create_and_deliver, partial(create, *args, **kwargs))
 
-    async def _make_and_deliver(self, make: Callable[[], Awaitable[Mail | None]]) -> None:
+    async def _create_and_deliver(self, create: Callable[[], Awaitable[Mail | None]]) -> None:
         try:
-            mail = await make()
+            mail = await create()
         except UnavailableError as error:
             logger.error("a mail was not made: %s", error)
             return

@@ -31,13 +31,13 @@ class AccountRepository(Repository[User]):
         """Return the hash, or None if the user has no password or does not exist."""
         return await self._session.scalar(_HASHED_PASSWORD, {"user_id": user_id})
 
-    async def find(self, email: str, address: str) -> tuple[User | None, bool]:
+    async def find_by_email(self, email: str, address: str) -> tuple[User | None, bool]:
         """Find a user by e-mail address; say whether they are signed in at a network address."""
         parameters = {"email": email, "address": address}
         row = (await self._session.execute(_BY_EMAIL, parameters)).one_or_none()
         return (row[0], row[1]) if row else (None, False)
 
-    async def create_unless_known(self, values: dict[str, Any]) -> bool:
+    async def create_if_absent(self, values: dict[str, Any]) -> bool:
         """Insert a user and return True; return False if the e-mail address is taken."""
         statement = insert(User).values(values).on_conflict_do_nothing().returning(User.id)
         return await self._session.scalar(statement) is not None

@@ -26,14 +26,14 @@ _PARAMETERS: Final = (
 _INSERT: Final = insert(OneTimeToken).execution_options(dml_strategy="raw")
 
 
-class Bearer(NamedTuple):
+class Recipient(NamedTuple):
     """To whom a token was sent. An invitation has no user yet."""
 
     user_id: int | None
     email: str
 
 
-def _in_place_of_older(statement: Insert) -> Insert:
+def _replacing_older(statement: Insert) -> Insert:
     """Let a statement replace what was sent to an address before, for the same purpose."""
     return statement.on_conflict_do_update(
         index_elements=[OneTimeToken.purpose, func.lower(OneTimeToken.email)],
@@ -62,19 +62,19 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
             "digest": digest,
             "expires_at": expires_at,
         }
-        statement = _in_place_of_older(_INSERT.from_select(_COLUMNS, users))
+        statement = _replacing_older(_INSERT.from_select(_COLUMNS, users))
         return await self._session.scalar(statement.returning(OneTimeToken.email), parameters)
 
-    async def issue_to_stranger(
+    async def issue_to_address(
         self, email: str, purpose: Purpose, digest: bytes, expires_at: datetime
     ) -> None:
         """Store a token for an address that has no user, in the place of an older one."""
         statement = _INSERT.values(
             email=email, purpose=purpose, digest=digest, expires_at=expires_at
         )
-        await self._session.execute(_in_place_of_older(statement))
+        await self._session.execute(_replacing_older(statement))
 
-    async def find(self, digest: bytes, purpose: Purpose, now: datetime) -> Bearer | None:
+    async def find(self, digest: bytes, purpose: Purpose, now: datetime) -> Recipient | None:
         """Return to whom a token that still counts was sent."""
         statement = select(OneTimeToken.user_id, OneTimeToken.email).where(
             OneTimeToken.digest == digest,
@@ -82,9 +82,9 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
             OneTimeToken.expires_at > now,
         )
         row = (await self._session.execute(statement)).one_or_none()
-        return Bearer(*row) if row else None
+        return Recipient(*row) if row else None
 
-    async def consume(self, digest: bytes, purpose: Purpose, now: datetime) -> Bearer | None:
+    async def consume(self, digest: bytes, purpose: Purpose, now: datetime) -> Recipient | None:
         """Delete a token that still counts, and return to whom it was sent. Only one caller can."""
         statement = delete(OneTimeToken).where(
             OneTimeToken.digest == digest,
@@ -93,9 +93,9 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
         )
         returning = statement.returning(OneTimeToken.user_id, OneTimeToken.email)
         row = (await self._session.execute(returning)).one_or_none()
-        return Bearer(*row) if row else None
+        return Recipient(*row) if row else None
 
-    async def delete_of_user(self, user_id: int) -> None:
+    async def delete_by_user(self, user_id: int) -> None:
         """Delete every token of a user."""
         await self._session.execute(delete(OneTimeToken).where(OneTimeToken.user_id == user_id))
 

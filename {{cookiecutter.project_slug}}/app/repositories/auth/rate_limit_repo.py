@@ -24,7 +24,7 @@ WITH hit AS (
     DELETE FROM rate_limits WHERE key = ANY(ARRAY(
         SELECT key FROM rate_limits
         WHERE free_at < (SELECT now FROM hit) AND key <> :key
-        ORDER BY free_at LIMIT :most FOR UPDATE SKIP LOCKED
+        ORDER BY free_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ))
 )
 SELECT CASE WHEN EXISTS (SELECT FROM hit) THEN NULL ELSE greatest(
@@ -41,13 +41,13 @@ FROM rate_limits
 WHERE key = :key AND free_at
     > statement_timestamp() + make_interval(secs => :period) - make_interval(secs => :interval)
 """)
-_FORGET: Final = text("DELETE FROM rate_limits WHERE key = :key")
+_DELETE: Final = text("DELETE FROM rate_limits WHERE key = :key")
 _PRUNE: Final = text("""
 WITH pruned AS (
     DELETE FROM rate_limits WHERE key = ANY(ARRAY(
         SELECT key FROM rate_limits
         WHERE free_at < statement_timestamp()
-        ORDER BY free_at LIMIT :most FOR UPDATE SKIP LOCKED
+        ORDER BY free_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ))
     RETURNING key
 )
@@ -55,7 +55,7 @@ SELECT count(*) FROM pruned
 """)
 
 # More than the one row that a hit may add, so that the table shrinks again after a flood.
-_PRUNED_BY_A_HIT: Final = 3
+_PRUNED_PER_HIT: Final = 3
 
 
 class RateLimitRepository:
@@ -72,7 +72,7 @@ class RateLimitRepository:
 
         Rows that nobody needs any more are deleted on the way, a few at a time.
         """
-        parameters = {"key": key, "interval": interval, "period": period, "most": _PRUNED_BY_A_HIT}
+        parameters = {"key": key, "interval": interval, "period": period, "limit": _PRUNED_PER_HIT}
         wait: float | None = await self._session.scalar(_HIT, parameters)
         return wait
 
@@ -82,10 +82,10 @@ class RateLimitRepository:
         wait: float | None = await self._session.scalar(_WAIT, parameters)
         return wait
 
-    async def forget(self, key: bytes) -> None:
-        await self._session.execute(_FORGET, {"key": key})
+    async def delete(self, key: bytes) -> None:
+        await self._session.execute(_DELETE, {"key": key})
 
-    async def delete_free(self, most: int) -> int:
+    async def delete_expired(self, limit: int) -> int:
         """Delete rows that nobody needs any more, and return how many."""
-        deleted: int = await self._session.scalar(_PRUNE, {"most": most})
+        deleted: int = await self._session.scalar(_PRUNE, {"limit": limit})
         return deleted

@@ -28,7 +28,7 @@ async def create_invitation(
     data: InvitationRequest, tokens: OneTimeTokenServiceDep, outbox: OutboxDep
 ) -> MailResponse:
     """Have a mail sent by which its receiver may register, though registration is not open."""
-    outbox.add(await tokens.mail_invitation(data.email))
+    outbox.add(await tokens.create_invitation(data.email))
     return MailResponse()
 
 

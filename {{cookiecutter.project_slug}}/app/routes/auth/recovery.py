@@ -46,7 +46,7 @@ async def change_password(
 )
 async def request_password_reset(
     data: MailRequest,
-    attempts: AuthThrottleDep,
+    throttle: AuthThrottleDep,
     mails: RequestedMailsDep,
     client: ClientDep,
     outbox: OutboxDep,
@@ -56,8 +56,8 @@ async def request_password_reset(
     Whether there is such an account is looked up when the answer has been sent, so neither its
     text nor its time tells.
     """
-    await attempts.at_mail(data.email, client)
-    outbox.add_later(mails.make, data.email, "password_reset")
+    await throttle.count_mail_request(data.email, client)
+    outbox.add_deferred(mails.create_mail, data.email, "password_reset")
     return MailResponse()
 
 
@@ -78,14 +78,14 @@ async def confirm_password_reset(
 )
 async def request_email_verification(
     data: MailRequest,
-    attempts: AuthThrottleDep,
+    throttle: AuthThrottleDep,
     mails: RequestedMailsDep,
     client: ClientDep,
     outbox: OutboxDep,
 ) -> MailResponse:
     """Have the mail sent again by which an address is verified; see `/auth/password-reset`."""
-    await attempts.at_mail(data.email, client)
-    outbox.add_later(mails.make, data.email, "verify_email")
+    await throttle.count_mail_request(data.email, client)
+    outbox.add_deferred(mails.create_mail, data.email, "verify_email")
     return MailResponse()
 
 

@@ -60,17 +60,19 @@ async def log_out(form: Annotated[LogoutRequest, Form()], service: RefreshServic
 
 
 @router.get("/sessions", responses=problem_responses(401))
-async def list_sessions(user: Caller, sessions: LoginSessionServiceDep) -> list[SessionResponse]:
+async def list_sessions(
+    user: Caller, login_sessions: LoginSessionServiceDep
+) -> list[SessionResponse]:
     """List the devices on which one is signed in, the one used last first."""
-    return [SessionResponse.model_validate(row) for row in await sessions.list_sessions(user)]
+    return [SessionResponse.model_validate(row) for row in await login_sessions.list_active(user)]
 
 
 @router.delete(
     "/sessions", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(401)
 )
-async def delete_sessions(user: Caller, sessions: LoginSessionServiceDep) -> None:
+async def delete_sessions(user: Caller, login_sessions: LoginSessionServiceDep) -> None:
     """Sign out everywhere: no token that was issued until now counts any more."""
-    await sessions.end_all(user)
+    await login_sessions.revoke_all(user)
 
 
 @router.delete(
@@ -78,6 +80,8 @@ async def delete_sessions(user: Caller, sessions: LoginSessionServiceDep) -> Non
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problem_responses(401, 404),
 )
-async def delete_session(session_id: Id, user: Caller, sessions: LoginSessionServiceDep) -> None:
+async def delete_session(
+    session_id: Id, user: Caller, login_sessions: LoginSessionServiceDep
+) -> None:
     """Sign one device out. Its access token lives on for its minutes."""
-    await sessions.end(user, session_id)
+    await login_sessions.revoke(user, session_id)

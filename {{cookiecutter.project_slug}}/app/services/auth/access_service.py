@@ -11,7 +11,7 @@ from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
 from app.services.auth.login_session_service import LoginSessionService
 from app.services.permissions import Caller, require_owner_or_admin
-from app.services.rows import found, require_version
+from app.services.rows import require_found, require_version
 
 _LAST: Final = "The last active administrator has to stay one"
 
@@ -24,7 +24,7 @@ class AccessService:
         self._caller = caller
         self._accounts = AccountRepository(session)
         self._users = UserRepository(session)
-        self._sessions = LoginSessionService(session, settings)
+        self._login_sessions = LoginSessionService(session, settings)
 
     async def change(
         self, user_id: int, values: Mapping[str, Any], if_match: frozenset[int] | None
@@ -37,14 +37,14 @@ class AccessService:
         administrators = await self._accounts.lock_active_admins()
         if self._caller.id not in administrators:
             raise PermissionError("Only an administrator may do this")
-        user = found(await self._users.get_for_update(user_id), f"User {user_id}")
+        user = require_found(await self._users.get_for_update(user_id), f"User {user_id}")
         require_version(user, if_match)
         changes = {name: value for name, value in values.items() if getattr(user, name) != value}
         if not changes:
             return user
         if list(administrators) == [user.id]:
             raise ConflictError(_LAST)
-        user = await self._sessions.revoke(user, changes)
+        user = await self._login_sessions.update_and_revoke_all(user, changes)
         for name, value in changes.items():
             event = "role_changed" if name == "role" else "reactivated" if value else "deactivated"
             audit_on_commit(

@@ -14,7 +14,7 @@ _PASSWORD_SECONDS: Final = 15 * 60
 _MAIL_SECONDS: Final = 60 * 60
 
 # Guesses from everywhere, in relation to those that one address has.
-_STRANGERS: Final = 10
+_ACCOUNT_FACTOR: Final = 10
 
 
 def _account(email: str) -> str:
@@ -40,17 +40,23 @@ class AuthThrottle:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._limits = RateLimitService(database)
-        by_one, by_address = (
+        by_account, by_address = (
             settings.password_tries_per_account,
             settings.password_tries_per_address,
         )
-        self._by_one = Limit("password by account and address", by_one, _PASSWORD_SECONDS)
+        self._by_account_and_address = Limit(
+            "password by account and address", by_account, _PASSWORD_SECONDS
+        )
         self._by_address = Limit("password by address", by_address, _PASSWORD_SECONDS)
-        self._by_strangers = Limit("password by account", by_one * _STRANGERS, _PASSWORD_SECONDS)
+        self._by_account = Limit(
+            "password by account", by_account * _ACCOUNT_FACTOR, _PASSWORD_SECONDS
+        )
         self._mails_to = Limit("mail by account", settings.mails_per_account, _MAIL_SECONDS)
         self._mails_by = Limit("mail by address", settings.mails_per_address, _MAIL_SECONDS)
 
-    async def at_password(self, email: str, client: ClientInfo, *, is_stranger: bool) -> None:
+    async def count_password_attempt(
+        self, email: str, client: ClientInfo, *, from_known_address: bool
+    ) -> None:
         """Count a password, before it is looked at.
 
         Guesses that come from many addresses are limited as well, but only against addresses at
@@ -58,20 +64,20 @@ class AuthThrottle:
         """
         with _audited(client):
             await self._limits.hit(self._by_address, client.network)
-            await self._limits.hit(self._by_one, _account(email), client.network)
-            if is_stranger:
-                await self._limits.hit(self._by_strangers, _account(email))
+            await self._limits.hit(self._by_account_and_address, _account(email), client.network)
+            if not from_known_address:
+                await self._limits.hit(self._by_account, _account(email))
 
-    async def at_mail(self, email: str, client: ClientInfo) -> None:
+    async def count_mail_request(self, email: str, client: ClientInfo) -> None:
         """Count a mail that somebody wants sent to an address that they name."""
         with _audited(client):
             await self._limits.hit(self._mails_by, client.network)
             await self._limits.hit(self._mails_to, _account(email))
 
-    async def forget(self, email: str, client: ClientInfo) -> None:
+    async def reset(self, email: str, client: ClientInfo) -> None:
         """Begin anew with one who has known the password."""
-        await self._limits.forget(self._by_one, _account(email), client.network)
+        await self._limits.reset(self._by_account_and_address, _account(email), client.network)
 
-    async def forget_strangers(self, email: str) -> None:
+    async def reset_account(self, email: str) -> None:
         """Begin anew with all, for what they have guessed at is another password now."""
-        await self._limits.forget(self._by_strangers, _account(email))
+        await self._limits.reset(self._by_account, _account(email))

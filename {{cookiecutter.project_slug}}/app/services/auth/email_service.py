@@ -9,7 +9,6 @@ from app.core.mail.mailer import Mail, compose
 from app.core.security.audit import audit_on_commit
 from app.exceptions import PermissionError
 from app.models.user import User
-from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository
 from app.repositories.user_repo import UserRepository
 from app.services.auth.one_time_token_service import OneTimeTokenService
 from app.services.auth.password_service import PasswordService
@@ -30,8 +29,7 @@ class EmailService:
         self._session = session
         self._caller = caller
         self._users = UserRepository(session)
-        self._tokens = OneTimeTokenService(session, settings)
-        self._sent_tokens = OneTimeTokenRepository(session)
+        self._one_time_tokens = OneTimeTokenService(session, settings)
         self._settings = settings
         self._passwords = passwords
         self._send_mail = send_mail
@@ -65,7 +63,7 @@ class EmailService:
         """End what was sent to the old address, tell its reader, and have the new one verified."""
         if old_email is None or user.email.lower() == old_email.lower():
             return
-        await self._sent_tokens.delete_of_user(user.id)
+        await self._one_time_tokens.revoke_all(user)
         await self._users.update(user, {"is_email_verified": False})
         audit_on_commit(
             self._session,
@@ -75,12 +73,12 @@ class EmailService:
         )
         self._send_mail(compose("email_changed", old_email))
         if self._settings.require_verified_email:
-            mail = await self._tokens.mail_to_user(user.email, "verify_email")
+            mail = await self._one_time_tokens.create_mail(user.email, "verify_email")
             if mail:
                 self._send_mail(mail)
 
     async def verify(self, token: str) -> None:
         """Take note that an address is its user's. Raises `PermissionError`."""
-        user = await self._tokens.redeem(token, "verify_email")
+        user = await self._one_time_tokens.redeem(token, "verify_email")
         await self._users.update(user, {"is_email_verified": True})
         audit_on_commit(self._session, "email_verified", user_id=user.id)

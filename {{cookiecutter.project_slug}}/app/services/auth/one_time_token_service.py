@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.mail.mailer import Mail, compose
-from app.core.security.tokens import digest_of, make_one_time_token
+from app.core.security.tokens import create_one_time_token, digest_of
 from app.exceptions import PermissionError
 from app.models.user import User
 from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository, Purpose
@@ -35,26 +35,26 @@ class OneTimeTokenService:
         self._users = UserRepository(session)
         self._settings = settings
 
-    async def mail_to_user(
+    async def create_mail(
         self, email: str, purpose: Purpose, template: str | None = None
     ) -> Mail | None:
         """Return a mail with a new token, or None if there is no account that could use it.
 
         It goes to the address that is stored, not to the one that was typed.
         """
-        token = make_one_time_token()
+        token = create_one_time_token()
         expires_at = self._expiry(purpose)
         stored = await self._tokens.issue_to_user(email, purpose, digest_of(token), expires_at)
         return self._compose(template or purpose, stored, purpose, token) if stored else None
 
-    async def mail_invitation(self, email: str) -> Mail:
+    async def create_invitation(self, email: str) -> Mail:
         """Return a mail with a token that lets its receiver register with this address."""
-        token = make_one_time_token()
+        token = create_one_time_token()
         expires_at = self._expiry("invitation")
-        await self._tokens.issue_to_stranger(email, "invitation", digest_of(token), expires_at)
+        await self._tokens.issue_to_address(email, "invitation", digest_of(token), expires_at)
         return self._compose("invitation", email, "invitation", token)
 
-    async def require(self, token: str, purpose: Purpose) -> None:
+    async def require_valid(self, token: str, purpose: Purpose) -> None:
         """Raise `PermissionError` for a token that does not count. A use of it may still fail."""
         if not await self._tokens.find(digest_of(token), purpose, datetime.now(UTC)):
             raise PermissionError(_REFUSED)
@@ -64,19 +64,23 @@ class OneTimeTokenService:
 
         A token dies with the address that it was sent to.
         """
-        bearer = await self._tokens.consume(digest_of(token), purpose, datetime.now(UTC))
+        recipient = await self._tokens.consume(digest_of(token), purpose, datetime.now(UTC))
         user = None
-        if bearer and bearer.user_id:
-            user = await self._users.get_for_update(bearer.user_id)
-        if user is None or bearer is None or not user.is_active or user.email != bearer.email:
+        if recipient and recipient.user_id:
+            user = await self._users.get_for_update(recipient.user_id)
+        if user is None or recipient is None or not user.is_active or user.email != recipient.email:
             raise PermissionError(_REFUSED)
         return user
 
     async def redeem_invitation(self, token: str, email: str) -> None:
         """Use an invitation up. Raises `PermissionError` unless it was sent to this address."""
-        bearer = await self._tokens.consume(digest_of(token), "invitation", datetime.now(UTC))
-        if bearer is None or bearer.email.lower() != email.lower():
+        recipient = await self._tokens.consume(digest_of(token), "invitation", datetime.now(UTC))
+        if recipient is None or recipient.email.lower() != email.lower():
             raise PermissionError(_REFUSED)
+
+    async def revoke_all(self, user: User) -> None:
+        """Delete every token that was sent to a user."""
+        await self._tokens.delete_by_user(user.id)
 
     def _expiry(self, purpose: Purpose) -> datetime:
         return datetime.now(UTC) + _LIFETIMES[purpose][0]
@@ -97,10 +101,10 @@ class RequestedMails:
         self._database = database
         self._settings = settings
 
-    async def make(self, email: str, purpose: Purpose) -> Mail | None:
+    async def create_mail(self, email: str, purpose: Purpose) -> Mail | None:
         """Return a mail with a new token, or None if there is no account that could use it."""
         async with self._database.transaction() as session:
-            return await OneTimeTokenService(session, self._settings).mail_to_user(email, purpose)
+            return await OneTimeTokenService(session, self._settings).create_mail(email, purpose)
 
 
 class OneTimeTokenMaintenance:

@@ -22,16 +22,16 @@ class PasswordService:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._attempts = AuthThrottle(database, settings)
+        self._throttle = AuthThrottle(database, settings)
 
     async def require_current(self, user: User, password: SecretStr, client: ClientInfo) -> None:
         """Raise `PermissionError` unless the password is the user's, `TooManyRequestsError`."""
-        await self._attempts.at_password(user.email, client, is_stranger=False)
+        await self._throttle.count_password_attempt(user.email, client, from_known_address=True)
         async with self._database.read() as session:
             hashed_password = await AccountRepository(session).get_hashed_password(user.id)
-        if not (await verify_password(password, hashed_password, self._settings)).fits:
+        if not (await verify_password(password, hashed_password, self._settings)).matches:
             raise PermissionError("The current password is another one")
-        await self._attempts.forget(user.email, client)
+        await self._throttle.reset(user.email, client)
 
     async def change(
         self, user: User, current: SecretStr, new: SecretStr, client: ClientInfo
@@ -48,9 +48,9 @@ class PasswordService:
             locked = await UserRepository(session).get_for_update(user.id)
             if locked is None or locked.token_generation != user.token_generation:
                 raise InvalidTokenError("The access token has been revoked")
-            sessions = LoginSessionService(session, self._settings)
-            await sessions.revoke(locked, {"hashed_password": hashed_password})
-            tokens = await sessions.begin(locked, client)
+            login_sessions = LoginSessionService(session, self._settings)
+            await login_sessions.update_and_revoke_all(locked, {"hashed_password": hashed_password})
+            tokens = await login_sessions.start(locked, client)
         audit("password_changed", user_id=user.id, address=client.address)
         return tokens, compose("password_changed", locked.email)
 
@@ -62,15 +62,17 @@ class PasswordService:
         """
         require_acceptable(new, self._settings, field="new_password")
         async with self._database.read() as session:
-            await OneTimeTokenService(session, self._settings).require(token, "password_reset")
+            await OneTimeTokenService(session, self._settings).require_valid(
+                token, "password_reset"
+            )
         hashed_password = await hash_password(new, self._settings)
         async with self._database.transaction() as session:
             tokens = OneTimeTokenService(session, self._settings)
             user = await tokens.redeem(token, "password_reset")
             # The token has come by mail, so the address is the user's.
             changes = {"hashed_password": hashed_password, "is_email_verified": True}
-            await LoginSessionService(session, self._settings).revoke(user, changes)
+            await LoginSessionService(session, self._settings).update_and_revoke_all(user, changes)
         audit("password_reset", user_id=user.id, address=client.address)
-        await self._attempts.forget(user.email, client)
-        await self._attempts.forget_strangers(user.email)
+        await self._throttle.reset(user.email, client)
+        await self._throttle.reset_account(user.email)
         return compose("password_changed", user.email)

@@ -26,9 +26,9 @@ class Limit:
     def interval(self) -> float:
         return self.seconds / self.hits
 
-    def key(self, *whom: str) -> bytes:
+    def key(self, *subject: str) -> bytes:
         """Return the same 32 bytes for the same limit and texts, however long the texts are."""
-        return hashlib.sha256(json.dumps([self.name, *whom]).encode()).digest()
+        return hashlib.sha256(json.dumps([self.name, *subject]).encode()).digest()
 
 
 def _refuse(wait: float | None) -> None:
@@ -48,26 +48,26 @@ class RateLimitService:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def hit(self, limit: Limit, *whom: str) -> None:
+    async def hit(self, limit: Limit, *subject: str) -> None:
         """Count a hit of those whom the texts name. Raises `TooManyRequestsError`."""
         async with self._database.statement() as session:
             wait = await RateLimitRepository(session).hit(
-                limit.key(*whom), limit.interval, limit.seconds
+                limit.key(*subject), limit.interval, limit.seconds
             )
         _refuse(wait)
 
-    async def check(self, limit: Limit, *whom: str) -> None:
+    async def check(self, limit: Limit, *subject: str) -> None:
         """Raise `TooManyRequestsError` if `hit` would; count nothing."""
         async with self._database.read() as session:
             wait = await RateLimitRepository(session).wait(
-                limit.key(*whom), limit.interval, limit.seconds
+                limit.key(*subject), limit.interval, limit.seconds
             )
         _refuse(wait)
 
-    async def forget(self, limit: Limit, *whom: str) -> None:
+    async def reset(self, limit: Limit, *subject: str) -> None:
         """Begin anew, as if they had never made a hit."""
         async with self._database.statement() as session:
-            await RateLimitRepository(session).forget(limit.key(*whom))
+            await RateLimitRepository(session).delete(limit.key(*subject))
 
     async def prune(self) -> int:
         """Delete what has no effect any more, and return how many rows those were.
@@ -77,7 +77,7 @@ class RateLimitService:
         deleted = 0
         while True:
             async with self._database.transaction() as session:
-                batch = await RateLimitRepository(session).delete_free(_PRUNED_AT_ONCE)
+                batch = await RateLimitRepository(session).delete_expired(_PRUNED_AT_ONCE)
             deleted += batch
             if batch < _PRUNED_AT_ONCE:
                 return deleted

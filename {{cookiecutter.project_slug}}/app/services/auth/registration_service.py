@@ -57,7 +57,7 @@ class RegistrationService:
             self._require_open(invitation)
         require_acceptable(password, self._settings, field="password")
         if not self._is_admin:
-            await self._throttle.at_mail(email, client)
+            await self._throttle.count_mail_request(email, client)
         values = {
             "email": email,
             "display_name": display_name,
@@ -73,7 +73,7 @@ class RegistrationService:
             return None
         user = await UserService(session).create_user(values)
         if self._settings.require_verified_email and not user.is_email_verified:
-            self._send(await tokens.mail_to_user(email, "verify_email"))
+            self._send(await tokens.create_mail(email, "verify_email"))
         return user
 
     def _require_open(self, invitation: str | None) -> None:
@@ -86,13 +86,13 @@ class RegistrationService:
         self, session: AsyncSession, tokens: OneTimeTokenService, values: dict[str, Any]
     ) -> None:
         """Create the account, or remind its owner of it, by the same statements."""
-        is_new = await AccountRepository(session).create_unless_known(values)
+        is_new = await AccountRepository(session).create_if_absent(values)
         # If somebody else registered the address first, its owner takes the account over by
         # setting a new password.
         self._send(
-            await tokens.mail_to_user(values["email"], "verify_email")
+            await tokens.create_mail(values["email"], "verify_email")
             if is_new
-            else await tokens.mail_to_user(values["email"], "password_reset", "already_registered")
+            else await tokens.create_mail(values["email"], "password_reset", "already_registered")
         )
 
     def _send(self, mail: Mail | None) -> None:

@@ -33,7 +33,7 @@ class SignInService:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._attempts = AuthThrottle(database, settings)
+        self._throttle = AuthThrottle(database, settings)
 
     async def sign_in(self, email: str, password: SecretStr, client: ClientInfo) -> SignedIn:
         """Return the user and their tokens.
@@ -43,19 +43,21 @@ class SignInService:
         wrong; and `TooManyRequestsError`, for known and unknown accounts alike.
         """
         async with self._database.read() as session:
-            user, knows_address = await AccountRepository(session).find(email, client.address)
-        await self._attempts.at_password(
-            email, client, is_stranger=not (client.address and knows_address)
+            user, is_known_address = await AccountRepository(session).find_by_email(
+                email, client.address
+            )
+        await self._throttle.count_password_attempt(
+            email, client, from_known_address=bool(client.address) and is_known_address
         )
         hashed_password = user.hashed_password if user and self._may_sign_in(user) else None
-        fits, new_hash = await verify_password(password, hashed_password, self._settings)
-        signed_in = await self._begin(user, new_hash, client) if fits and user else None
+        matches, new_hash = await verify_password(password, hashed_password, self._settings)
+        signed_in = await self._start_session(user, new_hash, client) if matches and user else None
         if signed_in is None:
             audit("sign_in_failed", user_id=user.id if user else None, address=client.address)
             raise AuthenticationError(
                 _REFUSED_OR_UNVERIFIED if self._settings.require_verified_email else _REFUSED
             )
-        await self._attempts.forget(email, client)
+        await self._throttle.reset(email, client)
         return signed_in
 
     def _may_sign_in(self, user: User) -> bool:
@@ -63,7 +65,9 @@ class SignInService:
             user.is_email_verified or not self._settings.require_verified_email
         )
 
-    async def _begin(self, user: User, new_hash: str | None, client: ClientInfo) -> SignedIn | None:
+    async def _start_session(
+        self, user: User, new_hash: str | None, client: ClientInfo
+    ) -> SignedIn | None:
         """Begin a session, unless the account was changed while its password was checked."""
         async with self._database.transaction() as session:
             users = UserRepository(session)
@@ -74,6 +78,6 @@ class SignInService:
                 return None
             if new_hash:
                 await users.update(locked, {"hashed_password": new_hash})
-            tokens = await LoginSessionService(session, self._settings).begin(locked, client)
+            tokens = await LoginSessionService(session, self._settings).start(locked, client)
         audit("sign_in", user_id=user.id, address=client.address)
         return SignedIn(locked, tokens)

@@ -15,9 +15,9 @@ from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.mail import mailer as mail
 from app.core.mail.mailer import (
     ConsoleMailer,
+    DisabledMailer,
     Mail,
     MailError,
-    NoMailer,
     SmtpMailer,
     compose,
     make_mailer,
@@ -240,7 +240,8 @@ async def test_service_without_mail_says_so(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("delivery", "kind"), [("none", NoMailer), ("console", ConsoleMailer), ("smtp", SmtpMailer)]
+    ("delivery", "kind"),
+    [("none", DisabledMailer), ("console", ConsoleMailer), ("smtp", SmtpMailer)],
 )
 def test_settings_choose_the_mailer(settings: Settings, delivery: str, kind: type) -> None:
     chosen = settings.model_copy(update={"mail_delivery": delivery})
