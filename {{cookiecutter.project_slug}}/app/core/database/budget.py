@@ -52,7 +52,7 @@ class Budget:
         self._left = seconds
         self._strict = strict
         self._calls = 0  # into the database that have not returned
-        self._asked_at = 0.0
+        self._counting_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._held: dict[object, tuple[Any, Driver] | None] = {}
 
@@ -74,8 +74,8 @@ class Budget:
             raise error
         _logger.error("%s", error, stack_info=True)
 
-    def take(self, holder: object, connection: tuple[Any, Driver] | None = None) -> None:
-        """Note that a connection is held, until `give_back` is called for the same holder.
+    def hold(self, holder: object, connection: tuple[Any, Driver] | None = None) -> None:
+        """Note that a connection is held, until `release` is called for the same holder.
 
         `connection` is the driver's, which is broken when the seconds are used up. Raises
         `UnavailableError` if they are used up already.
@@ -84,51 +84,51 @@ class Budget:
             raise UnavailableError(TOO_LONG)
         self._held[holder] = connection
 
-    def give_back(self, holder: object) -> None:
+    def release(self, holder: object) -> None:
         """Note that a connection is held no longer."""
         self._held.pop(holder, None)
         if not self._held:
-            self.end()
+            self.close()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Stop counting, and wait for nothing any more."""
         if self._calls:
             self._calls = 1
-            self.pause()
+            self.end_call()
         if self._timer:
             self._timer.cancel()
             self._timer = None
 
-    def ask(self) -> None:
+    def start_call(self) -> None:
         """Begin to count: a call into the database begins."""
         self._calls += 1
         if self._calls > 1:
             return
-        self._asked_at = time.monotonic()
+        self._counting_since = time.monotonic()
         if self._timer is None:
-            self._watch()
+            self._schedule_check()
 
-    def pause(self) -> None:
+    def end_call(self) -> None:
         """Stop counting, if no other call is under way: a call has returned."""
         if self._calls:
             self._calls -= 1
             if not self._calls:
-                self._left -= time.monotonic() - self._asked_at
+                self._left -= time.monotonic() - self._counting_since
 
-    def _watch(self) -> None:
+    def _schedule_check(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._left, self._look, context=_NO_CONTEXT)
+        self._timer = loop.call_later(self._left, self._check, context=_NO_CONTEXT)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         """Break the connection if the seconds are used up; else look again when they may be."""
         self._timer = None
         if not self._calls:
-            return  # the next `ask` watches
+            return  # the next `start_call` watches
         now = time.monotonic()
-        self._left -= now - self._asked_at
-        self._asked_at = now
+        self._left -= now - self._counting_since
+        self._counting_since = now
         if self._left > 0.001:  # a timer's own precision
-            self._watch()
+            self._schedule_check()
             return
         self.expired = True
         for held in self._held.values():
@@ -145,15 +145,15 @@ def current_budget() -> Budget | None:
     return _current.get()
 
 
-def begin_budget(budget: Budget) -> Token[Budget | None]:
-    """Let a budget hold until `end_budget` is called with the result."""
+def enter_budget(budget: Budget) -> Token[Budget | None]:
+    """Let a budget hold until `exit_budget` is called with the result."""
     return _current.set(budget)
 
 
-def end_budget(token: Token[Budget | None]) -> None:
+def exit_budget(token: Token[Budget | None]) -> None:
     """Let the budget before hold again, and end this one."""
     if budget := _current.get():
-        budget.end()
+        budget.close()
         budget.is_shared = False
     _current.reset(token)
 
@@ -165,11 +165,11 @@ def budgeted(budget: Budget) -> Iterator[None]:
     if outer and outer.is_shared:
         yield
         return
-    token = begin_budget(budget)
+    token = enter_budget(budget)
     try:
         yield
     finally:
-        end_budget(token)
+        exit_budget(token)
 
 
 def require_no_connection(purpose: str) -> None:
@@ -184,17 +184,17 @@ def counted(method: MethodT) -> MethodT:
     @wraps(method)
     async def count(*arguments: Any, **options: Any) -> Any:
         if budget := _current.get():
-            budget.ask()
+            budget.start_call()
         try:
             return await method(*arguments, **options)
         finally:
             if budget:
-                budget.pause()
+                budget.end_call()
 
     return cast("MethodT", count)
 
 
-def counted_to_the_end(method: MethodT) -> MethodT:
+def counted_until_release(method: MethodT) -> MethodT:
     """Return a coroutine function from whose call on time counts, until no connection is held.
 
     For methods that return what asks the database later.
@@ -203,7 +203,7 @@ def counted_to_the_end(method: MethodT) -> MethodT:
     @wraps(method)
     async def count(*arguments: Any, **options: Any) -> Any:
         if budget := _current.get():
-            budget.ask()
+            budget.start_call()
         return await method(*arguments, **options)
 
     return cast("MethodT", count)

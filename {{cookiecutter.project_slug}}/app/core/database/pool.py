@@ -17,39 +17,39 @@ from app.exceptions import UnavailableError
 TOO_MANY: Final = "Too many requests at once; nothing was done"
 
 
-class Turns:
+class FairSemaphore:
     """A semaphore that can be taken without waiting, and is given back first come, first served."""
 
     def __init__(self, number: int) -> None:
         self._free = number
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[asyncio.Future[None]] = deque()
 
-    def take(self) -> bool:
+    def acquire_nowait(self) -> bool:
         """Take a turn if one is free; return whether it was."""
         if not self._free:
             return False
         self._free -= 1
         return True
 
-    async def wait(self) -> None:
+    async def acquire(self) -> None:
         """Wait for a turn and take it."""
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
         try:
-            await turn
+            await waiter
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self._waiting.remove(turn)
+            if waiter.cancelled():
+                self._waiters.remove(waiter)
             else:  # it was given in the same moment
-                self.give_back()
+                self.release()
             raise
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Give a turn to who has waited longest, or keep it for the next who comes."""
-        for turn in self._waiting:
-            if not turn.done():
-                turn.set_result(None)
-                self._waiting.remove(turn)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+                self._waiters.remove(waiter)
                 return
         self._free += 1
 
@@ -73,39 +73,39 @@ class FairPool(AsyncAdaptedQueuePool):
     ) -> None:
         options |= {"max_overflow": 0, "use_lifo": True}  # the newest are the ones known to work
         super().__init__(creator, pool_size, timeout=timeout, **options)
-        self._turns = Turns(pool_size)
-        self._seconds = timeout
+        self._semaphore = FairSemaphore(pool_size)
+        self._timeout_seconds = timeout
         self._lost_at = 0.0
-        event.listen(self, "checkin", _give_back)
+        event.listen(self, "checkin", _on_checkin)
 
     def connect(self) -> PoolProxiedConnection:
         """Wait for a turn, and take a connection that works. Raises `UnavailableError`."""
         budget = current_budget()
         if budget:
             budget.require_no_connection("while another one is asked for")
-        if not self._turns.take():
-            await_(self._wait(budget.seconds if budget else math.inf))
+        if not self._semaphore.acquire_nowait():
+            await_(self._wait_for_turn(budget.seconds if budget else math.inf))
         try:
-            connection = self._take()
+            connection = self._connect_alive()
             if budget:
                 held = connection.dbapi_connection.driver_connection  # type: ignore[union-attr]
-                budget.take(id(connection.record_info), (held, self.driver))
+                budget.hold(id(connection.record_info), (held, self.driver))
         except BaseException:
-            self._turns.give_back()
+            self._semaphore.release()
             raise
         # The record says whose turn it is: after `dispose()` there is another pool.
-        connection.record_info["turn"] = self._turns  # type: ignore[index]
+        connection.record_info["semaphore"] = self._semaphore  # type: ignore[index]
         return connection
 
-    async def _wait(self, seconds_left: float) -> None:
+    async def _wait_for_turn(self, seconds_left: float) -> None:
         try:
-            async with asyncio.timeout(min(self._seconds, seconds_left)):
-                await self._turns.wait()
+            async with asyncio.timeout(min(self._timeout_seconds, seconds_left)):
+                await self._semaphore.acquire()
         except TimeoutError:
-            reason = TOO_LONG if seconds_left < self._seconds else TOO_MANY
+            reason = TOO_LONG if seconds_left < self._timeout_seconds else TOO_MANY
             raise UnavailableError(reason) from None
 
-    def _take(self) -> PoolProxiedConnection:
+    def _connect_alive(self) -> PoolProxiedConnection:
         """Return a connection that works: a new one, or one that `is_alive`.
 
         When one is found dead, those that are older than that moment are replaced unasked.
@@ -128,11 +128,11 @@ class FairPool(AsyncAdaptedQueuePool):
         return True
 
 
-def _give_back(connection: Any, record: ConnectionPoolEntry) -> None:
+def _on_checkin(connection: Any, record: ConnectionPoolEntry) -> None:
     info: dict[str, Any] = record.record_info or {}
     if budget := current_budget():
-        budget.give_back(id(info))
+        budget.release(id(info))
     if connection is not None:  # else it was invalidated
         record.info["used_at"] = time.monotonic()
-    if turns := info.pop("turn", None):
-        turns.give_back()
+    if semaphore := info.pop("semaphore", None):
+        semaphore.release()

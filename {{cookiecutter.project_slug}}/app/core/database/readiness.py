@@ -58,8 +58,8 @@ class ReadinessProbe:
         with budgeted(budget):
             async with self._engine.connect() as connection:
                 raw = await connection.get_raw_connection()
-                budget.take(self, (raw.driver_connection, self._driver))
-                budget.ask()
+                budget.hold(self, (raw.driver_connection, self._driver))
+                budget.start_call()
                 table, statement_timeout = (await connection.execute(_STATE)).one()
                 self._warn_without_limits(statement_timeout)
                 return await connection.scalar(_REVISION) if table else None

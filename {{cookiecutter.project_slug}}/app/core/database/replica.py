@@ -32,7 +32,7 @@ class Replica:
 
         A connection lost later is an error of the request: part of the answer may be read.
         """
-        if not self._is_worth_a_try():
+        if not self._should_try():
             return None
         session = self._sessions()
         try:
@@ -45,7 +45,7 @@ class Replica:
         self._retry_at = None
         return session
 
-    def _is_worth_a_try(self) -> bool:
+    def _should_try(self) -> bool:
         if self._retry_at is None:
             return True
         if time.monotonic() < self._retry_at:

@@ -20,12 +20,12 @@ from sqlalchemy.ext.asyncio import (
 from app.core.config import DatabaseSettings
 from app.core.database.budget import (
     Budget,
-    begin_budget,
     budgeted,
     counted,
-    counted_to_the_end,
+    counted_until_release,
     current_budget,
-    end_budget,
+    enter_budget,
+    exit_budget,
 )
 from app.core.database.engines import TRUSTED_SECONDS, make_reader, make_writer
 from app.core.database.errors import ReadOnlySessionError, require_success
@@ -50,9 +50,9 @@ class CountedSession(AsyncSession):
     run_sync = counted(AsyncSession.run_sync)
     commit = counted(AsyncSession.commit)
     rollback = counted(AsyncSession.rollback)
-    connection = counted_to_the_end(AsyncSession.connection)
-    stream = counted_to_the_end(AsyncSession.stream)
-    stream_scalars = counted_to_the_end(AsyncSession.stream_scalars)
+    connection = counted_until_release(AsyncSession.connection)
+    stream = counted_until_release(AsyncSession.stream)
+    stream_scalars = counted_until_release(AsyncSession.stream_scalars)
 
     def begin_nested(self) -> AsyncSessionTransaction:
         """Begin a savepoint: `async with session.begin_nested():`."""
@@ -87,7 +87,7 @@ class ReadSession(CountedSession):
             raise ReadOnlySessionError
 
 
-def _sessions(
+def _sessionmaker(
     engine: AsyncEngine, session_class: type[AsyncSession]
 ) -> async_sessionmaker[AsyncSession]:
     # Once closed, a session is at its end: using it again raises, where SQLAlchemy's default
@@ -107,19 +107,19 @@ class Database:
         self.settings = settings
         self.writer = make_writer(settings)
         self.reader = make_reader(settings.database_url, settings, trusted_seconds=TRUSTED_SECONDS)
-        self.write_sessions = _sessions(self.writer, WriteSession)
-        self.read_sessions = _sessions(self.reader, ReadSession)
+        self.write_sessions = _sessionmaker(self.writer, WriteSession)
+        self.read_sessions = _sessionmaker(self.reader, ReadSession)
         self.replica: Replica | None = None
         if settings.database_replica_url:
             # No trust: a read that has begun cannot move to the primary when the replica hangs.
             engine = make_reader(settings.database_replica_url, settings, trusted_seconds=0)
             self.replica = Replica(
-                engine, _sessions(engine, ReadSession), settings.database_connect_timeout
+                engine, _sessionmaker(engine, ReadSession), settings.database_connect_timeout
             )
         statement_engine = self.writer
         if not settings.database_pooler:
             statement_engine = self.writer.execution_options(isolation_level="AUTOCOMMIT")
-        self.statement_sessions = _sessions(statement_engine, WriteSession)
+        self.statement_sessions = _sessionmaker(statement_engine, WriteSession)
 
     def budget(self, seconds: float | None = None, *, shared: bool = False) -> Budget:
         """Return what one request (`shared`) or block of code may use of the database."""
@@ -147,7 +147,7 @@ class Database:
         and `UnavailableError` if there is no connection to be had, or no answer in time.
         """
         with budgeted(self.budget(seconds)):
-            async with _ending(self.write_sessions()) as session:
+            async with _committing(self.write_sessions()) as session:
                 yield session
 
     @asynccontextmanager
@@ -159,7 +159,7 @@ class Database:
         pooler it is a transaction nevertheless. Raises `UnavailableError` as `transaction()` does.
         """
         with budgeted(self.budget()):
-            async with _ending(self.statement_sessions()) as session:
+            async with _committing(self.statement_sessions()) as session:
                 yield session
 
     @asynccontextmanager
@@ -172,7 +172,7 @@ class Database:
         `seconds` and `UnavailableError` are as with `transaction()`.
         """
         with budgeted(self.budget(seconds)):
-            async with _ending(await self.open_read_session(newest=newest)) as session:
+            async with _committing(await self.open_read_session(newest=newest)) as session:
                 yield session
 
     async def dispose(self) -> None:
@@ -186,7 +186,7 @@ class Database:
 
 
 @asynccontextmanager
-async def _ending(session: AsyncSession) -> AsyncGenerator[AsyncSession]:
+async def _committing(session: AsyncSession) -> AsyncGenerator[AsyncSession]:
     try:
         yield session
     except BaseException:
@@ -206,7 +206,7 @@ async def _commit(session: AsyncSession) -> None:
 
 async def _roll_back(session: AsyncSession) -> None:
     if budget := current_budget():
-        budget.ask()  # until the connection is given back
+        budget.start_call()  # until the connection is given back
     async with session:
         pass  # its end is shielded from a cancellation, which a ROLLBACK has to outlive
 
@@ -238,7 +238,7 @@ class UnitOfWork:
         return self.opened
 
     async def __aenter__(self) -> None:
-        self._tokens = begin_budget(self._budget), _unit.set(self)
+        self._tokens = enter_budget(self._budget), _current_work.set(self)
 
     async def __aexit__(
         self, _kind: object, error: BaseException | None, _traceback: object
@@ -249,12 +249,12 @@ class UnitOfWork:
             elif self.opened:
                 await _roll_back(self.opened)
         finally:
-            budget, unit = self._tokens
-            end_budget(budget)
-            _unit.reset(unit)
+            budget_token, work_token = self._tokens
+            exit_budget(budget_token)
+            _current_work.reset(work_token)
 
 
-_unit: Final[ContextVar[UnitOfWork]] = ContextVar("unit_of_work")
+_current_work: Final[ContextVar[UnitOfWork]] = ContextVar("unit_of_work")
 
 
 async def get_async_session() -> AsyncSession:
@@ -263,10 +263,10 @@ async def get_async_session() -> AsyncSession:
     The edge commits it when the handler is done, and before the response is sent.
     """
     try:
-        unit = _unit.get()
+        work = _current_work.get()
     except LookupError:
         raise RuntimeError(
             "No request has a session here. Give the router `route_class=EdgeRoute`; in WebSocket "
             "routes, jobs and commands use database.transaction() or database.read()."
         ) from None
-    return await unit.session()
+    return await work.session()
