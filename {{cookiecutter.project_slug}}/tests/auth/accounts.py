@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database.sessions import Database
-from app.core.mail.mailer import Mail
+from app.core.mail.message import Mail
 from app.core.security.passwords import hash_password
 from app.models.user import User
 from tests.factories import Factory

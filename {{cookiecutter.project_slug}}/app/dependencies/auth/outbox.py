@@ -8,7 +8,8 @@ from typing import Annotated, Final, ParamSpec
 
 from fastapi import BackgroundTasks, Depends, Request
 
-from app.core.mail.mailer import Mail, Mailer, MailError
+from app.core.mail.mailer import Mailer, MailError
+from app.core.mail.message import Mail
 from app.exceptions import UnavailableError
 
 P = ParamSpec("P")

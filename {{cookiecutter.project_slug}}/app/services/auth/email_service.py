@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.http.client import ClientInfo
-from app.core.mail.mailer import Mail, compose
+from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit_on_commit
 from app.exceptions import PermissionError
 from app.models.user import User

@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.mail.mailer import Mail, compose
+from app.core.mail.message import Mail, compose
 from app.core.security.tokens import create_one_time_token, digest_of
 from app.exceptions import PermissionError
 from app.models.user import User

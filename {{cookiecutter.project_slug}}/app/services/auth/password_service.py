@@ -3,7 +3,7 @@ from pydantic import SecretStr
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.client import ClientInfo
-from app.core.mail.mailer import Mail, compose
+from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit
 from app.core.security.passwords import hash_password, verify_password
 from app.core.security.policy import require_acceptable

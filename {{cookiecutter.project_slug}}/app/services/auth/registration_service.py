@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.http.client import ClientInfo
-from app.core.mail.mailer import Mail
+from app.core.mail.message import Mail
 from app.core.security.passwords import hash_password
 from app.core.security.policy import require_acceptable
 from app.exceptions import PermissionError

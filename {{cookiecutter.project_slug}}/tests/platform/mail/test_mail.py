@@ -12,20 +12,12 @@ from sqlalchemy import URL
 
 from app import __title__
 from app.core.config import ConfigurationError, Settings, load_settings
-from app.core.mail import mailer as mail
-from app.core.mail.mailer import (
-    ConsoleMailer,
-    DisabledMailer,
-    Mail,
-    MailError,
-    SmtpMailer,
-    compose,
-    make_mailer,
-)
+from app.core.mail.mailer import ConsoleMailer, DisabledMailer, MailError, SmtpMailer, make_mailer
+from app.core.mail.message import _TEMPLATES, Mail, compose
 from app.core.security.settings import NeedsMail
 from tests.auth.smtp import SmtpServer, smtp_server
 
-TEMPLATES = sorted(path.stem for path in mail._TEMPLATES.iterdir())
+TEMPLATES = sorted(path.stem for path in _TEMPLATES.iterdir())
 
 
 @pytest.fixture
