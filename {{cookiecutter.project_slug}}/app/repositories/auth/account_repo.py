@@ -39,7 +39,13 @@ class AccountRepository(Repository[User]):
 
     async def create_if_absent(self, values: dict[str, Any]) -> bool:
         """Insert a user and return True; return False if the e-mail address is taken."""
-        statement = insert(User).values(values).on_conflict_do_nothing().returning(User.id)
+        # Names the index, so that a conflict with any other one is an error.
+        statement = (
+            insert(User)
+            .values(values)
+            .on_conflict_do_nothing(index_elements=[func.lower(User.email)])
+            .returning(User.id)
+        )
         return await self._session.scalar(statement) is not None
 
     async def lock_active_admins(self) -> Sequence[int]:
