@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from app.routes import accounts, health, posts, users
 
 # {%- if cookiecutter.use_auth +%}
-from app.routes.auth import access, recovery, sign_in
+from app.routes.auth import access, email, password, sign_in
 
 # {%- endif +%}
 
@@ -19,7 +19,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     # {% if cookiecutter.use_auth %}
     access.router,
     sign_in.router,
-    recovery.router,
+    password.router,
+    email.router,
     # {% endif %}
 )
 

@@ -56,14 +56,6 @@ class RateLimitService:
             )
         _refuse(wait)
 
-    async def check(self, limit: Limit, *subject: str) -> None:
-        """Raise `TooManyRequestsError` if `hit` would; count nothing."""
-        async with self._database.read() as session:
-            wait = await RateLimitRepository(session).wait(
-                limit.key(*subject), limit.interval, limit.seconds
-            )
-        _refuse(wait)
-
     async def reset(self, limit: Limit, *subject: str) -> None:
         """Begin anew, as if they had never made a hit."""
         async with self._database.statement() as session:
