@@ -190,7 +190,7 @@ def _begin(session: Session, transaction: SessionTransaction, connection: Connec
     if transaction.nested:
         return
     if budget := current_budget():
-        budget.require_no_connection("while another one is asked for")
+        budget.require_no_connection("while another one is requested")
         budget.hold(session)
     if isinstance(session, RolledBackReadSession):
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")

@@ -1,12 +1,12 @@
-"""What one request may use of the database: one connection at a time, and so many seconds.
+"""The budget of a request: one connection at a time, and a limited time in the database.
 
-The seconds are those in which the database is asked: waiting in the queue of the pool, connecting,
-statements, COMMIT. What a handler does in between does not count.
+Only calls into the database count: waiting for the pool, connecting, statements, COMMIT. The time
+that a handler spends elsewhere does not.
 
-`statement_timeout` is the server's to keep, and a server that hangs (a stalled disk, a stopped
-process, a cut network) keeps nothing. Cancelling the task does not help either: both drivers then
-wait for the server to confirm. So when the seconds are used up, the socket itself is shut down,
-which ends every wait on it with an error at once.
+`statement_timeout` does not help against a server that hangs (a stalled disk, a stopped process, a
+cut network), because the server itself has to enforce it. Nor does cancelling the task, because
+both drivers then wait for the server to confirm. So when the time is used up, the socket is closed,
+which fails everything that waits on it at once.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import Context, ContextVar, Token
+from contextvars import Context, ContextVar
 from functools import wraps
 from typing import Any, Final, TypeVar, cast
 
@@ -25,25 +25,25 @@ MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
 _logger: Final = logging.getLogger(__name__)
 
-TOO_LONG: Final = "The database took too long to answer"
+TOO_LONG: Final = "The database took too long to respond"
 
-# A timer keeps the context in which it was made: that of a request would keep the request alive.
+# For timers: they hold a reference to their context, which would keep the request alive.
 _NO_CONTEXT: Final = Context()
 
 
 class SecondConnectionError(RuntimeError):
-    """A programming error: code that holds a connection wants another one, or works without it.
+    """A programming error: code holds a connection while it wants another or does not need it.
 
-    A pool whose connections are all held by requests that wait for a second one stands still.
+    If all requests that hold a connection wait for a second one, the pool is deadlocked.
     """
 
 
 class Budget:
-    """The connection and the seconds that one request, job or block of code uses.
+    """The time and the one connection that a request, job or block of code may use.
 
-    With `strict`, holding a connection where none may be held raises; else it is logged. A `shared`
-    budget, that of a request, also holds for blocks within it until it has ended: tasks that the
-    request has started may outlive it.
+    With `strict`, holding a connection where none may be held raises an error, else it is logged.
+    A `shared` budget, such as that of a request, also applies to the blocks within it. It stops
+    being shared when the request ends, because tasks that the request has started may go on.
     """
 
     def __init__(self, seconds: float, *, strict: bool = False, shared: bool = False) -> None:
@@ -51,22 +51,22 @@ class Budget:
         self.is_shared = shared
         self._left = seconds
         self._strict = strict
-        self._calls = 0  # into the database that have not returned
+        self._calls = 0  # calls into the database that have not returned
         self._counting_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._held: dict[object, tuple[Any, Driver] | None] = {}
 
     @property
     def seconds(self) -> float:
-        """The seconds that are left."""
+        """The remaining time, in seconds."""
         return max(self._left, 0)
 
     def require_no_connection(self, purpose: str) -> None:
-        """Raise, or log, `SecondConnectionError` if a connection is held."""
+        """Raise or log `SecondConnectionError` if a connection is held."""
         if not self._held:
             return
         error = SecondConnectionError(
-            f"A connection is held {purpose}. Finish with it first: leave the block of "
+            f"A connection is held {purpose}. Release it first: leave the block of "
             "database.read() or transaction(), or do this before the session's first statement "
             "(OpenSessionDep)."
         )
@@ -75,23 +75,23 @@ class Budget:
         _logger.error("%s", error, stack_info=True)
 
     def hold(self, holder: object, connection: tuple[Any, Driver] | None = None) -> None:
-        """Note that a connection is held, until `release` is called for the same holder.
+        """Record that `holder` has a connection, until it calls `release`.
 
-        `connection` is the driver's, which is broken when the seconds are used up. Raises
-        `UnavailableError` if they are used up already.
+        `connection` is the driver's connection, which is closed when the time is used up. Raises
+        `UnavailableError` if it is used up already.
         """
         if self.expired:
             raise UnavailableError(TOO_LONG)
         self._held[holder] = connection
 
     def release(self, holder: object) -> None:
-        """Note that a connection is held no longer."""
+        """Record that `holder` has released its connection."""
         self._held.pop(holder, None)
         if not self._held:
             self.close()
 
     def close(self) -> None:
-        """Stop counting, and wait for nothing any more."""
+        """Stop counting and cancel the timer."""
         if self._calls:
             self._calls = 1
             self.end_call()
@@ -100,7 +100,7 @@ class Budget:
             self._timer = None
 
     def start_call(self) -> None:
-        """Begin to count: a call into the database begins."""
+        """Start to count, unless another call is running already."""
         self._calls += 1
         if self._calls > 1:
             return
@@ -109,7 +109,7 @@ class Budget:
             self._schedule_check()
 
     def end_call(self) -> None:
-        """Stop counting, if no other call is under way: a call has returned."""
+        """Stop counting, unless another call is still running."""
         if self._calls:
             self._calls -= 1
             if not self._calls:
@@ -120,14 +120,14 @@ class Budget:
         self._timer = loop.call_later(self._left, self._check, context=_NO_CONTEXT)
 
     def _check(self) -> None:
-        """Break the connection if the seconds are used up; else look again when they may be."""
+        """Close the connections if the time is used up, else check again when it may be."""
         self._timer = None
         if not self._calls:
-            return  # the next `start_call` watches
+            return  # the next `start_call` schedules a check
         now = time.monotonic()
         self._left -= now - self._counting_since
         self._counting_since = now
-        if self._left > 0.001:  # a timer's own precision
+        if self._left > 0.001:  # the precision of timers
             self._schedule_check()
             return
         self.expired = True
@@ -141,45 +141,47 @@ _current: Final[ContextVar[Budget | None]] = ContextVar("budget", default=None)
 
 
 def current_budget() -> Budget | None:
-    """Return the budget of the request, job or block that runs, or None outside of one."""
+    """Return the budget of the running request, job or block, or None."""
     return _current.get()
 
 
-def enter_budget(budget: Budget) -> Token[Budget | None]:
-    """Let a budget hold until `exit_budget` is called with the result."""
-    return _current.set(budget)
+def enter_budget(budget: Budget) -> Budget | None:
+    """Make a budget the current one, and return the previous one for `exit_budget`."""
+    previous = _current.get()
+    _current.set(budget)
+    return previous
 
 
-def exit_budget(token: Token[Budget | None]) -> None:
-    """Let the budget before hold again, and end this one."""
+def exit_budget(previous: Budget | None) -> None:
+    """Close the current budget and restore the previous one."""
     if budget := _current.get():
         budget.close()
         budget.is_shared = False
-    _current.reset(token)
+    _current.set(previous)
 
 
 @contextmanager
 def budgeted(budget: Budget) -> Iterator[None]:
-    """Let a budget hold for a block. Within a request, the request's own holds on."""
-    outer = _current.get()
-    if outer and outer.is_shared:
+    """Apply a budget to a block of code. Within a request, the request's own applies instead."""
+    current = _current.get()
+    if current and current.is_shared:
         yield
         return
-    token = enter_budget(budget)
+    previous = enter_budget(budget)
     try:
         yield
     finally:
-        exit_budget(token)
+        exit_budget(previous)
 
 
 def require_no_connection(purpose: str) -> None:
-    """Raise, or log, `SecondConnectionError` if the running request holds a connection."""
+    """Raise or log `SecondConnectionError` if the current budget holds a connection."""
     if budget := _current.get():
         budget.require_no_connection(purpose)
 
 
 def counted(method: MethodT) -> MethodT:
-    """Return a coroutine function that counts its time against the budget."""
+    """Wrap a coroutine method so that its time counts against the budget."""
 
     @wraps(method)
     async def count(*arguments: Any, **options: Any) -> Any:
@@ -195,9 +197,9 @@ def counted(method: MethodT) -> MethodT:
 
 
 def counted_until_release(method: MethodT) -> MethodT:
-    """Return a coroutine function from whose call on time counts, until no connection is held.
+    """Wrap a coroutine method so that time counts from its call until the connection is released.
 
-    For methods that return what asks the database later.
+    For methods whose result uses the database later.
     """
 
     @wraps(method)

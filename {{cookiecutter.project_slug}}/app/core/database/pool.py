@@ -1,4 +1,4 @@
-"""A connection pool of a fixed size that serves those who wait first come, first served."""
+"""A connection pool of a fixed size that serves waiters in order."""
 
 import asyncio
 import math
@@ -18,21 +18,21 @@ TOO_MANY: Final = "Too many requests at once; nothing was done"
 
 
 class FairSemaphore:
-    """A semaphore that can be taken without waiting, and is given back first come, first served."""
+    """A semaphore that serves waiters first come, first served."""
 
     def __init__(self, number: int) -> None:
         self._free = number
         self._waiters: deque[asyncio.Future[None]] = deque()
 
     def acquire_nowait(self) -> bool:
-        """Take a turn if one is free; return whether it was."""
+        """Acquire the semaphore if it is free, and return whether it was."""
         if not self._free:
             return False
         self._free -= 1
         return True
 
     async def acquire(self) -> None:
-        """Wait for a turn and take it."""
+        """Wait until the semaphore is free, and acquire it."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
@@ -40,12 +40,12 @@ class FairSemaphore:
         except asyncio.CancelledError:
             if waiter.cancelled():
                 self._waiters.remove(waiter)
-            else:  # it was given in the same moment
+            else:  # acquired and cancelled at the same time
                 self.release()
             raise
 
     def release(self) -> None:
-        """Give a turn to who has waited longest, or keep it for the next who comes."""
+        """Wake the first waiter, or free the semaphore if there is none."""
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -55,14 +55,14 @@ class FairSemaphore:
 
 
 class FairPool(AsyncAdaptedQueuePool):
-    """SQLAlchemy's queue pool with a queue of its own in front.
+    """SQLAlchemy's queue pool, with waiters served first come, first served.
 
-    Without it waiters are woken in any order, and some of them starve under load (0006 in
-    docs/decisions has the figures). There is no overflow: under load its connections would be
-    opened and closed all the time.
+    The stock pool wakes waiters in any order, so that some of them starve under load (see
+    docs/decisions/0006). There is no overflow, whose connections would be opened and closed all
+    the time under load.
 
-    The wait begins with the first statement of a session, not when the session is opened. It is
-    bounded by `timeout` and by the budget of the request, whichever is shorter.
+    A session waits at its first statement, not when it is opened: for at most `timeout` seconds,
+    and no longer than the request's budget lasts.
     """
 
     driver: ClassVar[Driver]
@@ -71,7 +71,7 @@ class FairPool(AsyncAdaptedQueuePool):
     def __init__(
         self, creator: Any, pool_size: int = 5, timeout: float = 30, **options: Any
     ) -> None:
-        options |= {"max_overflow": 0, "use_lifo": True}  # the newest are the ones known to work
+        options |= {"max_overflow": 0, "use_lifo": True}  # recently used ones need no ping
         super().__init__(creator, pool_size, timeout=timeout, **options)
         self._semaphore = FairSemaphore(pool_size)
         self._timeout_seconds = timeout
@@ -79,10 +79,10 @@ class FairPool(AsyncAdaptedQueuePool):
         event.listen(self, "checkin", _on_checkin)
 
     def connect(self) -> PoolProxiedConnection:
-        """Wait for a turn, and take a connection that works. Raises `UnavailableError`."""
+        """Return a working connection, waiting for one if need be. Raises `UnavailableError`."""
         budget = current_budget()
         if budget:
-            budget.require_no_connection("while another one is asked for")
+            budget.require_no_connection("while another one is requested")
         if not self._semaphore.acquire_nowait():
             await_(self._wait_for_turn(budget.seconds if budget else math.inf))
         try:
@@ -93,7 +93,7 @@ class FairPool(AsyncAdaptedQueuePool):
         except BaseException:
             self._semaphore.release()
             raise
-        # The record says whose turn it is: after `dispose()` there is another pool.
+        # Released by the check-in, which may come after `dispose()` has replaced the pool.
         connection.record_info["semaphore"] = self._semaphore  # type: ignore[index]
         return connection
 
@@ -106,9 +106,9 @@ class FairPool(AsyncAdaptedQueuePool):
             raise UnavailableError(reason) from None
 
     def _connect_alive(self) -> PoolProxiedConnection:
-        """Return a connection that works: a new one, or one that `is_alive`.
+        """Return a new connection, or an idle one that `is_alive`.
 
-        When one is found dead, those that are older than that moment are replaced unasked.
+        Once one is found dead, all connections opened before are replaced without a test.
         """
         while True:
             connection = super().connect()
@@ -124,7 +124,7 @@ class FairPool(AsyncAdaptedQueuePool):
             connection.invalidate()
 
     def is_alive(self, connection: PoolProxiedConnection, idle_seconds: float) -> bool:  # noqa: ARG002
-        """Say whether a connection works that was idle for so many seconds."""
+        """Return whether a connection still works after `idle_seconds`."""
         return True
 
 

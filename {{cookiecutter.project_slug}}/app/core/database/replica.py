@@ -1,4 +1,4 @@
-"""A read replica, which may be down: reads then go to the primary, and do not wait for it again."""
+"""A read replica with failover: while it is down, reads go to the primary without waiting."""
 
 import asyncio
 import time
@@ -9,28 +9,28 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app.exceptions import UnavailableError
 
-# While the replica is down, one read in so many seconds tries it.
+# While the replica is down, one read tries it again at this interval.
 _RETRY_SECONDS: Final = 5
 
 
 class Replica:
-    """Sessions that read from a replica while it answers."""
+    """Opens sessions on a replica while it is up."""
 
     def __init__(
         self, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], timeout: float
     ) -> None:
         self.engine = engine
         self._sessions = sessions
-        # A little later than the driver's own end to waiting, and the pool's.
+        # A little longer than the timeouts of the driver and the pool.
         self._timeout = timeout * 1.1
         self._retry_at: float | None = None
-        # A connection that breaks in a query, or that a request's deadline breaks.
+        # A connection was lost in a query, or closed when a budget was used up.
         event.listen(engine.sync_engine, "invalidate", self._note_loss)
 
     async def open(self) -> AsyncSession | None:
-        """Return a session that is connected, or None if the replica is down.
+        """Return a connected session, or None if the replica is down.
 
-        A connection lost later is an error of the request: part of the answer may be read.
+        A connection that is lost later fails the request, which may have read from it already.
         """
         if not self._should_try():
             return None
@@ -50,11 +50,11 @@ class Replica:
             return True
         if time.monotonic() < self._retry_at:
             return False
-        self._mark_down()  # for the others, while this one tries
+        self._mark_down()  # other reads do not wait for this attempt
         return True
 
     def _note_loss(self, _connection: object, _record: object, error: BaseException | None) -> None:
-        if not isinstance(error, asyncio.CancelledError):  # the end of a request is none of it
+        if not isinstance(error, asyncio.CancelledError):  # else the replica is not at fault
             self._mark_down()
 
     def _mark_down(self) -> None:

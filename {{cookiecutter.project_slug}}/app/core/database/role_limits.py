@@ -1,8 +1,8 @@
-"""Time limits of the role, for a database behind PgBouncer.
+"""Time limits of the database role, for a database behind PgBouncer.
 
-In transaction mode PgBouncer takes no parameters with a connection, and a SET would hold for
-whoever gets the server connection next. What is set for the role holds on each of them, and costs
-no request anything.
+In transaction mode PgBouncer accepts no parameters on connect, and a SET would leak to other
+clients of the server connection. The role's defaults apply to every server connection, without a
+statement per request.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ _ALTER_ROLE = text(
 
 
 async def set_role_limits(settings: DatabaseSettings) -> Sequence[str]:
-    """Set the limits for the role and database of the settings; return the statements.
+    """Set the limits of the settings' role in their database, and return the statements run.
 
-    They hold for connections that PostgreSQL accepts from then on. A role may set its own.
+    They apply to new server connections. A role may alter itself, so no superuser is needed.
     """
     engine = make_migration_engine(settings)
     try:

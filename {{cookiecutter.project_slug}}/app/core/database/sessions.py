@@ -1,7 +1,6 @@
-"""The two kinds of session, and the one that each request has.
+"""Sessions: for writing and for reading, and the session of a request.
 
-Nothing here connects before the first statement, and nothing is a global: the lifespan of the
-application owns the one `Database` and disposes of it.
+The application's lifespan owns the one `Database`, which connects at the first statement.
 """
 
 import asyncio
@@ -33,9 +32,9 @@ from app.core.database.replica import Replica
 
 
 class CountedSession(AsyncSession):
-    """A session whose time in the database is counted against the budget of who uses it.
+    """A session whose time in the database counts against the current budget.
 
-    SQLAlchemy's events would tell the same, but cost too much (0006 in docs/decisions).
+    Listening to SQLAlchemy's events instead costs too much (see docs/decisions/0006).
     """
 
     execute = counted(AsyncSession.execute)
@@ -55,7 +54,7 @@ class CountedSession(AsyncSession):
     stream_scalars = counted_until_release(AsyncSession.stream_scalars)
 
     def begin_nested(self) -> AsyncSessionTransaction:
-        """Begin a savepoint: `async with session.begin_nested():`."""
+        """Return a savepoint to enter: `async with session.begin_nested(): ...`."""
         return _CountedSavepoint(self, nested=True)
 
 
@@ -67,22 +66,19 @@ class _CountedSavepoint(AsyncSessionTransaction):
 
 
 class WriteSession(CountedSession):
-    """A session that commits nothing but what has succeeded."""
+    """A session that refuses to commit after a failed statement."""
 
     async def commit(self) -> None:
-        """Commit. Raises `FailedTransactionError`."""
+        """Commit. Raises `FailedTransactionError` if a statement has failed."""
         await require_success(self)
         await super().commit()
 
 
 class ReadSession(CountedSession):
-    """A session on an engine whose statements PostgreSQL refuses if they write."""
+    """A session on an engine on which PostgreSQL refuses writes."""
 
     async def commit(self) -> None:
-        """Raise `ReadOnlySessionError` for changes that nobody flushed; there is no other.
-
-        They would be lost without a word.
-        """
+        """Raise `ReadOnlySessionError` for unflushed changes, which would be lost silently."""
         if self.identity_map.check_modified() or self.new or self.deleted:
             raise ReadOnlySessionError
 
@@ -90,17 +86,17 @@ class ReadSession(CountedSession):
 def _sessionmaker(
     engine: AsyncEngine, session_class: type[AsyncSession]
 ) -> async_sessionmaker[AsyncSession]:
-    # Once closed, a session is at its end: using it again raises, where SQLAlchemy's default
-    # would open a transaction that nobody commits.
+    # close_resets_only: by default a closed session can be used again, in a transaction that nobody
+    # would commit.
     return async_sessionmaker(
         engine, class_=session_class, expire_on_commit=False, close_resets_only=False
     )
 
 
 class Database:
-    """The connection pools and the sessions that use them.
+    """The connection pools, and the sessions on them.
 
-    It makes no connection when it is created.
+    Creating it opens no connection.
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
@@ -111,7 +107,7 @@ class Database:
         self.read_sessions = _sessionmaker(self.reader, ReadSession)
         self.replica: Replica | None = None
         if settings.database_replica_url:
-            # No trust: a read that has begun cannot move to the primary when the replica hangs.
+            # Always pinged: once a read has started, it cannot move to the primary.
             engine = make_reader(settings.database_replica_url, settings, trusted_seconds=0)
             self.replica = Replica(
                 engine, _sessionmaker(engine, ReadSession), settings.database_connect_timeout
@@ -122,7 +118,7 @@ class Database:
         self.statement_sessions = _sessionmaker(statement_engine, WriteSession)
 
     def budget(self, seconds: float | None = None, *, shared: bool = False) -> Budget:
-        """Return what one request (`shared`) or block of code may use of the database."""
+        """Return a new budget of `seconds`, by default `DATABASE_DEADLINE`."""
         return Budget(
             self.settings.database_deadline if seconds is None else seconds,
             strict=self.settings.database_second_connection == "raise",
@@ -130,21 +126,21 @@ class Database:
         )
 
     async def open_write_session(self) -> AsyncSession:
-        """Return a session whose first statement begins a transaction."""
+        """Return a session whose first statement starts a transaction."""
         return self.write_sessions()
 
     async def open_read_session(self, *, newest: bool = True) -> AsyncSession:
-        """Return a session that reads: of the replica, if it is up and may be behind."""
+        """Return a read session: on the replica if it is up and need not be the `newest` state."""
         session = await self.replica.open() if self.replica and not newest else None
         return session or self.read_sessions()
 
     @asynccontextmanager
     async def transaction(self, seconds: float | None = None) -> AsyncGenerator[AsyncSession]:
-        """Open a session in a transaction that commits at the end, or rolls back on an error.
+        """Open a session in a transaction, and commit it at the end or roll back on an error.
 
-        `seconds` are those that it may spend in the database, by default `DATABASE_DEADLINE`;
-        within a request, the request's own count. Raises `FailedTransactionError` where the error of a statement was caught and forgotten,
-        and `UnavailableError` if there is no connection to be had, or no answer in time.
+        It may spend `seconds` in the database, by default `DATABASE_DEADLINE`. Within a request the
+        request's budget applies instead. Raises `FailedTransactionError` if the error of a
+        statement was suppressed, and `UnavailableError` if the database is unavailable or slow.
         """
         with budgeted(self.budget(seconds)):
             async with _committing(self.write_sessions()) as session:
@@ -152,11 +148,11 @@ class Database:
 
     @asynccontextmanager
     async def statement(self) -> AsyncGenerator[AsyncSession]:
-        """Open a session for one statement, which is a transaction of its own.
+        """Open a session for a single statement, which commits itself (AUTOCOMMIT).
 
-        For rows that many write at once, such as counters: a statement keeps such a row locked for
-        as long as it runs, a transaction until the event loop comes round to its COMMIT. Behind a
-        pooler it is a transaction nevertheless. Raises `UnavailableError` as `transaction()` does.
+        For rows with many concurrent writers, such as counters. A statement locks the row only
+        while it runs, a transaction until the event loop gets to its COMMIT. Behind a pooler it
+        runs in a transaction nevertheless. Raises `UnavailableError` as `transaction()` does.
         """
         with budgeted(self.budget()):
             async with _committing(self.statement_sessions()) as session:
@@ -166,17 +162,17 @@ class Database:
     async def read(
         self, seconds: float | None = None, *, newest: bool = True
     ) -> AsyncGenerator[AsyncSession]:
-        """Open a session that reads; raise `ReadOnlySessionError` if it was used to write.
+        """Open a read session. Raises `ReadOnlySessionError` if it is used to write.
 
-        Where the newest state is not needed, a replica serves it, if there is one and it is up.
-        `seconds` and `UnavailableError` are as with `transaction()`.
+        Unless the `newest` state is needed, the session is on the replica while that is up.
+        `seconds` and `UnavailableError` are as in `transaction()`.
         """
         with budgeted(self.budget(seconds)):
             async with _committing(await self.open_read_session(newest=newest)) as session:
                 yield session
 
     async def dispose(self) -> None:
-        """Close every connection of the pools. A server that hangs does not hold up the exit."""
+        """Close all pooled connections, but give up on a server that hangs."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.database_connect_timeout):
                 await self.writer.dispose()
@@ -206,16 +202,16 @@ async def _commit(session: AsyncSession) -> None:
 
 async def _roll_back(session: AsyncSession) -> None:
     if budget := current_budget():
-        budget.start_call()  # until the connection is given back
+        budget.start_call()  # until the connection is released
     async with session:
-        pass  # its end is shielded from a cancellation, which a ROLLBACK has to outlive
+        pass  # leaving the block is shielded from cancellation, which must not stop the ROLLBACK
 
 
 class UnitOfWork:
-    """The work of one request in the database: a session that is opened when it is asked for.
+    """The session of a request: opened on first use, committed at the end, rolled back on an error.
 
-    The edge (`app.core.http.edge`) enters it around the handler. Its end commits what the session
-    has done, or rolls it back on an error. `on_open` is called with the new session.
+    The edge (`app.core.http.edge`) enters it around the handler. `on_open` is called with the
+    session when it is opened.
     """
 
     def __init__(
@@ -230,7 +226,7 @@ class UnitOfWork:
         self._on_open = on_open
 
     async def session(self) -> AsyncSession:
-        """Return the session, the same each time. Raises `UnavailableError`."""
+        """Return the session, opened on the first call. Raises `UnavailableError`."""
         if self.opened is None:
             self.opened = await self._open_session()
             if self._on_open:
@@ -238,7 +234,9 @@ class UnitOfWork:
         return self.opened
 
     async def __aenter__(self) -> None:
-        self._tokens = enter_budget(self._budget), _current_work.set(self)
+        self._previous_budget = enter_budget(self._budget)
+        self._previous_work = _current_work.get()
+        _current_work.set(self)
 
     async def __aexit__(
         self, _kind: object, error: BaseException | None, _traceback: object
@@ -249,24 +247,23 @@ class UnitOfWork:
             elif self.opened:
                 await _roll_back(self.opened)
         finally:
-            budget_token, work_token = self._tokens
-            exit_budget(budget_token)
-            _current_work.reset(work_token)
+            exit_budget(self._previous_budget)
+            _current_work.set(self._previous_work)
 
 
-_current_work: Final[ContextVar[UnitOfWork]] = ContextVar("unit_of_work")
+_current_work: Final[ContextVar[UnitOfWork | None]] = ContextVar("unit_of_work", default=None)
 
 
 async def get_async_session() -> AsyncSession:
     """Return the session of the running request: read-only for safe methods, else a transaction.
 
-    The edge commits it when the handler is done, and before the response is sent.
+    The edge commits it after the handler and before the response. Raises `RuntimeError` outside of
+    a request, and `UnavailableError`.
     """
-    try:
-        work = _current_work.get()
-    except LookupError:
+    work = _current_work.get()
+    if work is None:
         raise RuntimeError(
-            "No request has a session here. Give the router `route_class=EdgeRoute`; in WebSocket "
-            "routes, jobs and commands use database.transaction() or database.read()."
-        ) from None
+            "There is no session of a request here. Create the router with route_class=EdgeRoute; "
+            "in WebSocket routes, jobs and commands use database.transaction() or database.read()."
+        )
     return await work.session()
