@@ -18,8 +18,8 @@ _READ_ONLY: Final = "25006"  # read_only_sql_transaction
 
 # SQLSTATEs (appendix A of PostgreSQL's documentation) after which the same request may succeed.
 _TRANSIENT: Final = {
-    "40001": "The transaction conflicted with another one (serialization failure); nothing was written",
-    "40P01": "The transaction conflicted with another one (deadlock); nothing was written",
+    "40001": "The transaction conflicted with another (serialization failure); nothing was written",
+    "40P01": "The transaction conflicted with another (deadlock); nothing was written",
     "55P03": "Another transaction holds a lock for too long; nothing was written",
     "57014": "The database took too long to respond; nothing was written",
     _READ_ONLY: "The database does not accept writes at the moment; nothing was written",

@@ -130,7 +130,7 @@ class Database:
         return self.write_sessions()
 
     async def open_read_session(self, *, newest: bool = True) -> AsyncSession:
-        """Return a read session: on the replica if it is up and need not be the `newest` state."""
+        """Return a read session, on the replica if that is up and `newest` is false."""
         session = await self.replica.open() if self.replica and not newest else None
         return session or self.read_sessions()
 

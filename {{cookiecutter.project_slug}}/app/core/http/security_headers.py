@@ -1,4 +1,4 @@
-"""Security headers on every response, and a refusal of foreign hosts."""
+"""Security headers on every response, and the check of the Host header."""
 
 import re
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from app.core.http.problems import problem_response
 
 Headers = list[tuple[bytes, bytes]]
 
-# A host as RFC 9110 has it (section 7.2), with or without a port.
+# A Host header (RFC 9110, section 7.2), with or without a port.
 _HOST: Final = re.compile(rb"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)\.?(:\d{1,5})?", re.IGNORECASE)
 
 _BASIC: Final[Headers] = [
@@ -20,9 +20,9 @@ _BASIC: Final[Headers] = [
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 ]
-# A response is data. If a browser shows one all the same, nothing in it may run or be loaded.
+# For data: if a browser renders a response, nothing in it may run or be loaded.
 _STRICT_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-# The pages of the documentation load Swagger UI and ReDoc from where FastAPI says they are.
+# For the documentation pages, which load Swagger UI and ReDoc from the URLs that FastAPI uses.
 _DOCUMENTATION_POLICY: Final = (
     b"content-security-policy",
     b"default-src 'none'; connect-src 'self'; worker-src blob:; "
@@ -32,15 +32,15 @@ _DOCUMENTATION_POLICY: Final = (
     b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 )
 _NO_STORE: Final = (b"cache-control", b"no-store")
-# RFC 6797: over HTTPS alone, so not in development. A year, in seconds.
+# One year, in seconds. Over HTTPS only (RFC 6797), so not in development.
 _HTTPS_ONLY: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
 class SecurityHeadersMiddleware:
-    """ASGI middleware: security headers on every response, and 400 for hosts that are not ours.
+    """ASGI middleware: adds security headers, and responds with 400 to an unknown Host header.
 
-    Headers set by the response win. Nobody may store responses to requests with `Authorization`,
-    and those to paths that begin with one of `private`.
+    Headers set by the response win. Responses to requests with `Authorization`, and to paths that
+    start with one of `private`, get `no-store`.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class SecurityHeadersMiddleware:
         return headers
 
     def _is_allowed_host(self, scope: Scope) -> bool:
-        """Say whether a request names one of our hosts. Those who probe the health need not."""
+        """Return whether the Host header is allowed. Health checks may use any, such as an IP."""
         if scope["path"].startswith("/health/"):
             return True
         named = [value for name, value in scope["headers"] if name == b"host"]
