@@ -1,4 +1,4 @@
-"""Users and posts to look at in development."""
+"""Demo users and posts for development."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ _SENTENCE: Final = "What {name} learned about {topic} is best told slowly, and w
 
 
 def demo_users() -> UserImport:
-    """Return eight users with five posts each, the same every time."""
+    """Return eight users with five posts each, always the same."""
     return UserImport(
         users=[
             UserImportItem(
@@ -34,7 +34,7 @@ def demo_users() -> UserImport:
 
 
 async def seed(database: Database) -> UserImportResponse | None:
-    """Write the demo data in one transaction. Returns None if it, or a part of it, is there."""
+    """Write the demo data in one transaction. Returns None if any of its users exists."""
     try:
         async with database.transaction() as session:
             return await UserService(session).import_users(demo_users())

@@ -35,7 +35,7 @@ def test_database_is_migrated_and_seeded_once() -> None:
     assert "newest revision" in run("migrate").stdout
     assert "newest revision" in run("migrate").stdout
     assert run("seed").stdout == "Wrote 8 users and 40 posts.\n"
-    assert run("seed").stdout == "The demo data is there already; wrote nothing.\n"
+    assert run("seed").stdout == "The demo data already exists; wrote nothing.\n"
     pruned = run("prune").stdout
     assert pruned.startswith("Deleted 0 expired idempotency keys.\n")
     # {% if cookiecutter.use_auth %}

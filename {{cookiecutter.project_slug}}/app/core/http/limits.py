@@ -123,7 +123,7 @@ async def _read_body(request: Request, settings: Settings) -> None:
         raise ValidationError("The body is not encoded in UTF-8")
     if is_deeper(body, settings.max_json_depth):
         raise ValidationError(
-            f"The body nests more than {settings.max_json_depth} arrays and objects"
+            f"The body nests deeper than {settings.max_json_depth} arrays and objects"
         )
 
 

@@ -1,1 +1,1 @@
-"""Passwords, tokens and audit events. Knows nothing of HTTP and of tables."""
+"""Passwords, tokens and audit events. Must not import anything of HTTP or of the models."""

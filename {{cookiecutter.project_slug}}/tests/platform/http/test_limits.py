@@ -150,7 +150,7 @@ async def test_json_that_nests_too_deep_is_refused(
 
     assert response.status_code == 422
     assert response.json()["detail"] == (
-        "The body nests more than 4 arrays and objects"
+        "The body nests deeper than 4 arrays and objects"
         if is_too_deep
         else "The request is not valid; see errors"
     )
@@ -160,7 +160,7 @@ async def test_json_is_known_by_any_spelling_of_its_type(limited: httpx.AsyncCli
     headers = {"Content-Type": "application/problem+JSON"}
     response = await limited.post("/users", content=nested(5), headers=headers)
 
-    assert response.json()["detail"] == "The body nests more than 4 arrays and objects"
+    assert response.json()["detail"] == "The body nests deeper than 4 arrays and objects"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
