@@ -11,7 +11,7 @@ SessionDep = Annotated[AsyncSession, Depends(get_async_session)]
 
 
 async def get_database(connection: HTTPConnection) -> Database:
-    """Return the database, for WebSocket routes, background tasks and checks."""
+    """Return the database, for WebSocket routes and background tasks."""
     database: Database = connection.app.state.database
     return database
 
@@ -20,10 +20,10 @@ DatabaseDep = Annotated[Database, Depends(get_database)]
 
 
 async def get_open_session() -> Callable[[], Awaitable[AsyncSession]]:
-    """Return what opens the session of the request.
+    """Return a function that opens the session of the request.
 
-    For routes that throttle, hash or call another system first: until then the request holds no
-    connection, and no key is claimed.
+    For routes that first do slow work without the database: before the call the request holds no
+    connection, and its Idempotency-Key is not claimed.
     """
     return get_async_session
 

@@ -1,4 +1,4 @@
-"""HTTP, and nothing else. Each module has a `router`; they are listed here, and only here."""
+"""HTTP routes. Each module has a `router`, which is listed only here."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ from app.routes.auth import access, email, password, sign_in
 # {%- endif +%}
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
-    # A request is compared with routes in this order: put what is asked for most first.
+    # Routes are matched in this order, so the most frequently used ones come first.
     posts.router,
     accounts.router,
     users.router,
@@ -24,5 +24,5 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     # {% endif %}
 )
 
-# Without the settings' prefix: orchestrators and load balancers look there.
+# Outside of API_PREFIX, for orchestrators and load balancers.
 HEALTH: Final = health.router

@@ -19,7 +19,7 @@ UserServiceDep = Annotated[UserService, Depends(service(UserService))]
 
 @router.post("/import", status_code=status.HTTP_201_CREATED, dependencies=[Depends(require_admin)])
 async def import_users(data: UserImport, users: UserServiceDep) -> UserImportResponse:
-    """Write many users with their posts: all of them, or on any error none."""
+    """Create many users with their posts, all or none."""
     return await users.import_users(data)
 
 

@@ -41,16 +41,16 @@ class UserQuery(PageQuery):
         alias="q",
         min_length=1,
         max_length=100,
-        description="Only with this text in address or name.",
+        description="Only users with this text in address or name.",
     )
-    is_active: bool | None = Field(default=None, description="Only active, or only others.")
+    is_active: bool | None = Field(default=None, description="Only active or only inactive users.")
     # {% if cookiecutter.use_auth %}
     role: Role | None = Field(default=None, description="Only users with this role.")
     # {% endif %}
 
 
 class UserImportItem(RequestBody):
-    """A user with the posts they bring along."""
+    """A user with their posts."""
 
     email: EmailStr
     display_name: DisplayName
@@ -58,13 +58,13 @@ class UserImportItem(RequestBody):
 
 
 class UserImport(RequestBody):
-    """POST body of an import: all of it is written, or nothing."""
+    """POST body of an import."""
 
     users: list[UserImportItem] = Field(min_length=1, max_length=MAX_IMPORT)
 
 
 class UserImportResponse(ResponseBody):
-    """How many rows an import wrote."""
+    """The number of imported rows."""
 
     users: int
     posts: int

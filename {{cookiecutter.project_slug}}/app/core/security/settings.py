@@ -166,7 +166,7 @@ class AuthSettings(PasswordSettings, SessionSettings):
     @classmethod
     def require_for_smtp(cls, value: ValueT, info: ValidationInfo) -> ValueT:
         if not value and info.data.get("mail_delivery") == "smtp":
-            raise ValueError("required if MAIL_DELIVERY is smtp")
+            raise ValueError("missing, but required if MAIL_DELIVERY is smtp")
         return value
 
     @field_validator("registration")

@@ -22,7 +22,7 @@ async def request_email_verification(
     client: ClientDep,
     outbox: OutboxDep,
 ) -> MailResponse:
-    """Have the mail sent again by which an address is verified; see `/auth/password-reset`."""
+    """Request another mail for verifying an address."""
     await throttle.count_mail_request(data.email, client)
     outbox.add_deferred(mails.create_mail, data.email, "verify_email")
     return MailResponse()
@@ -34,5 +34,5 @@ async def request_email_verification(
     responses=problem_responses(403),
 )
 async def confirm_email_verification(data: EmailVerification, emails: EmailServiceDep) -> None:
-    """Show by the token of a mail that an e-mail address is one's own."""
+    """Verify an e-mail address by the token of a mail."""
     await emails.verify(data.token)

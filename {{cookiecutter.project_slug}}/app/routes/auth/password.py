@@ -1,4 +1,4 @@
-"""Changing a password, and resetting a forgotten one by mail."""
+"""Changing a password, and resetting it by mail."""
 
 from fastapi import APIRouter, Response, status
 
@@ -23,7 +23,7 @@ async def change_password(
     outbox: OutboxDep,
     response: Response,
 ) -> TokenResponse:
-    """Change one's password. Every session ends, and this answer begins a new one."""
+    """Change your password. Ends all sessions, and returns the tokens of a new one."""
     response.headers["Cache-Control"] = "no-store"
     tokens, mail = await passwords.change(caller, data.current_password, data.new_password, client)
     outbox.add(mail)
@@ -40,10 +40,10 @@ async def request_password_reset(
     client: ClientDep,
     outbox: OutboxDep,
 ) -> MailResponse:
-    """Have a mail sent with a link to a new password.
+    """Request a mail with a link for setting a new password.
 
-    Whether there is such an account is looked up when the answer has been sent, so neither its
-    text nor its time tells.
+    The account is looked up after the response, so that neither its content nor its time reveals
+    whether there is one.
     """
     await throttle.count_mail_request(data.email, client)
     outbox.add_deferred(mails.create_mail, data.email, "password_reset")
@@ -58,5 +58,5 @@ async def request_password_reset(
 async def confirm_password_reset(
     data: PasswordReset, passwords: PasswordServiceDep, client: ClientDep, outbox: OutboxDep
 ) -> None:
-    """Set a new password by the token of a mail. Every session ends."""
+    """Set a new password by the token of a mail. Ends all sessions."""
     outbox.add(await passwords.reset(data.token, data.new_password, client))

@@ -13,11 +13,11 @@ from app.services.auth.login_session_service import LoginSessionService
 from app.services.permissions import Caller, require_owner_or_admin
 from app.services.rows import require_found, require_version
 
-_LAST: Final = "The last active administrator has to stay one"
+_LAST: Final = "The last active administrator cannot be removed"
 
 
 class AccessService:
-    """The rules by which administrators say who may do what."""
+    """Changes of access: roles, deactivation, deletion."""
 
     def __init__(self, session: AsyncSession, caller: Caller, settings: Settings) -> None:
         self._session = session
@@ -29,10 +29,10 @@ class AccessService:
     async def change(
         self, user_id: int, values: Mapping[str, Any], if_match: frozenset[int] | None
     ) -> User:
-        """Give a user a role, deactivate or reactivate them. What they had before ends at once.
+        """Change a user's role, deactivate or reactivate them, and revoke all their tokens.
 
-        Raises `NotFoundError`, `VersionMismatchError`, `PermissionError` if the caller has lost
-        the role meanwhile, and `ConflictError` if no administrator would be left.
+        Raises `NotFoundError`, `VersionMismatchError`, `PermissionError` if the caller is no longer
+        an administrator, and `ConflictError` if no active administrator would be left.
         """
         administrators = await self._accounts.lock_active_admins()
         if self._caller.id not in administrators:
@@ -53,7 +53,10 @@ class AccessService:
         return user
 
     async def authorize_deletion(self, user_id: int) -> None:
-        """Raise `PermissionError`, or `ConflictError` if no administrator would be left."""
+        """Check that the caller may delete a user.
+
+        Raises `PermissionError`, and `ConflictError` if no active administrator would be left.
+        """
         require_owner_or_admin(self._caller, user_id)
         if self._caller.is_admin and list(await self._accounts.lock_active_admins()) == [user_id]:
             raise ConflictError(_LAST)

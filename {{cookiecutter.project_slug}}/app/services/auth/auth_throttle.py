@@ -13,12 +13,12 @@ from app.services.auth.rate_limit_service import Limit, RateLimitService
 _PASSWORD_SECONDS: Final = 15 * 60
 _MAIL_SECONDS: Final = 60 * 60
 
-# Guesses from everywhere, in relation to those that one address has.
+# The limit for an account from all unknown addresses, as a multiple of that for one address.
 _ACCOUNT_FACTOR: Final = 10
 
 
 def _account(email: str) -> str:
-    """Return one form of what may find the same account, whether or not there is one."""
+    """Normalize an e-mail address, so that all spellings of an account share a limit."""
     return unicodedata.normalize("NFKC", email).casefold()
 
 
@@ -32,10 +32,9 @@ def _audited(client: ClientInfo) -> Iterator[None]:
 
 
 class AuthThrottle:
-    """The rules of how often a password may be tried, and a mail be asked for.
+    """Limits of password attempts and of mail requests, for existing and unknown accounts alike.
 
-    Those of an account hold for known and unknown ones. Each call raises `TooManyRequestsError`.
-    They count in transactions of their own: call them before the request has a connection.
+    It counts in transactions of its own, so call it before the request holds a connection.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -57,10 +56,11 @@ class AuthThrottle:
     async def count_password_attempt(
         self, email: str, client: ClientInfo, *, from_known_address: bool
     ) -> None:
-        """Count a password, before it is looked at.
+        """Count a password attempt, before the password is verified.
 
-        Guesses that come from many addresses are limited as well, but only against addresses at
-        which the account is not signed in: nobody can lock its owner out.
+        The limit of the account across all addresses does not apply to a known address, at which
+        the account is signed in, so that attackers cannot lock the owner out. Raises
+        `TooManyRequestsError`.
         """
         with _audited(client):
             await self._limits.hit(self._by_address, client.network)
@@ -69,15 +69,15 @@ class AuthThrottle:
                 await self._limits.hit(self._by_account, _account(email))
 
     async def count_mail_request(self, email: str, client: ClientInfo) -> None:
-        """Count a mail that somebody wants sent to an address that they name."""
+        """Count a request for a mail to `email`. Raises `TooManyRequestsError`."""
         with _audited(client):
             await self._limits.hit(self._mails_by, client.network)
             await self._limits.hit(self._mails_to, _account(email))
 
     async def reset(self, email: str, client: ClientInfo) -> None:
-        """Begin anew with one who has known the password."""
+        """Reset the counter of the account and the client after a correct password."""
         await self._limits.reset(self._by_account_and_address, _account(email), client.network)
 
     async def reset_account(self, email: str) -> None:
-        """Begin anew with all, for what they have guessed at is another password now."""
+        """Reset the counter of the account across addresses after the password was reset."""
         await self._limits.reset(self._by_account, _account(email))

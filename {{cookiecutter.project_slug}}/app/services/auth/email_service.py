@@ -16,7 +16,7 @@ from app.services.permissions import Caller, require_signed_in
 
 
 class EmailService:
-    """The rules of e-mail addresses: who may change them, and whose they are shown to be."""
+    """Changes and verification of e-mail addresses."""
 
     def __init__(
         self,
@@ -41,11 +41,11 @@ class EmailService:
         current_password: SecretStr | None,
         client: ClientInfo,
     ) -> str | None:
-        """Ask callers who change their own address for their password; return the present one.
+        """Return the current address if `email` may replace it, or None if there is no new one.
 
-        Whoever has the mail has the account, by a password reset: a stolen access token must not
-        be enough. None: the address is not to change. Raises `PermissionError` and
-        `TooManyRequestsError`.
+        Callers who change their own address need their password, because the owner of the address
+        can reset the password: a stolen access token must not be enough for that. Raises
+        `PermissionError` and `TooManyRequestsError`.
         """
         if email is None:
             return None
@@ -55,12 +55,12 @@ class EmailService:
             return user.email if user else None
         if email != caller.email:
             if current_password is None:
-                raise PermissionError("A new e-mail address takes your current_password as well")
+                raise PermissionError("Changing your e-mail address requires current_password")
             await self._passwords.require_current(caller, current_password, client)
         return caller.email
 
     async def follow_change(self, user: User, old_email: str | None) -> None:
-        """End what was sent to the old address, tell its reader, and have the new one verified."""
+        """Revoke the tokens sent to the old address, notify it, and have the new one verified."""
         if old_email is None or user.email.lower() == old_email.lower():
             return
         await self._one_time_tokens.revoke_all(user)
@@ -78,7 +78,7 @@ class EmailService:
                 self._send_mail(mail)
 
     async def verify(self, token: str) -> None:
-        """Take note that an address is its user's. Raises `PermissionError`."""
+        """Mark an address as verified. Raises `PermissionError` if the token is not valid."""
         user = await self._one_time_tokens.redeem(token, "verify_email")
         await self._users.update(user, {"is_email_verified": True})
         audit_on_commit(self._session, "email_verified", user_id=user.id)

@@ -17,7 +17,7 @@ from app.services.auth.one_time_token_service import OneTimeTokenService
 
 
 class PasswordService:
-    """The rules of changing passwords. No session is open while one is hashed."""
+    """Changes and resets of passwords. It holds no connection while it hashes one."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -25,21 +25,22 @@ class PasswordService:
         self._throttle = AuthThrottle(database, settings)
 
     async def require_current(self, user: User, password: SecretStr, client: ClientInfo) -> None:
-        """Raise `PermissionError` unless the password is the user's, `TooManyRequestsError`."""
+        """Verify the password of a user. Raises `PermissionError` and `TooManyRequestsError`."""
         await self._throttle.count_password_attempt(user.email, client, from_known_address=True)
         async with self._database.read() as session:
             hashed_password = await AccountRepository(session).get_hashed_password(user.id)
         if not (await verify_password(password, hashed_password, self._settings)).matches:
-            raise PermissionError("The current password is another one")
+            raise PermissionError("The current password is wrong")
         await self._throttle.reset(user.email, client)
 
     async def change(
         self, user: User, current: SecretStr, new: SecretStr, client: ClientInfo
     ) -> tuple[IssuedTokens, Mail]:
-        """Change one's password; sign out everywhere, and in again on this device.
+        """Change a user's password, revoke all their tokens, and start a new session.
 
-        Returns the tokens, and the mail by which the user learns of it. Raises `PermissionError`,
-        `TooManyRequestsError`, and `InvalidTokenError` if somebody was faster.
+        Returns the tokens of the session, and the mail that notifies the user. Raises
+        `ValidationError` for a password that the policy refuses, `PermissionError`,
+        `TooManyRequestsError`, and `InvalidTokenError` if the tokens were revoked meanwhile.
         """
         require_acceptable(new, self._settings, field="new_password")
         await self.require_current(user, current, client)
@@ -55,10 +56,10 @@ class PasswordService:
         return tokens, compose("password_changed", locked.email)
 
     async def reset(self, token: str, new: SecretStr, client: ClientInfo) -> Mail:
-        """Set a new password by the token of a mail, and sign out everywhere.
+        """Set a new password by the token of a mail, and revoke all of the user's tokens.
 
-        Returns the mail by which the user learns of it. Raises `PermissionError` for a token that
-        does not count.
+        Returns the mail that notifies the user. Raises `ValidationError` for a password that the
+        policy refuses, and `PermissionError` if the token is not valid.
         """
         require_acceptable(new, self._settings, field="new_password")
         async with self._database.read() as session:
@@ -69,7 +70,7 @@ class PasswordService:
         async with self._database.transaction() as session:
             tokens = OneTimeTokenService(session, self._settings)
             user = await tokens.redeem(token, "password_reset")
-            # The token has come by mail, so the address is the user's.
+            # The token was sent by mail, so it also verifies the address.
             changes = {"hashed_password": hashed_password, "is_email_verified": True}
             await LoginSessionService(session, self._settings).update_and_revoke_all(user, changes)
         audit("password_reset", user_id=user.id, address=client.address)

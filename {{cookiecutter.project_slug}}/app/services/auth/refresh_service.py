@@ -16,14 +16,14 @@ from app.models.user import User
 from app.repositories.auth.login_session_repo import LoginSessionRepository
 from app.services.auth.login_session_service import IssuedTokens, is_expired, issue_tokens
 
-_REFUSED: Final = "The session is over: sign in again"
+_REFUSED: Final = "The session has ended; sign in again"
 
 
 class RefreshService:
-    """The rules of exchanging refresh tokens.
+    """Exchanges refresh tokens.
 
-    It opens its own transactions, for what it does about a stolen token has to be committed though
-    the request fails.
+    It opens its own transactions, because the revocation of a stolen token must be committed
+    although the request fails.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -33,8 +33,8 @@ class RefreshService:
     async def refresh(self, refresh_token: SecretStr, client: ClientInfo) -> IssuedTokens:
         """Exchange a refresh token for new tokens. Raises `AuthenticationError`.
 
-        A token that was exchanged before is known to two, one of whom has stolen it: it ends the
-        session for both (RFC 9700, section 4.14.2).
+        Reusing a token means that it may be stolen, so it ends the session (RFC 9700, section
+        4.14.2).
         """
         token = RefreshToken.parse(refresh_token.get_secret_value())
         tokens = None
@@ -46,9 +46,10 @@ class RefreshService:
         return tokens
 
     async def log_out(self, refresh_token: SecretStr) -> None:
-        """End the session that a refresh token belongs to; do nothing if there is none.
+        """End the session of a refresh token, if there is one.
 
-        The last token but one will do as well: a client may not have got the answer with the last.
+        The previous token works as well, because the client may have lost the response with the
+        current one.
         """
         token = RefreshToken.parse(refresh_token.get_secret_value())
         if token:
@@ -102,7 +103,7 @@ class RefreshService:
     def _repeat(
         self, login_session: LoginSession, user: User, token: RefreshToken
     ) -> IssuedTokens | None:
-        """Return the present token once more. Another process may have signed it by another key."""
+        """Return the current tokens again. They may be derived from the previous key."""
         for key in (self._settings.secret_key, self._settings.secret_key_previous):
             successor = token.successor(key) if key else None
             if successor and hmac.compare_digest(successor.digest, login_session.secret_digest):

@@ -19,9 +19,9 @@ from app.services.user_service import UserService
 
 
 class RegistrationService:
-    """The rules of who may register.
+    """Registration of accounts.
 
-    `open_session` is called when the password is hashed: nobody waits for a connection meanwhile.
+    It calls `open_session` after it has hashed the password, so that it holds no connection before.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class RegistrationService:
         invitation: str | None,
         client: ClientInfo,
     ) -> User | None:
-        """Create an account. None: the response tells nothing, the rest is told by mail.
+        """Create an account, and return it or None if registration continues by mail.
 
         Raises `PermissionError` if registration is not open to the caller or the invitation is not
-        valid, `ValidationError` for a password that the policy refuses, `ConflictError`, and
-        `TooManyRequestsError`.
+        valid, `ValidationError` for a password that the policy refuses, `ConflictError` if the
+        address is taken, and `TooManyRequestsError`.
         """
         if not self._is_admin:
             self._require_open(invitation)
@@ -80,15 +80,15 @@ class RegistrationService:
         if self._settings.registration == "closed":
             raise PermissionError("Registration is closed: ask an administrator for an account")
         if self._settings.registration == "invitation" and not invitation:
-            raise PermissionError("Registration takes an invitation: ask an administrator for one")
+            raise PermissionError("Registration requires an invitation: ask an administrator")
 
     async def _register_blindly(
         self, session: AsyncSession, tokens: OneTimeTokenService, values: dict[str, Any]
     ) -> None:
-        """Create the account, or remind its owner of it, by the same statements."""
+        """Create the account, or remind its owner of it. Both run the same statements."""
         is_new = await AccountRepository(session).create_if_absent(values)
-        # If somebody else registered the address first, its owner takes the account over by
-        # setting a new password.
+        # If another person has registered the address, its owner takes the account over by a
+        # password reset.
         self._send(
             await tokens.create_mail(values["email"], "verify_email")
             if is_new

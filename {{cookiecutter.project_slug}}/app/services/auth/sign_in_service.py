@@ -15,7 +15,7 @@ from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.login_session_service import IssuedTokens, LoginSessionService
 
 _REFUSED: Final = "Wrong e-mail address or password"
-_REFUSED_OR_UNVERIFIED: Final = f"{_REFUSED}, or an address that is not verified yet"
+_REFUSED_OR_UNVERIFIED: Final = f"{_REFUSED}, or the address is not verified yet"
 
 
 class SignedIn(NamedTuple):
@@ -24,10 +24,10 @@ class SignedIn(NamedTuple):
 
 
 class SignInService:
-    """The rules of signing in.
+    """Signs users in.
 
-    It opens its own sessions and has none open in the slow part: many who sign in at once wait
-    for a core, and would hold every connection of the pool meanwhile.
+    It opens its own sessions, so that it holds no connection while it verifies the password: many
+    concurrent sign-ins would exhaust the pool.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -36,11 +36,11 @@ class SignInService:
         self._throttle = AuthThrottle(database, settings)
 
     async def sign_in(self, email: str, password: SecretStr, client: ClientInfo) -> SignedIn:
-        """Return the user and their tokens.
+        """Sign a user in, and return the user and the tokens of the new session.
 
-        Raises `AuthenticationError`, in the same words and after the same work, whether the
-        account is unknown, inactive, not verified or without a password, or the password is
-        wrong; and `TooManyRequestsError`, for known and unknown accounts alike.
+        Raises `TooManyRequestsError`, and `AuthenticationError` if the account is unknown,
+        inactive, not verified or without a password, or if the password is wrong. Neither the
+        message nor the time reveals which.
         """
         async with self._database.read() as session:
             user, is_known_address = await AccountRepository(session).find_by_email(
@@ -68,7 +68,7 @@ class SignInService:
     async def _start_session(
         self, user: User, new_hash: str | None, client: ClientInfo
     ) -> SignedIn | None:
-        """Begin a session, unless the account was changed while its password was checked."""
+        """Start a session, unless tokens were revoked while the password was verified."""
         async with self._database.transaction() as session:
             users = UserRepository(session)
             locked = await users.get_for_update(user.id)
