@@ -15,20 +15,26 @@ from app.core.database.migrations import make_migration_engine
 
 _ALTER_ROLE = text(
     "SELECT format('ALTER ROLE %I IN DATABASE %I SET %I = %L',"
-    " current_user, current_database(), CAST(:name AS text), CAST(:value AS text))"
+    " coalesce(CAST(:role AS text), current_user), current_database(),"
+    " CAST(:name AS text), CAST(:value AS text))"
 )
 
 
 async def set_role_limits(settings: DatabaseSettings) -> Sequence[str]:
-    """Set the limits of the settings' role in their database, and return the statements run.
+    """Set the limits for the role of `DATABASE_URL`, and return the statements run.
 
-    They apply to new server connections. A role may alter itself, so no superuser is needed.
+    They apply to new server connections. Any role may alter itself.
     """
+    role = settings.database_url.username
     engine = make_migration_engine(settings)
     try:
         async with engine.begin() as connection:
             statements = [
-                str(await connection.scalar(_ALTER_ROLE, {"name": name, "value": value}))
+                str(
+                    await connection.scalar(
+                        _ALTER_ROLE, {"role": role, "name": name, "value": value}
+                    )
+                )
                 for name, value in server_limits(settings).items()
             ]
             for statement in statements:
