@@ -93,8 +93,7 @@ class DatabaseSettings(BaseSettings):
         default=1, description="Timeout of the readiness check, in seconds."
     )
     database_pool_pre_ping: bool = Field(
-        default=True,
-        description="Test idle connections before use, and replace dead ones.",
+        default=True, description="Test idle connections before use, and replace dead ones."
     )
     database_second_connection: Literal["log", "raise"] = Field(
         default="log",
@@ -132,10 +131,7 @@ class Settings(CallerSettings, DatabaseSettings):
         default=10, description="Maximum time for receiving a request body, in seconds."
     )
     max_json_depth: int = Field(
-        default=32,
-        ge=1,
-        le=200,
-        description="Maximum nesting depth of JSON in a request body.",
+        default=32, ge=1, le=200, description="Maximum nesting depth of JSON in a request body."
     )
     max_query_bytes: int = Field(
         default=8192, ge=256, description="Maximum size of a query string, in bytes."

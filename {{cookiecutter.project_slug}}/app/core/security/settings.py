@@ -74,8 +74,7 @@ class AuthSettings(PasswordSettings, SessionSettings):
         description="Key that signs access tokens: 32 or more random characters."
     )
     secret_key_previous: SecretStr | None = Field(
-        default=None,
-        description="The previous SECRET_KEY, whose tokens are still accepted.",
+        default=None, description="The previous SECRET_KEY, whose tokens are still accepted."
     )
     token_issuer: str = Field(
         default="{{ cookiecutter.project_slug }}",
