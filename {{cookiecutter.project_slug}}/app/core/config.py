@@ -170,7 +170,7 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 def load_settings(kind: type[SettingsT], **given: Any) -> SettingsT:
-    """Create settings from the given values, the environment and `.env`, in this order.
+    """Create settings from the given values, the environment and `.env`, in this priority.
 
     Raises `ConfigurationError` with a line for each invalid variable.
     """

@@ -75,26 +75,33 @@ def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: b
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def translate(context: ExceptionContext) -> None:
-        budget = current_budget()
         if context.connection and (transaction := _innermost(context.connection)):
             _failed.add(transaction)
         original = context.original_exception
         if not isinstance(original, Exception):
             return  # a cancellation
-        violation = driver.constraint_violation(original)
-        error: Exception | None = domain_error(violation) if violation else None
-        state = driver.sqlstate(original)
-        if read_only and state == _READ_ONLY:
-            error = ReadOnlySessionError()
-        elif error is None and (reason := _TRANSIENT.get(state)):
-            error = UnavailableError(reason)
-        elif error is None and budget and budget.expired:
-            error = UnavailableError(TOO_LONG)
-        elif error is None and context.is_disconnect:
-            # Lost during COMMIT, the transaction may be committed or not.
-            error = UnavailableError("The connection to the database was lost")
-        if error:
+        if error := _translated(original, driver, context, read_only=read_only):
             raise error from original
+
+
+def _translated(
+    original: Exception, driver: Driver, context: ExceptionContext, *, read_only: bool
+) -> Exception | None:
+    """Return the error to raise instead of a driver's, or None to raise that."""
+    state = driver.sqlstate(original)
+    if read_only and state == _READ_ONLY:
+        return ReadOnlySessionError()
+    violation = driver.constraint_violation(original)
+    if violation and (error := domain_error(violation)):
+        return error
+    if reason := _TRANSIENT.get(state):
+        return UnavailableError(reason)
+    if (budget := current_budget()) and budget.expired:
+        return UnavailableError(TOO_LONG)
+    if context.is_disconnect:
+        # It does not say that nothing was written: during COMMIT that is unknown.
+        return UnavailableError("The connection to the database was lost")
+    return None
 
 
 def _innermost(connection: Connection) -> Transaction | None:
@@ -105,7 +112,7 @@ def _innermost(connection: Connection) -> Transaction | None:
 async def require_success(session: AsyncSession) -> None:
     """Raise `FailedTransactionError` if a statement of the session's transaction has failed.
 
-    PostgreSQL answers COMMIT with a silent rollback then, so the caller would believe that its
+    PostgreSQL responds to COMMIT with a silent rollback then, so the caller would believe that its
     writes were committed. Sends nothing to the database.
     """
     if not _failed:

@@ -24,7 +24,7 @@ class Replica:
         # A little longer than the timeouts of the driver and the pool.
         self._timeout = timeout * 1.1
         self._retry_at: float | None = None
-        # A connection was lost in a query, or closed when a budget was used up.
+        # For a connection that is lost in a query, or closed because a budget is used up.
         event.listen(engine.sync_engine, "invalidate", self._note_loss)
 
     async def open(self) -> AsyncSession | None:

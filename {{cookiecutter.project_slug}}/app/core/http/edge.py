@@ -1,6 +1,6 @@
 """The edge of a request: everything around a handler, in one function.
 
-Use it by `APIRouter(route_class=EdgeRoute)`.
+Use it with `APIRouter(route_class=EdgeRoute)`.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine

@@ -47,7 +47,7 @@ def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
     """Disable the statement caches of asyncpg and SQLAlchemy, unless PgBouncer supports them.
 
     Without a pooler that tracks them, a named statement may already exist on the next server
-    connection, so every statement is unnamed. With one, names are unique to the process: if the
+    connection, so every statement is unnamed. With one, names are unique: if the
     pooler does not track statements after all, they fail instead of running another process's.
     """
     arguments = {"connection_class": _PooledConnection, "statement_cache_size": 0}
