@@ -176,3 +176,18 @@ def counted(method: MethodT) -> MethodT:
                 budget.pause()
 
     return cast("MethodT", count)
+
+
+def counted_from(method: MethodT) -> MethodT:
+    """Return a coroutine function that begins to count, for a result that is read later.
+
+    The count ends with the next counted call, or when the connection is given back.
+    """
+
+    @wraps(method)
+    async def begin(*arguments: Any, **options: Any) -> Any:
+        if budget := _current.get():
+            budget.ask()
+        return await method(*arguments, **options)
+
+    return cast("MethodT", begin)

@@ -18,6 +18,7 @@ from app.core.database.budget import (
     begin_budget,
     budgeted,
     counted,
+    counted_from,
     current_budget,
     end_budget,
 )
@@ -30,13 +31,14 @@ class CountedSession(AsyncSession):
     """A session whose time in the database is counted against the budget of who uses it.
 
     SQLAlchemy's events would tell the same, but cost a tenth of a small request (0006 in
-    docs/decisions). What a session hands out to run later counts from then on: `connection()` and
-    `stream()` do not say when they are done.
+    docs/decisions). A stream counts from its first row on, with what its reader does in between: it
+    does not say when it is done. What runs on `connection()` itself is not counted.
     """
 
     execute = counted(AsyncSession.execute)
     scalar = counted(AsyncSession.scalar)  # type: ignore[assignment, arg-type]  # overloaded
     scalars = counted(AsyncSession.scalars)
+    stream = counted_from(AsyncSession.stream)
     get = counted(AsyncSession.get)
     get_one = counted(AsyncSession.get_one)
     refresh = counted(AsyncSession.refresh)

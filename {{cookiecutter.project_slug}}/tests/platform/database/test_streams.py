@@ -1,0 +1,58 @@
+"""A stream is bounded by the deadline too: it holds a connection for as long as it is read."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+from sqlalchemy import text
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.exceptions import UnavailableError
+
+# A driver finds the cursor still open when the connection is gone.
+pytestmark = pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
+
+
+@pytest.fixture
+async def hasty(settings: Settings) -> AsyncGenerator[Database]:
+    database = Database(settings.model_copy(update={"database_deadline": 0.5}))
+    yield database
+    await database.dispose()
+
+
+async def count(database: Database, seconds_a_row: float, *, pause: float = 0) -> int:
+    """Stream some rows, for each of which the server takes its time, and the reader a pause."""
+    rows = 0
+    statement = text(f"SELECT pg_sleep({seconds_a_row}) FROM generate_series(1, 20)")
+    options = {"stream_results": True, "max_row_buffer": 1}
+    async with database.transaction() as session:
+        async for _ in await session.stream(statement, execution_options=options):
+            rows += 1
+            await asyncio.sleep(pause)
+    return rows
+
+
+async def test_stream_within_the_deadline_ends(hasty: Database) -> None:
+    assert await count(hasty, 0) == 20
+
+
+async def test_stream_that_the_server_delays_is_broken_off(hasty: Database) -> None:
+    with pytest.raises(UnavailableError, match="took too long"):
+        await count(hasty, 0.2)
+
+    assert await count(hasty, 0) == 20  # on a good connection
+
+
+async def test_stream_that_its_reader_delays_is_broken_off(hasty: Database) -> None:
+    with pytest.raises(UnavailableError, match="took too long"):
+        await count(hasty, 0, pause=0.1)
+
+
+async def test_pause_after_a_stream_does_not_count(hasty: Database) -> None:
+    async with hasty.transaction() as session:
+        result = await session.stream(text("SELECT 1"))
+        assert (await result.all()) == [(1,)]
+        await session.scalar(text("SELECT 2"))
+        await asyncio.sleep(0.7)
+        assert await session.scalar(text("SELECT 3")) == 3
