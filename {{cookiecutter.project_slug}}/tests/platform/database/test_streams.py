@@ -24,10 +24,11 @@ async def hasty(settings: Settings) -> AsyncGenerator[Database]:
 async def count(database: Database, seconds_a_row: float, *, pause: float = 0) -> int:
     """Stream some rows, for each of which the server takes its time, and the reader a pause."""
     rows = 0
-    statement = text(f"SELECT pg_sleep({seconds_a_row}) FROM generate_series(1, 20)")
+    slow = text("SELECT pg_sleep(:seconds) FROM generate_series(1, 20)")
     options = {"stream_results": True, "max_row_buffer": 1}
     async with database.transaction() as session:
-        async for _ in await session.stream(statement, execution_options=options):
+        result = await session.stream(slow, {"seconds": seconds_a_row}, execution_options=options)
+        async for _ in result:
             rows += 1
             await asyncio.sleep(pause)
     return rows
