@@ -48,12 +48,3 @@ async def test_stream_that_the_server_delays_is_broken_off(hasty: Database) -> N
 async def test_stream_that_its_reader_delays_is_broken_off(hasty: Database) -> None:
     with pytest.raises(UnavailableError, match="took too long"):
         await count(hasty, 0, pause=0.1)
-
-
-async def test_pause_after_a_stream_does_not_count(hasty: Database) -> None:
-    async with hasty.transaction() as session:
-        result = await session.stream(text("SELECT 1"))
-        assert (await result.all()) == [(1,)]
-        await session.scalar(text("SELECT 2"))
-        await asyncio.sleep(0.7)
-        assert await session.scalar(text("SELECT 3")) == 3
