@@ -1,6 +1,7 @@
 """A stream is bounded by the deadline too: it holds a connection for as long as it is read."""
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -16,9 +17,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*was deleted while still open:R
 
 @pytest.fixture
 async def hasty(settings: Settings) -> AsyncGenerator[Database]:
-    database = Database(settings.model_copy(update={"database_deadline": 0.5}))
+    database = Database(settings.model_copy(update={"database_deadline": 1}))
     yield database
     await database.dispose()
+    gc.collect()  # so that the warning comes here
 
 
 async def count(database: Database, seconds_a_row: float, *, pause: float = 0) -> int:
