@@ -39,7 +39,13 @@ class AccountRepository(Repository[User]):
 
     async def create_unless_known(self, values: dict[str, Any]) -> bool:
         """Insert a user and return True; return False if the e-mail address is taken."""
-        statement = insert(User).values(values).on_conflict_do_nothing().returning(User.id)
+        statement = (
+            insert(User)
+            .values(values)
+            # Named, for any other conflict is an error, not an address that is known.
+            .on_conflict_do_nothing(index_elements=[func.lower(User.email)])
+            .returning(User.id)
+        )
         return await self._session.scalar(statement) is not None
 
     async def lock_active_admins(self) -> Sequence[int]:
