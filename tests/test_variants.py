@@ -144,6 +144,12 @@ def test_check_passes(project: Project, check: tuple[str, ...]) -> None:
     run(project.path, *check)
 
 
+def test_tags_leave_no_scars(project: Project) -> None:
+    """What a tag took out of a list leaves no comma behind that keeps the list open."""
+    without_magic_commas = "format.skip-magic-trailing-comma=true"
+    run(project.path, "ruff", "format", "--check", "--config", without_magic_commas, "app")
+
+
 def test_migrations_make_what_the_models_say(project: Project, database_server: str) -> None:
     with scratch_database(database_server) as url:
         env = SETTINGS | {"DATABASE_URL": url}
