@@ -5,6 +5,7 @@ this order, with `...` for what is left out. Every other block is executed, on a
 """
 
 import ast
+import builtins
 import inspect
 import re
 import sys
@@ -110,7 +111,7 @@ async def test_examples_of_a_section_run(
     module = ModuleType("patterns")
     monkeypatch.setitem(sys.modules, module.__name__, module)  # where classes look up annotations
     names = vars(module)
-    names["database"] = empty_database
+    names |= {"__builtins__": builtins, "database": empty_database}
     examples = [block for block in EXAMPLES if block.document == document]
     async with empty_database.transaction() as session:
         for block in examples:  # those before the first section hold for every section
