@@ -37,7 +37,8 @@ class Replica:
         session = self._sessions()
         try:
             async with asyncio.timeout(self._timeout):
-                await session.connection()
+                # SQLAlchemy's own, for ours would count all that the handler does next.
+                await AsyncSession.connection(session)
         except (UnavailableError, TimeoutError):
             self._mark_down()
             await session.close()
