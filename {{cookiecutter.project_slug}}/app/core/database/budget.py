@@ -6,17 +6,20 @@ that a handler spends elsewhere does not.
 `statement_timeout` does not help against a server that hangs (a stalled disk, a stopped process, a
 cut network), because the server itself has to enforce it. Nor does cancelling the task, because
 both drivers then wait for the server to confirm. So when the time is used up, the socket is closed,
-which fails everything that waits on it at once.
+which fails everything that waits on it at once. A task that has no connection yet is cancelled.
 """
 
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from functools import wraps
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from greenlet import getcurrent
 
 from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError
@@ -53,6 +56,8 @@ class Budget:
         self._strict = strict
         self._calls = 0  # calls into the database that have not returned
         self._counting_since = 0.0
+        self._is_handed_out = False
+        self._connecting: asyncio.Task[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._held: dict[object, tuple[Any, Driver] | None] = {}
 
@@ -62,8 +67,11 @@ class Budget:
         return max(self._left, 0)
 
     def require_no_connection(self, purpose: str) -> None:
-        """Raise or log `SecondConnectionError` if a connection is held."""
-        if not self._held:
+        """Raise or log `SecondConnectionError` if the request holds a connection.
+
+        Blocks outside of a request may nest: nobody waits for them.
+        """
+        if not self._held or not self.is_shared:
             return
         error = SecondConnectionError(
             f"A connection is held {purpose}. Release it first: leave the block of "
@@ -72,7 +80,28 @@ class Budget:
         )
         if self._strict:
             raise error
-        _logger.error("%s", error, stack_info=True)
+        # SQLAlchemy runs in a greenlet: the caller is on the stack of its parent.
+        parent = getcurrent().parent
+        stack = traceback.format_stack(parent.gr_frame if parent else None)
+        _logger.error("%s\n%s", error, "".join(stack))
+
+    def start_connecting(self) -> None:
+        """Let the current task be cancelled if the time is used up before it has a connection.
+
+        Raises `UnavailableError` if it is used up already.
+        """
+        if self.expired:
+            raise UnavailableError(TOO_LONG)
+        self._connecting = asyncio.current_task()
+
+    def finish_connecting(self) -> None:
+        """Cancel the current task no longer."""
+        self._connecting = None
+
+    def has_cancelled(self) -> bool:
+        """Return whether a `CancelledError` since `start_connecting` is the budget's alone."""
+        task = self._connecting
+        return self.expired and task is not None and not task.uncancel()
 
     def hold(self, holder: object, connection: tuple[Any, Driver] | None = None) -> None:
         """Record that `holder` has a connection, until it calls `release`.
@@ -87,37 +116,45 @@ class Budget:
     def release(self, holder: object) -> None:
         """Record that `holder` has released its connection."""
         self._held.pop(holder, None)
-        if not self._held:
-            self.close()
-
-    def close(self) -> None:
-        """Stop counting and cancel the timer."""
-        if self._calls:
-            self._calls = 1
+        if self._held:
+            return
+        if self._is_handed_out:
+            self._is_handed_out = False
             self.end_call()
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        if not self._calls:
+            self._cancel_check()
 
     def start_call(self) -> None:
-        """Start to count, unless another call is running already."""
+        """Start to count, unless another call is running already. Each call needs its `end_call`."""
         self._calls += 1
-        if self._calls > 1:
-            return
-        self._counting_since = time.monotonic()
-        if self._timer is None:
-            self._schedule_check()
+        if self._calls == 1:
+            self._counting_since = time.monotonic()
+            if self._timer is None:
+                self._schedule_check()
 
     def end_call(self) -> None:
         """Stop counting, unless another call is still running."""
+        self._calls -= 1
         if self._calls:
-            self._calls -= 1
-            if not self._calls:
-                self._left -= time.monotonic() - self._counting_since
+            return
+        self._left -= time.monotonic() - self._counting_since
+        if not self._held:
+            self._cancel_check()
+
+    def hand_out(self) -> None:
+        """Count until the connection is released, because its user does not say when it is idle."""
+        if self._held and not self._is_handed_out:
+            self._is_handed_out = True
+            self.start_call()
 
     def _schedule_check(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._left, self._check, context=_NO_CONTEXT)
+
+    def _cancel_check(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def _check(self) -> None:
         """Close the connections if the time is used up, else check again when it may be."""
@@ -131,6 +168,8 @@ class Budget:
             self._schedule_check()
             return
         self.expired = True
+        if self._connecting and not self._held:
+            self._connecting.cancel()
         for held in self._held.values():
             if held:
                 connection, driver = held
@@ -153,23 +192,22 @@ def enter_budget(budget: Budget) -> Budget | None:
 
 
 def exit_budget(previous: Budget | None) -> None:
-    """Close the current budget and restore the previous one."""
+    """Restore the previous budget. Tasks that a request has started no longer share its own."""
     if budget := _current.get():
-        budget.close()
         budget.is_shared = False
     _current.set(previous)
 
 
 @contextmanager
-def budgeted(budget: Budget) -> Iterator[None]:
+def budgeted(budget: Budget) -> Iterator[Budget]:
     """Apply a budget to a block of code. Within a request, the request's own applies instead."""
     current = _current.get()
     if current and current.is_shared:
-        yield
+        yield current
         return
     previous = enter_budget(budget)
     try:
-        yield
+        yield budget
     finally:
         exit_budget(previous)
 
@@ -180,32 +218,50 @@ def require_no_connection(purpose: str) -> None:
         budget.require_no_connection(purpose)
 
 
+class Counted(Protocol):
+    """An object whose calls count against its own budget, or against the current one if it has none.
+
+    It needs its own where blocks are nested: within the inner block, the inner budget is current.
+    """
+
+    @property
+    def budget(self) -> Budget | None: ...
+
+
 def counted(method: MethodT) -> MethodT:
-    """Wrap a coroutine method so that its time counts against the budget."""
+    """Wrap a coroutine method of a `Counted` object so that its time counts."""
 
     @wraps(method)
-    async def count(*arguments: Any, **options: Any) -> Any:
-        if budget := _current.get():
-            budget.start_call()
+    async def count(owner: Counted, *arguments: Any, **options: Any) -> Any:
+        current = _current.get()
+        budget = owner.budget or current
+        if budget is None:
+            return await method(owner, *arguments, **options)
+        if budget is not current:
+            _current.set(budget)
+        budget.start_call()
         try:
-            return await method(*arguments, **options)
+            return await method(owner, *arguments, **options)
         finally:
-            if budget:
-                budget.end_call()
+            budget.end_call()
+            if budget is not current:
+                _current.set(current)
 
     return cast("MethodT", count)
 
 
 def counted_until_release(method: MethodT) -> MethodT:
-    """Wrap a coroutine method so that time counts from its call until the connection is released.
+    """Wrap a coroutine method whose result uses the database later.
 
-    For methods whose result uses the database later.
+    Time counts from its call until the connection is released.
     """
 
+    @counted
     @wraps(method)
     async def count(*arguments: Any, **options: Any) -> Any:
+        result = await method(*arguments, **options)
         if budget := _current.get():
-            budget.start_call()
-        return await method(*arguments, **options)
+            budget.hand_out()
+        return result
 
     return cast("MethodT", count)

@@ -73,15 +73,14 @@ def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: b
             # Drivers raise OSError, TimeoutError and their own classes.
             raise UnavailableError("The database cannot be reached") from error
 
-    @event.listens_for(engine.sync_engine, "handle_error")
-    def translate(context: ExceptionContext) -> None:
+    @event.listens_for(engine.sync_engine, "handle_error", retval=True)
+    def translate(context: ExceptionContext) -> Exception | None:
         if context.connection and (transaction := _innermost(context.connection)):
             _failed.add(transaction)
         original = context.original_exception
         if not isinstance(original, Exception):
-            return  # a cancellation
-        if error := _translated(original, driver, context, read_only=read_only):
-            raise error from original
+            return None  # a cancellation
+        return _translated(original, driver, context, read_only=read_only)
 
 
 def _translated(
@@ -97,6 +96,7 @@ def _translated(
     if reason := _TRANSIENT.get(state):
         return UnavailableError(reason)
     if (budget := current_budget()) and budget.expired:
+        context.invalidate_pool_on_disconnect = False  # the budget has closed this one only
         return UnavailableError(TOO_LONG)
     if context.is_disconnect:
         # It does not say that nothing was written: during COMMIT that is unknown.

@@ -1,6 +1,7 @@
 """A connection pool of a fixed size that serves waiters in order."""
 
 import asyncio
+import logging
 import math
 import time
 from collections import deque
@@ -10,7 +11,7 @@ from sqlalchemy import AsyncAdaptedQueuePool, Dialect, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import await_
 
-from app.core.database.budget import TOO_LONG, current_budget
+from app.core.database.budget import TOO_LONG, Budget, current_budget
 from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError
 
@@ -66,35 +67,56 @@ class FairPool(AsyncAdaptedQueuePool):
     """
 
     driver: ClassVar[Driver]
-    dialect: ClassVar[Dialect]
+
+    def __init_subclass__(cls) -> None:
+        # SQLAlchemy names a pool's logger after its class; its messages are not the app's.
+        logging.getLogger(f"{cls.__module__}.{cls.__name__}").setLevel(logging.WARNING)
 
     def __init__(
         self, creator: Any, pool_size: int = 5, timeout: float = 30, **options: Any
     ) -> None:
         options |= {"max_overflow": 0, "use_lifo": True}  # recently used ones need no ping
         super().__init__(creator, pool_size, timeout=timeout, **options)
+        self.dialect: Dialect = options["dialect"]
         self._semaphore = FairSemaphore(pool_size)
         self._timeout_seconds = timeout
         self._lost_at = 0.0
-        event.listen(self, "checkin", _on_checkin)
+        self._is_disposed = False
+        for end in ("checkin", "detach"):  # detach: the session was collected, not closed
+            event.listen(self, end, _on_release)
 
     def connect(self) -> PoolProxiedConnection:
         """Return a working connection, waiting for one if need be. Raises `UnavailableError`."""
         budget = current_budget()
-        if budget:
-            budget.require_no_connection("while another one is requested")
+        if budget is None:
+            return self._acquire(None)
+        budget.require_no_connection("while another one is requested")
+        budget.start_connecting()
+        try:
+            return self._acquire(budget)
+        except asyncio.CancelledError:
+            if budget.has_cancelled():
+                raise UnavailableError(TOO_LONG) from None
+            raise
+        finally:
+            budget.finish_connecting()
+
+    def dispose(self) -> None:
+        """Close the idle connections now, and those in use when they are released."""
+        self._is_disposed = True
+        super().dispose()
+
+    def _acquire(self, budget: Budget | None) -> PoolProxiedConnection:
         if not self._semaphore.acquire_nowait():
             await_(self._wait_for_turn(budget.seconds if budget else math.inf))
         try:
-            connection = self._connect_alive()
-            if budget:
-                held = connection.dbapi_connection.driver_connection  # type: ignore[union-attr]
-                budget.hold(id(connection.record_info), (held, self.driver))
+            connection = self._connect_alive(budget)
         except BaseException:
             self._semaphore.release()
             raise
-        # Released by the check-in, which may come after `dispose()` has replaced the pool.
-        connection.record_info["semaphore"] = self._semaphore  # type: ignore[index]
+        # For the release, which may come after `dispose()` has given the engine another pool.
+        info: Any = connection.record_info
+        info |= {"pool": self, "budget": budget}
         return connection
 
     async def _wait_for_turn(self, seconds_left: float) -> None:
@@ -105,34 +127,60 @@ class FairPool(AsyncAdaptedQueuePool):
             reason = TOO_LONG if seconds_left < self._timeout_seconds else TOO_MANY
             raise UnavailableError(reason) from None
 
-    def _connect_alive(self) -> PoolProxiedConnection:
-        """Return a new connection, or an idle one that `is_alive`.
+    def _connect_alive(self, budget: Budget | None) -> PoolProxiedConnection:
+        """Return a new connection, or an idle one that works, held by the budget."""
+        while True:
+            connection = super().connect()
+            dbapi_connection: Any = connection.dbapi_connection
+            driver_connection = dbapi_connection.driver_connection
+            holder = id(connection.record_info)
+            works = False
+            try:
+                if budget:
+                    budget.hold(holder, (driver_connection, self.driver))
+                works = self._works(connection)
+            finally:
+                if not works:
+                    # Closed without a word to a server that may not listen.
+                    self.driver.abort(driver_connection)
+                    connection.invalidate()
+                    if budget:
+                        budget.release(holder)
+            if works:
+                return connection
+
+    def _works(self, connection: PoolProxiedConnection) -> bool:
+        """Return whether a connection is new, or an idle one that `is_alive`.
 
         Once one is found dead, all connections opened before are replaced without a test.
         """
-        while True:
-            connection = super().connect()
-            now = time.monotonic()
-            opened_at = connection.info.setdefault("opened_at", now)
-            if opened_at == now:
-                return connection
-            if opened_at > self._lost_at and self.is_alive(
-                connection, now - connection.info["used_at"]
-            ):
-                return connection
-            self._lost_at = now
-            connection.invalidate()
+        now = time.monotonic()
+        opened_at = connection.info.setdefault("opened_at", now)
+        if opened_at == now:
+            return True
+        if opened_at > self._lost_at and self.is_alive(
+            connection, now - connection.info["used_at"]
+        ):
+            return True
+        self._lost_at = now
+        return False
 
     def is_alive(self, connection: PoolProxiedConnection, idle_seconds: float) -> bool:  # noqa: ARG002
         """Return whether a connection still works after `idle_seconds`."""
         return True
 
+    def release(self, record: ConnectionPoolEntry) -> None:
+        """Let the next waiter have the place of a connection."""
+        if self._is_disposed:
+            record.close()  # nobody else would
+        self._semaphore.release()
 
-def _on_checkin(connection: Any, record: ConnectionPoolEntry) -> None:
-    info: dict[str, Any] = record.record_info or {}
-    if budget := current_budget():
-        budget.release(id(info))
+
+def _on_release(connection: Any, record: ConnectionPoolEntry) -> None:
+    info: Any = record.record_info
     if connection is not None:  # else it was invalidated
         record.info["used_at"] = time.monotonic()
-    if semaphore := info.pop("semaphore", None):
-        semaphore.release()
+    if budget := info.pop("budget", None):
+        budget.release(id(info))
+    if pool := info.pop("pool", None):
+        pool.release(record)

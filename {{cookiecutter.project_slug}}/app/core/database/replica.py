@@ -2,22 +2,25 @@
 
 import asyncio
 import time
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session
 
 from app.exceptions import UnavailableError
+
+SessionT = TypeVar("SessionT", bound=AsyncSession)
 
 # While the replica is down, one read tries it again at this interval.
 _RETRY_SECONDS: Final = 5
 
 
-class Replica:
+class Replica(Generic[SessionT]):
     """Opens sessions on a replica while it is up."""
 
     def __init__(
-        self, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], timeout: float
+        self, engine: AsyncEngine, sessions: async_sessionmaker[SessionT], timeout: float
     ) -> None:
         self.engine = engine
         self._sessions = sessions
@@ -27,7 +30,7 @@ class Replica:
         # For a connection that is lost in a query, or closed because a budget is used up.
         event.listen(engine.sync_engine, "invalidate", self._note_loss)
 
-    async def open(self) -> AsyncSession | None:
+    async def open(self) -> SessionT | None:
         """Return a connected session, or None if the replica is down.
 
         A connection that is lost later fails the request, which may have read from it already.
@@ -37,12 +40,15 @@ class Replica:
         session = self._sessions()
         try:
             async with asyncio.timeout(self._timeout):
-                # SQLAlchemy's own, for ours would count all that the handler does next.
-                await AsyncSession.connection(session)
+                # `session.connection()` would count all that the handler does next.
+                await session.run_sync(Session.connection)
         except (UnavailableError, TimeoutError):
             self._mark_down()
             await session.close()
             return None
+        except BaseException:
+            async with session:
+                raise
         self._retry_at = None
         return session
 
