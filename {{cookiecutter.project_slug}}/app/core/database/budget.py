@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token
 from functools import wraps
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError
@@ -50,7 +50,9 @@ class Budget:
         self.is_shared = shared
         self._left = seconds
         self._strict = strict
-        self._asked_at: float | None = None
+        self._calls = 0  # counted calls that have not returned yet
+        self._asked_at = 0.0
+        self._is_handed_out = False
         self._timer: asyncio.TimerHandle | None = None
         self._held: dict[object, tuple[Any, Driver] | None] = {}
 
@@ -72,49 +74,71 @@ class Budget:
             raise error
         _logger.error("%s", error, stack_info=True)
 
+    def require_seconds(self) -> None:
+        """Raise `UnavailableError` if the seconds are used up."""
+        if self.expired:
+            raise UnavailableError(TOO_LONG)
+
     def take(self, holder: object, connection: tuple[Any, Driver] | None = None) -> None:
         """Note that a connection is held, until `give_back` is called for the same holder.
 
         `connection` is the driver's, which is broken when the seconds are used up. Raises
         `UnavailableError` if they are used up already.
         """
-        if self.expired:
-            raise UnavailableError(TOO_LONG)
+        self.require_seconds()
         self._held[holder] = connection
 
     def give_back(self, holder: object) -> None:
         """Note that a connection is held no longer."""
         self._held.pop(holder, None)
-        self.pause()
-        if not self._held and self._timer:
-            self._timer.cancel()
-            self._timer = None
+        if self._held:
+            return
+        if self._is_handed_out:
+            self._is_handed_out = False
+            self.pause()
+        if not self._calls:
+            self._stop_watching()
 
     def ask(self) -> None:
-        """Begin to count: the database is asked."""
-        if self._asked_at is not None:
-            return
-        self._asked_at = time.monotonic()
-        if self._timer is None:
-            self._watch()
+        """Begin to count: the database is asked. Each call needs its `pause`."""
+        self._calls += 1
+        if self._calls == 1:
+            self._asked_at = time.monotonic()
+            if self._timer is None:
+                self._watch()
 
     def pause(self) -> None:
-        """Stop counting: the database has answered."""
-        if self._asked_at is not None:
-            self._left -= time.monotonic() - self._asked_at
-            self._asked_at = None
+        """Stop counting, unless something else still asks: the database has answered."""
+        self._calls -= 1
+        if self._calls:
+            return
+        self._left -= time.monotonic() - self._asked_at
+        if not self._held:
+            self._stop_watching()
+
+    def hand_out(self) -> None:
+        """Count until the connection is given back: somebody uses it without saying when."""
+        if self._held and not self._is_handed_out:
+            self._is_handed_out = True
+            self.ask()
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._left, self._look, context=_NO_CONTEXT)
 
+    def _stop_watching(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
     def _look(self) -> None:
         """Break the connection if the seconds are used up; else look again when they may be."""
         self._timer = None
-        if self._asked_at is None:
+        if not self._calls:
             return  # the next `ask` watches
-        self.pause()
-        self._asked_at = time.monotonic()
+        now = time.monotonic()
+        self._left -= now - self._asked_at
+        self._asked_at = now
         if self._left > 0.001:  # a timer's own precision
             self._watch()
             return
@@ -143,15 +167,15 @@ def end_budget(token: Token[Budget | None]) -> None:
 
 
 @contextmanager
-def budgeted(budget: Budget) -> Iterator[None]:
+def budgeted(budget: Budget) -> Iterator[Budget]:
     """Let a budget hold for a block. Within a request, the request's own holds on."""
     outer = _current.get()
     if outer and outer.is_shared:
-        yield
+        yield outer
         return
     token = begin_budget(budget)
     try:
-        yield
+        yield budget
     finally:
         end_budget(token)
 
@@ -162,18 +186,49 @@ def require_no_connection(purpose: str) -> None:
         budget.require_no_connection(purpose)
 
 
+class Spender(Protocol):
+    """An object whose time is counted: against its own budget, or else against that in force.
+
+    It needs its own where blocks are nested, since within the inner one the inner one's is in force.
+    """
+
+    @property
+    def budget(self) -> Budget | None: ...
+
+
 def counted(method: MethodT) -> MethodT:
-    """Return a coroutine function that counts its time against the budget."""
+    """Return a coroutine method of a `Spender` whose time is counted."""
 
     @wraps(method)
-    async def count(*arguments: Any, **options: Any) -> Any:
-        budget = _current.get()
+    async def count(spender: Spender, *arguments: Any, **options: Any) -> Any:
+        outer = _current.get()
+        budget = spender.budget or outer
         if budget is None:
-            return await method(*arguments, **options)
+            return await method(spender, *arguments, **options)
+        token = None if budget is outer else _current.set(budget)
         budget.ask()
         try:
-            return await method(*arguments, **options)
+            return await method(spender, *arguments, **options)
         finally:
             budget.pause()
+            if token:
+                _current.reset(token)
 
     return cast("MethodT", count)
+
+
+def counted_on(method: MethodT) -> MethodT:
+    """Return a coroutine method whose result asks the database, too.
+
+    The budget counts until the connection is given back.
+    """
+
+    @counted
+    @wraps(method)
+    async def count_on(*arguments: Any, **options: Any) -> Any:
+        result = await method(*arguments, **options)
+        if budget := _current.get():
+            budget.hand_out()
+        return result
+
+    return cast("MethodT", count_on)

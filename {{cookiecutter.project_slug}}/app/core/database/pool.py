@@ -1,9 +1,10 @@
 """A connection pool of a fixed size that serves those who wait first come, first served."""
 
 import asyncio
+import logging
 import math
 import time
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from sqlalchemy import AsyncAdaptedQueuePool, Dialect, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -28,35 +29,53 @@ class FairPool(AsyncAdaptedQueuePool):
     """
 
     driver: ClassVar[Driver]
-    dialect: ClassVar[Dialect]
+
+    def __init_subclass__(cls) -> None:
+        # SQLAlchemy names a pool's logger after its class; its messages are not the app's.
+        logging.getLogger(f"{cls.__module__}.{cls.__name__}").setLevel(logging.WARNING)
 
     def __init__(
         self, creator: Any, pool_size: int = 5, timeout: float = 30, **options: Any
     ) -> None:
         options |= {"max_overflow": 0, "use_lifo": True}  # the newest are the ones known to work
         super().__init__(creator, pool_size, timeout=timeout, **options)
+        self.dialect: Dialect = options["dialect"]
         self._turns = asyncio.Semaphore(pool_size)
         self._seconds = timeout
         self._lost_at = 0.0
-        event.listen(self, "checkin", _give_back)
+        self._is_disposed = False
+        for end in ("checkin", "detach"):  # the latter if the session was not closed, but collected
+            event.listen(self, end, _give_back)
 
     def connect(self) -> PoolProxiedConnection:
         """Wait for a turn, and take a connection that works. Raises `UnavailableError`."""
         budget = current_budget()
         if budget:
             budget.require_no_connection("while another one is asked for")
+            budget.require_seconds()
         await_(self._wait(budget.seconds if budget else math.inf))
         try:
             connection = self._take()
-            if budget:
-                held = connection.dbapi_connection.driver_connection  # type: ignore[union-attr]
-                budget.take(id(connection.record_info), (held, self.driver))
         except BaseException:
             self._turns.release()
             raise
-        # The record says whose turn it is: after `dispose()` there is another pool.
-        connection.record_info["turn"] = self._turns  # type: ignore[index]
+        # The record says whose turn it is: after `dispose()` the engine has another pool.
+        held = cast("dict[str, Any]", connection.record_info)
+        held["pool"] = self
+        if budget:
+            held["budget"] = budget
+            driver_connection = cast("Any", connection.dbapi_connection).driver_connection
+            try:
+                budget.take(id(held), (driver_connection, self.driver))
+            except UnavailableError:
+                connection.close()
+                raise
         return connection
+
+    def dispose(self) -> None:
+        """Close the idle connections now, and those in use when they are given back."""
+        self._is_disposed = True
+        super().dispose()
 
     async def _wait(self, seconds_left: float) -> None:
         if not self._turns.locked():
@@ -76,27 +95,43 @@ class FairPool(AsyncAdaptedQueuePool):
         """
         while True:
             connection = super().connect()
-            now = time.monotonic()
-            opened_at = connection.info.setdefault("opened_at", now)
-            if opened_at == now:
+            works = False
+            try:
+                works = self._works(connection)
+            finally:  # whoever is cancelled meanwhile leaves no half-read reply behind
+                if not works:
+                    connection.invalidate()
+            if works:
                 return connection
-            if opened_at > self._lost_at and self.is_alive(
-                connection, now - connection.info["used_at"]
-            ):
-                return connection
-            self._lost_at = now
-            connection.invalidate()
+
+    def _works(self, connection: PoolProxiedConnection) -> bool:
+        now = time.monotonic()
+        opened_at = connection.info.setdefault("opened_at", now)
+        if opened_at == now:
+            return True
+        if opened_at > self._lost_at and self.is_alive(
+            connection, now - connection.info["used_at"]
+        ):
+            return True
+        self._lost_at = now
+        return False
 
     def is_alive(self, connection: PoolProxiedConnection, idle_seconds: float) -> bool:  # noqa: ARG002
         """Say whether a connection works that was idle for so many seconds."""
         return True
 
+    def give_back(self, record: ConnectionPoolEntry) -> None:
+        """Let the next one have the turn of a connection that is no longer used."""
+        if self._is_disposed:
+            record.close()  # nobody else would
+        self._turns.release()
+
 
 def _give_back(connection: Any, record: ConnectionPoolEntry) -> None:
-    info: dict[str, Any] = record.record_info or {}
-    if budget := current_budget():
-        budget.give_back(id(info))
+    held: dict[str, Any] = record.record_info or {}
+    if budget := held.pop("budget", None):
+        budget.give_back(id(held))
     if connection is not None:  # else it was invalidated
         record.info["used_at"] = time.monotonic()
-    if turns := info.pop("turn", None):
-        turns.release()
+    if pool := held.pop("pool", None):
+        pool.give_back(record)
