@@ -11,20 +11,20 @@ from typing import Any
 # Rendered by cookiecutter into one JSON string, so that no answer can break the Python around it.
 ANSWERS = r"""{{ cookiecutter|tojson }}"""
 
+# Without auth, x_without_auth.py takes the place of x.py. Not in folders like .venv.
+ALTERNATIVES = ("*_without_auth.*", "[!.]*/**/*_without_auth.*")
+
 # (question, answer): what a project with that answer goes without, as glob patterns.
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
-        "app/**/auth", "app/core/mail", "app/core/security",
-        "tests/**/auth", "tests/platform/mail", "tests/platform/security",
-        "app/cli/users.py", "app/core/http/client.py", "tests/cli/test_users.py",
-        "tests/platform/http/test_transport.py",
+        "app/**/auth", "app/core/mail", "app/core/security", "app/core/http/client.py", "app/cli/users.py",
+        "tests/**/auth", "tests/platform/mail", "tests/platform/security", "tests/cli/test_users.py",
         "alembic/versions/*_add_auth_columns_to_users.py", "alembic/versions/*_validate_role_of_users.py",
         "alembic/versions/*_add_one_time_tokens_table.py", "alembic/versions/*_add_rate_limits_table.py",
         "alembic/versions/*_add_user_sessions_table.py", "alembic/versions/*_merge_auth_revisions.py",
         "docs/decisions/0005-*", "docs/decisions/0007-*",
     ),
-    # Without auth, x_without_auth.py replaces x.py.
-    ("use_auth", True): ("**/*_without_auth.*", "app/core/http/gateway.py"),
+    ("use_auth", True): (*ALTERNATIVES, "app/core/http/gateway.py"),
     ("db_driver", "asyncpg"): ("app/core/database/drivers/psycopg_driver.py",),
     ("db_driver", "psycopg"): ("app/core/database/drivers/asyncpg_driver.py",),
 }  # fmt: skip
@@ -34,13 +34,13 @@ LEFTOVERS = ".venv uv.lock .env .postgres .coverage .coverage.* htmlcov dist .hy
 
 
 def main(project: Path, answers: dict[str, Any]) -> None:
-    if "_repo_dir" in answers:  # not set by cruft, which bakes a clean clone and links it itself
-        template = find_template(answers)
-        for source in template.glob("*cookiecutter.project_slug*"):
-            remove(project, LEFTOVERS, found_in=source)
-        link_to_template(project, template, answers)
+    template = find_template(answers) if "_repo_dir" in answers else None
+    for source in template.glob("*cookiecutter.project_slug*") if template else ():
+        remove(project, LEFTOVERS, found_in=source)
     prune(project, answers)
     name_project(project, answers)
+    if template:  # None is cruft, which bakes a clean clone and writes .cruft.json itself
+        link_to_template(project, template, answers)
 
 
 def find_template(answers: dict[str, Any]) -> Path:
@@ -63,9 +63,7 @@ def link_to_template(project: Path, template: Path, answers: dict[str, Any]) -> 
             print("The template has changes that are not committed: an update will repeat them.")
     except (OSError, subprocess.CalledProcessError):
         link = f"uvx cruft link <URL of the template> --checkout {answers.get('_version')}"
-        print(
-            f"No .cruft.json, as git knows no commit of the template. To link the project: {link}"
-        )
+        print(f"No .cruft.json: git or the template's commit is missing. To get updates: {link}")
         return
     questions = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
     context = {name: answers[name] for name in questions if name in answers}
@@ -80,8 +78,10 @@ def prune(project: Path, answers: dict[str, Any]) -> None:
     for (question, answer), patterns in PRUNE.items():
         if answers[question] == answer:
             remove(project, patterns, found_in=project)
-    for path in list(project.glob("**/*_without_auth.*")):
-        path.replace(path.with_stem(path.stem.removesuffix("_without_auth")))
+    for path in [path for pattern in ALTERNATIVES for path in project.glob(pattern)]:
+        text = path.read_text(encoding="utf-8").replace("_without_auth", "")  # in its imports
+        path = path.replace(path.with_stem(path.stem.removesuffix("_without_auth")))
+        path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def name_project(project: Path, answers: dict[str, Any]) -> None:

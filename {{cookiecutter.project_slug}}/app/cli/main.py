@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-# {%- if cookiecutter.use_auth +%}
-from app.cli import users  # noqa: F401 (its commands register themselves)
-
-# {%- endif +%}
 from app.cli.commands import CommandError, commands, prune, with_database
 from app.cli.demo_data import seed
 from app.cli.dev_server import database_url, only_one, require_free_port, serve
+
+# {%- if cookiecutter.use_auth +%}
+from app.cli.users import create_admin_command as create_admin_command
+
+# {%- endif +%}
 from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
 from app.core.database.migrations import migrate
 from app.core.database.role_limits import set_role_limits

@@ -6,13 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.cli.commands import (
-    DEVELOPMENT_SETTINGS,
-    PRUNERS,
-    CommandError,
-    commands,
-    with_database,
-)
+from app.cli.commands import DEVELOPMENT_SETTINGS, PRUNERS, CommandError, commands, with_database
 from app.cli.dev_server import database_url
 from app.core.config import load_settings
 from app.core.database import Database
@@ -28,11 +22,7 @@ from app.services.user_service import UserService
 
 # Reloads keep the key; the next `app dev` makes another one.
 DEVELOPMENT_SETTINGS.update(
-    {
-        "SECRET_KEY": secrets.token_urlsafe(48),
-        "MAIL_DELIVERY": "console",
-        "FRONTEND_URL": "{url}",
-    }
+    {"SECRET_KEY": secrets.token_urlsafe(48), "MAIL_DELIVERY": "console", "FRONTEND_URL": "{url}"}
 )
 
 

@@ -11,10 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-# {%- if cookiecutter.use_auth +%}
-from app.core.security.settings import AuthSettings
-
-# {%- endif +%}
+from app.core.caller_settings import CallerSettings
 from app.core.types import Hosts, Networks, Origins, Seconds
 
 # The database drivers of this project: those with a module. A URL that names none of them gets
@@ -116,12 +113,7 @@ class DatabaseSettings(BaseSettings):
     )
 
 
-class Settings(
-    # {% if cookiecutter.use_auth %}
-    AuthSettings,
-    # {% endif %}
-    DatabaseSettings,
-):
+class Settings(CallerSettings, DatabaseSettings):
     """Everything that the service is told from outside."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -160,13 +152,9 @@ class Settings(
     trusted_proxies: Networks = Field(
         default=(), description="Proxies whose word on the client of a request is taken."
     )
-    # {% if not cookiecutter.use_auth %}
-    caller_header: str = Field(
-        default="",
-        pattern=r"^[A-Za-z0-9-]*$",
-        description="Header in which a trusted proxy names the caller, such as X-User.",
+    collect_garbage_rarely: bool = Field(
+        default=True, description="Run Python's cycle collector less often than by default."
     )
-    # {% endif %}
     api_prefix: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",

@@ -32,10 +32,7 @@ class User(Base):
 
     # passive_deletes: the foreign key's ON DELETE CASCADE removes the posts without loading them.
     posts: Mapped[list[Post]] = relationship(
-        back_populates="author",
-        lazy="selectin",
-        cascade="all, delete-orphan",
-        passive_deletes=True,
+        back_populates="author", lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
     )
 
     __table_args__ = (
@@ -56,10 +53,10 @@ class User(Base):
         ),
         # {% endif %}
     )
-    # {% if cookiecutter.use_auth %}
+    # {%- if cookiecutter.use_auth +%}
 
     @property
     def is_admin(self) -> bool:
         return self.role == "admin"
 
-    # {% endif %}
+    # {%- endif +%}

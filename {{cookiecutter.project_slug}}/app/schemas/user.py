@@ -16,10 +16,7 @@ from app.schemas.post import PostFields
 MAX_IMPORT: Final = 1000
 
 DisplayName = Annotated[
-    VisibleText,
-    StringConstraints(min_length=1, max_length=100),
-    Field(examples=["Ann"]),
-    Trimmed,
+    VisibleText, StringConstraints(min_length=1, max_length=100), Field(examples=["Ann"]), Trimmed
 ]
 
 

@@ -12,11 +12,14 @@ which ends every wait on it with an error at once.
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token
 from functools import wraps
 from typing import Any, Final, Protocol, TypeVar, cast
+
+from greenlet import getcurrent
 
 from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError
@@ -42,7 +45,8 @@ class Budget:
     """The connection and the seconds that one request, job or block of code uses.
 
     With `strict`, holding a connection where none may be held raises; else it is logged. A `shared`
-    budget, that of a request, also holds for blocks within it.
+    budget, that of a request, also holds for blocks within it until it has ended: tasks that the
+    request has started may outlive it.
     """
 
     def __init__(self, seconds: float, *, strict: bool = False, shared: bool = False) -> None:
@@ -72,12 +76,10 @@ class Budget:
         )
         if self._strict:
             raise error
-        _logger.error("%s", error, stack_info=True)
-
-    def require_seconds(self) -> None:
-        """Raise `UnavailableError` if the seconds are used up."""
-        if self.expired:
-            raise UnavailableError(TOO_LONG)
+        # SQLAlchemy runs in a greenlet: the stack that tells who asks is that of its parent.
+        parent = getcurrent().parent
+        stack = traceback.format_stack(parent.gr_frame if parent else None)
+        _logger.error("%s\n%s", error, "".join(stack))
 
     def take(self, holder: object, connection: tuple[Any, Driver] | None = None) -> None:
         """Note that a connection is held, until `give_back` is called for the same holder.
@@ -85,7 +87,8 @@ class Budget:
         `connection` is the driver's, which is broken when the seconds are used up. Raises
         `UnavailableError` if they are used up already.
         """
-        self.require_seconds()
+        if self.expired:
+            raise UnavailableError(TOO_LONG)
         self._held[holder] = connection
 
     def give_back(self, holder: object) -> None:
@@ -163,6 +166,9 @@ def begin_budget(budget: Budget) -> Token[Budget | None]:
 
 
 def end_budget(token: Token[Budget | None]) -> None:
+    """Let the budget before hold again, and end this one."""
+    if budget := _current.get():
+        budget.is_shared = False
     _current.reset(token)
 
 

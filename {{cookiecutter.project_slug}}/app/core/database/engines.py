@@ -120,6 +120,9 @@ def _make_pool_class(
                 return self.dialect.do_ping(dbapi_connection)
             except (self.dialect.loaded_dbapi.Error, OSError):
                 return False
+            except BaseException:  # cancelled, maybe in the middle of a reply
+                connection.invalidate()
+                raise
             finally:
                 timer.cancel()
 

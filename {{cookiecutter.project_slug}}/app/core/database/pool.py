@@ -4,7 +4,8 @@ import asyncio
 import logging
 import math
 import time
-from typing import Any, ClassVar, Final, cast
+from collections import deque
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import AsyncAdaptedQueuePool, Dialect, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -15,6 +16,43 @@ from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError
 
 TOO_MANY: Final = "Too many requests at once; nothing was done"
+
+
+class Turns:
+    """A semaphore that can be taken without waiting, and is given back first come, first served."""
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Take a turn if one is free; return whether it was."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Wait for a turn and take it."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._waiting.remove(turn)
+            else:  # it was given in the same moment
+                self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        """Give a turn to who has waited longest, or keep it for the next who comes."""
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_result(None)
+                self._waiting.remove(turn)
+                return
+        self._free += 1
 
 
 class FairPool(AsyncAdaptedQueuePool):
@@ -40,7 +78,7 @@ class FairPool(AsyncAdaptedQueuePool):
         options |= {"max_overflow": 0, "use_lifo": True}  # the newest are the ones known to work
         super().__init__(creator, pool_size, timeout=timeout, **options)
         self.dialect: Dialect = options["dialect"]
-        self._turns = asyncio.Semaphore(pool_size)
+        self._turns = Turns(pool_size)
         self._seconds = timeout
         self._lost_at = 0.0
         self._is_disposed = False
@@ -52,21 +90,23 @@ class FairPool(AsyncAdaptedQueuePool):
         budget = current_budget()
         if budget:
             budget.require_no_connection("while another one is asked for")
-            budget.require_seconds()
-        await_(self._wait(budget.seconds if budget else math.inf))
+            if budget.expired:
+                raise UnavailableError(TOO_LONG)
+        if not self._turns.take():
+            await_(self._wait(budget.seconds if budget else math.inf))
         try:
             connection = self._take()
         except BaseException:
-            self._turns.release()
+            self._turns.give_back()
             raise
         # The record says whose turn it is: after `dispose()` the engine has another pool.
-        held = cast("dict[str, Any]", connection.record_info)
+        held: Any = connection.record_info
         held["pool"] = self
         if budget:
             held["budget"] = budget
-            driver_connection = cast("Any", connection.dbapi_connection).driver_connection
+            dbapi_connection: Any = connection.dbapi_connection
             try:
-                budget.take(id(held), (driver_connection, self.driver))
+                budget.take(id(held), (dbapi_connection.driver_connection, self.driver))
             except UnavailableError:
                 connection.close()
                 raise
@@ -78,12 +118,9 @@ class FairPool(AsyncAdaptedQueuePool):
         super().dispose()
 
     async def _wait(self, seconds_left: float) -> None:
-        if not self._turns.locked():
-            await self._turns.acquire()  # at once
-            return
         try:
             async with asyncio.timeout(min(self._seconds, seconds_left)):
-                await self._turns.acquire()
+                await self._turns.wait()
         except TimeoutError:
             reason = TOO_LONG if seconds_left < self._seconds else TOO_MANY
             raise UnavailableError(reason) from None
@@ -95,26 +132,16 @@ class FairPool(AsyncAdaptedQueuePool):
         """
         while True:
             connection = super().connect()
-            works = False
-            try:
-                works = self._works(connection)
-            finally:  # whoever is cancelled meanwhile leaves no half-read reply behind
-                if not works:
-                    connection.invalidate()
-            if works:
+            now = time.monotonic()
+            opened_at = connection.info.setdefault("opened_at", now)
+            if opened_at == now:
                 return connection
-
-    def _works(self, connection: PoolProxiedConnection) -> bool:
-        now = time.monotonic()
-        opened_at = connection.info.setdefault("opened_at", now)
-        if opened_at == now:
-            return True
-        if opened_at > self._lost_at and self.is_alive(
-            connection, now - connection.info["used_at"]
-        ):
-            return True
-        self._lost_at = now
-        return False
+            if opened_at > self._lost_at and self.is_alive(
+                connection, now - connection.info["used_at"]
+            ):
+                return connection
+            self._lost_at = now
+            connection.invalidate()
 
     def is_alive(self, connection: PoolProxiedConnection, idle_seconds: float) -> bool:  # noqa: ARG002
         """Say whether a connection works that was idle for so many seconds."""
@@ -124,7 +151,7 @@ class FairPool(AsyncAdaptedQueuePool):
         """Let the next one have the turn of a connection that is no longer used."""
         if self._is_disposed:
             record.close()  # nobody else would
-        self._turns.release()
+        self._turns.give_back()
 
 
 def _give_back(connection: Any, record: ConnectionPoolEntry) -> None:

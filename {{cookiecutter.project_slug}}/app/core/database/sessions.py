@@ -123,8 +123,16 @@ class ReadSession(CountedSession):
 
         They would be lost without a word.
         """
-        if self.new or self.dirty or self.deleted:
+        if self.identity_map.check_modified() or self.new or self.deleted:
             raise ReadOnlySessionError
+
+
+class PooledReadSession(ReadSession):
+    """A read session behind a pooler, where reads are a transaction."""
+
+    async def commit(self) -> None:
+        await super().commit()
+        await self.rollback()  # which costs as much as COMMIT
 
 
 def _sessions(
@@ -148,23 +156,24 @@ class Database:
         self.writer = make_writer(settings)
         self.reader = make_reader(settings.database_url, settings, trusted_seconds=TRUSTED_SECONDS)
         self.write_sessions = _sessions(self.writer, WriteSession)
-        self.read_sessions = _sessions(self.reader, ReadSession)
+        read_session_class = PooledReadSession if settings.database_pooler else ReadSession
+        self.read_sessions = _sessions(self.reader, read_session_class)
         self.replica: Replica[CountedSession] | None = None
         if settings.database_replica_url:
             # No trust: a read that has begun cannot move to the primary when the replica hangs.
             engine = make_reader(settings.database_replica_url, settings, trusted_seconds=0)
             self.replica = Replica(
-                engine, _sessions(engine, ReadSession), settings.database_connect_timeout
+                engine, _sessions(engine, read_session_class), settings.database_connect_timeout
             )
         statement_engine = self.writer
         if not settings.database_pooler:
             statement_engine = self.writer.execution_options(isolation_level="AUTOCOMMIT")
         self.statement_sessions = _sessions(statement_engine, WriteSession)
 
-    def budget(self, *, shared: bool = False) -> Budget:
+    def budget(self, seconds: float | None = None, *, shared: bool = False) -> Budget:
         """Return what one request (`shared`) or block of code may use of the database."""
         return Budget(
-            self.settings.database_deadline,
+            self.settings.database_deadline if seconds is None else seconds,
             strict=self.settings.database_second_connection == "raise",
             shared=shared,
         )
@@ -179,13 +188,15 @@ class Database:
         return session or self.read_sessions()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[AsyncSession]:
+    async def transaction(self, seconds: float | None = None) -> AsyncGenerator[AsyncSession]:
         """Open a session in a transaction that commits at the end, or rolls back on an error.
 
-        Raises `FailedTransactionError` where the error of a statement was caught and forgotten,
-        and `UnavailableError` if there is no connection to be had, or no answer in time.
+        `seconds` are those that it may spend in the database, by default `DATABASE_DEADLINE`;
+        within a request, the request's own count. Raises `FailedTransactionError` where the error
+        of a statement was caught and forgotten, and `UnavailableError` if there is no connection
+        to be had, or no answer in time.
         """
-        with budgeted(self.budget()) as budget:
+        with budgeted(self.budget(seconds)) as budget:
             async with _ending(self.write_sessions(), budget) as session:
                 yield session
 
@@ -202,13 +213,15 @@ class Database:
                 yield session
 
     @asynccontextmanager
-    async def read(self, *, newest: bool = True) -> AsyncGenerator[AsyncSession]:
+    async def read(
+        self, seconds: float | None = None, *, newest: bool = True
+    ) -> AsyncGenerator[AsyncSession]:
         """Open a session that reads; raise `ReadOnlySessionError` if it was used to write.
 
         Where the newest state is not needed, a replica serves it, if there is one and it is up.
-        Raises `UnavailableError` as `transaction()` does.
+        `seconds` and `UnavailableError` are as with `transaction()`.
         """
-        with budgeted(self.budget()) as budget:
+        with budgeted(self.budget(seconds)) as budget:
             async with _ending(await self.open_read_session(newest=newest), budget) as session:
                 yield session
 
@@ -239,7 +252,7 @@ async def _commit(session: AsyncSession) -> None:
     except BaseException:
         await _roll_back(session)
         raise
-    await session.close()
+    await AsyncSession.close(session)  # not counted: it has nothing left to ask
 
 
 async def _roll_back(session: AsyncSession) -> None:

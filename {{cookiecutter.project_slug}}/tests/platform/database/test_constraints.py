@@ -25,7 +25,7 @@ def test_every_constraint_of_the_models_says_what_its_refusal_means() -> None:
     assert declared_constraints() - declared_refusals().keys() == set()
 
 
-@pytest.mark.parametrize("name", declared_refusals())
+@pytest.mark.parametrize("name", sorted(declared_refusals()))
 def test_refusal_is_an_error_of_the_client_and_its_message_can_be_written(name: str) -> None:
     error = domain_error(ConstraintViolation(name, "Key (column)=(value) is not as it should be."))
 
