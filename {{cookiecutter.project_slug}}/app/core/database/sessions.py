@@ -319,3 +319,12 @@ async def get_async_session() -> AsyncSession:
             "routes, jobs and commands use database.transaction() or database.read()."
         ) from None
     return await unit.session()
+
+
+async def get_open_session() -> Callable[[], Awaitable[AsyncSession]]:
+    """Return what opens the session of the request, instead of opening it.
+
+    For routes that throttle, hash or call another system first: until then the request holds no
+    connection, and no key is claimed.
+    """
+    return get_async_session

@@ -286,6 +286,18 @@ async def test_connections_in_use_are_closed_after_the_pool(
             await asyncio.sleep(0.01)
 
 
+async def test_server_that_hangs_does_not_hold_up_the_exit(
+    settings: Settings, open_database: Callable[..., Database]
+) -> None:
+    async with proxy_to(settings.database_url) as proxy:
+        database = open_database(database_url=proxy.url, database_connect_timeout=0.3)
+        await at_once(database, 3)
+        proxy.freeze()
+
+        async with asyncio.timeout(5):
+            await database.dispose()
+
+
 # Connections that are dead
 
 

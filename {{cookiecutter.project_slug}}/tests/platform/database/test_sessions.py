@@ -125,6 +125,34 @@ async def test_commit_after_a_failed_statement_is_an_error(live_database: Databa
     assert await count_users(live_database) == 0
 
 
+@pytest.mark.parametrize("how", ["block", "commit"])
+async def test_transaction_begun_by_hand_does_not_commit_after_a_failed_statement(
+    live_database: Database, how: str
+) -> None:
+    async def write_and_catch() -> None:
+        async with live_database.write_sessions() as session:
+            transaction = await session.begin()
+            await session.execute(insert(User), {"email": "a@example.com", "display_name": "A"})
+            with suppress(ConflictError):
+                await session.execute(insert(User), {"email": "A@example.com", "display_name": "A"})
+            if how == "commit":
+                await transaction.commit()
+            else:
+                await transaction.__aexit__(None, None, None)
+
+    with pytest.raises(FailedTransactionError, match="begin_nested"):
+        await write_and_catch()
+
+    assert await count_users(live_database) == 0
+
+
+async def test_transaction_begun_by_hand_commits_at_its_end(live_database: Database) -> None:
+    async with live_database.write_sessions() as session:
+        async with session.begin():
+            await session.execute(insert(User), {"email": "a@example.com", "display_name": "A"})
+        assert await count_users(live_database) == 1
+
+
 async def test_commit_halfway_after_a_failed_statement_is_an_error(live_database: Database) -> None:
     async with live_database.transaction() as session:
         with suppress(ConflictError):
@@ -240,12 +268,17 @@ async def test_constraint_violation_in_a_session_is_a_domain_error(database: Dat
 
 async def test_url_as_providers_write_it_connects(settings: Settings) -> None:
     url = settings.database_url.update_query_dict(
-        {"sslmode": "prefer", "channel_binding": "prefer", "gssencmode": "disable"}
+        {
+            "sslmode": "prefer",
+            "channel_binding": "prefer",
+            "gssencmode": "disable",
+            "application_name": "test of urls",
+        }
     )
     database = Database(settings.model_copy(update={"database_url": url}))
 
     async with database.read() as session:
-        assert await session.scalar(text("SELECT 1")) == 1
+        assert await session.scalar(text("SHOW application_name")) == "test of urls"
     await database.dispose()
 
 
