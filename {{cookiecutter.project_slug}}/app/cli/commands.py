@@ -32,7 +32,10 @@ PRUNERS: Final[dict[str, Callable[[Database], Awaitable[int]]]] = {
 }
 
 # Settings that `app dev` makes up where they are not set. `{url}` is the URL of the service.
-DEVELOPMENT_SETTINGS: Final[dict[str, str]] = {}
+DEVELOPMENT_SETTINGS: Final[dict[str, str]] = {
+    # A request that holds a connection and wants another one is a bug: show it.
+    "DATABASE_SECOND_CONNECTION": "raise"
+}
 
 
 class CommandError(Exception):

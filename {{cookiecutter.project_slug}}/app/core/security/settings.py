@@ -38,7 +38,7 @@ class PasswordSettings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     password_min_length: int = Field(
-        default=8, ge=8, description="Characters that a password has at least."
+        default=8, ge=8, le=64, description="Characters that a password has at least."
     )
     password_max_length: int = Field(
         default=128, ge=64, le=512, description="Characters that a password has at most."

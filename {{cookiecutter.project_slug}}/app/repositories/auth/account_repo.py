@@ -38,9 +38,16 @@ class AccountRepository(Repository[User]):
         return (row[0], row[1]) if row else (None, False)
 
     async def create_unless_known(self, values: dict[str, Any]) -> bool:
-        """Insert a user and return True; return False if the e-mail address is taken."""
-        statement = insert(User).values(values).on_conflict_do_nothing().returning(User.id)
-        return await self._session.scalar(statement) is not None
+        """Insert a user and return True; return False if the e-mail address is taken.
+
+        Any other conflict is an error: its user would be told that a mail is on its way.
+        """
+        statement = (
+            insert(User)
+            .values(values)
+            .on_conflict_do_nothing(index_elements=[func.lower(User.email)])
+        )
+        return await self._session.scalar(statement.returning(User.id)) is not None
 
     async def lock_active_admins(self) -> Sequence[int]:
         """Lock the administrators until the transaction ends, and return their ids."""

@@ -35,12 +35,6 @@ SELECT CASE WHEN EXISTS (SELECT FROM hit) THEN NULL ELSE greatest(
     0
 )::double precision END
 """)
-_WAIT: Final = text("""
-SELECT (extract(epoch FROM free_at - statement_timestamp()) + :interval - :period)::double precision
-FROM rate_limits
-WHERE key = :key AND free_at
-    > statement_timestamp() + make_interval(secs => :period) - make_interval(secs => :interval)
-""")
 _FORGET: Final = text("DELETE FROM rate_limits WHERE key = :key")
 _PRUNE: Final = text("""
 WITH pruned AS (
@@ -74,12 +68,6 @@ class RateLimitRepository:
         """
         parameters = {"key": key, "interval": interval, "period": period, "most": _PRUNED_BY_A_HIT}
         wait: float | None = await self._session.scalar(_HIT, parameters)
-        return wait
-
-    async def wait(self, key: bytes, interval: float, period: float) -> float | None:
-        """Return what `hit` would return, and count nothing."""
-        parameters = {"key": key, "interval": interval, "period": period}
-        wait: float | None = await self._session.scalar(_WAIT, parameters)
         return wait
 
     async def forget(self, key: bytes) -> None:

@@ -31,11 +31,6 @@ class Limit:
         return hashlib.sha256(json.dumps([self.name, *whom]).encode()).digest()
 
 
-def _refuse(wait: float | None) -> None:
-    if wait is not None:
-        raise TooManyRequestsError(max(1, math.ceil(wait)))  # 0 would mean at once
-
-
 class RateLimitService:
     """Limits that every process shares, because PostgreSQL counts.
 
@@ -54,15 +49,8 @@ class RateLimitService:
             wait = await RateLimitRepository(session).hit(
                 limit.key(*whom), limit.interval, limit.seconds
             )
-        _refuse(wait)
-
-    async def check(self, limit: Limit, *whom: str) -> None:
-        """Raise `TooManyRequestsError` if `hit` would; count nothing."""
-        async with self._database.read() as session:
-            wait = await RateLimitRepository(session).wait(
-                limit.key(*whom), limit.interval, limit.seconds
-            )
-        _refuse(wait)
+        if wait is not None:
+            raise TooManyRequestsError(max(1, math.ceil(wait)))  # 0 would mean at once
 
     async def forget(self, limit: Limit, *whom: str) -> None:
         """Begin anew, as if they had never made a hit."""
