@@ -75,7 +75,7 @@ class PostService:
     ) -> Post:
         """Change what the body names. Raises `NotFoundError` and `VersionMismatchError`."""
         post = await self._lock(post_id, if_match)
-        return await self._posts.update(post, data.model_dump(exclude_unset=True))
+        return await self._posts.update(post, data.columns())
 
     async def delete_post(self, post_id: int, if_match: frozenset[int] | None) -> None:
         """Delete a post. Raises `NotFoundError` and `VersionMismatchError`."""
