@@ -81,8 +81,6 @@ def require_free_port(host: str, port: int) -> None:
 def serve(host: str, port: int, url: URL) -> None:
     """Serve the app with reload until it is interrupted."""
     os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
-    # Requests that want a second connection are bugs: fail instead of logging them.
-    os.environ.setdefault("DATABASE_SECOND_CONNECTION", "raise")
     for name, value in DEVELOPMENT_SETTINGS.items():
         os.environ[name] = configured(name) or value.format(url=f"http://{host}:{port}")
     typer.echo(

@@ -4,7 +4,7 @@ import secrets
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
+from pydantic import ValidationError as InvalidBodyError
 
 from app.cli.commands import DEVELOPMENT_SETTINGS, PRUNERS, CommandError, commands, with_database
 from app.cli.dev_server import database_url
@@ -13,6 +13,7 @@ from app.core.database import Database
 from app.core.security.passwords import hash_password
 from app.core.security.policy import require_acceptable
 from app.core.security.settings import PasswordSettings, SessionSettings
+from app.exceptions import ValidationError
 from app.models.user import User
 from app.schemas.account import UserCreate
 from app.services.auth.login_session_service import LoginSessionMaintenance
@@ -56,15 +57,17 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
     refuses, and `ConflictError` if the address is taken. It never promotes an existing account,
     which anyone may have registered.
     """
+    settings = load_settings(PasswordSettings)
     try:
         data = UserCreate.model_validate(
             {"email": email, "display_name": display_name, "password": password}
         )
-    except ValidationError as error:
+        require_acceptable(data.password, settings, field="password")
+    except InvalidBodyError as error:
         problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
         raise CommandError("; ".join(problems)) from None
-    settings = load_settings(PasswordSettings)
-    require_acceptable(data.password, settings, field="password")
+    except ValidationError as error:
+        raise CommandError(f"{error.field}: {error}") from None
     values = {
         "email": data.email,
         "display_name": data.display_name,

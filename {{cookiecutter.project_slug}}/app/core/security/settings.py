@@ -38,7 +38,7 @@ class PasswordSettings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     password_min_length: int = Field(
-        default=8, ge=8, description="Minimum length of a password, in characters."
+        default=8, ge=8, le=64, description="Minimum length of a password, in characters."
     )
     password_max_length: int = Field(
         default=128, ge=64, le=512, description="Maximum length of a password, in characters."

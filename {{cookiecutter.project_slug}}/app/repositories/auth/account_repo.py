@@ -44,9 +44,8 @@ class AccountRepository(Repository[User]):
             insert(User)
             .values(values)
             .on_conflict_do_nothing(index_elements=[func.lower(User.email)])
-            .returning(User.id)
         )
-        return await self._session.scalar(statement) is not None
+        return await self._session.scalar(statement.returning(User.id)) is not None
 
     async def lock_active_admins(self) -> Sequence[int]:
         """Lock the active administrators until the transaction ends, and return their ids."""

@@ -31,11 +31,6 @@ class Limit:
         return hashlib.sha256(json.dumps([self.name, *subject]).encode()).digest()
 
 
-def _refuse(wait: float | None) -> None:
-    if wait is not None:
-        raise TooManyRequestsError(max(1, math.ceil(wait)))  # 0 would mean immediately
-
-
 class RateLimitService:
     """Rate limits in PostgreSQL, which all processes share.
 
@@ -53,7 +48,8 @@ class RateLimitService:
             wait = await RateLimitRepository(session).hit(
                 limit.key(*subject), limit.interval, limit.seconds
             )
-        _refuse(wait)
+        if wait is not None:
+            raise TooManyRequestsError(max(1, math.ceil(wait)))  # 0 would mean immediately
 
     async def reset(self, limit: Limit, *subject: str) -> None:
         """Forget all hits of the subject."""

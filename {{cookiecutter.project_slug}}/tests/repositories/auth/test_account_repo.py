@@ -7,23 +7,48 @@ from app.repositories.auth.account_repo import AccountRepository
 from tests.factories import Factory
 
 
-async def test_address_that_is_taken_in_another_case_creates_no_account(
-    session: AsyncSession, make: Factory
+@pytest.fixture
+async def names_are_unique(session: AsyncSession) -> None:
+    """Make a second rule by which users can conflict."""
+    await session.execute(text("CREATE UNIQUE INDEX uq_users_display_name ON users (display_name)"))
+    await session.commit()
+
+
+def account(email: str, display_name: str = "Ann") -> dict[str, object]:
+    return {"email": email, "display_name": display_name}
+
+
+@pytest.mark.parametrize("email", ["ann@example.com", "ANN@EXAMPLE.COM"])
+async def test_user_is_found_by_email_whatever_its_case(
+    session: AsyncSession, make: Factory, email: str
 ) -> None:
+    user = await make.user(email="Ann@example.com")
+    await make.user(email="bob@example.com")
+
+    assert await AccountRepository(session).get_by_email(email, "192.0.2.1") == (user, False)
+
+
+async def test_user_that_does_not_exist_is_not_found(session: AsyncSession, make: Factory) -> None:
     await make.user(email="ann@example.com")
-    repo = AccountRepository(session)
 
-    assert not await repo.create_if_absent({"email": "ANN@example.com", "display_name": "Ann"})
-    assert await repo.create_if_absent({"email": "bob@example.com", "display_name": "Bob"})
+    assert await AccountRepository(session).get_by_email("an@example.com", "") == (None, False)
 
 
-async def test_conflict_that_is_none_of_the_address_is_an_error(
-    session: AsyncSession, make: Factory
+@pytest.mark.parametrize("email", ["ann@example.com", "ANN@EXAMPLE.COM"])
+async def test_known_address_creates_no_account_and_is_no_error(
+    session: AsyncSession, email: str
 ) -> None:
-    await make.user(display_name="Ann")
-    await session.execute(text("CREATE UNIQUE INDEX other ON users (display_name)"))
+    accounts = AccountRepository(session)
 
-    with pytest.raises(IntegrityError, match="other"):
-        await AccountRepository(session).create_if_absent(
-            {"email": "new@example.com", "display_name": "Ann"}
-        )
+    assert await accounts.create_if_absent(account("ann@example.com"))
+    assert not await accounts.create_if_absent(account(email, "Other"))
+
+
+@pytest.mark.usefixtures("names_are_unique")
+async def test_other_conflict_is_not_taken_for_a_known_address(session: AsyncSession) -> None:
+    accounts = AccountRepository(session)
+
+    assert await accounts.create_if_absent(account("ann@example.com"))
+    with pytest.raises(IntegrityError, match="uq_users_display_name"):
+        await accounts.create_if_absent(account("bob@example.com"))
+    await session.rollback()

@@ -5,14 +5,14 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, func, select, text, update
 
-from app.cli.main import prune
+from app.cli.commands import prune
 from app.core.config import Settings
 from app.core.database.sessions import Database
 from app.exceptions import TooManyRequestsError
 from app.main import create_app
 from app.models import rate_limits
 from app.repositories.auth.rate_limit_repo import RateLimitRepository
-from app.services.auth.rate_limit_service import Limit, RateLimitService, _refuse
+from app.services.auth.rate_limit_service import Limit, RateLimitService
 from tests.conftest import http_client
 
 FIVE = Limit("five", hits=5, seconds=3600)
@@ -115,9 +115,15 @@ async def test_what_was_used_up_comes_back_bit_by_bit(
 @pytest.mark.parametrize(
     ("wait", "told"), [(0, "1"), (0.2, "1"), (1.0, "1"), (1.01, "2"), (719.5, "720")]
 )
-def test_seconds_to_wait_are_whole_and_never_too_few(wait: float, told: str) -> None:
+async def test_seconds_to_wait_are_whole_and_never_too_few(
+    limits: RateLimitService, monkeypatch: pytest.MonkeyPatch, wait: float, told: str
+) -> None:
+    async def refuse(*_: object) -> float:
+        return wait
+
+    monkeypatch.setattr(RateLimitRepository, "hit", refuse)
     with pytest.raises(TooManyRequestsError) as error:
-        _refuse(wait)
+        await limits.hit(FIVE, "ann")
 
     assert error.value.headers == {"Retry-After": told}
 
