@@ -20,7 +20,7 @@ async def test_created_admin_can_sign_in(database: Database) -> None:
     await create_admin(database, "root@example.com", "Root", PASSWORD)
 
     async with database.read() as session:
-        user, _ = await AccountRepository(session).get_by_email("root@example.com", "")
+        user, _ = await AccountRepository(session).find_by_email("root@example.com", "")
     assert user is not None
     assert user.role == "admin"
     assert user.is_email_verified

@@ -25,13 +25,13 @@ async def test_user_is_found_by_email_whatever_its_case(
     user = await make.user(email="Ann@example.com")
     await make.user(email="bob@example.com")
 
-    assert await AccountRepository(session).get_by_email(email, "192.0.2.1") == (user, False)
+    assert await AccountRepository(session).find_by_email(email, "192.0.2.1") == (user, False)
 
 
 async def test_user_that_does_not_exist_is_not_found(session: AsyncSession, make: Factory) -> None:
     await make.user(email="ann@example.com")
 
-    assert await AccountRepository(session).get_by_email("an@example.com", "") == (None, False)
+    assert await AccountRepository(session).find_by_email("an@example.com", "") == (None, False)
 
 
 @pytest.mark.parametrize("email", ["ann@example.com", "ANN@EXAMPLE.COM"])
