@@ -42,5 +42,5 @@ async def update_user(
 
 @router.delete("/{user_id:id}", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_user(user_id: Id, users: UserServiceDep, if_match: IfMatch) -> None:
-    """Delete a user and their posts."""
+    """Delete a user and what belongs to them."""
     await users.delete_user(user_id, if_match)

@@ -1,5 +1,5 @@
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import EmailStr, Field, StringConstraints
 
@@ -12,9 +12,6 @@ from app.schemas.auth.password import Password
 # {%- endif +%}
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
 from app.schemas.page import PageQuery
-from app.schemas.post import PostFields
-
-MAX_IMPORT: Final = 1000
 
 DisplayName = Annotated[
     VisibleText,
@@ -82,24 +79,3 @@ class UserQuery(PageQuery):
     # {% if cookiecutter.use_auth %}
     role: Role | None = Field(default=None, description="Only users with this role.")
     # {% endif %}
-
-
-class UserImportItem(RequestBody):
-    """A user with the posts they bring along."""
-
-    email: EmailStr
-    display_name: DisplayName
-    posts: list[PostFields] = Field(default=[], max_length=100)
-
-
-class UserImport(RequestBody):
-    """POST body of an import: all of it is written, or nothing."""
-
-    users: list[UserImportItem] = Field(min_length=1, max_length=MAX_IMPORT)
-
-
-class UserImportResponse(ResponseBody):
-    """How many rows an import wrote."""
-
-    users: int
-    posts: int

@@ -14,7 +14,9 @@ from app.core.config import Settings
 from app.core.database.sessions import Database
 from app.core.mail.mailer import Mail
 from app.core.security.passwords import hash_password
+from app.core.security.tokens import create_access_token
 from app.models.user import User
+from tests.conftest import rolled_back_client
 from tests.factories import Factory
 
 PASSWORD: Final = "correct horse battery"
@@ -46,9 +48,14 @@ class Opener(Protocol):
     def __call__(self, address: str = "127.0.0.1", **settings: object) -> httpx.AsyncClient: ...
 
 
+MAILBOX: Final = Mailbox()
+
+
 @pytest.fixture
 def mailbox() -> Mailbox:
-    return Mailbox()
+    """The mailbox of all apps that `app_with` makes, emptied."""
+    MAILBOX.mails.clear()
+    return MAILBOX
 
 
 @pytest.fixture
@@ -63,23 +70,19 @@ def open_client(
     app_with: Callable[..., FastAPI],
     database: Database,
     session: AsyncSession,
-    mailbox: Mailbox,
 ) -> Opener:
     """Make a client at a network address, of the app or of one with other settings."""
 
-    async def forget(_: httpx.Response) -> None:
-        session.expunge_all()
-
     def make_client(address: str = "127.0.0.1", **changes: object) -> httpx.AsyncClient:
-        app = app_with(**changes)
-        app.state.database = database
-        app.state.mailer = mailbox
-        transport = httpx.ASGITransport(app, False, client=(address, 12345))
-        return httpx.AsyncClient(
-            transport=transport, base_url="http://test", event_hooks={"response": [forget]}
-        )
+        return rolled_back_client(app_with(**changes), database, session, address=address)
 
     return make_client
+
+
+def bearer(user: User, settings: Settings) -> dict[str, str]:
+    """Return the header that signs a user in."""
+    token = create_access_token(user.id, user.token_generation, settings)
+    return {"Authorization": f"Bearer {token}"}
 
 
 def new_user(**values: object) -> dict[str, object]:

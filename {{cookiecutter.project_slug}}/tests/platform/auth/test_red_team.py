@@ -32,13 +32,13 @@ from tests.auth.accounts import (
     PASSWORD,
     Mailbox,
     Opener,
+    bearer,
     is_signed_in,
     new_user,
     refresh,
     sign_in,
     signed_in,
 )
-from tests.conftest import bearer
 from tests.factories import Factory
 
 EVE: Final = "eve@example.com"

@@ -8,8 +8,16 @@ import pytest
 
 from app.core.config import Settings
 from app.models.user import User
-from tests.auth.accounts import EMAIL, Mailbox, Opener, is_signed_in, refresh, sign_in, signed_in
-from tests.conftest import bearer
+from tests.auth.accounts import (
+    EMAIL,
+    Mailbox,
+    Opener,
+    bearer,
+    is_signed_in,
+    refresh,
+    sign_in,
+    signed_in,
+)
 from tests.factories import Factory
 
 

@@ -9,8 +9,7 @@ from pydantic import SecretStr
 
 from app.core.config import Settings
 from app.core.security.passwords import hash_password
-from tests.auth.accounts import NEW_PASSWORD, PASSWORD, Opener, sign_in
-from tests.conftest import bearer
+from tests.auth.accounts import NEW_PASSWORD, PASSWORD, Opener, bearer, sign_in
 from tests.factories import Factory
 
 NEW_USER = {"email": "new@example.com", "display_name": "New", "password": PASSWORD}

@@ -13,11 +13,11 @@ from tests.auth.accounts import (
     PASSWORD,
     Mailbox,
     Opener,
+    bearer,
     new_user,
     sign_in,
     signed_in,
 )
-from tests.conftest import bearer
 from tests.factories import Factory
 
 

@@ -1,0 +1,121 @@
+"""Who calls the app in tests: users who have signed in, and anonymous clients."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.security.passwords import hash_password
+from app.models.user import User
+from tests.auth.accounts import MAILBOX, PASSWORD, bearer
+from tests.auth.accounts import new_user as new_user
+from tests.auth.endpoints import AccountEndpoint
+from tests.conftest import http_client
+from tests.endpoints import Access, Endpoint
+from tests.factories import Factory
+
+pytest_plugins = ("tests.auth.accounts", "tests.auth.secrets_in_logs")
+
+Call = Callable[[Endpoint, str], Awaitable[httpx.Response]]
+
+# The statements that read the caller of a request.
+STATEMENTS_FOR_THE_CALLER: Final = 1
+
+CALLERS: Final = ("anonymous", "another user", "owner", "admin")
+
+
+@pytest.fixture(scope="session")
+def caller_settings() -> dict[str, Any]:
+    return {
+        "secret_key": SecretStr(
+            "only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM"
+        ),
+        # Nobody attacks them, and each test hashes some.
+        "argon2_time_cost": 1,
+        "argon2_memory_kib": 8,
+        "argon2_parallelism": 1,
+    }
+
+
+@pytest.fixture(scope="session")
+def prepare_app() -> Callable[[FastAPI], None]:
+    """Let an app put its mails into the mailbox of the tests."""
+
+    def prepare(app: FastAPI) -> None:
+        app.state.mailer = MAILBOX
+
+    return prepare
+
+
+@pytest.fixture
+async def admin(make: Factory) -> User:
+    return await make.user(role="admin")
+
+
+@pytest.fixture
+def admin_headers(admin: User, settings: Settings) -> dict[str, str]:
+    return bearer(admin, settings)
+
+
+@pytest.fixture
+async def live_admin_headers(make_live: Factory, settings: Settings) -> dict[str, str]:
+    return bearer(await make_live.user(role="admin"), settings)
+
+
+def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
+    """Return what each of the callers gets."""
+    if isinstance(endpoint, AccountEndpoint) and endpoint.statuses:
+        return endpoint.statuses
+    status = endpoint.status
+    return {
+        Access.OPEN: (status, status, status, status),
+        Access.CALLER: (401, status, status, status),
+        Access.OWNER: (401, 403, status, status),
+        Access.ADMIN: (401, 403, 403, status),
+    }[endpoint.access]
+
+
+def measured_as(endpoint: Endpoint) -> str:
+    """Return the caller whose request is measured: who may do least, and still this."""
+    if isinstance(endpoint, AccountEndpoint) and endpoint.measured_as:
+        return endpoint.measured_as
+    if endpoint.access is Access.CALLER:
+        return "owner"
+    return CALLERS[expected_statuses(endpoint).index(endpoint.status)]
+
+
+def _calls(app: FastAPI, database: Database, make: Factory, settings: Settings) -> Call:
+    async def call(endpoint: Endpoint, caller: str) -> httpx.Response:
+        hashed_password = await hash_password(SecretStr(PASSWORD), settings)
+        owner = await make.user(hashed_password=hashed_password)
+        request = await endpoint.request(make, owner)
+        headers = {}
+        if caller == "owner":
+            headers = bearer(owner, settings)
+        elif caller != "anonymous":
+            role = "admin" if caller == "admin" else "user"
+            headers = bearer(await make.user(role=role), settings)
+        app.state.database = database
+        async with http_client(app, headers=headers) as client:
+            return await client.request(**request)
+
+    return call
+
+
+@pytest.fixture
+def call(app: FastAPI, database: Database, make: Factory, settings: Settings) -> Call:
+    """Send the request of an endpoint as one of the callers."""
+    return _calls(app, database, make, settings)
+
+
+@pytest.fixture
+def call_live(
+    app: FastAPI, live_database: Database, make_live: Factory, settings: Settings
+) -> Call:
+    """Send the request of an endpoint as one of the callers, and commit."""
+    return _calls(app, live_database, make_live, settings)

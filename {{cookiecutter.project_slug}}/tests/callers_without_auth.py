@@ -1,0 +1,112 @@
+"""Who calls the app in tests: anyone, and whom the rules of `app/services/permissions.py` refuse."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.core.database import Database
+from app.dependencies.caller import get_caller, require_admin
+from app.exceptions import PermissionError
+from tests.conftest import http_client
+from tests.endpoints import Access, Endpoint
+from tests.factories import Factory
+
+Call = Callable[[Endpoint, str], Awaitable[httpx.Response]]
+
+# The statements that read the caller of a request.
+STATEMENTS_FOR_THE_CALLER: Final = 0
+
+# The rules let everyone in until a project fills them in; here they refuse, one at a time.
+CALLERS: Final = ("anyone", "unknown", "not the owner", "no admin")
+
+
+_OWNER_RULE: Final = "require_owner_or_admin"
+
+
+@pytest.fixture(scope="session")
+def caller_settings() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture(scope="session")
+def prepare_app() -> Callable[[FastAPI], None]:
+    def prepare(app: FastAPI) -> None:
+        """Change nothing: the app reaches nothing but its database."""
+
+    return prepare
+
+
+@pytest.fixture
+def admin_headers() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture
+def live_admin_headers() -> dict[str, str]:
+    return {}
+
+
+def new_user(**values: Any) -> dict[str, Any]:
+    """Return a body of POST /users."""
+    return {"email": "ann@example.com", "display_name": "Ann"} | values
+
+
+def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
+    """Return what each of the callers gets."""
+    status = endpoint.status
+    return {
+        Access.OPEN: (status, status, status, status),
+        Access.CALLER: (status, 403, status, status),
+        Access.OWNER: (status, 403, 403, status),
+        Access.ADMIN: (status, 403, status, 403),
+    }[endpoint.access]
+
+
+def measured_as(endpoint: Endpoint) -> str:
+    """Return the caller whose request is measured."""
+    return CALLERS[0]
+
+
+def _calls(
+    app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch
+) -> Call:
+    async def refuse() -> None:
+        raise PermissionError("Refused by a test")
+
+    def refuse_others(*_: object) -> None:
+        raise PermissionError("Refused by a test")
+
+    async def call(endpoint: Endpoint, caller: str) -> httpx.Response:
+        request = await endpoint.request(make, await make.user())
+        app.state.database = database
+        with monkeypatch.context() as patch:
+            if caller == "unknown":
+                patch.setitem(app.dependency_overrides, get_caller, refuse)
+            elif caller == "no admin":
+                patch.setitem(app.dependency_overrides, require_admin, refuse)
+            elif caller == "not the owner":
+                for name, module in list(sys.modules.items()):
+                    if name.startswith("app.services.") and hasattr(module, _OWNER_RULE):
+                        patch.setattr(module, _OWNER_RULE, refuse_others)
+            async with http_client(app) as client:
+                return await client.request(**request)
+
+    return call
+
+
+@pytest.fixture
+def call(app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Send the request of an endpoint while a rule refuses the caller."""
+    return _calls(app, database, make, monkeypatch)
+
+
+@pytest.fixture
+def call_live(
+    app: FastAPI, live_database: Database, make_live: Factory, monkeypatch: pytest.MonkeyPatch
+) -> Call:
+    """Send the request of an endpoint while a rule refuses the caller, and commit."""
+    return _calls(app, live_database, make_live, monkeypatch)
