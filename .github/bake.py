@@ -4,8 +4,9 @@
 # ///
 """Turns a repository made by GitHub's "Use this template" into the project, in one commit.
 
-The workflow CI calls it: `bake.py place` prints where the workflow stands, `bake.py` bakes, commits
-and pushes. The commit removes this file with all else that is the template's alone.
+The workflow CI calls it: `bake.py place` prints where the workflow runs; `bake.py` bakes, commits and
+pushes. The commit removes everything of the template, this file included, except its workflow: the
+workflow's token may not change workflows. The commit and the run say how to replace it by hand.
 """
 
 import json
@@ -19,31 +20,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# Each can be given in the form of "Run workflow", or as a repository variable of this name in capitals.
+# Each can be answered in the form of "Run workflow", or by a repository variable of this name in capitals.
 QUESTIONS = (
     "project_name", "project_slug", "description", "author_name", "author_email", "db_driver", "use_auth", "license",
 )  # fmt: skip
 CHOICES = ("db_driver", "use_auth", "license")
 NOT_CHOSEN = "default"
 
-# GitHub takes 350 characters for a description, and hooks/pre_gen_project.py fewer.
+# GitHub allows 350 characters in a description, hooks/pre_gen_project.py fewer.
 MAX_TEXT_LENGTH = 200
 
 BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
 WORKFLOWS = ".github/workflows"
 
-# The token is read from the environment when git asks: an argument would show in the list of processes.
+REPLACE = "git mv -f .github/ci.yml .github/workflows/ci.yml"
+REPLACE_WORKFLOW = f"""\
+{WORKFLOWS}/ci.yml is still the template's, because the token of a workflow
+may not change workflows. It lints and tests the project, but does not
+audit, build or release it. The project's own is .github/ci.yml. To replace
+the one by the other, run in a clone:
+
+    {REPLACE}
+    git commit -m "Use the CI of the project" && git push
+"""
+
+# Git reads the token from the environment: as an argument it would show in the list of processes.
 CREDENTIALS = '!f() { echo username=x-access-token; echo "password=$GH_TOKEN"; }; f'
 
 REMEDY = (
-    "Answer otherwise: run the workflow CI by hand (Actions, CI, Run workflow), or set a repository "
+    "Give another answer: run the workflow CI by hand (Actions, CI, Run workflow), or set a repository "
     f"variable (Settings, Secrets and variables, Actions), one of {', '.join(QUESTIONS).upper()}, "
     "and run this job again."
 )
 
 
 class NotBakedError(Exception):
-    """Says in whole sentences why there is no project, and what to do."""
+    """Its message says why there is no project, and what to do."""
 
 
 def main(arguments: list[str], folder: Path, environment: Mapping[str, str]) -> int:
@@ -61,13 +73,14 @@ def main(arguments: list[str], folder: Path, environment: Mapping[str, str]) -> 
     except NotBakedError as error:
         print(f"::error::{error}", file=sys.stderr)
         return 1
+    say_what_is_left(environment)
     return 0
 
 
 def find_place(folder: Path, event: dict[str, Any]) -> str:
     """Return "project", "template", or "copy": the template's files on the default branch of a new repository.
 
-    GitHub begins the history of a copy anew. Where hooks/ has a history, somebody works on the template.
+    A copy has one commit, so where hooks/ has more, somebody is working on the template.
     """
     if not (folder / "cookiecutter.json").exists():
         return "project"
@@ -88,12 +101,12 @@ def bake(folder: Path, event: dict[str, Any], environment: Mapping[str, str]) ->
         project = bake_project(folder, Path(scratch), answers)
         link_to_template(folder, project, environment.get("TEMPLATE_URL", ""), Path(scratch))
         replace_files(folder, project)
-    commit(folder, f"Bake {answers['project_name']} from its template")
+    commit(folder, f"Bake {answers['project_name']} from its template\n\n{REPLACE_WORKFLOW}")
     push(folder, event["ref"])
 
 
 def choose_answers(event: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the form says, else the repository's variables, else the event; cookiecutter knows the rest."""
+    """Return the answers of the form, else of the repository's variables, else of the event."""
     repository = event["repository"]
     owner = repository["owner"]
     description = repository.get("description") or ""
@@ -115,8 +128,8 @@ def choose_answers(event: dict[str, Any], environment: Mapping[str, str]) -> dic
 
 
 def bake_project(folder: Path, scratch: Path, answers: dict[str, str]) -> Path:
-    """Return the project, baked from a clone: the hook reads the commit from it, and no file is left over."""
-    from cookiecutter.exceptions import CookiecutterException  # noqa: PLC0415 `place` goes without
+    """Return the project, baked from a clone, which has no leftovers and tells the hook its commit."""
+    from cookiecutter.exceptions import CookiecutterException  # noqa: PLC0415 `place` runs without it
     from cookiecutter.main import cookiecutter  # noqa: PLC0415
 
     template = scratch / "template"
@@ -124,7 +137,7 @@ def bake_project(folder: Path, scratch: Path, answers: dict[str, str]) -> Path:
     settings = scratch / "settings.yaml"
     settings.write_text(f"replay_dir: {scratch}\ncookiecutters_dir: {scratch}\n", encoding="utf-8")
     texts = {name: text if name in CHOICES else literal(text) for name, text in answers.items()}
-    logging.disable()  # the hook itself says what is wrong; a traceback would bury that
+    logging.disable()  # the hook says what is wrong, and a traceback would bury it
     try:
         project = cookiecutter(
             str(template),
@@ -133,24 +146,24 @@ def bake_project(folder: Path, scratch: Path, answers: dict[str, str]) -> Path:
             output_dir=str(scratch / "output"),
             config_file=str(settings),
         )
-    except (CookiecutterException, ValueError) as error:
+    except (CookiecutterException, ValueError, SystemExit) as error:  # exit: local_extensions.py
         raise NotBakedError(f"There is no project yet: {error}. {REMEDY}") from error
     return Path(project)
 
 
 def literal(text: str) -> str:
-    """Return the text so that cookiecutter, which renders answers, finds no template in it."""
+    """Return a template that renders to the text, because cookiecutter renders answers."""
     return '{{ "' + "".join(f"\\U{ord(character):08x}" for character in text) + '" }}'
 
 
 def link_to_template(folder: Path, project: Path, url: str, scratch: Path) -> None:
-    """Have .cruft.json name the template rather than this copy of it, or remove it and say what to do."""
+    """Make .cruft.json name the template instead of this copy, or remove it and say how to get one."""
     file = project / ".cruft.json"
     origin = find_commit(folder, url, scratch) if url else None
     if origin is None:
         file.unlink()
         print(
-            "There is no .cruft.json, for the template's commit is not known. To have the template's "
+            "There is no .cruft.json, because the template's commit is unknown. To get the template's "
             "updates, run in a clone: uvx cruft link <URL of the template> --checkout <its release>"
         )
         return
@@ -162,7 +175,7 @@ def link_to_template(folder: Path, project: Path, url: str, scratch: Path) -> No
 
 
 def find_commit(folder: Path, url: str, scratch: Path) -> str | None:
-    """Return the template's newest commit that has the files which this repository began with."""
+    """Return the template's newest commit with the same files as this repository's first commit."""
     (first,) = git(folder, "rev-list", "--max-parents=0", "HEAD").split()
     tree = git(folder, "rev-parse", f"{first}^{{tree}}")
     history = scratch / "history"
@@ -175,20 +188,15 @@ def find_commit(folder: Path, url: str, scratch: Path) -> str | None:
 
 
 def replace_files(folder: Path, project: Path) -> None:
-    """Stage the project's files in place of the template's; raise NotBakedError if a workflow would change.
+    """Stage the project's files in place of the template's, but its workflows beside their folder.
 
-    GITHUB_TOKEN may not push a change of a workflow, so the project's have to be there already.
+    GITHUB_TOKEN may not push a commit that adds, changes or removes a workflow.
     """
+    for workflow in (project / WORKFLOWS).iterdir():
+        workflow.rename(project / ".github" / workflow.name)
     git(folder, "rm", "-r", "--quiet", "--", ".", f":(exclude){WORKFLOWS}")
     shutil.copytree(project, folder, dirs_exist_ok=True)
     git(folder, "add", "--all")
-    changed = git(folder, "diff", "--cached", "--name-only", "--", WORKFLOWS)
-    if changed:
-        git(folder, "reset", "--hard", "--quiet")
-        raise NotBakedError(
-            f"There is no project yet: {changed.split()} differ from the project's, and this token "
-            "may not change workflows. Bake on your own machine (README.md), or make them equal."
-        )
 
 
 def commit(folder: Path, message: str) -> None:
@@ -199,6 +207,15 @@ def commit(folder: Path, message: str) -> None:
     print(git(folder, "diff", "--shortstat", "HEAD^", "HEAD"))
 
 
+def say_what_is_left(environment: Mapping[str, str]) -> None:
+    """Say in the run's annotations, and in its summary, that the workflow is to be replaced by hand."""
+    print(f"::notice title=Replace the workflow::Run in a clone, commit and push: {REPLACE}")
+    summary = environment.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(f"### The project is baked\n\n{REPLACE_WORKFLOW}")
+
+
 def push(folder: Path, ref: str) -> None:
     credentials = ("-c", "credential.helper=", "-c", f"credential.helper={CREDENTIALS}")
     try:
@@ -206,8 +223,8 @@ def push(folder: Path, ref: str) -> None:
     except subprocess.CalledProcessError as error:
         raise NotBakedError(
             f"The project is baked, but git refused to push it: {error.stderr.strip()!r}. If "
-            "somebody has pushed meanwhile, the run of that push bakes. If a rule protects the "
-            "branch, let GitHub Actions pass it, and run this job again."
+            "somebody pushed in the meantime, the run of that push bakes. If a rule protects the "
+            "branch, exempt GitHub Actions from it and run this job again."
         ) from error
 
 

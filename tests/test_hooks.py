@@ -1,6 +1,8 @@
 """The hooks as modules: what they refuse, what they remove."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from repositories import commit_all, git, make_repository
 
+DRIVERS = ("asyncpg", "psycopg")
 GOOD_ANSWERS: dict[str, Any] = {
     "project_name": "Demo Service",
     "project_slug": "demo-service",
@@ -186,8 +189,6 @@ def test_every_direct_dependency_is_refused_as_a_slug() -> None:
             "project_name '🚀' has no letter or digit to make a project_slug from: ",
         ),
         ({"project_slug": "class"}, "project_slug 'class' is a Python keyword: "),
-        ({"project_slug": "a/b"}, "project_slug 'a/b' names a folder in another: "),
-        ({"project_slug": "../up"}, "project_slug '../up' names a folder in another: "),
         (
             {"author_name": 'two\nlines """'},
             'author_name \'two\\nlines """\' holds the control character U+000A: ',
@@ -223,6 +224,37 @@ def test_refused_bake_says_why_and_leaves_nothing(
     assert list(output.iterdir()) == []
 
 
+@pytest.mark.parametrize("tool", ["cookiecutter", "cruft"])
+@pytest.mark.parametrize("slug", ["a/b", "../up", "/tmp/demo", "a\\b"])  # noqa: S108
+def test_path_for_a_slug_is_refused_in_one_sentence(
+    template: Path, tmp_path: Path, tool: str, slug: str
+) -> None:
+    output = tmp_path / "output"
+    output.mkdir()
+    command = ["cookiecutter", str(template), "--no-input", f"project_slug={slug}"]
+    if tool == "cruft":
+        repository = make_repository(shutil.copytree(template, tmp_path / "template"))
+        context = json.dumps({"project_slug": slug.replace("\\", "\\\\")})
+        command = ["cruft", "create", str(repository), "--no-input", "--extra-context", context]
+    completed = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=output,
+        env=os.environ | {"COOKIECUTTER_CONFIG": str(no_settings(tmp_path))},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (completed.returncode, completed.stdout) == (1, "")
+    assert re.fullmatch(r"project_slug '.+' names a folder in another: .+\.\n", completed.stderr)
+    assert list(output.iterdir()) == []
+
+
+def no_settings(folder: Path) -> Path:
+    settings = folder / "settings.yaml"
+    settings.write_text(f"replay_dir: {folder}\ncookiecutters_dir: {folder}\n", encoding="utf-8")
+    return settings
+
+
 PYPROJECT = """\
 [project]
 name = "app"
@@ -255,19 +287,46 @@ def files(folder: Path) -> dict[str, str]:
 
 
 def test_prune_table_names_only_paths_that_exist() -> None:
-    for patterns in post_gen_project.PRUNE.values():
-        for pattern in patterns:
+    """What goes with auth is left out: a rule, for which there may be no file."""
+    for (question, answer), patterns in post_gen_project.PRUNE.items():
+        for pattern in patterns if (question, answer) != ("use_auth", True) else ():
             assert list((ROOT / TEMPLATE_FOLDER).glob(pattern)), f"nothing to prune at {pattern}"
 
 
 def test_prune_removes_what_the_answers_do_not_want(tmp_path: Path) -> None:
-    drivers = {name: f"app/core/drivers/{name}_driver.py" for name in ("asyncpg", "psycopg")}
-    project = make_project(tmp_path, "app/core/tokens.py", "app/core/config.py", *drivers.values())
+    drivers = {name: f"app/core/database/drivers/{name}_driver.py" for name in DRIVERS}
+    kept = ["app/core/config.py", "app/services/authors.py", "docs/auth/a.md", drivers["psycopg"]]
+    auth = ["app/auth/a.py", "app/routes/auth/b/c.py", "tests/auth/d.py", "app/core/security/e.py"]
+    project = make_project(tmp_path, *kept, *auth, drivers["asyncpg"])
     post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": False, "db_driver": "psycopg"})
-    assert not (project / "app/core/tokens.py").exists()
-    assert not (project / drivers["asyncpg"]).exists()
-    assert (project / "app/core/config.py").exists()
-    assert (project / drivers["psycopg"]).exists()
+    left = {name for name in files(project) if not name.startswith("licenses/")}
+    assert left == {*kept, "pyproject.toml"}
+    assert not (project / "app/auth").exists()
+
+
+@pytest.mark.parametrize("use_auth", [True, False])
+def test_file_without_auth_takes_the_place_of_the_one_beside_it(
+    tmp_path: Path, *, use_auth: bool
+) -> None:
+    names = ("app/caller.py", "app/caller_without_auth.py", "notes.txt", "notes_without_auth.txt")
+    project = make_project(tmp_path, *names, ".venv/x_without_auth.py")
+    for name in names:
+        (project / name).write_text(name, encoding="utf-8")
+    changed = {
+        "app/caller.py": "app/caller_without_auth.py",
+        "notes.txt": "notes_without_auth.txt",
+    }
+    expected = {name: text for name, text in files(project).items() if name not in changed.values()}
+    expected |= {} if use_auth else changed
+    for _ in ("the bake", "a second run"):
+        post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": use_auth})
+        assert files(project) == expected
+
+
+def test_file_without_auth_stands_beside_the_one_it_replaces() -> None:
+    for alternative in (ROOT / TEMPLATE_FOLDER).glob("**/*_without_auth.*"):
+        replaced = alternative.with_stem(alternative.stem.removesuffix("_without_auth"))
+        assert replaced.exists(), f"{alternative.name} replaces nothing"
 
 
 @pytest.mark.parametrize("name", ["MIT", "BSD-3-Clause", "Apache-2.0"])
@@ -297,7 +356,7 @@ def test_project_takes_the_slug_as_its_name_and_the_author_s_address(tmp_path: P
 
 
 def test_second_run_changes_nothing(tmp_path: Path) -> None:
-    project = make_project(tmp_path, "app/core/tokens.py", "app/main.py")
+    project = make_project(tmp_path, "app/core/security/tokens.py", "app/main.py")
     answers = GOOD_ANSWERS | {"use_auth": False}
     post_gen_project.main(project, answers)
     once = files(project)

@@ -2,14 +2,35 @@
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
-from baking import TEMPLATE_FOLDER, bake, run
+from baking import ROOT, TEMPLATE_FOLDER, bake, run
+from packaging.requirements import Requirement
+from packaging.version import Version
 from repositories import git, make_repository
 
 CRUFT_STATE = '{"commit": "4b1f0c6a924b1f0c6a924b1f0c6a924b1f0c6a92"}'
+
+
+def test_dependency_below_1_0_excludes_the_next_minor_and_dependabot_raises_that() -> None:
+    folder = ROOT / TEMPLATE_FOLDER
+    pyproject = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    requirements = [Requirement(text) for text in pyproject["project"]["dependencies"]]
+    bounds = {
+        requirement.name: {part.operator: Version(part.version) for part in requirement.specifier}
+        for requirement in requirements
+    }
+    young = {name: bound for name, bound in bounds.items() if bound[">="].major == 0}
+    assert {"fastapi", "uvicorn", "asyncpg", "typer"} <= young.keys()
+    for name, bound in young.items():
+        assert bound["<"].release == (0, bound[">="].minor + 1), name
+    assert bounds["sqlalchemy"]["<"] == Version("2.2")
+    dependabot = yaml.safe_load((folder / ".github/dependabot.yml").read_text(encoding="utf-8"))
+    (update,) = [u for u in dependabot["updates"] if u["package-ecosystem"] == "uv"]
+    assert update["versioning-strategy"] == "increase-if-necessary"
 
 
 def command_of_ci(project: Path, name: str) -> str:

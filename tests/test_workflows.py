@@ -1,4 +1,4 @@
-"""The workflows: the same in the template and in a project, pinned, modest in what they may, and linted."""
+"""The workflows of the template and of a project: apart, pinned, with few permissions, and linted."""
 
 import json
 import os
@@ -20,19 +20,25 @@ from variants import matrix
 
 WORKFLOWS = ".github/workflows"
 CI = ROOT / WORKFLOWS / "ci.yml"
+PROJECT_CI = ROOT / TEMPLATE_FOLDER / WORKFLOWS / "ci.yml"
+BOTH = pytest.mark.parametrize("path", [CI, PROJECT_CI], ids=["template", "project"])
 PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 # What a job may do beyond reading the repository.
 PERMISSIONS = {
-    "bake": {"contents": "write", "actions": "write"},
-    "release": {"contents": "write", "id-token": "write", "attestations": "write"},
+    CI: {"bake": {"contents": "write", "actions": "write"}},
+    PROJECT_CI: {"release": {"contents": "write", "id-token": "write", "attestations": "write"}},
 }
+
+
+def load(path: Path) -> dict[Any, Any]:
+    loaded: dict[Any, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
 
 
 @pytest.fixture(scope="module")
 def workflow() -> dict[Any, Any]:
-    loaded: dict[Any, Any] = yaml.safe_load(CI.read_text(encoding="utf-8"))
-    return loaded
+    return load(CI)
 
 
 def steps(workflow: dict[Any, Any]) -> Iterator[dict[str, Any]]:
@@ -40,35 +46,46 @@ def steps(workflow: dict[Any, Any]) -> Iterator[dict[str, Any]]:
         yield from job["steps"]
 
 
-def test_workflows_of_template_and_project_are_the_same_byte_for_byte() -> None:
-    """A new repository bakes itself with a token that may not change workflows."""
-
-    def contents(folder: Path) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in (folder / WORKFLOWS).iterdir()}
-
-    assert contents(ROOT) == contents(ROOT / TEMPLATE_FOLDER)
+def test_project_s_workflow_knows_nothing_of_the_template() -> None:
+    text = PROJECT_CI.read_text(encoding="utf-8")
+    assert re.findall(r"(?i)template|cookiecutter|bake|place|inputs", text) == []
+    assert load(PROJECT_CI)["jobs"].keys() == {"lint", "test", "image", "supply-chain", "release"}
 
 
-def test_every_action_is_pinned_by_its_commit() -> None:
-    uses = re.findall(r"uses: (.+)", CI.read_text(encoding="utf-8"))
+def test_each_has_one_workflow() -> None:
+    """Replacing one file is all that remains to be done after "Use this template"."""
+    assert [list(path.parent.iterdir()) for path in (CI, PROJECT_CI)] == [[CI], [PROJECT_CI]]
+
+
+@BOTH
+def test_every_action_is_pinned_by_its_commit(path: Path) -> None:
+    uses = re.findall(r"uses: (.+)", path.read_text(encoding="utf-8"))
     assert uses
     assert [action for action in uses if not PINNED.fullmatch(action)] == []
     assert len({action.split("@")[0] for action in uses}) == len(set(uses))
 
 
-def test_jobs_may_do_no_more_than_they_need(workflow: dict[Any, Any]) -> None:
+def test_template_and_project_pin_the_same_commits() -> None:
+    pins = [set(PINNED.findall(path.read_text(encoding="utf-8"))) for path in (CI, PROJECT_CI)]
+    assert pins[0] < pins[1]
+
+
+@BOTH
+def test_jobs_may_do_no_more_than_they_need(path: Path) -> None:
+    workflow = load(path)
     assert workflow["permissions"] == {"contents": "read"}
     jobs = workflow["jobs"]
     assert {name: job["permissions"] for name, job in jobs.items() if "permissions" in job} == (
-        PERMISSIONS
+        PERMISSIONS[path]
     )
     checkouts = [step for step in steps(workflow) if "checkout@" in step.get("uses", "")]
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
     assert all("timeout-minutes" in job for job in jobs.values())
 
 
-def test_no_command_is_made_of_what_others_can_write(workflow: dict[Any, Any]) -> None:
-    assert [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")] == []
+@BOTH
+def test_no_command_is_made_of_what_others_can_write(path: Path) -> None:
+    assert [step["run"] for step in steps(load(path)) if "${{" in step.get("run", "")] == []
 
 
 def test_every_job_belongs_to_one_place(workflow: dict[Any, Any]) -> None:
@@ -79,7 +96,7 @@ def test_every_job_belongs_to_one_place(workflow: dict[Any, Any]) -> None:
     }
     assert {name: match and match[1] for name, match in places.items()} == {
         "bake": "copy",
-        **dict.fromkeys(("lint", "test", "image", "supply-chain", "release"), "project"),
+        "project": "project",
         **dict.fromkeys(("variant", "template", "benchmark", "faults"), "template"),
     }
 
@@ -157,6 +174,7 @@ def test_linter_finds_nothing(persona: str) -> None:
     ("schema", "name"),
     [
         ("vendor.github-workflows", f"{WORKFLOWS}/ci.yml"),
+        ("vendor.github-workflows", f"{TEMPLATE_FOLDER}/{WORKFLOWS}/ci.yml"),
         ("vendor.dependabot", f"{TEMPLATE_FOLDER}/.github/dependabot.yml"),
     ],
 )

@@ -14,11 +14,6 @@ from app.core.http.conditional_requests import install_not_modified_handler
 from app.core.http.disconnects import CancelOnDisconnect
 from app.core.http.draining import Draining
 from app.core.http.edge import require_edge
-
-# {%- if not cookiecutter.use_auth +%}
-from app.core.http.gateway import GatewayHeaderMiddleware
-
-# {%- endif +%}
 from app.core.http.limits import QueryLimit
 from app.core.http.openapi import install_openapi
 from app.core.http.perimeter import install_perimeter
@@ -32,6 +27,7 @@ from app.core.http.problems import (
 from app.core.mail.mailer import make_mailer
 
 # {%- endif +%}
+from app.dependencies.caller import install_caller
 from app.dependencies.idempotency import read_idempotency_key
 from app.routes import HEALTH, ROUTERS
 
@@ -63,14 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(QueryLimit, limit=settings.max_query_bytes)
     install_perimeter(app, settings, respond_to_unexpected_error)
-    # {% if not cookiecutter.use_auth %}
-    if settings.caller_header:
-        app.add_middleware(
-            GatewayHeaderMiddleware,
-            header=settings.caller_header,
-            trusted=settings.trusted_proxies,
-        )
-    # {% endif %}
+    install_caller(app, settings)
     install_problem_handlers(app)
     install_not_modified_handler(app)
     problems = problem_responses(400, 408, 413, 414, 422, 500, 503)

@@ -199,9 +199,7 @@ class RolledBackDatabase(Database):
         self.read_sessions = async_sessionmaker(
             connection, class_=ReadSession, sync_session_class=RolledBackReadSession, **options
         )
-        # {% if cookiecutter.use_auth %}
         self.statement_sessions = self.write_sessions
-        # {% endif %}
 
 
 @pytest.fixture

@@ -1,11 +1,6 @@
 """`app dev`: everything that is needed to look at the service and to change it."""
 
 import os
-
-# {%- if cookiecutter.use_auth +%}
-import secrets
-
-# {%- endif +%}
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,14 +12,11 @@ import uvicorn
 from dotenv import dotenv_values
 from sqlalchemy import URL
 
+from app.cli.commands import DEVELOPMENT_SETTINGS, CommandError
 from app.core.config import DatabaseSettings, load_settings, parse_database_url
 
 # Beside `app/`, wherever the command is called from.
 DIRECTORY: Final = Path(__file__).parents[2] / ".postgres"
-
-
-class CommandError(Exception):
-    """A command cannot go on; the message says what to do."""
 
 
 def configured(variable: str) -> str | None:
@@ -89,12 +81,10 @@ def require_free_port(host: str, port: int) -> None:
 def serve(host: str, port: int, url: URL) -> None:
     """Serve the app with reload until it is interrupted."""
     os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
-    # {% if cookiecutter.use_auth %}
-    # Reloads keep it; the next `app dev` makes another one.
-    os.environ["SECRET_KEY"] = configured("SECRET_KEY") or secrets.token_urlsafe(48)
-    os.environ["MAIL_DELIVERY"] = configured("MAIL_DELIVERY") or "console"
-    os.environ["FRONTEND_URL"] = configured("FRONTEND_URL") or f"http://{host}:{port}"
-    # {% endif %}
+    # A request that holds a connection and wants another one is a bug: show it.
+    os.environ.setdefault("DATABASE_SECOND_CONNECTION", "raise")
+    for name, value in DEVELOPMENT_SETTINGS.items():
+        os.environ[name] = configured(name) or value.format(url=f"http://{host}:{port}")
     typer.echo(
         f"\n  App       http://{host}:{port}"
         f"\n  Docs      http://{host}:{port}/docs"
@@ -107,7 +97,5 @@ def serve(host: str, port: int, url: URL) -> None:
         port=port,
         reload=True,
         reload_dirs=[str(DIRECTORY.parent / "app")],
-        # {% if cookiecutter.use_auth %}
         proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
-        # {% endif %}
     )

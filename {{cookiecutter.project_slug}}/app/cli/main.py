@@ -5,51 +5,25 @@ Without `DATABASE_URL` every command that needs a database uses the embedded one
 
 import asyncio
 import json
-
-# {%- if cookiecutter.use_auth +%}
 import secrets
-
-# {%- endif +%}
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.cli.commands import CommandError, commands, prune, with_database
 from app.cli.demo_data import seed
-from app.cli.dev_server import (
-    CommandError,
-    database_url,
-    only_one,
-    require_free_port,
-    serve,
-)
+from app.cli.dev_server import database_url, only_one, require_free_port, serve
 
 # {%- if cookiecutter.use_auth +%}
-from app.cli.users import create_admin, prune_accounts
+from app.cli.users import create_admin_command as create_admin_command
 
 # {%- endif +%}
 from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
-from app.core.database import Database
 from app.core.database.migrations import migrate
+from app.core.database.role_limits import set_role_limits
 from app.exceptions import AppError
 from app.main import create_app
-
-# {%- if cookiecutter.use_auth +%}
-from app.services.auth.rate_limit_service import RateLimitService
-
-# {%- endif +%}
-from app.services.idempotency_service import IdempotencyService
-
-ResultT = TypeVar("ResultT")
-
-commands = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,
-    help="Run and maintain the service.",
-)
 
 
 def cli() -> None:
@@ -64,32 +38,6 @@ def cli() -> None:
         return
     typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
     raise SystemExit(1)
-
-
-async def prune(database: Database) -> dict[str, int]:
-    """Delete what has expired, and return how many there were of each kind."""
-    async with database.transaction() as session:
-        keys = await IdempotencyService(session, database.settings).prune()
-    return {
-        "idempotency keys": keys,
-        # {% if cookiecutter.use_auth %}
-        "rate limits": await RateLimitService(database).prune(),
-        **await prune_accounts(database),
-        # {% endif %}
-    }
-
-
-def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> ResultT:
-    """Run a coroutine function with a database that is open for just as long."""
-
-    async def run() -> ResultT:
-        database = Database(DatabaseSettings(database_url=url))
-        try:
-            return await work(database)
-        finally:
-            await database.dispose()
-
-    return asyncio.run(run())
 
 
 @commands.command("dev")
@@ -135,40 +83,26 @@ def prune_command() -> None:
         typer.echo(f"Deleted {number} expired {kind}.")
 
 
-# {% if cookiecutter.use_auth %}
-@commands.command("create-admin")
-def create_admin_command(
-    email: Annotated[str, typer.Option(prompt="E-mail address", help="To sign in with.")],
-    password: Annotated[
-        str,
-        typer.Option(
-            envvar="ADMIN_PASSWORD",
-            prompt=True,
-            hide_input=True,
-            confirmation_prompt=True,
-            help="8 to 128 characters; asked for if not given.",
-        ),
-    ],
-    display_name: Annotated[str, typer.Option(help="Name to show.")] = "Administrator",
-) -> None:
-    """Create an account with the role admin."""
+@commands.command("set-limits")
+def set_limits_command() -> None:
+    """Set the database's time limits for the role of DATABASE_URL. Needed once behind PgBouncer."""
     with database_url() as url:
-        user = with_database(
-            url, lambda database: create_admin(database, email, display_name, password)
-        )
-    typer.echo(f"Created administrator {user.email} (id {user.id}).")
+        statements = asyncio.run(set_role_limits(DatabaseSettings(database_url=url)))
+    for statement in statements:
+        typer.echo(f"{statement};")
+    typer.echo("New connections to the server have these limits. In PgBouncer, run RECONNECT.")
 
 
-# {% endif %}
 @commands.command("openapi")
 def openapi_command() -> None:
     """Print the OpenAPI document."""
     # The document depends on no secret and on no database, so neither need be configured.
+    required = {
+        name: secrets.token_urlsafe(48)
+        for name, field in Settings.model_fields.items()
+        if field.is_required()
+    }
     settings = load_settings(
-        Settings,
-        database_url="postgresql://localhost/unused",
-        # {% if cookiecutter.use_auth %}
-        secret_key=secrets.token_urlsafe(48),
-        # {% endif %}
+        Settings, **required | {"database_url": "postgresql://localhost/unused"}
     )
     typer.echo(json.dumps(create_app(settings).openapi(), indent=2))

@@ -1,15 +1,52 @@
+"""Commands for accounts, and what `app prune` and `app dev` do for them."""
+
+import secrets
+from typing import Annotated
+
+import typer
 from pydantic import ValidationError
 
-from app.cli.dev_server import CommandError
+from app.cli.commands import DEVELOPMENT_SETTINGS, PRUNERS, CommandError, commands, with_database
+from app.cli.dev_server import database_url
 from app.core.config import load_settings
 from app.core.database import Database
 from app.core.security.passwords import hash_password
 from app.core.security.policy import require_acceptable
-from app.core.security.settings import PasswordPolicySettings
+from app.core.security.settings import PasswordSettings, SessionSettings
 from app.models.user import User
-from app.schemas.user import UserCreate
+from app.schemas.account import UserCreate
 from app.services.auth.login_session_service import LoginSessionMaintenance
+from app.services.auth.one_time_token_service import OneTimeTokenMaintenance
+from app.services.auth.rate_limit_service import RateLimitService
 from app.services.user_service import UserService
+
+# Reloads keep the key; the next `app dev` makes another one.
+DEVELOPMENT_SETTINGS.update(
+    {"SECRET_KEY": secrets.token_urlsafe(48), "MAIL_DELIVERY": "console", "FRONTEND_URL": "{url}"}
+)
+
+
+@commands.command("create-admin")
+def create_admin_command(
+    email: Annotated[str, typer.Option(prompt="E-mail address", help="To sign in with.")],
+    password: Annotated[
+        str,
+        typer.Option(
+            envvar="ADMIN_PASSWORD",
+            prompt=True,
+            hide_input=True,
+            confirmation_prompt=True,
+            help="Asked for if not given.",
+        ),
+    ],
+    display_name: Annotated[str, typer.Option(help="Name to show.")] = "Administrator",
+) -> None:
+    """Create an account with the role admin."""
+    with database_url() as url:
+        user = with_database(
+            url, lambda database: create_admin(database, email, display_name, password)
+        )
+    typer.echo(f"Created administrator {user.email} (id {user.id}).")
 
 
 async def create_admin(database: Database, email: str, display_name: str, password: str) -> User:
@@ -25,11 +62,12 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
     except ValidationError as error:
         problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
         raise CommandError("; ".join(problems)) from None
-    require_acceptable(data.password, load_settings(PasswordPolicySettings), field="password")
+    settings = load_settings(PasswordSettings)
+    require_acceptable(data.password, settings, field="password")
     values = {
         "email": data.email,
         "display_name": data.display_name,
-        "hashed_password": await hash_password(data.password, database.settings),
+        "hashed_password": await hash_password(data.password, settings),
         "is_email_verified": True,
         "role": "admin",
     }
@@ -37,7 +75,24 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
         return await UserService(session).create_user(values)
 
 
-async def prune_accounts(database: Database) -> dict[str, int]:
-    """Delete sessions that are over and tokens that were not used; return how many of each."""
+async def _prune_rate_limits(database: Database) -> int:
+    return await RateLimitService(database).prune()
+
+
+async def _prune_sessions(database: Database) -> int:
     async with database.transaction() as session:
-        return await LoginSessionMaintenance(session, database.settings).prune()
+        return await LoginSessionMaintenance(session, load_settings(SessionSettings)).prune()
+
+
+async def _prune_one_time_tokens(database: Database) -> int:
+    async with database.transaction() as session:
+        return await OneTimeTokenMaintenance(session).prune()
+
+
+PRUNERS.update(
+    {
+        "rate limits": _prune_rate_limits,
+        "sessions": _prune_sessions,
+        "one-time tokens": _prune_one_time_tokens,
+    }
+)

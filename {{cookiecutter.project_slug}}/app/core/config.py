@@ -3,6 +3,7 @@
 `.env.example` lists every variable; a test keeps the two alike.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, PlainValidator, ValidationError
@@ -10,21 +11,15 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-# {%- if cookiecutter.use_auth +%}
-from app.core.security.settings import AuthSettings
-
-# {%- endif +%}
+from app.core.caller_settings import CallerSettings
 from app.core.types import Hosts, Networks, Origins, Seconds
 
-# The database drivers of this project. A URL that names none of them gets the first.
-DRIVERS: Final = [
-    # {% if cookiecutter.db_driver == "asyncpg" %}
-    "asyncpg",
-    # {% endif %}
-    # {% if cookiecutter.db_driver == "psycopg" %}
-    "psycopg",
-    # {% endif %}
-]
+# The database drivers of this project: those with a module. A URL that names none of them gets
+# the first.
+DRIVERS: Final = sorted(
+    path.stem.removesuffix("_driver")
+    for path in Path(__file__).with_name("database").glob("drivers/*_driver.py")
+)
 
 
 class ConfigurationError(Exception):
@@ -72,11 +67,9 @@ class DatabaseSettings(BaseSettings):
     database_pooler: bool = Field(
         default=False, description="Reach the database by PgBouncer in transaction mode."
     )
-    # {% if cookiecutter.db_driver == "asyncpg" %}
     database_pooler_prepares: bool = Field(
         default=False, description="The pooler keeps prepared statements (PgBouncer from 1.21 on)."
     )
-    # {% endif %}
     database_direct_url: OptionalDatabaseURL = Field(
         default=None, description="PostgreSQL itself, past the pooler: for migrations."
     )
@@ -118,29 +111,9 @@ class DatabaseSettings(BaseSettings):
     idempotency_key_hours: int = Field(
         default=24, ge=1, description="Hours for which the answer to an Idempotency-Key is kept."
     )
-    # {% if cookiecutter.use_auth %}
-    session_idle_days: int = Field(
-        default=7, ge=1, description="Days without use after which a sign-in has to be repeated."
-    )
-    # The defaults are the second choice of RFC 9106, section 4: the one for less memory.
-    argon2_time_cost: int = Field(
-        default=3, ge=1, description="Passes of argon2id over its memory, for each password."
-    )
-    argon2_memory_kib: int = Field(
-        default=65536, ge=8, description="KiB of memory of argon2id, for each password."
-    )
-    argon2_parallelism: int = Field(
-        default=4, ge=1, description="Lanes of argon2id, for each password."
-    )
-    # {% endif %}
 
 
-class Settings(
-    # {% if cookiecutter.use_auth %}
-    AuthSettings,
-    # {% endif %}
-    DatabaseSettings,
-):
+class Settings(CallerSettings, DatabaseSettings):
     """Everything that the service is told from outside."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -179,13 +152,6 @@ class Settings(
     trusted_proxies: Networks = Field(
         default=(), description="Proxies whose word on the client of a request is taken."
     )
-    # {% if not cookiecutter.use_auth %}
-    caller_header: str = Field(
-        default="",
-        pattern=r"^[A-Za-z0-9-]*$",
-        description="Header in which a trusted proxy names the caller, such as X-User.",
-    )
-    # {% endif %}
     api_prefix: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",

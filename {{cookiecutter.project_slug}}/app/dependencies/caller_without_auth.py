@@ -2,10 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
 
-from app.core.config import Settings
-from app.core.http.gateway import GatewayCaller
+from app.core.caller_settings_without_auth import CallerSettings
+from app.core.http.gateway import GatewayCaller, GatewayHeaderMiddleware
+
+
+def install_caller(app: FastAPI, settings: CallerSettings) -> None:
+    """Let the header that names the caller in from trusted proxies only."""
+    header = settings.caller_header
+    if header:
+        app.add_middleware(
+            GatewayHeaderMiddleware, header=header, trusted=app.state.settings.trusted_proxies
+        )
 
 
 async def get_caller(request: Request) -> GatewayCaller | None:
@@ -13,7 +22,7 @@ async def get_caller(request: Request) -> GatewayCaller | None:
 
     `GatewayHeaderMiddleware` has removed the header if any other client sent it.
     """
-    settings: Settings = request.app.state.settings
+    settings: CallerSettings = request.app.state.settings
     name = request.headers.get(settings.caller_header) if settings.caller_header else None
     return GatewayCaller(name) if name else None
 

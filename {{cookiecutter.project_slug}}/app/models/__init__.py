@@ -1,5 +1,7 @@
 """The tables. Importing this package registers all of them on `Base.metadata`."""
 
+from app.core.database.metadata import metadata as metadata
+
 # {%- if cookiecutter.use_auth +%}
 from app.models.auth.login_session import LoginSession as LoginSession
 from app.models.auth.one_time_token import OneTimeToken as OneTimeToken

@@ -20,9 +20,7 @@ class Post(Base):
 
     author_id: Mapped[int] = mapped_column(
         ForeignKey(
-            "users.id",
-            ondelete="CASCADE",
-            info=refusal(NotFoundError, "Author {value} not found"),
+            "users.id", ondelete="CASCADE", info=refusal(NotFoundError, "Author {value} not found")
         )
     )
     title: Mapped[str] = mapped_column(String(200))

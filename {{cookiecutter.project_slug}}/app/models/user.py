@@ -2,7 +2,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.constraints import refusal
-from app.exceptions import ConflictError, ValidationError
+from app.exceptions import ConflictError
 from app.models.base import Base
 
 
@@ -37,14 +37,14 @@ class User(Base):
         sa.CheckConstraint(
             "role IN ('user', 'admin')",
             name="role",
-            info=refusal(ValidationError, "The role of a user is user or admin"),
+            info=refusal(ConflictError, "The role of a user is user or admin"),
         ),
         # {% endif %}
     )
-    # {% if cookiecutter.use_auth %}
+    # {%- if cookiecutter.use_auth +%}
 
     @property
     def is_admin(self) -> bool:
         return self.role == "admin"
 
-    # {% endif %}
+    # {%- endif +%}

@@ -1,7 +1,4 @@
-"""HTTP, and nothing else. Each module has a `router`; they are listed here, and only here.
-
-A request is compared with the routes in this order, so those that are asked for most come first.
-"""
+"""HTTP, and nothing else. Each module has a `router`; they are listed here, and only here."""
 
 from typing import Final
 
@@ -15,6 +12,7 @@ from app.routes.auth import access, recovery, sign_in
 # {%- endif +%}
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
+    # A request is compared with routes in this order: put what is asked for most first.
     posts.router,
     accounts.router,
     users.router,

@@ -12,8 +12,9 @@ from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.services import AccountServiceDep, RegistrationServiceDep
 from app.dependencies.caller import Caller
 from app.dependencies.if_match import IfMatch
+from app.schemas.account import UserCreate, UserPatch
 from app.schemas.auth.account import MailResponse
-from app.schemas.user import UserCreate, UserPatch, UserResponse
+from app.schemas.user import UserResponse
 
 router = APIRouter(prefix="/users", tags=["Users"], route_class=EdgeRoute)
 

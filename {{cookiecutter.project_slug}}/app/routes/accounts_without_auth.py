@@ -9,7 +9,8 @@ from app.core.http.openapi import link_to
 from app.core.types import Id
 from app.dependencies.if_match import IfMatch
 from app.routes.users import UserServiceDep
-from app.schemas.user import UserCreate, UserPatch, UserResponse
+from app.schemas.account import UserCreate, UserPatch
+from app.schemas.user import UserResponse
 
 router = APIRouter(prefix="/users", tags=["Users"], route_class=EdgeRoute)
 
@@ -35,7 +36,7 @@ async def update_user(
     response: Response,
 ) -> UserResponse:
     """Change what the body names; the rest stays."""
-    user = await users.update_user(user_id, data.model_dump(exclude_unset=True), if_match)
+    user = await users.update_user(user_id, data.columns(), if_match)
     set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
 

@@ -9,10 +9,7 @@ from app.schemas.base import PatchBody, RequestBody, ResponseBody
 WORDS_PER_MINUTE: Final = 200
 
 Title = Annotated[
-    VisibleText,
-    StringConstraints(min_length=1, max_length=200),
-    Field(examples=["Hello"]),
-    Trimmed,
+    VisibleText, StringConstraints(min_length=1, max_length=200), Field(examples=["Hello"]), Trimmed
 ]
 Body = Annotated[
     VisibleText,

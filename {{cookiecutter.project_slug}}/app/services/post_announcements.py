@@ -18,11 +18,11 @@ async def announce_post(database: Database, post_id: int) -> None:
     """
     try:
         async with database.read() as session:
-            post = await PostRepository(session).get_with_author(post_id)
+            post = await PostRepository(session).get_headline(post_id)
     except UnavailableError as error:
         logger.warning("post %s was not announced: %s", post_id, error)
         return
     if post is None:
         logger.info("post %s was deleted before it could be announced", post_id)
     else:
-        logger.info("post %s by %s: %s", post.id, post.author.display_name, post.title)
+        logger.info("post %s by %s: %s", post.id, post.author, post.title)

@@ -167,13 +167,12 @@ def counted(method: MethodT) -> MethodT:
 
     @wraps(method)
     async def count(*arguments: Any, **options: Any) -> Any:
-        budget = _current.get()
-        if budget is None:
-            return await method(*arguments, **options)
-        budget.ask()
+        if budget := _current.get():
+            budget.ask()
         try:
             return await method(*arguments, **options)
         finally:
-            budget.pause()
+            if budget:
+                budget.pause()
 
     return cast("MethodT", count)

@@ -13,7 +13,14 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app.core.config import DatabaseSettings
-from app.core.database.budget import Budget, begin_budget, budgeted, counted, end_budget
+from app.core.database.budget import (
+    Budget,
+    begin_budget,
+    budgeted,
+    counted,
+    current_budget,
+    end_budget,
+)
 from app.core.database.engines import TRUSTED_SECONDS, make_reader, make_writer
 from app.core.database.errors import ReadOnlySessionError, require_success
 from app.core.database.replica import Replica
@@ -39,7 +46,6 @@ class CountedSession(AsyncSession):
     run_sync = counted(AsyncSession.run_sync)
     commit = counted(AsyncSession.commit)
     rollback = counted(AsyncSession.rollback)
-    close = counted(AsyncSession.close)
 
 
 class WriteSession(CountedSession):
@@ -59,7 +65,7 @@ class ReadSession(CountedSession):
 
         They would be lost without a word.
         """
-        if self.new or self.dirty or self.deleted:
+        if self.identity_map.check_modified() or self.new or self.deleted:
             raise ReadOnlySessionError
 
 
@@ -92,12 +98,10 @@ class Database:
             self.replica = Replica(
                 engine, _sessions(engine, ReadSession), settings.database_connect_timeout
             )
-        # {% if cookiecutter.use_auth %}
         statement_engine = self.writer
         if not settings.database_pooler:
             statement_engine = self.writer.execution_options(isolation_level="AUTOCOMMIT")
         self.statement_sessions = _sessions(statement_engine, WriteSession)
-        # {% endif %}
 
     def budget(self, *, shared: bool = False) -> Budget:
         """Return what one request (`shared`) or block of code may use of the database."""
@@ -127,7 +131,6 @@ class Database:
             async with _ending(self.write_sessions()) as session:
                 yield session
 
-    # {% if cookiecutter.use_auth %}
     @asynccontextmanager
     async def statement(self) -> AsyncGenerator[AsyncSession]:
         """Open a session for one statement, which is a transaction of its own.
@@ -140,7 +143,6 @@ class Database:
             async with _ending(self.statement_sessions()) as session:
                 yield session
 
-    # {% endif %}
     @asynccontextmanager
     async def read(self, *, newest: bool = True) -> AsyncGenerator[AsyncSession]:
         """Open a session that reads; raise `ReadOnlySessionError` if it was used to write.
@@ -182,6 +184,8 @@ async def _commit(session: AsyncSession) -> None:
 
 
 async def _roll_back(session: AsyncSession) -> None:
+    if budget := current_budget():
+        budget.ask()
     async with session:
         pass  # its end is shielded from a cancellation, which a ROLLBACK has to outlive
 

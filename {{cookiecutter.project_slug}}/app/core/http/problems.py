@@ -191,10 +191,8 @@ def declared_statuses(dependency: Callable[..., Any]) -> tuple[int, ...]:
 # What each status means here, and an example of the detail.
 _EXAMPLES: Final = {
     400: ("The body cannot be read", "There was an error parsing the body"),
-    # {% if cookiecutter.use_auth %}
-    401: ("No access token, or one that does not count", "Not authenticated"),
-    403: ("The caller may not do this", "Only the owner or an administrator may do this"),
-    # {% endif %}
+    401: ("The caller is not known", "Not authenticated"),
+    403: ("The caller may not do this", "Only the owner may do this"),
     404: ("The resource does not exist", "User 7 not found"),
     408: ("The body did not arrive in time", "The body did not arrive within 10 s"),
     409: ("The request contradicts what is stored", "E-mail address ann@example.com is taken"),
@@ -203,9 +201,7 @@ _EXAMPLES: Final = {
     414: ("The query string is too long", "The query string has more than 8192 bytes"),
     422: ("The request is not valid", "The request is not valid; see errors"),
     428: ("The request must say what it changes", "Say with If-Match which ETag you have read"),
-    # {% if cookiecutter.use_auth %}
     429: ("Too many attempts", "Too many attempts; try again in 60 s"),
-    # {% endif %}
     500: ("The server failed", "The server failed to answer this request; it has been logged"),
     503: ("Not able to serve at the moment", "The database does not answer"),
 }

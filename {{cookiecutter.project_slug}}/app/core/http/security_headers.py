@@ -66,11 +66,9 @@ class SecurityHeadersMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                said = {name for name, _ in message["headers"]}
-                message["headers"] = [
-                    *message["headers"],
-                    *(header for header in extra if header[0] not in said),
-                ]
+                said = dict(message["headers"])
+                others = [pair for pair in extra if pair[0] not in said]
+                message["headers"] = [*message["headers"], *others]
             await send(message)
 
         app = self._app if self._any_host or self._is_ours(scope) else _refuse
@@ -79,9 +77,7 @@ class SecurityHeadersMiddleware:
     def _headers(self, scope: Scope) -> Headers:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         headers = [*_BASIC, _DOCUMENTATION if path in self._documentation else _NOTHING]
-        if path.startswith(self._private) or any(
-            name == b"authorization" for name, _ in scope["headers"]
-        ):
+        if path.startswith(self._private) or b"authorization" in dict(scope["headers"]):
             headers.append(_NO_STORE)
         if scope.get("scheme") == "https":
             headers.append(_HTTPS_ONLY)

@@ -13,9 +13,9 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
-from app.core.config import DatabaseSettings
 from app.core.database.budget import require_no_connection
 from app.core.security.policy import normalized
+from app.core.security.settings import PasswordSettings
 
 ResultT = TypeVar("ResultT")
 
@@ -67,20 +67,20 @@ def _dummy_hash(hasher: PasswordHash) -> str:
     return hasher.hash(os.urandom(16))
 
 
-def _hasher_of(settings: DatabaseSettings) -> PasswordHash:
+def _hasher_of(settings: PasswordSettings) -> PasswordHash:
     return _hasher(
         settings.argon2_time_cost, settings.argon2_memory_kib, settings.argon2_parallelism
     )
 
 
-async def hash_password(password: SecretStr, settings: DatabaseSettings) -> str:
+async def hash_password(password: SecretStr, settings: PasswordSettings) -> str:
     """Hash a password with argon2id, off the event loop."""
     hasher = _hasher_of(settings)
     return await _beside_the_loop(lambda: hasher.hash(normalized(password)))
 
 
 async def verify_password(
-    password: SecretStr, hashed_password: str | None, settings: DatabaseSettings
+    password: SecretStr, hashed_password: str | None, settings: PasswordSettings
 ) -> Verified:
     """Say whether a password fits a hash, off the event loop.
 

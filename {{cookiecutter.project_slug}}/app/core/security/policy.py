@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from app.core.security.settings import PasswordPolicySettings
+from app.core.security.settings import PasswordSettings
 from app.exceptions import ValidationError
 
 _COMMON: Final = Path(__file__).with_name("common_passwords.txt")
@@ -21,7 +21,7 @@ def normalized(password: SecretStr) -> str:
     return unicodedata.normalize("NFKC", password.get_secret_value())
 
 
-def require_acceptable(password: SecretStr, policy: PasswordPolicySettings, *, field: str) -> None:
+def require_acceptable(password: SecretStr, policy: PasswordSettings, *, field: str) -> None:
     """Raise `ValidationError`, which names the `field` of the request, for a weak password."""
     text = normalized(password)
     if len(text) < policy.password_min_length:

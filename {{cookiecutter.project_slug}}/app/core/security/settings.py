@@ -32,8 +32,8 @@ NeedsMail = AfterValidator(refuse_without_mail)
 OptionalEmail = Annotated[EmailStr | None, BeforeValidator(lambda value: value or None)]
 
 
-class PasswordPolicySettings(BaseSettings):
-    """What a password may be."""
+class PasswordSettings(BaseSettings):
+    """What a password may be, and how it is hashed."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
@@ -46,9 +46,32 @@ class PasswordPolicySettings(BaseSettings):
     password_refuse_common: bool = Field(
         default=True, description="Refuse passwords that attackers try first."
     )
+    # The defaults are the second choice of RFC 9106, section 4: the one for less memory.
+    argon2_time_cost: int = Field(
+        default=3, ge=1, description="Passes of argon2id over its memory, for each password."
+    )
+    argon2_memory_kib: int = Field(
+        default=65536, ge=8, description="KiB of memory of argon2id, for each password."
+    )
+    argon2_parallelism: int = Field(
+        default=4, ge=1, description="Lanes of argon2id, for each password."
+    )
 
 
-class AuthSettings(PasswordPolicySettings):
+class SessionSettings(BaseSettings):
+    """How long a user stays signed in."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    session_days: int = Field(
+        default=30, ge=1, description="Days after which a sign-in has to be repeated in any case."
+    )
+    session_idle_days: int = Field(
+        default=7, ge=1, description="Days without use after which a sign-in has to be repeated."
+    )
+
+
+class AuthSettings(PasswordSettings, SessionSettings):
     """What the service is told about accounts, and about the mail that they need."""
 
     secret_key: SecretStr = Field(
@@ -94,9 +117,6 @@ class AuthSettings(PasswordPolicySettings):
         validate_default=True,
         pattern=r"^(https?://[^\s#?]*[^\s#?/])?$",
         description="Where the pages are that links in mails open, as https://app.example.com.",
-    )
-    session_days: int = Field(
-        default=30, ge=1, description="Days after which a sign-in has to be repeated in any case."
     )
     sessions_per_user: int = Field(
         default=20, ge=1, description="Devices on which a user may be signed in; the idlest goes."

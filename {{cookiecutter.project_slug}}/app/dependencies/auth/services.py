@@ -79,10 +79,7 @@ async def get_registration_service(
 
 
 async def get_email_service(
-    session: SessionDep,
-    settings: SettingsDep,
-    passwords: PasswordServiceDep,
-    outbox: OutboxDep,
+    session: SessionDep, settings: SettingsDep, passwords: PasswordServiceDep, outbox: OutboxDep
 ) -> EmailService:
     return EmailService(session, settings, passwords, outbox.add)
 

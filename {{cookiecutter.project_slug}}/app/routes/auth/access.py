@@ -10,7 +10,8 @@ from app.dependencies.auth.outbox import OutboxDep
 from app.dependencies.auth.services import AccessServiceDep, OneTimeTokenServiceDep
 from app.dependencies.caller import require_admin
 from app.dependencies.if_match import IfMatch
-from app.schemas.auth.account import AccessPatch, InvitationRequest, MailResponse
+from app.schemas.auth.access import AccessPatch
+from app.schemas.auth.account import InvitationRequest, MailResponse
 from app.schemas.user import UserResponse
 
 router = APIRouter(route_class=EdgeRoute)

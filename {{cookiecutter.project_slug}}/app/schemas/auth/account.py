@@ -1,12 +1,12 @@
-"""Bodies of requests about one's account, and of those by which administrators decide on others'."""
+"""Bodies of requests about passwords and e-mail addresses."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import EmailStr, Field, StringConstraints
 
 from app.core.types import Text
 from app.schemas.auth.password import Password
-from app.schemas.base import PatchBody, RequestBody, ResponseBody
+from app.schemas.base import RequestBody, ResponseBody
 
 # Text, not SecretStr: it is compared by its digest, and never logged.
 OneTimeToken = Annotated[
@@ -14,7 +14,6 @@ OneTimeToken = Annotated[
     StringConstraints(min_length=1, max_length=100),
     Field(description="What the mail's link holds."),
 ]
-Role = Literal["user", "admin"]
 
 
 class PasswordChange(RequestBody):
@@ -47,13 +46,6 @@ class InvitationRequest(RequestBody):
     """POST body: who shall be able to register."""
 
     email: EmailStr
-
-
-class AccessPatch(PatchBody):
-    """PATCH body."""
-
-    role: Role | None = None
-    is_active: bool | None = None
 
 
 class MailResponse(ResponseBody):

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.config import DatabaseSettings, Settings
+from app.core.config import Settings
 from app.core.http.client import ClientInfo
+from app.core.security.settings import SessionSettings
 from app.core.security.tokens import RefreshToken, create_access_token
 from app.exceptions import NotFoundError
 from app.models.auth.login_session import LoginSession
@@ -37,7 +38,7 @@ def issue_tokens(
     )
 
 
-def is_over(row: LoginSession, now: datetime, settings: DatabaseSettings) -> bool:
+def is_over(row: LoginSession, now: datetime, settings: SessionSettings) -> bool:
     """Say whether a session has reached its end, or was idle for too long."""
     idle = timedelta(days=settings.session_idle_days)
     return now >= row.expires_at or now >= row.last_used_at + idle
@@ -100,17 +101,13 @@ class LoginSessionService:
 
 
 class LoginSessionMaintenance:
-    """What `app prune` does for sessions and for tokens that were sent by mail."""
+    """What `app prune` does for sessions."""
 
-    def __init__(self, session: AsyncSession, settings: DatabaseSettings) -> None:
+    def __init__(self, session: AsyncSession, settings: SessionSettings) -> None:
         self._sessions = LoginSessionRepository(session)
-        self._one_time_tokens = OneTimeTokenRepository(session)
         self._idle = timedelta(days=settings.session_idle_days)
 
-    async def prune(self) -> dict[str, int]:
-        """Delete what has expired, and return how many there were of each kind."""
+    async def prune(self) -> int:
+        """Delete the sessions that have ended or were idle for too long; return how many."""
         now = datetime.now(UTC)
-        return {
-            "sessions": await self._sessions.delete_ended(now, now - self._idle),
-            "one-time tokens": await self._one_time_tokens.delete_expired(now),
-        }
+        return await self._sessions.delete_ended(now, now - self._idle)

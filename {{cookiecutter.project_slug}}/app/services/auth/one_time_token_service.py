@@ -101,3 +101,14 @@ class RequestedMails:
         """Return a mail with a new token, or None if there is no account that could use it."""
         async with self._database.transaction() as session:
             return await OneTimeTokenService(session, self._settings).mail_to_user(email, purpose)
+
+
+class OneTimeTokenMaintenance:
+    """What `app prune` does for tokens that were sent by mail."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._tokens = OneTimeTokenRepository(session)
+
+    async def prune(self) -> int:
+        """Delete the tokens that have expired, and return how many."""
+        return await self._tokens.delete_expired(datetime.now(UTC))

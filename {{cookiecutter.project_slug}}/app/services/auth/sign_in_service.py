@@ -51,11 +51,7 @@ class SignInService:
         fits, new_hash = await verify_password(password, hashed_password, self._settings)
         signed_in = await self._begin(user, new_hash, client) if fits and user else None
         if signed_in is None:
-            audit(
-                "sign_in_failed",
-                user_id=user.id if user else None,
-                address=client.address,
-            )
+            audit("sign_in_failed", user_id=user.id if user else None, address=client.address)
             raise AuthenticationError(
                 _REFUSED_OR_UNVERIFIED if self._settings.require_verified_email else _REFUSED
             )

@@ -32,9 +32,9 @@ def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> d
     return {"connect_timeout": math.ceil(timeout), "options": options}
 
 
-def pooler_args(_settings: DatabaseSettings) -> dict[str, Any]:
-    """Never prepare a statement, however often it is executed."""
-    return {"prepare_threshold": None}
+def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
+    """Never prepare a statement, however often it is executed, unless PgBouncer keeps statements."""
+    return {} if settings.database_pooler_prepares else {"prepare_threshold": None}
 
 
 def constraint_violation(error: BaseException | None) -> ConstraintViolation | None:

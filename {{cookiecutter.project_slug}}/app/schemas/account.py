@@ -1,0 +1,36 @@
+"""Bodies by which accounts are made and changed."""
+
+from typing import Any
+
+from pydantic import EmailStr, Field
+
+from app.schemas.auth.account import OneTimeToken
+from app.schemas.auth.password import Password
+from app.schemas.base import PatchBody, RequestBody
+from app.schemas.user import DisplayName
+
+
+class UserCreate(RequestBody):
+    """POST body."""
+
+    email: EmailStr
+    display_name: DisplayName
+    password: Password
+    invitation: OneTimeToken | None = Field(
+        default=None, description="What the link of an invitation holds, if one is needed."
+    )
+
+
+class UserPatch(PatchBody):
+    """PATCH body."""
+
+    email: EmailStr | None = None
+    display_name: DisplayName | None = None
+    current_password: Password | None = Field(
+        default=None, description="Required of callers who change their own e-mail address."
+    )
+
+    def columns(self) -> dict[str, Any]:
+        values = super().columns()
+        values.pop("current_password", None)
+        return values

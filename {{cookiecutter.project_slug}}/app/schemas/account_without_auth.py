@@ -1,0 +1,20 @@
+"""Bodies by which users are made and changed."""
+
+from pydantic import EmailStr
+
+from app.schemas.base import PatchBody, RequestBody
+from app.schemas.user import DisplayName
+
+
+class UserCreate(RequestBody):
+    """POST body."""
+
+    email: EmailStr
+    display_name: DisplayName
+
+
+class UserPatch(PatchBody):
+    """PATCH body."""
+
+    email: EmailStr | None = None
+    display_name: DisplayName | None = None

@@ -1,0 +1,14 @@
+"""What administrators decide of others."""
+
+from typing import Literal
+
+from app.schemas.base import PatchBody
+
+Role = Literal["user", "admin"]
+
+
+class AccessPatch(PatchBody):
+    """PATCH body."""
+
+    role: Role | None = None
+    is_active: bool | None = None
