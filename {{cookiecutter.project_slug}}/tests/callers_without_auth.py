@@ -15,10 +15,8 @@ from tests.conftest import http_client
 from tests.endpoints import Access, Endpoint
 from tests.factories import Factory
 
-Call = Callable[[Endpoint, str], Awaitable[httpx.Response]]
-
-# The statements that read the caller of a request.
-STATEMENTS_FOR_THE_CALLER: Final = 0
+# Makes the rows of an endpoint's request, and returns what sends it while a rule refuses the caller.
+Arrange = Callable[[Endpoint, str], Awaitable[Callable[[], Awaitable[httpx.Response]]]]
 
 # The rules let everyone in until a project fills them in; here they refuse, one at a time.
 CALLERS: Final = ("anyone", "unknown", "not the owner", "no admin")
@@ -71,42 +69,57 @@ def measured_as(endpoint: Endpoint) -> str:
     return CALLERS[0]
 
 
-def _calls(
+def statements_to_identify(_caller: str) -> int:
+    """Return how many statements read who calls: the gateway says so."""
+    return 0
+
+
+def _arrange(
     app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch
-) -> Call:
+) -> Arrange:
+    async def arrange(endpoint: Endpoint, caller: str) -> Callable[[], Awaitable[httpx.Response]]:
+        request = await endpoint.request(make, await make.user())
+
+        async def send() -> httpx.Response:
+            app.state.database = database
+            with monkeypatch.context() as patch:
+                _refuse(app, caller, patch)
+                async with http_client(app) as client:
+                    return await client.request(**request)
+
+        return send
+
+    return arrange
+
+
+def _refuse(app: FastAPI, caller: str, patch: pytest.MonkeyPatch) -> None:
+    """Let one of the rules refuse."""
+
     async def refuse() -> None:
         raise PermissionError("Refused by a test")
 
-    def refuse_others(*_: object) -> None:
+    def refuse_all(*_: object) -> None:
         raise PermissionError("Refused by a test")
 
-    async def call(endpoint: Endpoint, caller: str) -> httpx.Response:
-        request = await endpoint.request(make, await make.user())
-        app.state.database = database
-        with monkeypatch.context() as patch:
-            if caller == "unknown":
-                patch.setitem(app.dependency_overrides, get_caller, refuse)
-            elif caller == "no admin":
-                patch.setitem(app.dependency_overrides, require_admin, refuse)
-            elif caller == "not the owner":
-                for name, module in list(sys.modules.items()):
-                    if name.startswith("app.services.") and hasattr(module, _OWNER_RULE):
-                        patch.setattr(module, _OWNER_RULE, refuse_others)
-            async with http_client(app) as client:
-                return await client.request(**request)
-
-    return call
+    if caller == "unknown":
+        patch.setitem(app.dependency_overrides, get_caller, refuse)
+    elif caller == "no admin":
+        patch.setitem(app.dependency_overrides, require_admin, refuse)
+    elif caller == "not the owner":
+        for name, module in list(sys.modules.items()):
+            if name.startswith("app.services.") and hasattr(module, _OWNER_RULE):
+                patch.setattr(module, _OWNER_RULE, refuse_all)
 
 
 @pytest.fixture
-def call(app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Send the request of an endpoint while a rule refuses the caller."""
-    return _calls(app, database, make, monkeypatch)
+def arrange(
+    app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch
+) -> Arrange:
+    return _arrange(app, database, make, monkeypatch)
 
 
 @pytest.fixture
-def call_live(
+def arrange_live(
     app: FastAPI, live_database: Database, make_live: Factory, monkeypatch: pytest.MonkeyPatch
-) -> Call:
-    """Send the request of an endpoint while a rule refuses the caller, and commit."""
-    return _calls(app, live_database, make_live, monkeypatch)
+) -> Arrange:
+    return _arrange(app, live_database, make_live, monkeypatch)

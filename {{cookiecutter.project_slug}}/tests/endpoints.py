@@ -29,7 +29,7 @@ from tests.factories import Factory
 Maker = Callable[[Factory, User], Awaitable[Any]]
 
 _TESTS: Final = Path(__file__).parent
-_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
 class Access(Enum):
@@ -65,7 +65,7 @@ class Endpoint:
 
     async def request(self, make: Factory, owner: User) -> dict[str, Any]:
         """Return the arguments of `client.request`, after making the rows that they name."""
-        names = set(_PARAMETER.findall(repr((self.name, self.json, self.data))))
+        names = set(PARAMETER.findall(repr((self.name, self.json, self.data))))
         values = await path_values(names, make, owner)
         method, path = self.name.format(**values).split()
         return {
@@ -83,7 +83,7 @@ def _filled(template: Any, values: Mapping[str, Any]) -> Any:
             return {name: _filled(value, values) for name, value in template.items()}
         case list():
             return [_filled(value, values) for value in template]
-        case str() if parameter := _PARAMETER.fullmatch(template):
+        case str() if parameter := PARAMETER.fullmatch(template):
             return values.get(parameter[1], template)
     return template
 
@@ -126,7 +126,8 @@ def routes(app: FastAPI) -> dict[str, RouteContext]:
     }
 
 
-def asks_for_the_caller(context: RouteContext) -> bool:
+def identifies_caller(context: RouteContext) -> bool:
+    """Say whether a route depends on who calls."""
     return get_caller in dependencies(context.dependant)
 
 

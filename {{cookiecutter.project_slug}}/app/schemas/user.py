@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import EmailStr, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from app.core.types import Text, Trimmed, VisibleText
 
@@ -9,7 +9,7 @@ from app.core.types import Text, Trimmed, VisibleText
 from app.schemas.auth.access import Role
 
 # {%- endif +%}
-from app.schemas.base import RequestBody, ResponseBody
+from app.schemas.base import ResponseBody
 from app.schemas.page import PageQuery
 
 DisplayName = Annotated[

@@ -1,23 +1,14 @@
-"""What tests of signing in share: an account, what its owner sends, and the mail they get."""
+"""What tests of signing in share: what the owner of an account sends, and the mail they get."""
 
 import re
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import httpx
-import pytest
-from fastapi import FastAPI
-from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.database.sessions import Database
 from app.core.mail.mailer import Mail
-from app.core.security.passwords import hash_password
 from app.core.security.tokens import create_access_token
 from app.models.user import User
-from tests.conftest import rolled_back_client
-from tests.factories import Factory
 
 PASSWORD: Final = "correct horse battery"
 NEW_PASSWORD: Final = "staple in the meadow"
@@ -48,35 +39,8 @@ class Opener(Protocol):
     def __call__(self, address: str = "127.0.0.1", **settings: object) -> httpx.AsyncClient: ...
 
 
+# That of all apps that `app_with` makes; the fixture `mailbox` empties it.
 MAILBOX: Final = Mailbox()
-
-
-@pytest.fixture
-def mailbox() -> Mailbox:
-    """The mailbox of all apps that `app_with` makes, emptied."""
-    MAILBOX.mails.clear()
-    return MAILBOX
-
-
-@pytest.fixture
-async def ann(make: Factory, settings: Settings) -> User:
-    """A user who can sign in."""
-    hashed_password = await hash_password(SecretStr(PASSWORD), settings)
-    return await make.user(email=EMAIL, hashed_password=hashed_password)
-
-
-@pytest.fixture
-def open_client(
-    app_with: Callable[..., FastAPI],
-    database: Database,
-    session: AsyncSession,
-) -> Opener:
-    """Make a client at a network address, of the app or of one with other settings."""
-
-    def make_client(address: str = "127.0.0.1", **changes: object) -> httpx.AsyncClient:
-        return rolled_back_client(app_with(**changes), database, session, address=address)
-
-    return make_client
 
 
 def bearer(user: User, settings: Settings) -> dict[str, str]:

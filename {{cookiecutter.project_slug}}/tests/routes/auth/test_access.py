@@ -18,7 +18,15 @@ from tests.auth.accounts import (
     sign_in,
     signed_in,
 )
+from tests.endpoints import ADMIN, Endpoint
 from tests.factories import Factory
+
+ENDPOINTS = [
+    Endpoint(
+        "POST /auth/invitations", ADMIN, statements=1, status=202, json={"email": "x@example.com"}
+    ),
+    Endpoint("PATCH /users/{user_id}/access", ADMIN, statements=5, json={"role": "admin"}),
+]
 
 
 @pytest.mark.parametrize("change", [{"role": "admin"}, {"is_active": False}])
