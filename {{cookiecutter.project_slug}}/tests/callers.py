@@ -21,8 +21,9 @@ from tests.factories import Factory
 
 pytest_plugins = ("tests.auth.fixtures", "tests.auth.secrets_in_logs")
 
-# Makes the rows of an endpoint's request as one of the callers, and returns what sends it.
-Arrange = Callable[[Endpoint, str], Awaitable[Callable[[], Awaitable[httpx.Response]]]]
+# Makes the rows of an endpoint's request, and returns what sends it as one of the callers.
+Send = Callable[..., Awaitable[httpx.Response]]
+Arrange = Callable[[Endpoint, str], Awaitable[Send]]
 
 CALLERS: Final = ("anonymous", "another user", "owner", "admin")
 
@@ -91,7 +92,7 @@ def statements_to_identify(caller: str) -> int:
 
 
 def _arrange(app: FastAPI, database: Database, make: Factory, settings: Settings) -> Arrange:
-    async def arrange(endpoint: Endpoint, caller: str) -> Callable[[], Awaitable[httpx.Response]]:
+    async def arrange(endpoint: Endpoint, caller: str) -> Send:
         hashed_password = await hash_password(SecretStr(PASSWORD), settings)
         owner = await make.user(hashed_password=hashed_password)
         request = await endpoint.request(make, owner)
@@ -102,9 +103,9 @@ def _arrange(app: FastAPI, database: Database, make: Factory, settings: Settings
             role = "admin" if caller == "admin" else "user"
             headers = bearer(await make.user(role=role), settings)
 
-        async def send() -> httpx.Response:
+        async def send(**more: str) -> httpx.Response:
             app.state.database = database
-            async with http_client(app, headers=headers) as client:
+            async with http_client(app, headers=headers | more) as client:
                 return await client.request(**request)
 
         return send

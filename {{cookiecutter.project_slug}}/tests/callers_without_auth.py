@@ -16,7 +16,8 @@ from tests.endpoints import Access, Endpoint
 from tests.factories import Factory
 
 # Makes the rows of an endpoint's request, and returns what sends it while a rule refuses the caller.
-Arrange = Callable[[Endpoint, str], Awaitable[Callable[[], Awaitable[httpx.Response]]]]
+Send = Callable[..., Awaitable[httpx.Response]]
+Arrange = Callable[[Endpoint, str], Awaitable[Send]]
 
 # The rules let everyone in until a project fills them in; here they refuse, one at a time.
 CALLERS: Final = ("anyone", "unknown", "not the owner", "no admin")
@@ -77,14 +78,14 @@ def statements_to_identify(_caller: str) -> int:
 def _arrange(
     app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> Arrange:
-    async def arrange(endpoint: Endpoint, caller: str) -> Callable[[], Awaitable[httpx.Response]]:
+    async def arrange(endpoint: Endpoint, caller: str) -> Send:
         request = await endpoint.request(make, await make.user())
 
-        async def send() -> httpx.Response:
+        async def send(**more: str) -> httpx.Response:
             app.state.database = database
             with monkeypatch.context() as patch:
                 _refuse(app, caller, patch)
-                async with http_client(app) as client:
+                async with http_client(app, headers=more) as client:
                     return await client.request(**request)
 
         return send

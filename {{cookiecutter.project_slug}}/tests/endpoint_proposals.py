@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.core.database import Database
+from app.dependencies.caller import get_caller
 from tests.callers import (
     CALLERS,
     Arrange,
@@ -17,7 +18,7 @@ from tests.endpoints import (
     PARAMETER,
     Access,
     Endpoint,
-    identifies_caller,
+    depends_on,
     path_parameters,
     recorded_statements,
     routes,
@@ -36,7 +37,7 @@ async def propose(app: FastAPI, name: str, arrange: Arrange, database: Database)
         send = await arrange(trial, caller)
         with recorded_statements(database) as statements:
             response = await send()
-        known = statements_to_identify(caller) if identifies_caller(routes(app)[name]) else 0
+        known = statements_to_identify(caller) if depends_on(routes(app)[name], get_caller) else 0
         return replace(trial, statements=len(statements) - known), response.status_code
 
     trials = {caller: await measure(caller) for caller in CALLERS}

@@ -21,7 +21,6 @@ from sqlalchemy import event
 
 from app.core.database import Database
 from app.core.http.edge import dependencies
-from app.dependencies.caller import get_caller
 from app.models.user import User
 from tests.factories import Factory
 
@@ -126,9 +125,9 @@ def routes(app: FastAPI) -> dict[str, RouteContext]:
     }
 
 
-def identifies_caller(context: RouteContext) -> bool:
-    """Say whether a route depends on who calls."""
-    return get_caller in dependencies(context.dependant)
+def depends_on(context: RouteContext, dependency: Callable[..., Any]) -> bool:
+    """Say whether a route has a dependency, directly or not."""
+    return dependency in dependencies(context.dependant)
 
 
 @contextmanager

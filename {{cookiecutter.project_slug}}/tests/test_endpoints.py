@@ -4,6 +4,8 @@ import pytest
 from fastapi import FastAPI
 
 from app.core.database import Database
+from app.dependencies.caller import get_caller
+from app.dependencies.if_match import get_if_match
 from tests.callers import (
     CALLERS,
     Arrange,
@@ -14,7 +16,7 @@ from tests.callers import (
 from tests.endpoint_proposals import propose
 from tests.endpoints import (
     Endpoint,
-    identifies_caller,
+    depends_on,
     recorded_statements,
     routes,
     stated_endpoints,
@@ -45,7 +47,7 @@ async def test_endpoint_runs_no_more_statements_than_it_needs(
 
     assert response.status_code == endpoint.status, response.text
     expected = endpoint.statements
-    if identifies_caller(routes(app)[endpoint.name]):
+    if depends_on(routes(app)[endpoint.name], get_caller):
         expected += statements_to_identify(caller)
     assert len(statements) == expected, "\n".join(statements)
 
@@ -58,3 +60,20 @@ async def test_endpoint_admits_those_who_may_call_it(
     response = await (await arrange(endpoint, caller))()
 
     assert response.status_code == expected_statuses(endpoint)[CALLERS.index(caller)], response.text
+
+
+async def test_change_of_another_version_is_refused(app: FastAPI, arrange: Arrange) -> None:
+    conditional = [one for one in STATED if depends_on(routes(app)[one.name], get_if_match)]
+    for endpoint in conditional:
+        response = await (await arrange(endpoint, measured_as(endpoint)))(**{"If-Match": '"0"'})
+
+        assert response.status_code == 412, endpoint.name
+
+
+async def test_reader_who_is_up_to_date_gets_no_body(app: FastAPI, arrange: Arrange) -> None:
+    conditional = [one for one in STATED if 304 in routes(app)[one.name].responses]
+    for endpoint in conditional:
+        send = await arrange(endpoint, measured_as(endpoint))
+        etag = (await send()).headers["etag"]
+
+        assert (await send(**{"If-None-Match": etag})).status_code == 304, endpoint.name

@@ -50,7 +50,8 @@ async def test_created_post_is_answered_with_its_address(
     assert response.status_code == 201
     post = response.json()
     assert response.headers["location"] == f"/posts/{post['id']}"
-    assert (await client.get(response.headers["location"])).json() == post
+    read = await client.get(response.headers["location"])
+    assert (read.json(), read.headers["etag"]) == (post, response.headers["etag"])
 
 
 async def test_text_of_a_post_is_kept_to_the_last_blank(

@@ -35,7 +35,8 @@ async def test_created_user_is_answered_with_its_address(client: httpx.AsyncClie
     assert user["is_active"] is True
     assert user["created_at"] == user["updated_at"]
     assert response.headers["location"] == f"/users/{user['id']}"
-    assert (await client.get(response.headers["location"])).json() == user
+    read = await client.get(response.headers["location"])
+    assert (read.json(), read.headers["etag"]) == (user, response.headers["etag"])
 
 
 async def test_trailing_slash_is_another_path_and_no_redirect(client: httpx.AsyncClient) -> None:

@@ -461,3 +461,9 @@ async def test_idlest_device_is_signed_out_when_there_are_too_many(
     assert await session.scalar(select(func.count()).select_from(LoginSession)) == 3
     statuses = [(await refresh(client, token)).status_code for token in tokens]
     assert statuses == [200, 401, 200]
+
+
+async def test_brackets_in_a_form_are_no_nesting(open_client: Opener) -> None:
+    answer = await sign_in(open_client(max_json_depth=4), password="[" * 40)
+
+    assert answer.status_code == 401
