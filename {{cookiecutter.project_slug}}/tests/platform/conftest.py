@@ -1,12 +1,14 @@
 """Fixtures of the tests of the machinery: an app that serves the probe too, and its clients."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from functools import cache
 
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from app.core.config import Settings
 from app.core.database import Database
@@ -18,11 +20,17 @@ from tests.platform import probe
 
 
 @pytest.fixture(scope="session")
-async def probe_table(pool: Database) -> None:
+def probe_table(database_url: URL) -> None:
     """The table, in the database of this worker."""
     metadata = probe.ProbeBase.metadata
-    async with pool.writer.begin() as connection:
-        await connection.run_sync(metadata.create_all)
+
+    async def create() -> None:
+        engine = create_async_engine(database_url)
+        async with engine.begin() as connection:
+            await connection.run_sync(metadata.create_all)
+        await engine.dispose()
+
+    asyncio.run(create())
     declared_refusals().update(declared_refusals(metadata))
 
 
