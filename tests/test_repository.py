@@ -76,6 +76,17 @@ def test_variants_are_all_that_the_questions_allow(template: Path) -> None:
     assert set(tags) | {question for question, _ in PRUNE} == {"db_driver", "use_auth"}
 
 
+def test_python_files_hold_few_tags(template: Path) -> None:
+    """Alternatives are modules (`x_without_auth.py`), so that the source reads like any other."""
+    lines = {
+        path.relative_to(template).as_posix(): path.read_text(encoding="utf-8").count("{%")
+        for path in (template / TEMPLATE_FOLDER).rglob("*.py")
+    }
+    tagged = {name: number for name, number in lines.items() if number}
+    assert sum(tagged.values()) < 100, tagged
+    assert len(tagged) <= 12, tagged
+
+
 def test_readme_lists_the_variants() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([\w-]+)` \| (\w+)[^|]*\| (yes|no) \|", readme, flags=re.MULTILINE)

@@ -152,6 +152,9 @@ class Settings(CallerSettings, DatabaseSettings):
     trusted_proxies: Networks = Field(
         default=(), description="Proxies whose word on the client of a request is taken."
     )
+    collect_garbage_rarely: bool = Field(
+        default=True, description="Run Python's cycle collector less often than by default."
+    )
     api_prefix: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",

@@ -42,7 +42,8 @@ class Budget:
     """The connection and the seconds that one request, job or block of code uses.
 
     With `strict`, holding a connection where none may be held raises; else it is logged. A `shared`
-    budget, that of a request, also holds for blocks within it.
+    budget, that of a request, also holds for blocks within it until it has ended: tasks that the
+    request has started may outlive it.
     """
 
     def __init__(self, seconds: float, *, strict: bool = False, shared: bool = False) -> None:
@@ -50,7 +51,8 @@ class Budget:
         self.is_shared = shared
         self._left = seconds
         self._strict = strict
-        self._asked_at: float | None = None
+        self._calls = 0  # into the database that have not returned
+        self._asked_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._held: dict[object, tuple[Any, Driver] | None] = {}
 
@@ -85,24 +87,33 @@ class Budget:
     def give_back(self, holder: object) -> None:
         """Note that a connection is held no longer."""
         self._held.pop(holder, None)
-        self.pause()
-        if not self._held and self._timer:
+        if not self._held:
+            self.end()
+
+    def end(self) -> None:
+        """Stop counting, and wait for nothing any more."""
+        if self._calls:
+            self._calls = 1
+            self.pause()
+        if self._timer:
             self._timer.cancel()
             self._timer = None
 
     def ask(self) -> None:
-        """Begin to count: the database is asked."""
-        if self._asked_at is not None:
+        """Begin to count: a call into the database begins."""
+        self._calls += 1
+        if self._calls > 1:
             return
         self._asked_at = time.monotonic()
         if self._timer is None:
             self._watch()
 
     def pause(self) -> None:
-        """Stop counting: the database has answered."""
-        if self._asked_at is not None:
-            self._left -= time.monotonic() - self._asked_at
-            self._asked_at = None
+        """Stop counting, if no other call is under way: a call has returned."""
+        if self._calls:
+            self._calls -= 1
+            if not self._calls:
+                self._left -= time.monotonic() - self._asked_at
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -111,10 +122,11 @@ class Budget:
     def _look(self) -> None:
         """Break the connection if the seconds are used up; else look again when they may be."""
         self._timer = None
-        if self._asked_at is None:
+        if not self._calls:
             return  # the next `ask` watches
-        self.pause()
-        self._asked_at = time.monotonic()
+        now = time.monotonic()
+        self._left -= now - self._asked_at
+        self._asked_at = now
         if self._left > 0.001:  # a timer's own precision
             self._watch()
             return
@@ -139,6 +151,10 @@ def begin_budget(budget: Budget) -> Token[Budget | None]:
 
 
 def end_budget(token: Token[Budget | None]) -> None:
+    """Let the budget before hold again, and end this one."""
+    if budget := _current.get():
+        budget.end()
+        budget.is_shared = False
     _current.reset(token)
 
 
@@ -174,5 +190,20 @@ def counted(method: MethodT) -> MethodT:
         finally:
             if budget:
                 budget.pause()
+
+    return cast("MethodT", count)
+
+
+def counted_to_the_end(method: MethodT) -> MethodT:
+    """Return a coroutine function from whose call on time counts, until no connection is held.
+
+    For methods that return what asks the database later.
+    """
+
+    @wraps(method)
+    async def count(*arguments: Any, **options: Any) -> Any:
+        if budget := _current.get():
+            budget.ask()
+        return await method(*arguments, **options)
 
     return cast("MethodT", count)

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections import deque
 from typing import Any, ClassVar, Final
 
 from sqlalchemy import AsyncAdaptedQueuePool, Dialect, event
@@ -14,6 +15,43 @@ from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError
 
 TOO_MANY: Final = "Too many requests at once; nothing was done"
+
+
+class Turns:
+    """A semaphore that can be taken without waiting, and is given back first come, first served."""
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Take a turn if one is free; return whether it was."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Wait for a turn and take it."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._waiting.remove(turn)
+            else:  # it was given in the same moment
+                self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        """Give a turn to who has waited longest, or keep it for the next who comes."""
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_result(None)
+                self._waiting.remove(turn)
+                return
+        self._free += 1
 
 
 class FairPool(AsyncAdaptedQueuePool):
@@ -35,7 +73,7 @@ class FairPool(AsyncAdaptedQueuePool):
     ) -> None:
         options |= {"max_overflow": 0, "use_lifo": True}  # the newest are the ones known to work
         super().__init__(creator, pool_size, timeout=timeout, **options)
-        self._turns = asyncio.Semaphore(pool_size)
+        self._turns = Turns(pool_size)
         self._seconds = timeout
         self._lost_at = 0.0
         event.listen(self, "checkin", _give_back)
@@ -45,26 +83,24 @@ class FairPool(AsyncAdaptedQueuePool):
         budget = current_budget()
         if budget:
             budget.require_no_connection("while another one is asked for")
-        await_(self._wait(budget.seconds if budget else math.inf))
+        if not self._turns.take():
+            await_(self._wait(budget.seconds if budget else math.inf))
         try:
             connection = self._take()
             if budget:
                 held = connection.dbapi_connection.driver_connection  # type: ignore[union-attr]
                 budget.take(id(connection.record_info), (held, self.driver))
         except BaseException:
-            self._turns.release()
+            self._turns.give_back()
             raise
         # The record says whose turn it is: after `dispose()` there is another pool.
         connection.record_info["turn"] = self._turns  # type: ignore[index]
         return connection
 
     async def _wait(self, seconds_left: float) -> None:
-        if not self._turns.locked():
-            await self._turns.acquire()  # at once
-            return
         try:
             async with asyncio.timeout(min(self._seconds, seconds_left)):
-                await self._turns.acquire()
+                await self._turns.wait()
         except TimeoutError:
             reason = TOO_LONG if seconds_left < self._seconds else TOO_MANY
             raise UnavailableError(reason) from None
@@ -99,4 +135,4 @@ def _give_back(connection: Any, record: ConnectionPoolEntry) -> None:
     if connection is not None:  # else it was invalidated
         record.info["used_at"] = time.monotonic()
     if turns := info.pop("turn", None):
-        turns.release()
+        turns.give_back()

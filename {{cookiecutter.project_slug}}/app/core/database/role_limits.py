@@ -15,20 +15,25 @@ from app.core.database.migrations import make_migration_engine
 
 _ALTER_ROLE = text(
     "SELECT format('ALTER ROLE %I IN DATABASE %I SET %I = %L',"
-    " current_user, current_database(), CAST(:name AS text), CAST(:value AS text))"
+    " coalesce(CAST(:role AS text), current_user), current_database(), CAST(:name AS text), CAST(:value AS text))"
 )
 
 
 async def set_role_limits(settings: DatabaseSettings) -> Sequence[str]:
-    """Set the limits for the role and database of the settings; return the statements.
+    """Set the limits for the role of `DATABASE_URL`; return the statements.
 
     They hold for connections that PostgreSQL accepts from then on. A role may set its own.
     """
+    role = settings.database_url.username
     engine = make_migration_engine(settings)
     try:
         async with engine.begin() as connection:
             statements = [
-                str(await connection.scalar(_ALTER_ROLE, {"name": name, "value": value}))
+                str(
+                    await connection.scalar(
+                        _ALTER_ROLE, {"role": role, "name": name, "value": value}
+                    )
+                )
                 for name, value in server_limits(settings).items()
             ]
             for statement in statements:

@@ -10,7 +10,12 @@ from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    AsyncSessionTransaction,
+    async_sessionmaker,
+)
 
 from app.core.config import DatabaseSettings
 from app.core.database.budget import (
@@ -18,6 +23,7 @@ from app.core.database.budget import (
     begin_budget,
     budgeted,
     counted,
+    counted_to_the_end,
     current_budget,
     end_budget,
 )
@@ -29,9 +35,7 @@ from app.core.database.replica import Replica
 class CountedSession(AsyncSession):
     """A session whose time in the database is counted against the budget of who uses it.
 
-    SQLAlchemy's events would tell the same, but cost a tenth of a small request (0006 in
-    docs/decisions). What a session hands out to run later counts from then on: `connection()` and
-    `stream()` do not say when they are done.
+    SQLAlchemy's events would tell the same, but cost too much (0006 in docs/decisions).
     """
 
     execute = counted(AsyncSession.execute)
@@ -46,6 +50,20 @@ class CountedSession(AsyncSession):
     run_sync = counted(AsyncSession.run_sync)
     commit = counted(AsyncSession.commit)
     rollback = counted(AsyncSession.rollback)
+    connection = counted_to_the_end(AsyncSession.connection)
+    stream = counted_to_the_end(AsyncSession.stream)
+    stream_scalars = counted_to_the_end(AsyncSession.stream_scalars)
+
+    def begin_nested(self) -> AsyncSessionTransaction:
+        """Begin a savepoint: `async with session.begin_nested():`."""
+        return _CountedSavepoint(self, nested=True)
+
+
+class _CountedSavepoint(AsyncSessionTransaction):
+    start = counted(AsyncSessionTransaction.start)
+    commit = counted(AsyncSessionTransaction.commit)
+    rollback = counted(AsyncSessionTransaction.rollback)
+    __aexit__ = counted(AsyncSessionTransaction.__aexit__)
 
 
 class WriteSession(CountedSession):
@@ -103,10 +121,10 @@ class Database:
             statement_engine = self.writer.execution_options(isolation_level="AUTOCOMMIT")
         self.statement_sessions = _sessions(statement_engine, WriteSession)
 
-    def budget(self, *, shared: bool = False) -> Budget:
+    def budget(self, seconds: float | None = None, *, shared: bool = False) -> Budget:
         """Return what one request (`shared`) or block of code may use of the database."""
         return Budget(
-            self.settings.database_deadline,
+            self.settings.database_deadline if seconds is None else seconds,
             strict=self.settings.database_second_connection == "raise",
             shared=shared,
         )
@@ -121,13 +139,14 @@ class Database:
         return session or self.read_sessions()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[AsyncSession]:
+    async def transaction(self, seconds: float | None = None) -> AsyncGenerator[AsyncSession]:
         """Open a session in a transaction that commits at the end, or rolls back on an error.
 
-        Raises `FailedTransactionError` where the error of a statement was caught and forgotten,
+        `seconds` are those that it may spend in the database, by default `DATABASE_DEADLINE`;
+        within a request, the request's own count. Raises `FailedTransactionError` where the error of a statement was caught and forgotten,
         and `UnavailableError` if there is no connection to be had, or no answer in time.
         """
-        with budgeted(self.budget()):
+        with budgeted(self.budget(seconds)):
             async with _ending(self.write_sessions()) as session:
                 yield session
 
@@ -144,13 +163,15 @@ class Database:
                 yield session
 
     @asynccontextmanager
-    async def read(self, *, newest: bool = True) -> AsyncGenerator[AsyncSession]:
+    async def read(
+        self, seconds: float | None = None, *, newest: bool = True
+    ) -> AsyncGenerator[AsyncSession]:
         """Open a session that reads; raise `ReadOnlySessionError` if it was used to write.
 
         Where the newest state is not needed, a replica serves it, if there is one and it is up.
-        Raises `UnavailableError` as `transaction()` does.
+        `seconds` and `UnavailableError` are as with `transaction()`.
         """
-        with budgeted(self.budget()):
+        with budgeted(self.budget(seconds)):
             async with _ending(await self.open_read_session(newest=newest)) as session:
                 yield session
 
@@ -185,7 +206,7 @@ async def _commit(session: AsyncSession) -> None:
 
 async def _roll_back(session: AsyncSession) -> None:
     if budget := current_budget():
-        budget.ask()
+        budget.ask()  # until the connection is given back
     async with session:
         pass  # its end is shielded from a cancellation, which a ROLLBACK has to outlive
 

@@ -1,0 +1,55 @@
+"""Time limits that PostgreSQL keeps for the role, for a database behind a pooler."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from sqlalchemy import text
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.database.migrations import make_migration_engine
+from app.core.database.role_limits import set_role_limits
+
+LIMITS = text(
+    "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'),"
+    " current_setting('idle_in_transaction_session_timeout')"
+)
+
+
+@pytest.fixture
+async def pooled(settings: Settings, database_url: object) -> AsyncGenerator[Settings]:
+    """Settings of a service behind a pooler; the role's limits end with the test."""
+    changes = {"database_pooler": True, "database_statement_timeout": 0.1}
+    yield settings.model_copy(update=changes)
+    engine = make_migration_engine(settings)
+    async with engine.begin() as connection:
+        reset = "SELECT format('ALTER ROLE %I IN DATABASE %I RESET ALL', current_user, current_database())"
+        await connection.exec_driver_sql(str(await connection.scalar(text(reset))))
+    await engine.dispose()
+
+
+async def test_limits_of_the_role_hold_behind_a_pooler(pooled: Settings) -> None:
+    statements = await set_role_limits(pooled)
+    database = Database(pooled)
+
+    async with database.read() as session:
+        read = (await session.execute(LIMITS)).one()
+    async with database.transaction() as session:
+        written = (await session.execute(LIMITS)).one()
+    await database.dispose()
+
+    assert tuple(read) == tuple(written) == ("100ms", "2s", "30s")
+    assert [statement.split()[:2] for statement in statements] == [["ALTER", "ROLE"]] * 3
+
+
+async def test_migrations_are_free_of_the_limits_of_the_role(pooled: Settings) -> None:
+    await set_role_limits(pooled)
+    direct = pooled.model_copy(update={"database_direct_url": pooled.database_url})
+
+    for settings in (direct, pooled):
+        engine = make_migration_engine(settings)
+        async with engine.begin() as connection:
+            seen = (await connection.execute(LIMITS)).one()
+        await engine.dispose()
+
+        assert tuple(seen) == ("0", "3s", "0")
