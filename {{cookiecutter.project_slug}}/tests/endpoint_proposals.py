@@ -72,7 +72,7 @@ def _example(schema: dict[str, Any], document: dict[str, Any], name: str = "") -
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     if name.endswith("_id"):
-        return f"{{{name if name in path_parameters() else 'user_id'}}}"
+        return "{" + (name if name in path_parameters() else "user_id") + "}"
     for known in ("examples", "enum"):
         if known in schema:
             return schema[known][0]

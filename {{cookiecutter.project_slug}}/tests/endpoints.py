@@ -52,7 +52,7 @@ class Endpoint:
     a row that a function in `PATH_PARAMETERS` makes; the row of `user_id` is the owner.
     """
 
-    name: str  # method and path, as in "GET /posts/{post_id}"
+    name: str  # method and path, as in "GET /users/{user_id}"
     access: Access
     statements: int
     status: int = 200

@@ -183,7 +183,7 @@ def breakable(table: Table) -> Iterator[tuple[Constraint | Index, str]]:
             yield constraint, 'refusal(ConflictError, "... {value} is taken")'
         elif isinstance(constraint, ForeignKeyConstraint):
             target = constraint.referred_table.name.removesuffix("s").capitalize()
-            yield constraint, f'refusal(NotFoundError, "{target} {{value}} not found")'
+            yield constraint, f'refusal(NotFoundError, "{target} ' + '{value} not found")'
         elif isinstance(constraint, CheckConstraint):
             yield constraint, f'refusal(ValidationError, "{constraint.sqltext}")'
 
