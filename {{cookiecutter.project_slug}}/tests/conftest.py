@@ -127,11 +127,11 @@ async def pool(settings: Settings) -> AsyncGenerator[Database]:
     """The connections of this worker."""
     database = Database(settings)
 
-    @event.listens_for(database.writer.sync_engine, "handle_error", insert=True)
-    def refuse(context: ExceptionContext) -> None:
+    @event.listens_for(database.writer.sync_engine, "handle_error", retval=True)
+    def refuse(context: ExceptionContext) -> Exception | None:
         """Say of a read session's savepoint what the reader says of its connections."""
-        if getattr(context.original_exception, "sqlstate", "") == "25006":
-            raise ReadOnlySessionError from context.original_exception
+        sqlstate = getattr(context.original_exception, "sqlstate", "")
+        return ReadOnlySessionError() if sqlstate == "25006" else None
 
     yield database
     await database.dispose()

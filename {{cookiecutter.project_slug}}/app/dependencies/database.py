@@ -6,6 +6,7 @@ from fastapi.requests import HTTPConnection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, get_async_session
+from app.core.database.sessions import get_open_session
 
 SessionDep = Annotated[AsyncSession, Depends(get_async_session)]
 
@@ -17,15 +18,6 @@ async def get_database(connection: HTTPConnection) -> Database:
 
 
 DatabaseDep = Annotated[Database, Depends(get_database)]
-
-
-async def get_open_session() -> Callable[[], Awaitable[AsyncSession]]:
-    """Return what opens the session of the request.
-
-    For routes that throttle, hash or call another system first: until then the request holds no
-    connection, and no key is claimed.
-    """
-    return get_async_session
 
 
 OpenSessionDep = Annotated[Callable[[], Awaitable[AsyncSession]], Depends(get_open_session)]

@@ -12,11 +12,14 @@ which ends every wait on it with an error at once.
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, Token
 from functools import wraps
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from greenlet import getcurrent
 
 from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError
@@ -51,8 +54,9 @@ class Budget:
         self.is_shared = shared
         self._left = seconds
         self._strict = strict
-        self._calls = 0  # into the database that have not returned
+        self._calls = 0  # counted calls that have not returned yet
         self._asked_at = 0.0
+        self._is_handed_out = False
         self._timer: asyncio.TimerHandle | None = None
         self._held: dict[object, tuple[Any, Driver] | None] = {}
 
@@ -72,7 +76,10 @@ class Budget:
         )
         if self._strict:
             raise error
-        _logger.error("%s", error, stack_info=True)
+        # SQLAlchemy runs in a greenlet: the stack that tells who asks is that of its parent.
+        parent = getcurrent().parent
+        stack = traceback.format_stack(parent.gr_frame if parent else None)
+        _logger.error("%s\n%s", error, "".join(stack))
 
     def take(self, holder: object, connection: tuple[Any, Driver] | None = None) -> None:
         """Note that a connection is held, until `give_back` is called for the same holder.
@@ -87,37 +94,45 @@ class Budget:
     def give_back(self, holder: object) -> None:
         """Note that a connection is held no longer."""
         self._held.pop(holder, None)
-        if not self._held:
-            self.end()
-
-    def end(self) -> None:
-        """Stop counting, and wait for nothing any more."""
-        if self._calls:
-            self._calls = 1
+        if self._held:
+            return
+        if self._is_handed_out:
+            self._is_handed_out = False
             self.pause()
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        if not self._calls:
+            self._stop_watching()
 
     def ask(self) -> None:
-        """Begin to count: a call into the database begins."""
+        """Begin to count: the database is asked. Each call needs its `pause`."""
         self._calls += 1
-        if self._calls > 1:
-            return
-        self._asked_at = time.monotonic()
-        if self._timer is None:
-            self._watch()
+        if self._calls == 1:
+            self._asked_at = time.monotonic()
+            if self._timer is None:
+                self._watch()
 
     def pause(self) -> None:
-        """Stop counting, if no other call is under way: a call has returned."""
+        """Stop counting, unless something else still asks: the database has answered."""
+        self._calls -= 1
         if self._calls:
-            self._calls -= 1
-            if not self._calls:
-                self._left -= time.monotonic() - self._asked_at
+            return
+        self._left -= time.monotonic() - self._asked_at
+        if not self._held:
+            self._stop_watching()
+
+    def hand_out(self) -> None:
+        """Count until the connection is given back: somebody uses it without saying when."""
+        if self._held and not self._is_handed_out:
+            self._is_handed_out = True
+            self.ask()
 
     def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._left, self._look, context=_NO_CONTEXT)
+
+    def _stop_watching(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def _look(self) -> None:
         """Break the connection if the seconds are used up; else look again when they may be."""
@@ -153,21 +168,20 @@ def begin_budget(budget: Budget) -> Token[Budget | None]:
 def end_budget(token: Token[Budget | None]) -> None:
     """Let the budget before hold again, and end this one."""
     if budget := _current.get():
-        budget.end()
         budget.is_shared = False
     _current.reset(token)
 
 
 @contextmanager
-def budgeted(budget: Budget) -> Iterator[None]:
+def budgeted(budget: Budget) -> Iterator[Budget]:
     """Let a budget hold for a block. Within a request, the request's own holds on."""
     outer = _current.get()
     if outer and outer.is_shared:
-        yield
+        yield outer
         return
     token = begin_budget(budget)
     try:
-        yield
+        yield budget
     finally:
         end_budget(token)
 
@@ -178,32 +192,49 @@ def require_no_connection(purpose: str) -> None:
         budget.require_no_connection(purpose)
 
 
-def counted(method: MethodT) -> MethodT:
-    """Return a coroutine function that counts its time against the budget."""
+class Spender(Protocol):
+    """An object whose time is counted: against its own budget, or else against that in force.
 
-    @wraps(method)
-    async def count(*arguments: Any, **options: Any) -> Any:
-        if budget := _current.get():
-            budget.ask()
-        try:
-            return await method(*arguments, **options)
-        finally:
-            if budget:
-                budget.pause()
-
-    return cast("MethodT", count)
-
-
-def counted_to_the_end(method: MethodT) -> MethodT:
-    """Return a coroutine function from whose call on time counts, until no connection is held.
-
-    For methods that return what asks the database later.
+    It needs its own where blocks are nested, since within the inner one the inner one's is in force.
     """
 
+    @property
+    def budget(self) -> Budget | None: ...
+
+
+def counted(method: MethodT) -> MethodT:
+    """Return a coroutine method of a `Spender` whose time is counted."""
+
     @wraps(method)
-    async def count(*arguments: Any, **options: Any) -> Any:
-        if budget := _current.get():
-            budget.ask()
-        return await method(*arguments, **options)
+    async def count(spender: Spender, *arguments: Any, **options: Any) -> Any:
+        outer = _current.get()
+        budget = spender.budget or outer
+        if budget is None:
+            return await method(spender, *arguments, **options)
+        token = None if budget is outer else _current.set(budget)
+        budget.ask()
+        try:
+            return await method(spender, *arguments, **options)
+        finally:
+            budget.pause()
+            if token:
+                _current.reset(token)
 
     return cast("MethodT", count)
+
+
+def counted_on(method: MethodT) -> MethodT:
+    """Return a coroutine method whose result asks the database, too.
+
+    The budget counts until the connection is given back.
+    """
+
+    @counted
+    @wraps(method)
+    async def count_on(*arguments: Any, **options: Any) -> Any:
+        result = await method(*arguments, **options)
+        if budget := _current.get():
+            budget.hand_out()
+        return result
+
+    return cast("MethodT", count_on)

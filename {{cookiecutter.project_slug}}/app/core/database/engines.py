@@ -69,20 +69,18 @@ def make_engine(
     if settings.database_pooler:
         # PgBouncer refuses connections that name a parameter which it does not know, so the
         # limits are set for the role: `app set-limits`.
-        connect_args = driver.connect_args(settings, {}) | driver.pooler_args(settings)
+        connect_args = driver.connect_args(url, settings, {}) | driver.pooler_args(settings)
         if read_only:
             options["execution_options"] = {"postgresql_readonly": True}
     else:
         if read_only:
             parameters["default_transaction_read_only"] = "on"
             options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
-        connect_args = driver.connect_args(settings, parameters)
+        connect_args = driver.connect_args(url, settings, parameters)
     # Parameters of statements may be secrets or personal data: keep them out of messages and logs.
     engine = create_async_engine(
         driver.adapt_url(url), connect_args=connect_args, hide_parameters=True, **options
     )
-    if isinstance(engine.pool, FairPool):
-        type(engine.pool).dialect = engine.dialect
     translate_driver_errors(engine, driver, read_only=read_only)
     return engine
 
@@ -122,6 +120,9 @@ def _make_pool_class(
                 return self.dialect.do_ping(dbapi_connection)
             except (self.dialect.loaded_dbapi.Error, OSError):
                 return False
+            except BaseException:  # cancelled, maybe in the middle of a reply
+                connection.invalidate()
+                raise
             finally:
                 timer.cancel()
 

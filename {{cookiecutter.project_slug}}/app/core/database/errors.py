@@ -74,14 +74,14 @@ def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: b
             # Drivers raise OSError, TimeoutError and classes of their own here.
             raise UnavailableError("The database cannot be reached") from error
 
-    @event.listens_for(engine.sync_engine, "handle_error")
-    def translate(context: ExceptionContext) -> None:
+    @event.listens_for(engine.sync_engine, "handle_error", retval=True)
+    def translate(context: ExceptionContext) -> Exception | None:
         budget = current_budget()
         if context.connection and (transaction := _innermost(context.connection)):
             _failed.add(transaction)
         original = context.original_exception
         if not isinstance(original, Exception):
-            return  # a cancellation is nobody's fault
+            return None  # a cancellation is nobody's fault
         violation = driver.constraint_violation(original)
         error: Exception | None = domain_error(violation) if violation else None
         state = driver.sqlstate(original)
@@ -94,8 +94,7 @@ def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: b
         elif error is None and context.is_disconnect:
             # In the middle of a COMMIT nobody can know, so it does not say what was written.
             error = UnavailableError("The connection to the database was lost")
-        if error:
-            raise error from original
+        return error
 
 
 def _innermost(connection: Connection) -> Transaction | None:

@@ -38,7 +38,7 @@ def make_migration_engine(settings: DatabaseSettings) -> AsyncEngine:
     url = settings.database_direct_url or settings.database_url
     driver = driver_for(url)
     is_pooled = settings.database_pooler and not settings.database_direct_url
-    connect_args = driver.connect_args(settings, {} if is_pooled else PARAMETERS)
+    connect_args = driver.connect_args(url, settings, {} if is_pooled else PARAMETERS)
     if is_pooled:
         connect_args |= driver.pooler_args(settings)
     engine = create_async_engine(

@@ -1,6 +1,7 @@
 """A connection pool of a fixed size that serves those who wait first come, first served."""
 
 import asyncio
+import logging
 import math
 import time
 from collections import deque
@@ -66,36 +67,55 @@ class FairPool(AsyncAdaptedQueuePool):
     """
 
     driver: ClassVar[Driver]
-    dialect: ClassVar[Dialect]
+
+    def __init_subclass__(cls) -> None:
+        # SQLAlchemy names a pool's logger after its class; its messages are not the app's.
+        logging.getLogger(f"{cls.__module__}.{cls.__name__}").setLevel(logging.WARNING)
 
     def __init__(
         self, creator: Any, pool_size: int = 5, timeout: float = 30, **options: Any
     ) -> None:
         options |= {"max_overflow": 0, "use_lifo": True}  # the newest are the ones known to work
         super().__init__(creator, pool_size, timeout=timeout, **options)
+        self.dialect: Dialect = options["dialect"]
         self._turns = Turns(pool_size)
         self._seconds = timeout
         self._lost_at = 0.0
-        event.listen(self, "checkin", _give_back)
+        self._is_disposed = False
+        for end in ("checkin", "detach"):  # the latter if the session was not closed, but collected
+            event.listen(self, end, _give_back)
 
     def connect(self) -> PoolProxiedConnection:
         """Wait for a turn, and take a connection that works. Raises `UnavailableError`."""
         budget = current_budget()
         if budget:
             budget.require_no_connection("while another one is asked for")
+            if budget.expired:
+                raise UnavailableError(TOO_LONG)
         if not self._turns.take():
             await_(self._wait(budget.seconds if budget else math.inf))
         try:
             connection = self._take()
-            if budget:
-                held = connection.dbapi_connection.driver_connection  # type: ignore[union-attr]
-                budget.take(id(connection.record_info), (held, self.driver))
         except BaseException:
             self._turns.give_back()
             raise
-        # The record says whose turn it is: after `dispose()` there is another pool.
-        connection.record_info["turn"] = self._turns  # type: ignore[index]
+        # The record says whose turn it is: after `dispose()` the engine has another pool.
+        held: Any = connection.record_info
+        held["pool"] = self
+        if budget:
+            held["budget"] = budget
+            dbapi_connection: Any = connection.dbapi_connection
+            try:
+                budget.take(id(held), (dbapi_connection.driver_connection, self.driver))
+            except UnavailableError:
+                connection.close()
+                raise
         return connection
+
+    def dispose(self) -> None:
+        """Close the idle connections now, and those in use when they are given back."""
+        self._is_disposed = True
+        super().dispose()
 
     async def _wait(self, seconds_left: float) -> None:
         try:
@@ -127,12 +147,18 @@ class FairPool(AsyncAdaptedQueuePool):
         """Say whether a connection works that was idle for so many seconds."""
         return True
 
+    def give_back(self, record: ConnectionPoolEntry) -> None:
+        """Let the next one have the turn of a connection that is no longer used."""
+        if self._is_disposed:
+            record.close()  # nobody else would
+        self._turns.give_back()
+
 
 def _give_back(connection: Any, record: ConnectionPoolEntry) -> None:
-    info: dict[str, Any] = record.record_info or {}
-    if budget := current_budget():
-        budget.give_back(id(info))
+    held: dict[str, Any] = record.record_info or {}
+    if budget := held.pop("budget", None):
+        budget.give_back(id(held))
     if connection is not None:  # else it was invalidated
         record.info["used_at"] = time.monotonic()
-    if turns := info.pop("turn", None):
-        turns.give_back()
+    if pool := held.pop("pool", None):
+        pool.give_back(record)

@@ -59,10 +59,13 @@ class ReadinessProbe:
             async with self._engine.connect() as connection:
                 raw = await connection.get_raw_connection()
                 budget.take(self, (raw.driver_connection, self._driver))
-                budget.ask()
-                table, statement_timeout = (await connection.execute(_STATE)).one()
-                self._warn_without_limits(statement_timeout)
-                return await connection.scalar(_REVISION) if table else None
+                budget.hand_out()
+                try:
+                    table, statement_timeout = (await connection.execute(_STATE)).one()
+                    self._warn_without_limits(statement_timeout)
+                    return await connection.scalar(_REVISION) if table else None
+                finally:
+                    budget.give_back(self)
 
     def _warn_without_limits(self, statement_timeout: str) -> None:
         if self._limits_unknown and statement_timeout == "0":

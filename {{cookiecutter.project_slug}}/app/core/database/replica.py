@@ -2,22 +2,25 @@
 
 import asyncio
 import time
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session
 
 from app.exceptions import UnavailableError
+
+SessionT = TypeVar("SessionT", bound=AsyncSession)
 
 # While the replica is down, one read in so many seconds tries it.
 _RETRY_SECONDS: Final = 5
 
 
-class Replica:
+class Replica(Generic[SessionT]):
     """Sessions that read from a replica while it answers."""
 
     def __init__(
-        self, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], timeout: float
+        self, engine: AsyncEngine, sessions: async_sessionmaker[SessionT], timeout: float
     ) -> None:
         self.engine = engine
         self._sessions = sessions
@@ -27,7 +30,7 @@ class Replica:
         # A connection that breaks in a query, or that a request's deadline breaks.
         event.listen(engine.sync_engine, "invalidate", self._note_loss)
 
-    async def open(self) -> AsyncSession | None:
+    async def open(self) -> SessionT | None:
         """Return a session that is connected, or None if the replica is down.
 
         A connection lost later is an error of the request: part of the answer may be read.
@@ -37,7 +40,7 @@ class Replica:
         session = self._sessions()
         try:
             async with asyncio.timeout(self._timeout):
-                await session.connection()
+                await session.run_sync(Session.connection)
         except (UnavailableError, TimeoutError):
             self._mark_down()
             await session.close()

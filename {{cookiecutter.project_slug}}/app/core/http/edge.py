@@ -12,7 +12,12 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database.sessions import Database, UnitOfWork, get_async_session
+from app.core.database.sessions import (
+    Database,
+    UnitOfWork,
+    get_async_session,
+    get_open_session,
+)
 from app.core.http.limits import bound_body
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
@@ -93,13 +98,18 @@ def dependencies(dependant: Dependant | None) -> set[Any]:
     return {dependant.call}.union(*below)
 
 
+def wants_session(dependant: Dependant | None) -> bool:
+    """Say whether a route depends on the session that the edge opens."""
+    return not dependencies(dependant).isdisjoint({get_async_session, get_open_session})
+
+
 def require_edge(app: FastAPI) -> None:
     """Raise `TypeError` for a route whose dependencies want a session that nobody would open."""
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if isinstance(route, EdgeRoute) or not isinstance(route, APIRoute | APIWebSocketRoute):
             continue
-        if get_async_session in dependencies(context.dependant):
+        if wants_session(context.dependant):
             remedy = (
                 "use database.transaction() or database.read() in a WebSocket route (DatabaseDep)"
                 if isinstance(route, APIWebSocketRoute)

@@ -6,8 +6,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
-from app.core.database import get_async_session
-from app.core.http.edge import SAFE_METHODS, dependencies
+from app.core.http.edge import SAFE_METHODS, dependencies, wants_session
 from app.core.http.problems import add_problem_schema, declared_statuses, problem_responses
 
 _IDEMPOTENCY_KEY: Final = {
@@ -69,7 +68,7 @@ def _complete(operation: dict[str, Any], context: RouteContext) -> None:
     statuses = {status for call in needs if call for status in declared_statuses(call)}
     if "{" in (context.path or ""):
         statuses.add(404)
-    if get_async_session in needs and not SAFE_METHODS.issuperset(context.methods or ()):
+    if wants_session(context.dependant) and not SAFE_METHODS.issuperset(context.methods or ()):
         statuses |= {404, 409}  # a constraint may refuse what is written
         if "POST" in (context.methods or ()):
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)

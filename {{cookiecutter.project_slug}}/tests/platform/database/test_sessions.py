@@ -5,17 +5,14 @@ import gc
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import cast
 
 import httpx
 import pytest
-from fastapi import FastAPI
-from sqlalchemy import Executable, delete, insert, select, text, update
+from sqlalchemy import insert, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
-from app.core.database.errors import FailedTransactionError, ReadOnlySessionError
-from app.core.database.pool import FairPool
+from app.core.database.errors import FailedTransactionError
 from app.core.database.sessions import Database
 from app.dependencies.database import SessionDep
 from app.exceptions import ConflictError, NotFoundError
@@ -24,17 +21,7 @@ from app.models.post import Post
 from app.models.user import User
 from tests.conftest import http_client
 from tests.factories import Factory
-
-
-async def count_users(database: Database) -> int:
-    async with database.read() as session:
-        return len((await session.scalars(select(User.id))).all())
-
-
-async def run(database: Database, *statements: str) -> None:
-    async with database.writer.begin() as connection:
-        for statement in statements:
-            await connection.execute(text(statement))
+from tests.platform.database.apps import count_users, edged, run
 
 
 @pytest.fixture
@@ -93,8 +80,7 @@ async def test_constraint_that_fails_at_commit_is_a_domain_error(
 async def test_error_after_a_write_rolls_it_back(
     settings: Settings, live_database: Database
 ) -> None:
-    app = create_app(settings)
-    app.state.database = live_database
+    app = edged(settings, live_database)
 
     @app.post("/half")
     async def half(session: SessionDep) -> None:
@@ -112,8 +98,7 @@ async def test_error_after_a_write_rolls_it_back(
 async def test_transaction_that_failed_is_no_success_though_the_error_was_caught(
     settings: Settings, live_database: Database
 ) -> None:
-    app = create_app(settings)
-    app.state.database = live_database
+    app = edged(settings, live_database)
 
     @app.post("/swallow")
     async def swallow(session: SessionDep) -> None:
@@ -138,6 +123,34 @@ async def test_commit_after_a_failed_statement_is_an_error(live_database: Databa
         await write_and_catch()
 
     assert await count_users(live_database) == 0
+
+
+@pytest.mark.parametrize("how", ["block", "commit"])
+async def test_transaction_begun_by_hand_does_not_commit_after_a_failed_statement(
+    live_database: Database, how: str
+) -> None:
+    async def write_and_catch() -> None:
+        async with live_database.write_sessions() as session:
+            transaction = await session.begin()
+            await session.execute(insert(User), {"email": "a@example.com", "display_name": "A"})
+            with suppress(ConflictError):
+                await session.execute(insert(User), {"email": "A@example.com", "display_name": "A"})
+            if how == "commit":
+                await transaction.commit()
+            else:
+                await transaction.__aexit__(None, None, None)
+
+    with pytest.raises(FailedTransactionError, match="begin_nested"):
+        await write_and_catch()
+
+    assert await count_users(live_database) == 0
+
+
+async def test_transaction_begun_by_hand_commits_at_its_end(live_database: Database) -> None:
+    async with live_database.write_sessions() as session:
+        async with session.begin():
+            await session.execute(insert(User), {"email": "a@example.com", "display_name": "A"})
+        assert await count_users(live_database) == 1
 
 
 async def test_commit_halfway_after_a_failed_statement_is_an_error(live_database: Database) -> None:
@@ -211,8 +224,7 @@ async def test_statement_may_fail_in_a_savepoint(live_database: Database) -> Non
 async def test_row_is_committed_before_the_response_starts(
     settings: Settings, live_database: Database
 ) -> None:
-    app = create_app(settings)
-    app.state.database = live_database
+    app = edged(settings, live_database)
     seen: list[int] = []
 
     async def watched(scope, receive, send):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
@@ -233,69 +245,6 @@ async def test_row_is_committed_before_the_response_starts(
         await client.post("/write")
 
     assert seen == [1]
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_safe_method_cannot_write(
-    settings: Settings, live_database: Database, method: str
-) -> None:
-    app = create_app(settings)
-    app.state.database = live_database
-
-    @app.api_route("/write", methods=[method])
-    async def write(session: SessionDep) -> None:
-        session.add(User(email="ann@example.com", display_name="Ann"))
-
-    async with http_client(app) as client:
-        response = await client.request(method, "/write")
-
-    assert response.status_code == 500
-    assert await count_users(live_database) == 0
-
-
-async def test_read_session_refuses_to_flush(database: Database, make: Factory) -> None:
-    user = await make.user()
-    async with database.read() as session:
-        row = await session.get_one(User, user.id)
-        row.display_name = "Changed"
-        with pytest.raises(ReadOnlySessionError, match="Safe HTTP methods get read sessions"):
-            await session.flush()
-        session.expunge_all()
-
-
-async def test_read_session_refuses_to_forget_a_change(database: Database, make: Factory) -> None:
-    user = await make.user()
-
-    async def change() -> None:
-        async with database.read() as session:
-            (await session.get_one(User, user.id)).display_name = "Changed"
-
-    with pytest.raises(ReadOnlySessionError):
-        await change()
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        insert(User).values(email="a@example.com", display_name="A"),
-        update(User).values(display_name="A"),
-        delete(User),
-    ],
-)
-async def test_read_session_refuses_bulk_writes(
-    live_database: Database, statement: Executable
-) -> None:
-    async with live_database.read() as session:
-        with pytest.raises(ReadOnlySessionError, match="INSERT, UPDATE or DELETE"):
-            await session.execute(statement)
-
-
-async def test_read_costs_no_transaction(live_database: Database) -> None:
-    async with live_database.read() as session:
-        first = await session.scalar(text("SELECT txid_current()"))
-        second = await session.scalar(text("SELECT txid_current()"))
-
-    assert first != second
 
 
 async def test_hidden_lazy_load_is_an_error(live_database: Database, make_live: Factory) -> None:
@@ -319,31 +268,18 @@ async def test_constraint_violation_in_a_session_is_a_domain_error(database: Dat
 
 async def test_url_as_providers_write_it_connects(settings: Settings) -> None:
     url = settings.database_url.update_query_dict(
-        {"sslmode": "prefer", "channel_binding": "prefer", "gssencmode": "disable"}
+        {
+            "sslmode": "prefer",
+            "channel_binding": "prefer",
+            "gssencmode": "disable",
+            "application_name": "test of urls",
+        }
     )
     database = Database(settings.model_copy(update={"database_url": url}))
 
     async with database.read() as session:
-        assert await session.scalar(text("SELECT 1")) == 1
+        assert await session.scalar(text("SHOW application_name")) == "test of urls"
     await database.dispose()
-
-
-async def test_settings_of_the_pool_reach_it(settings: Settings) -> None:
-    database = Database(
-        settings.model_copy(
-            update={
-                "database_pool_size": 3,
-                "database_max_overflow": 4,
-                "database_pool_timeout": 0.5,
-                "database_pool_pre_ping": False,
-            }
-        )
-    )
-    pool = cast("FairPool", database.writer.pool)
-
-    # What SQLAlchemy calls the size is the most that there may be.
-    assert (pool.kept, pool.size(), pool._max_overflow) == (3, 7, 0)
-    assert (pool._timeout, pool._pre_ping) == (0.5, False)
 
 
 async def test_dead_connections_are_replaced_without_an_error(
@@ -387,141 +323,6 @@ async def test_server_ends_what_takes_too_long(settings: Settings) -> None:
         "lock_timeout": "2s",
         "idle_in_transaction_session_timeout": "30s",
     }
-
-
-async def test_pooler_gets_every_setting_within_the_transaction(settings: Settings) -> None:
-    """Nothing outlives a transaction: the next one may be anybody's."""
-    database = Database(
-        settings.model_copy(update={"database_pooler": True, "database_statement_timeout": 0.1})
-    )
-    show = text("SELECT current_setting('statement_timeout'), pg_current_xact_id()::text")
-    prepared = text("SELECT count(*) FROM pg_prepared_statements WHERE name <> ''")
-
-    async with database.read() as session:
-        seen = [(await session.execute(show)).one() for _ in range(10)]
-        left = await session.scalar(prepared)
-    async with database.transaction() as session:
-        seen_by_writer = (await session.execute(show)).one()
-    async with database.writer.execution_options(isolation_level="AUTOCOMMIT").connect() as idle:
-        (after, _) = (await idle.execute(show)).one()
-    await database.dispose()
-
-    assert {timeout for timeout, _ in seen} == {"100ms"}
-    assert len({transaction for _, transaction in seen}) == 1
-    assert seen_by_writer[0] == "100ms"
-    assert after != "100ms"
-    assert left == 0
-
-
-# {% if cookiecutter.db_driver == "asyncpg" %}
-async def test_pooler_that_keeps_statements_is_given_names(settings: Settings) -> None:
-    prepares = {"database_pooler": True, "database_pooler_prepares": True}
-    database = Database(settings.model_copy(update=prepares))
-    prepared = text("SELECT name FROM pg_prepared_statements WHERE name <> ''")
-
-    async with database.read() as session, database.transaction() as other:
-        names = [(await one.scalars(prepared)).all() for one in (session, other)]
-    await database.dispose()
-
-    if settings.database_url.get_driver_name() == "asyncpg":
-        first, second = (set(found) for found in names)
-        assert first
-        assert second
-        # Else the pooler might execute one for the other.
-        assert not first & second
-        assert not [name for name in first | second if "asyncpg" in name]  # those are numbered
-
-
-# {% endif %}
-async def test_pooler_gets_the_settings_with_many_rows_at_once(settings: Settings) -> None:
-    """A driver may send them in a pipeline."""
-    pooled = {"database_pooler": True, "database_statement_timeout": 0.1}
-    database = Database(settings.model_copy(update=pooled))
-
-    async with database.write_sessions() as session:
-        rows = [{"name": "a"}, {"name": "b"}]
-        await session.execute(text("SELECT set_config('app.test', :name, true)"), rows)
-        seen = await session.scalar(text("SELECT current_setting('statement_timeout')"))
-        last = await session.scalar(text("SELECT current_setting('app.test')"))
-    await database.dispose()
-
-    assert (seen, last) == ("100ms", "b")
-
-
-async def test_pooler_leaves_the_isolation_level_to_the_engine(settings: Settings) -> None:
-    database = Database(settings.model_copy(update={"database_pooler": True}))
-    engine = database.writer.execution_options(isolation_level="SERIALIZABLE")
-
-    async with engine.connect() as connection:
-        level = await connection.scalar(text("SHOW transaction_isolation"))
-    await database.dispose()
-
-    assert level == "serializable"
-
-
-@pytest.fixture
-async def replicated(settings: Settings) -> AsyncGenerator[FastAPI]:
-    """An app whose replica is another database, so that one can tell who answers."""
-    replica = settings.database_url.set(database="postgres")
-    app = create_app(settings.model_copy(update={"database_replica_url": replica}))
-
-    @app.api_route("/where", methods=["GET", "HEAD", "POST"])
-    async def where(session: SessionDep) -> str:
-        return str(await session.scalar(text("SELECT current_database()")))
-
-    async with app.router.lifespan_context(app):
-        yield app
-
-
-async def test_replica_is_not_down_because_a_client_has_left(replicated: FastAPI) -> None:
-    database: Database = replicated.state.database
-
-    async def read(statement: str) -> object:
-        async with database.read(newest=False) as session:
-            return await session.scalar(text(statement))
-
-    leaving = asyncio.create_task(read("SELECT pg_sleep(60)"))
-    await asyncio.sleep(0.2)
-    leaving.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await leaving
-
-    assert await read("SELECT current_database()") == "postgres"
-
-
-@pytest.mark.parametrize(
-    ("method", "cache_control", "by_replica"),
-    [
-        ("GET", None, True),
-        ("GET", "no-store", True),
-        ("GET", "no-cache", False),
-        ("GET", "max-age=0, No-Cache", False),
-        ("POST", None, False),
-    ],
-)
-async def test_replica_serves_safe_methods_that_need_not_see_the_newest(
-    replicated: FastAPI, method: str, cache_control: str | None, *, by_replica: bool
-) -> None:
-    headers = {"Cache-Control": cache_control} if cache_control else {}
-    async with http_client(replicated) as client:
-        response = await client.request(method, "/where", headers=headers)
-
-    assert response.status_code == 200
-    assert (response.json() == "postgres") is by_replica
-
-
-async def test_primary_serves_while_the_replica_cannot_be_reached(
-    settings: Settings, live_database: Database, make_live: Factory
-) -> None:
-    nowhere = settings.database_url.set(host="127.0.0.1", port=9, query={})
-    database = Database(settings.model_copy(update={"database_replica_url": nowhere}))
-    user = await make_live.user()
-
-    async with database.read(newest=False) as session:
-        found = await session.scalar(select(User.id))
-    await database.dispose()
-
-    assert found == user.id
 
 
 async def test_lifespan_connects_late_and_leaves_no_connection(

@@ -29,9 +29,9 @@ class Driver(Protocol):
         ...
 
     def connect_args(
-        self, settings: DatabaseSettings, parameters: Mapping[str, str]
+        self, url: URL, settings: DatabaseSettings, parameters: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Return the keyword arguments of the driver's `connect()`.
+        """Return the keyword arguments of the driver's `connect()`, beside those of the URL.
 
         `parameters` of the server are set when a connection starts.
         """

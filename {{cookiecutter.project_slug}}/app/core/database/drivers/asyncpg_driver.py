@@ -23,23 +23,26 @@ class _PooledConnection(asyncpg.Connection):
 
 
 def adapt_url(url: URL) -> URL:
-    """`sslmode` is `ssl` here, with the same values.
+    """`sslmode` is `ssl` here, with the same values; `connect_args` sees to the application's name.
 
     Channel binding and GSSAPI encryption, which some providers' URLs name, asyncpg does not have.
     """
     query = dict(url.query)
-    for unknown in ("channel_binding", "gssencmode"):
+    for unknown in ("application_name", "channel_binding", "gssencmode"):
         query.pop(unknown, None)
     if "sslmode" in query:
         query["ssl"] = query.pop("sslmode")
     return url.set(query=query)
 
 
-def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> dict[str, Any]:
+def connect_args(
+    url: URL, settings: DatabaseSettings, parameters: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the keyword arguments of `asyncpg.connect()`."""
+    name = url.query.get("application_name")
     return {
         "timeout": min(settings.database_connect_timeout, settings.database_deadline),
-        "server_settings": dict(parameters),
+        "server_settings": dict(parameters) | ({"application_name": name} if name else {}),
     }
 
 

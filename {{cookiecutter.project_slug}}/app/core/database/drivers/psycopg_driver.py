@@ -22,7 +22,9 @@ def adapt_url(url: URL) -> URL:
     return url
 
 
-def connect_args(settings: DatabaseSettings, parameters: Mapping[str, str]) -> dict[str, Any]:
+def connect_args(
+    _url: URL, settings: DatabaseSettings, parameters: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the keyword arguments of `psycopg.AsyncConnection.connect()`.
 
     libpq takes whole seconds, and raises a timeout of one second to two.

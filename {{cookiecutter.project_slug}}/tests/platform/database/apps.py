@@ -1,0 +1,37 @@
+"""What tests of sessions share."""
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy import select, text
+
+from app.core.config import Settings
+from app.core.database.sessions import Database
+from app.core.http.edge import EdgeRoute
+from app.main import create_app
+from app.models.user import User
+
+
+def edged(settings: Settings, database: Database | None = None) -> FastAPI:
+    """Return an app whose further routes have the edge, as routers declare it for theirs."""
+    app = create_app(settings)
+    app.router.route_class = EdgeRoute
+    if database:
+        app.state.database = database
+    return app
+
+
+def raising_client(app: FastAPI) -> httpx.AsyncClient:
+    """Return a client that raises the errors of the app that are its bugs."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+async def count_users(database: Database) -> int:
+    async with database.read() as session:
+        return len((await session.scalars(select(User.id))).all())
+
+
+async def run(database: Database, *statements: str) -> None:
+    async with database.writer.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))

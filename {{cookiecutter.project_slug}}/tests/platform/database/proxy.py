@@ -1,0 +1,82 @@
+"""A proxy in front of PostgreSQL that can stop passing anything on, as a cut network does."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from sqlalchemy import URL
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Proxy:
+    """Passes bytes on to a server while it is not frozen."""
+
+    def __init__(self, server: URL) -> None:
+        self.url = server
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._server = server
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def freeze(self) -> None:
+        """Let nothing pass any more; connections stay open."""
+        self._open.clear()
+
+    def thaw(self) -> None:
+        self._open.set()
+
+    def thaw_for_new_connections(self) -> None:
+        """Let pass what new connections send; the present ones stay frozen."""
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve((reader, writer)))
+        self.tasks.add(task)
+
+    async def _serve(self, client: Stream) -> None:
+        server = await self._connect()
+        with suppress(OSError, asyncio.CancelledError):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_pass_on(client[0], server[1], self._open))
+                group.create_task(_pass_on(server[0], client[1], self._open))
+        for _, writer in (client, server):
+            writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _connect(self) -> Stream:
+        folder = self._server.query.get("host")
+        port = self._server.port or 5432
+        if isinstance(folder, str):
+            return await asyncio.open_unix_connection(str(Path(folder) / f".s.PGSQL.{port}"))
+        return await asyncio.open_connection(self._server.host, port)
+
+
+async def _pass_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_open: asyncio.Event
+) -> None:
+    while block := await reader.read(65536):
+        await is_open.wait()
+        writer.write(block)
+        await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def proxy_to(server: URL) -> AsyncGenerator[Proxy]:
+    """Yield a proxy; `proxy.url` is the server's URL through it."""
+    proxy = Proxy(server)
+    listening = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    query = {name: value for name, value in server.query.items() if name != "host"}
+    proxy.url = server.set(host="127.0.0.1", port=port, query=query)
+    try:
+        yield proxy
+    finally:
+        listening.close()
+        for task in proxy.tasks:
+            task.cancel()
+        await asyncio.gather(*proxy.tasks, return_exceptions=True)

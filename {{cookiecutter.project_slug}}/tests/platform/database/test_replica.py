@@ -1,0 +1,81 @@
+"""A replica serves reads that may be a moment old, while it is up."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select, text
+
+from app.core.config import Settings
+from app.core.database.sessions import Database
+from app.dependencies.database import SessionDep
+from app.models.user import User
+from tests.conftest import http_client
+from tests.factories import Factory
+from tests.platform.database.apps import edged
+
+
+@pytest.fixture
+async def replicated(settings: Settings) -> AsyncGenerator[FastAPI]:
+    """An app whose replica is another database, so that one can tell who answers."""
+    replica = settings.database_url.set(database="postgres")
+    app = edged(settings.model_copy(update={"database_replica_url": replica}))
+
+    @app.api_route("/where", methods=["GET", "HEAD", "POST"])
+    async def where(session: SessionDep) -> str:
+        return str(await session.scalar(text("SELECT current_database()")))
+
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+async def test_replica_is_not_down_because_a_client_has_left(replicated: FastAPI) -> None:
+    database: Database = replicated.state.database
+
+    async def read(statement: str) -> object:
+        async with database.read(newest=False) as session:
+            return await session.scalar(text(statement))
+
+    leaving = asyncio.create_task(read("SELECT pg_sleep(60)"))
+    await asyncio.sleep(0.2)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+    assert await read("SELECT current_database()") == "postgres"
+
+
+@pytest.mark.parametrize(
+    ("method", "cache_control", "by_replica"),
+    [
+        ("GET", None, True),
+        ("GET", "no-store", True),
+        ("GET", "no-cache", False),
+        ("GET", "max-age=0, No-Cache", False),
+        ("POST", None, False),
+    ],
+)
+async def test_replica_serves_safe_methods_that_need_not_see_the_newest(
+    replicated: FastAPI, method: str, cache_control: str | None, *, by_replica: bool
+) -> None:
+    headers = {"Cache-Control": cache_control} if cache_control else {}
+    async with http_client(replicated) as client:
+        response = await client.request(method, "/where", headers=headers)
+
+    assert response.status_code == 200
+    assert (response.json() == "postgres") is by_replica
+
+
+async def test_primary_serves_while_the_replica_cannot_be_reached(
+    settings: Settings, live_database: Database, make_live: Factory
+) -> None:
+    nowhere = settings.database_url.set(host="127.0.0.1", port=9, query={})
+    database = Database(settings.model_copy(update={"database_replica_url": nowhere}))
+    user = await make_live.user()
+
+    async with database.read(newest=False) as session:
+        found = await session.scalar(select(User.id))
+    await database.dispose()
+
+    assert found == user.id

@@ -1,0 +1,138 @@
+"""A request that holds a connection never waits for another one: many such would wait for ever."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from app.core.config import Settings
+from app.core.database.budget import SecondConnectionError, budgeted, require_no_connection
+from app.core.database.sessions import Database
+from app.dependencies.database import DatabaseDep, OpenSessionDep, SessionDep
+from tests.platform.database.apps import edged, raising_client
+
+ONE = text("SELECT 1")
+
+
+@pytest.fixture
+def app_that(settings: Settings, open_database: Callable[..., Database]) -> Callable[..., FastAPI]:
+    """Make an app that raises, or logs, when a request asks for a second connection."""
+
+    def make_app(reaction: str) -> FastAPI:
+        app = edged(settings, open_database(database_second_connection=reaction))
+
+        @app.api_route("/second", methods=["GET", "POST"])
+        async def ask_twice(session: SessionDep, database: DatabaseDep) -> str:
+            await session.execute(ONE)
+            async with database.read() as another:
+                await another.execute(ONE)
+            return "served"
+
+        @app.post("/statement")
+        async def count_something(session: SessionDep, database: DatabaseDep) -> str:
+            await session.execute(ONE)
+            async with database.statement() as another:
+                await another.execute(ONE)
+            return "served"
+
+        @app.get("/blocks")
+        async def nest_blocks(database: DatabaseDep) -> str:
+            async with database.transaction() as session, database.read() as another:
+                await session.execute(ONE)
+                await another.execute(ONE)
+            return "served"
+
+        @app.api_route("/one-by-one", methods=["GET", "POST"])
+        async def ask_one_by_one(
+            session: SessionDep, open_session: OpenSessionDep, database: DatabaseDep
+        ) -> str:
+            for _ in range(2):
+                async with database.statement() as another:
+                    await another.execute(ONE)
+            await session.execute(ONE)
+            await (await open_session()).execute(ONE)
+            await session.rollback()
+            async with database.read() as another:
+                await another.execute(ONE)
+            return "served"
+
+        return app
+
+    return make_app
+
+
+WAYS = [("GET", "/second"), ("POST", "/second"), ("POST", "/statement"), ("GET", "/blocks")]
+
+
+@pytest.mark.parametrize(("method", "path"), WAYS)
+async def test_second_connection_is_refused_where_it_is_told_to_raise(
+    app_that: Callable[..., FastAPI], method: str, path: str
+) -> None:
+    async with raising_client(app_that("raise")) as client:
+        with pytest.raises(SecondConnectionError, match="Finish with it first") as error:
+            await client.request(method, path)
+
+    assert "OpenSessionDep" in str(error.value)
+
+
+@pytest.mark.parametrize(("method", "path"), WAYS)
+async def test_second_connection_is_logged_once_where_it_is_told_to_log(
+    app_that: Callable[..., FastAPI],
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    path: str,
+) -> None:
+    async with raising_client(app_that("log")) as client:
+        response = await client.request(method, path)
+
+    assert response.json() == "served"
+    (record,) = [record for record in caplog.records if record.name.startswith("app.")]
+    assert record.levelno == logging.ERROR
+    assert "A connection is held while another one is asked for" in record.getMessage()
+    assert __file__ in record.getMessage()  # where the second one is asked for
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_connections_one_after_the_other_are_fine(
+    app_that: Callable[..., FastAPI], caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    async with raising_client(app_that("raise")) as client:
+        response = await client.request(method, "/one-by-one")
+
+    assert response.json() == "served"
+    assert not caplog.messages
+
+
+async def test_what_is_slow_without_the_database_may_ask_for_no_connection_to_be_held(
+    open_database: Callable[..., Database],
+) -> None:
+    database = open_database(database_second_connection="raise")
+
+    require_no_connection("outside of everything")
+    with budgeted(database.budget(shared=True)):
+        async with database.transaction() as session:
+            require_no_connection("before the first statement")
+            await session.execute(ONE)
+            with pytest.raises(SecondConnectionError, match="while it is slow"):
+                require_no_connection("while it is slow")
+        require_no_connection("after the block")
+
+
+async def test_connection_of_a_test_counts_as_well(database: Database) -> None:
+    """Else tests would show nothing, for their sessions share one connection."""
+    with budgeted(database.budget(shared=True)):
+        async with database.transaction() as session, database.read() as another:
+            await session.execute(ONE)
+            with pytest.raises(SecondConnectionError):
+                await another.execute(ONE)
+
+
+async def test_jobs_may_read_and_write_at_once(open_database: Callable[..., Database]) -> None:
+    """Outside of a request each block has a budget of its own."""
+    database = open_database(database_second_connection="raise")
+
+    async with database.read() as session, database.transaction() as another:
+        await session.execute(ONE)
+        await another.execute(ONE)

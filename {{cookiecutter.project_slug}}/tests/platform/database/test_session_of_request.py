@@ -1,0 +1,185 @@
+"""A route that depends on a session gets one from its edge, or the app does not start."""
+
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi.responses import StreamingResponse
+from sqlalchemy import text
+
+from app.core.config import Settings
+from app.core.database import get_async_session
+from app.core.database.sessions import Database
+from app.core.http.edge import EdgeRoute
+from app.dependencies.database import DatabaseDep, OpenSessionDep, SessionDep
+from app.main import create_app
+from tests.conftest import http_client
+from tests.platform.database.apps import raising_client
+
+Start = Callable[..., Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def start(settings: Settings) -> Start:
+    """Start an app with one router more, and stop it."""
+
+    async def start_app(router: APIRouter, **options: Any) -> None:
+        app = create_app(settings)
+        app.include_router(router, prefix="/v1", **options)
+        async with app.router.lifespan_context(app):
+            pass
+
+    return start_app
+
+
+async def take_session(session: SessionDep) -> None: ...
+
+
+async def take_open_session(open_session: OpenSessionDep) -> None: ...
+
+
+async def take_it_indirectly(_: Annotated[None, Depends(take_session)]) -> None: ...
+
+
+HANDLERS = [take_session, take_open_session, take_it_indirectly]
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+async def test_app_does_not_start_with_a_route_that_has_no_edge(start: Start, handler: Any) -> None:
+    router = APIRouter()
+    router.get("/things")(handler)
+
+    with pytest.raises(TypeError, match=r"/v1/things .* route_class=EdgeRoute"):
+        await start(router)
+
+
+async def test_dependency_of_the_router_counts_as_well(start: Start) -> None:
+    router = APIRouter()
+
+    @router.get("/things")
+    async def read_things() -> None: ...
+
+    await start(router)
+    with pytest.raises(TypeError, match="/v1/things"):
+        await start(router, dependencies=[Depends(get_async_session)])
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+async def test_app_starts_with_routes_that_have_the_edge(start: Start, handler: Any) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+    router.get("/things")(handler)
+
+    await start(router)
+
+
+async def test_app_does_not_start_with_a_web_socket_that_wants_a_session(start: Start) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.websocket("/live")
+    async def live(socket: WebSocket, session: SessionDep) -> None: ...
+
+    with pytest.raises(TypeError, match=r"/v1/live .* database\.transaction\(\) .*DatabaseDep"):
+        await start(router)
+
+
+async def test_web_socket_may_open_sessions_itself(
+    settings: Settings, open_database: Callable[..., Database]
+) -> None:
+    app = create_app(settings)
+    app.state.database = open_database()
+    sent: list[Any] = []
+
+    @app.websocket("/live")
+    async def live(socket: WebSocket, database: DatabaseDep) -> None:
+        await socket.accept()
+        async with database.transaction() as session:
+            await socket.send_text(str(await session.scalar(text("SELECT 42"))))
+        await socket.close()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/live", "query_string": b"", "headers": []}
+    await app(scope, receive, send)
+
+    assert "42" in [message.get("text") for message in sent]
+
+
+async def test_session_outside_of_a_request_says_what_to_use() -> None:
+    with pytest.raises(RuntimeError, match=r"route_class=EdgeRoute.*database\.transaction\(\)"):
+        await get_async_session()
+
+
+async def test_session_is_the_same_throughout_a_request(
+    settings: Settings, open_database: Callable[..., Database]
+) -> None:
+    app = create_app(settings)
+    app.router.route_class = EdgeRoute
+    app.state.database = open_database()
+
+    async def inner(session: SessionDep) -> object:
+        return session
+
+    @app.post("/same")
+    async def compare(
+        session: SessionDep,
+        other: Annotated[object, Depends(inner, use_cache=False)],
+        open_session: OpenSessionDep,
+    ) -> bool:
+        return session is other is await open_session()
+
+    async with raising_client(app) as client:
+        assert (await client.post("/same")).json() is True
+
+
+async def test_response_that_streams_from_the_session_fails_instead_of_reading_on(
+    settings: Settings, open_database: Callable[..., Database]
+) -> None:
+    """The transaction has ended when the response starts; a stream opens its own session."""
+    app = create_app(settings)
+    app.router.route_class = EdgeRoute
+    app.state.database = open_database()
+
+    @app.get("/stream")
+    async def stream(session: SessionDep) -> StreamingResponse:
+        async def lines() -> AsyncGenerator[str]:
+            yield str(await session.scalar(text("SELECT 1")))
+
+        return StreamingResponse(lines())
+
+    async with raising_client(app) as client:
+        with pytest.raises(Exception, match="permanently closed"):
+            await client.get("/stream")
+
+
+@pytest.mark.parametrize("path", ["/users", "/users/import"])
+async def test_posts_that_take_a_key_say_so(app: FastAPI, path: str) -> None:
+    """Also where the session is opened late."""
+    parameters = app.openapi()["paths"][path]["post"]["parameters"]
+
+    assert "Idempotency-Key" in [parameter["name"] for parameter in parameters]
+
+
+async def test_handler_without_a_session_asks_for_none(
+    settings: Settings, open_database: Callable[..., Database]
+) -> None:
+    nowhere = settings.database_url.set(host="127.0.0.1", port=9, query={})
+    app = create_app(settings)
+    app.router.route_class = EdgeRoute
+    app.state.database = open_database(database_url=nowhere)
+
+    @app.post("/nothing")
+    async def nothing(session: SessionDep) -> str:
+        return "done"
+
+    async with http_client(app) as client:
+        headers = {"Idempotency-Key": "key"}
+        without, with_key = [
+            await client.post("/nothing", headers=given) for given in ({}, headers)
+        ]
+
+    assert (without.status_code, with_key.status_code) == (200, 503)
