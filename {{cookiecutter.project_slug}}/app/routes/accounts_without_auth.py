@@ -14,6 +14,7 @@ from app.dependencies.services import public_service
 from app.routes.users import UserServiceDep
 from app.schemas.account import UserCreate, UserPatch
 from app.schemas.user import UserResponse
+from app.services.user_service import UserService
 
 router = APIRouter(prefix="/users", tags=["Users"], route_class=EdgeRoute)
 
