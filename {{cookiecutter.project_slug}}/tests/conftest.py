@@ -29,14 +29,6 @@ from tests.postgres import NoServerError, clone, migrated_template, postgres_ser
 _stack = pytest.StashKey[ExitStack]()
 _template = pytest.StashKey[URL]()
 _header = pytest.StashKey[str]()
-_LONGEST: Final = {
-    "test_contract.py",
-    "test_dev.py",
-    # {% if cookiecutter.use_auth %}
-    "test_enumeration_by_time.py",
-    # {% endif %}
-    "test_migrations.py",
-}
 # All tables, those included that tests have made.
 _TABLES: Final = text(
     "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables "
@@ -69,8 +61,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that parallel workers end together."""
-    items.sort(key=lambda item: item.path.name not in _LONGEST)
+    """Begin with tests that take long, so that parallel workers end together."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_collection_finish() -> None:

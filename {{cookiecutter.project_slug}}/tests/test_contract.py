@@ -77,6 +77,7 @@ async def caller(own_database: URL, settings: Settings) -> Caller:
     return prepared
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot inherit a socket")
 async def test_service_keeps_its_openapi_document(
     service: str, caller: Caller, log: Path, tmp_path: Path

@@ -43,10 +43,3 @@ async def test_refusal_of_an_anonymous_caller_has_the_security_headers(
     assert response.status_code == 401
     assert response.headers["x-content-type-options"] == "nosniff"
     assert response.headers["content-security-policy"].startswith("default-src 'none'")
-
-
-async def test_page_that_ends_a_sign_in_may_load_what_it_names(open_client: Opener) -> None:
-    response = await open_client().get("/docs/oauth2-redirect")
-
-    assert response.status_code == 200
-    assert "'unsafe-inline'" in response.headers["content-security-policy"]

@@ -105,7 +105,7 @@ async def test_https_is_insisted_on_over_https_alone(plain: httpx.AsyncClient) -
     assert secure.headers["strict-transport-security"] == "max-age=31536000"
 
 
-@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+@pytest.mark.parametrize("page", ["/docs", "/redoc", "/docs/oauth2-redirect"])
 async def test_documentation_may_load_what_it_names(plain: httpx.AsyncClient, page: str) -> None:
     response = await plain.get(page)
     directives = dict(
