@@ -2,13 +2,15 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from app.cli import main
-from app.cli.dev_server import CommandError
+from app.cli import users
+from app.cli.commands import CommandError, commands
 from app.cli.users import create_admin
+from app.core.config import load_settings
 from app.core.database.sessions import Database
 from app.core.security.passwords import verify_password
+from app.core.security.settings import PasswordSettings
 from app.exceptions import ConflictError
-from app.repositories.user_repo import UserRepository
+from app.repositories.auth.account_repo import AccountRepository
 from tests.factories import Factory
 
 PASSWORD = "correct horse battery"
@@ -18,12 +20,14 @@ async def test_created_admin_can_sign_in(database: Database) -> None:
     await create_admin(database, "root@example.com", "Root", PASSWORD)
 
     async with database.read() as session:
-        user = await UserRepository(session).get_by_email("root@example.com")
+        user, _ = await AccountRepository(session).find_by_email("root@example.com", "")
     assert user is not None
     assert user.role == "admin"
     assert user.is_email_verified
     hashed = user.hashed_password
-    assert (await verify_password(SecretStr(PASSWORD), hashed, database.settings)).fits
+    assert (
+        await verify_password(SecretStr(PASSWORD), hashed, load_settings(PasswordSettings))
+    ).matches
 
 
 async def test_registered_user_is_not_promoted(database: Database, make: Factory) -> None:
@@ -35,7 +39,12 @@ async def test_registered_user_is_not_promoted(database: Database, make: Factory
 
 @pytest.mark.parametrize(
     ("email", "password", "named"),
-    [("root", PASSWORD, "email"), ("root@example.com", "short", "password")],
+    [
+        ("root", PASSWORD, "email"),
+        ("root@example.com", "short", "password"),
+        ("root@example.com", "long" * 33, "password"),
+        ("root@example.com", "password1", "password"),
+    ],
 )
 async def test_wrong_value_is_named_and_a_password_is_not_shown(
     database: Database, email: str, password: str, named: str
@@ -46,12 +55,22 @@ async def test_wrong_value_is_named_and_a_password_is_not_shown(
     assert password not in str(error.value)
 
 
+async def test_password_policy_is_that_of_the_settings(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSWORD_MIN_LENGTH", "30")
+    monkeypatch.setenv("PASSWORD_REFUSE_COMMON", "false")
+
+    with pytest.raises(CommandError, match="at least 30 characters"):
+        await create_admin(database, "root@example.com", "Root", PASSWORD)
+
+
 def test_password_is_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/unused")
-    monkeypatch.setattr(main, "with_database", lambda *_: pytest.fail("not reached"))
+    monkeypatch.setattr(users, "with_database", lambda *_: pytest.fail("not reached"))
 
     result = CliRunner().invoke(
-        main.commands, ["create-admin"], input="root@example.com\nfirst password\nsecond one\n"
+        commands, ["create-admin"], input="root@example.com\nfirst password\nsecond one\n"
     )
 
     assert "do not match" in result.output

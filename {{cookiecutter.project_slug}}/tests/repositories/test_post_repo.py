@@ -77,11 +77,19 @@ async def test_author_is_loaded_only_where_it_is_asked_for(
     repo = PostRepository(session)
     session.expunge_all()
 
-    plain = await repo.get_for_update(post_id)
-    assert plain is not None
-    with pytest.raises(InvalidRequestError, match="raise"):
-        _ = plain.author
+    for plain in (await repo.get_by_id(post_id), await repo.get_for_update(post_id)):
+        assert plain is not None
+        with pytest.raises(InvalidRequestError, match="raise"):
+            _ = plain.author
     session.expunge_all()
-    (complete,) = await repo.list_page(sort="title", limit=1, with_author=True)
+    (complete,) = await repo.list_page(sort="title", limit=2, with_author=True)
 
     assert complete.author.display_name.startswith("User")
+
+
+async def test_headline_names_the_author(session: AsyncSession, make: Factory) -> None:
+    post = await make_post(make, await make.user(display_name="Ann"), title="Hello")
+    repo = PostRepository(session)
+
+    assert await repo.get_headline(post.id) == (post.id, "Hello", "Ann")
+    assert await repo.get_headline(2**40) is None

@@ -53,8 +53,11 @@ async def test_live_even_without_the_database(without_database: httpx.AsyncClien
 async def test_ready_while_every_connection_of_the_pool_is_busy(
     live_client: httpx.AsyncClient, live_database: Database, settings: Settings
 ) -> None:
-    size = settings.database_pool_size + settings.database_max_overflow
-    connections = [await live_database.writer.connect() for _ in range(size)]
+    pools = (
+        (live_database.writer, settings.database_pool_size),
+        (live_database.reader, settings.database_read_pool_size),
+    )
+    connections = [await engine.connect() for engine, size in pools for _ in range(size)]
     try:
         response = await live_client.get("/health/ready")
     finally:

@@ -1,6 +1,6 @@
 import pytest
 
-from app.core.security.common_passwords import _FILE, is_common
+from app.core.security.policy import _COMMON, is_common
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,14 @@ def test_other_password_is_not(password: str) -> None:
 
 
 def test_license_above_the_list_is_not_part_of_it() -> None:
-    header = [line for line in _FILE.read_text().splitlines() if line.startswith("#")]
+    header = [line for line in _COMMON.read_text().splitlines() if line.startswith("#")]
 
     assert header
     assert not any(is_common(line) for line in header)
 
 
 def test_list_holds_what_can_be_a_password_once_and_in_order() -> None:
-    lines = [line for line in _FILE.read_text().splitlines() if not line.startswith("#")]
+    lines = [line for line in _COMMON.read_text().splitlines() if not line.startswith("#")]
 
     assert len(lines) >= 3000
     assert lines == sorted(set(lines))

@@ -8,8 +8,11 @@ import pytest
 from argon2 import extract_parameters
 from pwdlib import PasswordHash
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from app.core.config import Settings
+from app.core.database.budget import Budget, SecondConnectionError, budgeted
+from app.core.database.sessions import Database
 from app.core.security.passwords import cores, hash_password, verify_password
 
 PASSWORD = SecretStr("correct horse battery")
@@ -21,9 +24,9 @@ async def test_password_is_kept_as_an_argon2id_hash_with_a_salt(settings: Settin
 
     assert first.startswith("$argon2id$")
     assert first != second
-    assert (await verify_password(PASSWORD, first, settings)).fits
+    assert (await verify_password(PASSWORD, first, settings)).matches
     other = SecretStr("correct horse batterx")
-    assert not (await verify_password(other, first, settings)).fits
+    assert not (await verify_password(other, first, settings)).matches
 
 
 async def test_parameters_are_those_of_rfc_9106_unless_the_settings_say_otherwise(
@@ -71,7 +74,7 @@ async def test_same_text_is_the_same_password_however_it_is_encoded(
 ) -> None:
     hashed = await hash_password(SecretStr(stored), settings)
 
-    assert (await verify_password(SecretStr(typed), hashed, settings)).fits
+    assert (await verify_password(SecretStr(typed), hashed, settings)).matches
 
 
 async def test_passwords_are_hashed_and_verified_beside_the_event_loop_and_no_more_at_once_than_cores(
@@ -104,3 +107,31 @@ async def test_passwords_are_hashed_and_verified_beside_the_event_loop_and_no_mo
     assert most <= cores()
     if sys.platform == "linux":
         assert min(priorities) > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+@pytest.mark.parametrize("reaction", ["raise", "log"])
+async def test_password_is_not_hashed_while_a_connection_is_held(
+    database: Database, settings: Settings, caplog: pytest.LogCaptureFixture, reaction: str
+) -> None:
+    """A hash waits for a core, and others would wait for the connection meanwhile."""
+    budget = Budget(60, strict=reaction == "raise", shared=True)
+    hashed = await hash_password(PASSWORD, settings)
+
+    with budgeted(budget):
+        assert await hash_password(PASSWORD, settings)  # before the first statement
+        async with database.transaction() as session:
+            await session.execute(text("SELECT 1"))
+            for hash_one in (
+                lambda: hash_password(PASSWORD, settings),
+                lambda: verify_password(PASSWORD, hashed, settings),
+            ):
+                if reaction == "raise":
+                    with pytest.raises(SecondConnectionError, match="while a password is hashed"):
+                        await hash_one()
+                else:
+                    assert await hash_one()
+        assert await hash_password(PASSWORD, settings)  # after the block
+
+    told = [record for record in caplog.records if record.name.startswith("app.")]
+    assert len(told) == (0 if reaction == "raise" else 2)
+    assert all(__file__ in record.getMessage() for record in told)

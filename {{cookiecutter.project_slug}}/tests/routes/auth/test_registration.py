@@ -2,10 +2,12 @@
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
+from app.core.database.constraints import declared_refusals
+from app.exceptions import ConflictError
 from app.models.user import User
 from tests.auth.accounts import (
     EMAIL,
@@ -209,3 +211,23 @@ async def test_registration_with_an_invalid_field_is_refused(
 
     assert response.status_code == 422
     assert response.json()["errors"][0]["loc"] == ["body", field]
+
+
+async def test_registration_that_conflicts_in_something_else_does_not_promise_a_mail(
+    open_client: Opener, session: AsyncSession, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project may have a second unique column. Its owner is not asked to confirm nothing."""
+    refusals = declared_refusals() | {
+        "uq_users_display_name": (ConflictError, "This name is taken")
+    }
+    monkeypatch.setattr("app.core.database.constraints.declared_refusals", lambda: refusals)
+    await session.execute(text("CREATE UNIQUE INDEX uq_users_display_name ON users (display_name)"))
+    await session.commit()
+    client = open_client(require_verified_email=True)
+
+    first = await client.post("/users", json=new_user())
+    second = await client.post("/users", json=new_user(email="other@example.com"))
+
+    assert (first.status_code, second.status_code) == (202, 409)
+    assert second.json()["detail"] == "This name is taken"
+    assert mailbox.subjects() == [f"{EMAIL}: confirm your e-mail address"]

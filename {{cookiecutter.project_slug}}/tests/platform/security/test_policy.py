@@ -1,0 +1,71 @@
+"""What a password may be: a rule that services call, whose parts are settings."""
+
+import pytest
+from pydantic import SecretStr
+
+from app.core.security.policy import require_acceptable
+from app.core.security.settings import PasswordSettings
+from app.exceptions import ValidationError
+
+DEFAULT = PasswordSettings(_env_file=None)
+
+
+def refusal(password: str, policy: PasswordSettings = DEFAULT) -> str | None:
+    """Return the kind of the refusal, or None for a password that is accepted."""
+    try:
+        require_acceptable(SecretStr(password), policy, field="password")
+    except ValidationError as error:
+        return error.kind
+    return None
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse battery",
+        "x7!kQ2vv",
+        " " * 3 + "three blanks",
+        "p\u00e4ssw\u00f6rter",
+        "x" * 128,
+    ],
+)
+def test_length_is_all_that_is_asked_of_an_uncommon_password(password: str) -> None:
+    assert refusal(password) is None
+
+
+@pytest.mark.parametrize(
+    ("password", "kind"),
+    [
+        ("", "string_too_short"),
+        ("x7!kQ2v", "string_too_short"),
+        ("\u1100\u1161" * 7, "string_too_short"),  # seven characters, sent as fourteen
+        ("x" * 129, "string_too_long"),
+        ("\ufdfa" * 8, "string_too_long"),  # eight characters that stand for 144
+        ("password1", "password_too_common"),
+        ("PASSWORD1", "password_too_common"),
+        ("\uff50assword1", "password_too_common"),  # a full-width letter
+    ],
+)
+def test_weak_password_is_refused_by_the_form_that_is_hashed(password: str, kind: str) -> None:
+    assert refusal(password) == kind
+
+
+def test_message_says_what_would_be_accepted() -> None:
+    policy = PasswordSettings(_env_file=None, password_min_length=12, password_max_length=64)
+
+    with pytest.raises(ValidationError, match="at least 12 characters") as error:
+        require_acceptable(SecretStr("secret word"), policy, field="new_password")
+    assert error.value.field == "new_password"
+    assert "secret word" not in str(error.value)
+    with pytest.raises(ValidationError, match="at most 64 characters"):
+        require_acceptable(SecretStr("x" * 65), policy, field="new_password")
+
+
+def test_each_part_is_a_setting() -> None:
+    longer = PasswordSettings(_env_file=None, password_min_length=12)
+    shorter = PasswordSettings(_env_file=None, password_max_length=64)
+    lenient = PasswordSettings(_env_file=None, password_refuse_common=False)
+
+    assert (refusal("x7!kQ2vvAB2"), refusal("x7!kQ2vvAB2", longer)) == (None, "string_too_short")
+    assert (refusal("y" * 65), refusal("y" * 65, shorter)) == (None, "string_too_long")
+    assert (refusal("password1"), refusal("password1", lenient)) == ("password_too_common", None)

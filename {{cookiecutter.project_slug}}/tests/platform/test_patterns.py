@@ -1,0 +1,145 @@
+"""Every block of code in docs/patterns runs, or quotes the app as it is.
+
+A block whose first line names a file of the app is a quotation: its lines stand in that file, in
+this order, with `...` for what is left out. Every other block is executed, on a database of its own.
+"""
+
+import ast
+import builtins
+import inspect
+import re
+import sys
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import URL, text
+
+from app.core.config import Settings
+from app.core.database import Database
+from tests.postgres import temporary_database
+
+PROJECT: Final = Path(__file__).parents[2]
+DOCUMENTS: Final = sorted((PROJECT / "docs" / "patterns").glob("*.md"))
+
+_HEADING_OR_BLOCK: Final = re.compile(
+    r"^## (?P<heading>.+)$|^```(?P<language>.*)\n(?P<code>(?s:.*?))^```$", re.MULTILINE
+)
+_QUOTED_FILE: Final = re.compile(r"# (app/\S+)\n")
+_OMISSION: Final = re.compile(r"^ *\.\.\.\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    document: Path
+    line: int
+    section: str
+    language: str
+    code: str
+
+    @property
+    def quoted_file(self) -> str | None:
+        match = _QUOTED_FILE.match(self.code)
+        return match[1] if match else None
+
+    def quoted_lines(self) -> list[str]:
+        """Return the passages between omissions."""
+        passages = _OMISSION.split(self.code.partition("\n")[2])
+        return [passage.strip("\n") for passage in passages if passage.strip()]
+
+    async def run(self, names: dict[str, Any]) -> None:
+        """Execute the code with these names, to which it adds. `await` may stand at the top level."""
+        code = compile(
+            "\n" * self.line + self.code,  # so that a traceback shows the line of the document
+            self.document,
+            "exec",
+            flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
+            dont_inherit=True,
+        )
+        result = FunctionType(code, names)()
+        if inspect.iscoroutine(result):
+            await result
+
+
+def blocks_of(document: Path) -> list[Block]:
+    source = document.read_text(encoding="utf-8")
+    blocks = []
+    section = ""
+    for match in _HEADING_OR_BLOCK.finditer(source):
+        if match["heading"]:
+            section = match["heading"]
+        else:
+            line = source.count("\n", 0, match.start("code"))
+            blocks.append(Block(document, line, section, match["language"], match["code"]))
+    return blocks
+
+
+BLOCKS: Final = [block for document in DOCUMENTS for block in blocks_of(document)]
+QUOTATIONS: Final = [block for block in BLOCKS if block.quoted_file]
+EXAMPLES: Final = [block for block in BLOCKS if not block.quoted_file]
+SECTIONS: Final = dict.fromkeys(
+    (block.document, block.section) for block in EXAMPLES if block.section
+)
+
+
+@pytest.fixture(scope="module")
+def empty_database_url(database_url: URL) -> Generator[URL]:
+    with temporary_database(database_url, f"{database_url.database}_patterns") as url:
+        yield url
+
+
+@pytest.fixture
+async def empty_database(settings: Settings, empty_database_url: URL) -> AsyncGenerator[Database]:
+    """A database without tables. What an example commits is gone with it."""
+    database = Database(settings.model_copy(update={"database_url": empty_database_url}))
+    yield database
+    async with database.writer.begin() as connection:
+        await connection.execute(text("DROP SCHEMA public CASCADE"))
+        await connection.execute(text("CREATE SCHEMA public"))
+    await database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("document", "section"), SECTIONS, ids=[f"{path.stem}: {name}" for path, name in SECTIONS]
+)
+async def test_examples_of_a_section_run(
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch, document: Path, section: str
+) -> None:
+    module = ModuleType("patterns")
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # where classes look up annotations
+    names = vars(module)
+    names |= {"__builtins__": builtins, "database": empty_database}
+    examples = [block for block in EXAMPLES if block.document == document]
+    async with empty_database.transaction() as session:
+        for block in examples:  # those before the first section hold for every section
+            if not block.section:
+                await block.run(names)
+        names["session"] = session
+        for block in examples:
+            if block.section == section:
+                await block.run(names)
+        await session.rollback()
+
+
+@pytest.mark.parametrize(
+    "block", QUOTATIONS, ids=lambda block: f"{block.document.name}:{block.line}"
+)
+def test_quotation_stands_in_the_file(block: Block) -> None:
+    source = f"\n{(PROJECT / str(block.quoted_file)).read_text(encoding='utf-8')}"
+
+    position = 0
+    for passage in block.quoted_lines():
+        position = source.find(f"\n{passage}\n", position)
+        assert position >= 0, f"{block.quoted_file} does not hold, or not there:\n{passage}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_document_holds_no_code_that_is_not_checked(document: Path) -> None:
+    fences = re.findall(r"^ *```", document.read_text(encoding="utf-8"), re.MULTILINE)
+    blocks = blocks_of(document)
+
+    assert len(fences) == 2 * len(blocks)
+    assert {block.language for block in blocks} == {"python"}
