@@ -1,51 +1,45 @@
-"""Demo users and posts for development."""
+"""Demo data for development: users, and rows of other resources for them."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.cli import demo_posts
 from app.core.database import Database
 from app.exceptions import ConflictError
-from app.schemas.post import PostFields
-from app.schemas.user import UserImport, UserImportItem, UserImportResponse, UserQuery
+from app.schemas.user import UserQuery
 from app.services.user_service import UserService
 
+# Writes rows for users, given as names by their ids, and returns how many.
+Writer = Callable[[AsyncSession, Mapping[int, str]], Awaitable[int]]
+
 _NAMES: Final = ("Ada", "Barbara", "Edsger", "Frances", "Grace", "Ken", "Leslie", "Margaret")
-_TOPICS: Final = ("indexes", "transactions", "migrations", "pagination", "back pressure")
-_SENTENCE: Final = "What {name} learned about {topic} is best told slowly, and with examples. "
+_USERS: Final = [{"email": f"{name.lower()}@example.com", "display_name": name} for name in _NAMES]
+WRITERS: Final[dict[str, Writer]] = {
+    "posts": demo_posts.write,
+}
 
 
-def demo_users() -> UserImport:
-    """Return eight users with five posts each, always the same."""
-    return UserImport(
-        users=[
-            UserImportItem(
-                email=f"{name.lower()}@example.com",
-                display_name=name,
-                posts=[
-                    PostFields(
-                        title=f"{name} on {topic}",
-                        body=_SENTENCE.format(name=name, topic=topic) * (number * 20),
-                    )
-                    for number, topic in enumerate(_TOPICS, start=1)
-                ],
-            )
-            for name in _NAMES
-        ]
-    )
+async def seed(database: Database) -> dict[str, int] | None:
+    """Write the demo data in one transaction. Return the number of rows by resource.
 
-
-async def seed(database: Database) -> UserImportResponse | None:
-    """Write the demo data in one transaction. Returns None if any of its users exists."""
+    Returns None if any of its users exists.
+    """
     try:
         async with database.transaction() as session:
-            return await UserService(session).import_users(demo_users())
+            ids = await UserService(session).create_users(_USERS)
+            names = dict(zip(ids, _NAMES, strict=True))
+            written = {name: await write(session, names) for name, write in WRITERS.items()}
     except ConflictError:
         if await _is_there(database):
             return None
         raise  # a conflict with something else
+    return {"users": len(ids), **written}
 
 
 async def _is_there(database: Database) -> bool:
     async with database.read() as session:
         users = UserService(session)
-        pages = [await users.list_users(UserQuery(q=user.email)) for user in demo_users().users]
+        pages = [await users.list_users(UserQuery(q=user["email"])) for user in _USERS]
     return any(page.items for page in pages)

@@ -26,7 +26,7 @@ class Post(Base):
     title: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text)
 
-    author: Mapped[User] = relationship(back_populates="posts", lazy="selectin")
+    author: Mapped[User] = relationship(lazy="selectin")
 
     # One index per sort order of lists, ending in the id, so that a page is one range of it.
     __table_args__ = (

@@ -1,26 +1,11 @@
 from datetime import UTC, datetime
 
-import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.user_repo import UserRepository
 from tests.factories import Factory
 from tests.repositories.scans import scanned_rows
-
-
-async def test_changing_a_user_never_loads_their_posts(
-    session: AsyncSession, make: Factory
-) -> None:
-    user_id = (await make.post()).author_id
-    session.expunge_all()
-
-    user = await UserRepository(session).get_for_update(user_id)
-
-    assert user is not None
-    with pytest.raises(InvalidRequestError, match="raise"):
-        _ = user.posts
 
 
 async def test_bulk_insert_returns_the_ids_in_the_order_of_the_rows(session: AsyncSession) -> None:

@@ -15,7 +15,7 @@ _KNOWS_ADDRESS: Final = exists().where(
 _HASHED_PASSWORD: Final = select(User.hashed_password).where(User.id == bindparam("user_id"))
 _BY_EMAIL: Final = (
     select(User, _KNOWS_ADDRESS)
-    .options(raiseload(User.posts))
+    .options(raiseload("*"))
     .where(func.lower(User.email) == func.lower(bindparam("email")))
 )
 # Ordered by id, so that concurrent transactions lock them in the same order without a deadlock.

@@ -15,12 +15,27 @@ from tests.auth.accounts import (
     PASSWORD,
     Mailbox,
     Opener,
+    bearer,
     new_user,
     sign_in,
     signed_in,
 )
-from tests.conftest import bearer
+from tests.auth.endpoints import AccountEndpoint
+from tests.endpoints import CALLER, OPEN, OWNER, Endpoint
 from tests.factories import Factory
+
+ENDPOINTS = [
+    # Two limits hold for those who are not administrators.
+    AccountEndpoint(
+        "POST /users", OPEN, statements=3, status=201, json=new_user(), measured_as="anonymous"
+    ),
+    Endpoint("GET /users/me", CALLER, statements=0),
+    Endpoint("PATCH /users/me", CALLER, statements=2, json={"display_name": "Other"}),
+    # Administrators are counted, for the last one cannot be deleted.
+    AccountEndpoint(
+        "DELETE /users/{user_id}", OWNER, statements=3, status=204, measured_as="admin"
+    ),
+]
 
 
 async def count_users(session: AsyncSession) -> int:
@@ -184,6 +199,18 @@ async def test_registrations_are_limited_by_address(open_client: Opener) -> None
 
     assert [answer.status_code for answer in answers] == [201, 201, 201, 429, 429]
     assert int(answers[-1].headers["retry-after"]) == 1200
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("role", "admin"), ("password", "short"), ("password", "x" * 129)]
+)
+async def test_registration_with_an_invalid_field_is_refused(
+    open_client: Opener, field: str, value: str
+) -> None:
+    response = await open_client().post("/users", json=new_user(**{field: value}))
+
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["body", field]
 
 
 async def test_registration_that_conflicts_in_something_else_does_not_promise_a_mail(
