@@ -287,7 +287,7 @@ async def test_request_leaves_no_timer_and_no_garbage(
         try:
             response = await client.request(method, "/leave")
             assert timers() == others
-            # psycopg's own timers, of 0.1 s, hold the request till then.
+            # A driver's own timers, of 0.1 s, hold the request till then.
             async with asyncio.timeout(10):
                 while any(reference() for reference in seen):
                     await asyncio.sleep(0.05)
@@ -322,7 +322,7 @@ async def test_session_counts_against_the_budget_of_its_own_block(
 
 
 # A server that hangs keeps none of its own limits.
-# psycopg warns of a cursor that was open when its connection was broken off.
+# A driver may warn of a cursor that was open when its connection was broken off.
 broken_off = pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
 
 
@@ -332,7 +332,7 @@ async def hanging(
 ) -> AsyncGenerator[tuple[Database, Proxy]]:
     async with proxy_to(settings.database_url) as proxy:
         yield open_database(database_url=proxy.url, **HASTY), proxy
-    gc.collect()  # within the test whose cursors psycopg warns of
+    gc.collect()  # within the test whose cursors it warns of
 
 
 async def read_stream(session: AsyncSession) -> None:
