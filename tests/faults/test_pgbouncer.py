@@ -205,7 +205,7 @@ async def test_limits_of_the_role_hold_behind_the_pooler(
         pooled = through(pooler, service, "unlimited")
         statement, lock = await waits(pooled, postgres, before)
         assert statement.status == 201
-        assert (lock.status, lock.json()["detail"]) == (503, "The database took too long to answer")
+        assert (lock.status, lock.json()["detail"]) == (503, "The database took too long to respond")
         assert lock.seconds > DEADLINE - 0.5
 
         printed = pooled.run("app", "set-limits")
@@ -215,7 +215,7 @@ async def test_limits_of_the_role_hold_behind_the_pooler(
         (written,) = postgres.query("SELECT count(*) FROM posts", database="unlimited")
 
     assert statement.status == lock.status == 503
-    assert "too long to answer; nothing was written" in statement.json()["detail"]
+    assert "too long to respond; nothing was written" in statement.json()["detail"]
     assert 3.5 < statement.seconds < 4.5
     assert "holds a lock" in lock.json()["detail"]
     assert 1.5 < lock.seconds < 3
