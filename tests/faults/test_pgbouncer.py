@@ -205,7 +205,10 @@ async def test_limits_of_the_role_hold_behind_the_pooler(
         pooled = through(pooler, service, "unlimited")
         statement, lock = await waits(pooled, postgres, before)
         assert statement.status == 201
-        assert (lock.status, lock.json()["detail"]) == (503, "The database took too long to respond")
+        assert (lock.status, lock.json()["detail"]) == (
+            503,
+            "The database took too long to respond",
+        )
         assert lock.seconds > DEADLINE - 0.5
 
         printed = pooled.run("app", "set-limits")
