@@ -17,14 +17,14 @@ from benchmarks.servers import Server, serving
 
 DRIVERS = ("asyncpg", "psycopg")
 SECRET_KEY = "only-for-benchmarks-0123456789-abcdefghijklmnop"  # noqa: S105 (signs nothing of worth)
-# One token serves every project, and one address sends every request. The pool is Core's: the
-# template closes what is beyond its size after a second, and would open it again in each round.
+# One token serves every project, and one address sends every request. Core has one pool of 15
+# connections and the template one for each kind of request: both read by 15, and both write by 15.
 SETTINGS = {
     "SECRET_KEY": SECRET_KEY,
     "TOKEN_ISSUER": "benchmark",
     "TOKEN_AUDIENCE": "benchmark",
     "DATABASE_POOL_SIZE": "15",
-    "DATABASE_MAX_OVERFLOW": "0",
+    "DATABASE_READ_POOL_SIZE": "15",
     "PASSWORD_TRIES_PER_ACCOUNT": "1000000",
     "PASSWORD_TRIES_PER_ADDRESS": "1000000",
 }
@@ -73,6 +73,10 @@ class Bench:
     token: str
 
     @property
+    def environment(self) -> dict[str, str]:
+        return SETTINGS | {"DATABASE_URL": self.url}
+
+    @property
     def me(self) -> str:
         return get("/users/me", f"Authorization: Bearer {self.token}\r\n")
 
@@ -90,11 +94,11 @@ class Bench:
         variables: dict[str, str] | None = None,
         **options: Any,
     ) -> AbstractContextManager[Server]:
-        environment = SETTINGS | {"DATABASE_URL": self.url} | (variables or {})
+        environment = self.environment | (variables or {})
         return serving(self.projects[driver, use_auth], app, environment, **options)
 
     def ladder(self, app: str, driver: str = "asyncpg") -> AbstractContextManager[Server]:
-        environment = SETTINGS | {"DATABASE_URL": self.url, "LADDER_DRIVER": driver}
+        environment = self.environment | {"LADDER_DRIVER": driver}
         return serving(self.projects[driver, True], f"{app}:app", environment)
 
     def tidy(self) -> None:

@@ -127,7 +127,7 @@ def pooler(bench: Bench, rounds: int, seconds: float) -> Figures:
         prepares = pooled | {"DATABASE_POOLER_PREPARES": "true"}
         for driver in DRIVERS:
             ways = {"direct": {}, "PgBouncer": pooled}
-            if keeps and driver == "asyncpg":
+            if keeps:
                 ways["PgBouncer that keeps statements"] = prepares
             for name, variables in ways.items():
                 server = stack.enter_context(bench.baked(driver, variables=variables))

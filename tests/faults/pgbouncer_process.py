@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -85,6 +86,15 @@ class PgBouncerProcess:
         self.stop()
         self.start()
 
+    def pause(self) -> None:
+        """Stop it in its tracks: connections stay open and nobody answers."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process
+        self._process.send_signal(signal.SIGCONT)
+
     def close(self) -> None:
         if self._process and self._process.poll() is None:
             self.stop()
@@ -96,6 +106,11 @@ class PgBouncerProcess:
         ) as connection:
             cursor = psycopg.ClientCursor(connection)
             return cursor.execute(f"SHOW {what}".encode()).fetchall()
+
+    def reconnect(self) -> None:
+        """Have each server connection replaced when its transaction is over."""
+        with psycopg.connect(self.url("pgbouncer", "postgres"), autocommit=True) as connection:
+            psycopg.ClientCursor(connection).execute(b"RECONNECT")
 
     def _answers(self) -> bool:
         assert self._process

@@ -6,7 +6,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -14,6 +14,8 @@ import psutil
 from baking import project_environment
 
 from faults.postgres_process import PATIENCE, free_port, wait_until
+
+SERVED = Path(__file__).parent / "served"
 
 # What has no place in the log, whatever the fault: bugs, leaks, and answers that nobody expected.
 BAD_WORDS = re.compile(
@@ -30,7 +32,13 @@ class Service:
     environment: dict[str, str]
     app: str = "app.asgi:app"
 
-    def run(self, *command: str) -> None:
+    def serving(self, app: str) -> "Service":
+        """Return the same with an app of the folder `served`."""
+        environment = self.environment | {"PYTHONPATH": str(SERVED)}
+        return replace(self, environment=environment, app=app)
+
+    def run(self, *command: str) -> str:
+        """Run a command of the project and return what it prints."""
         completed = subprocess.run(
             [self.project / ".venv/bin" / command[0], *command[1:]],
             cwd=self.project,
@@ -41,6 +49,7 @@ class Service:
             check=False,
         )
         assert completed.returncode == 0, completed.stdout
+        return completed.stdout
 
 
 class ServiceProcess:

@@ -1,14 +1,17 @@
 """Clients that go away: their queries are cancelled, and their connections are there for others."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
 
-from faults.caller import Caller
+from faults.caller import DEADLINE, Caller
+from faults.conftest import POOL_SIZE
 from faults.postgres_process import PostgresProcess
 from faults.service_process import ServiceProcess
 
@@ -54,7 +57,7 @@ async def test_disconnect_cancels_the_query(
         for _ in range(clients)
     ]
     async with asyncio.timeout(1.4):
-        while len(postgres.sessions(WORKING)) < min(clients, 15):  # all that the pool may open
+        while len(postgres.sessions(WORKING)) < min(clients, POOL_SIZE):
             await asyncio.sleep(0.05)
     await asyncio.gather(*requests)
 
@@ -85,6 +88,70 @@ async def test_disconnect_while_a_lock_is_awaited(
         assert await seconds_until_idle(postgres) < 1
         connection.execute("ROLLBACK")
     assert (await caller.post("/posts", body)).status == 201
+
+
+async def turns_in_use(caller: Caller, author_id: int, postgres: PostgresProcess) -> int:
+    """Return how many connections work at once when there is enough to do for both pools."""
+    body = {"author_id": author_id, "title": "Title", "body": "Body"}
+    with postgres.connect("service") as connection:
+        connection.execute("BEGIN; LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
+        requests = [caller.get("/posts") for _ in range(2 * POOL_SIZE)]
+        requests += [caller.post("/posts", body) for _ in range(2 * POOL_SIZE)]
+        answers = asyncio.gather(*requests)
+        await asyncio.sleep(1)
+        working = len(postgres.sessions(WORKING))
+        connection.execute("ROLLBACK")
+    await answers
+    return working
+
+
+async def test_clients_that_leave_at_any_moment_take_no_turn_with_them(
+    caller: Caller,
+    author_id: int,
+    process: ServiceProcess,
+    postgres: PostgresProcess,
+    leaving: httpx.AsyncClient,
+) -> None:
+    """They leave in the queue, while a connection is opened or tested, in a statement, in COMMIT."""
+
+    async def come_and_go(number: int) -> None:
+        if number % 50 == 0:
+            postgres.terminate_sessions()
+        title = random.choice(("Title", "sleep 0.1", "commit sleep 0.1"))
+        body = {"author_id": author_id, "title": title, "body": "Body"}
+        method, path = random.choice((("GET", "/posts"), ("POST", "/posts")))
+        content: dict[str, Any] = {"json": body} if method == "POST" else {}
+        with suppress(httpx.TransportError):
+            timeout = random.uniform(0.001, 0.4)
+            await leaving.request(method, f"{process.url}{path}", timeout=timeout, **content)
+
+    for start in range(0, 600, 60):
+        await asyncio.gather(*(come_and_go(number) for number in range(start, start + 60)))
+        await asyncio.sleep(random.uniform(0, 0.2))
+
+    assert await turns_in_use(caller, author_id, postgres) == 2 * POOL_SIZE
+    caller.check(200, 201)
+
+
+async def test_clients_that_leave_a_server_that_hangs_take_no_turn_with_them(
+    caller: Caller,
+    author_id: int,
+    process: ServiceProcess,
+    postgres: PostgresProcess,
+    leaving: httpx.AsyncClient,
+) -> None:
+    await turns_in_use(caller, author_id, postgres)  # opens all connections
+    await asyncio.sleep(0.2)  # from here on they are tested before their use
+    body = {"author_id": author_id, "title": "Title", "body": "Body"}
+    with postgres.paused():
+        await asyncio.gather(
+            *(post_and_leave(leaving, process, body, seconds=0.5) for _ in range(3 * POOL_SIZE))
+        )
+        await asyncio.sleep(0.5)
+
+    await asyncio.sleep(DEADLINE)  # for what psycopg gives a server to cancel a statement
+    assert await turns_in_use(caller, author_id, postgres) == 2 * POOL_SIZE
+    caller.check(200, 201)
 
 
 async def test_slow_body_holds_no_connection(

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from faults.caller import Answer, Caller
+from faults.caller import DEADLINE, Answer, Caller
+from faults.conftest import POOL_SIZE
 from faults.postgres_process import PostgresProcess, wait_until
 
 pytestmark = pytest.mark.faults
@@ -28,9 +29,9 @@ async def create_post(caller: Caller, author_id: int, title: str = "Title") -> i
     return post_id
 
 
-async def fill_pool(caller: Caller) -> None:
-    """Have the pool open as many connections as it keeps."""
-    await asyncio.gather(*(caller.get("/posts") for _ in range(15)))
+async def fill_pools(caller: Caller, author_id: int) -> None:
+    """Have the pools open as many connections as they keep."""
+    await both(caller, author_id, 2 * POOL_SIZE)
 
 
 def count_posts(postgres: PostgresProcess, author_id: int) -> int:
@@ -69,7 +70,7 @@ async def test_refused_connections(
 async def test_first_request_after_a_restart_succeeds(
     caller: Caller, author_id: int, postgres: PostgresProcess, mode: signal.Signals
 ) -> None:
-    await fill_pool(caller)
+    await fill_pools(caller, author_id)
     await asyncio.to_thread(postgres.restart, mode)
 
     assert (await caller.post("/posts", post(author_id))).status == 201
@@ -80,7 +81,7 @@ async def test_first_request_after_a_restart_succeeds(
 async def test_terminated_idle_connections_are_replaced(
     caller: Caller, author_id: int, postgres: PostgresProcess
 ) -> None:
-    await fill_pool(caller)
+    await fill_pools(caller, author_id)
     assert postgres.terminate_sessions() > 0
 
     assert statuses(await both(caller, author_id, 15)) == {200, 201}
@@ -128,7 +129,7 @@ async def test_full_pool(caller: Caller, author_id: int, postgres: PostgresProce
 async def test_server_that_hangs(
     caller: Caller, author_id: int, postgres: PostgresProcess, warm: bool
 ) -> None:
-    await fill_pool(caller)
+    await fill_pools(caller, author_id)
     if not warm:
         postgres.terminate_sessions()
         await asyncio.sleep(0.1)
@@ -143,6 +144,57 @@ async def test_server_that_hangs(
     assert ready.seconds < 2
     assert statuses(again) == {200, 201}
     assert max(answer.seconds for answer in again) < 2
+    caller.check(200, 201, 503)
+
+
+async def test_server_that_hangs_under_load(
+    caller: Caller,
+    author_id: int,
+    postgres: PostgresProcess,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """It hangs at whatever point each request has come to, and then for all that follow."""
+    done = asyncio.Event()
+
+    async def load(number: int) -> None:
+        while not done.is_set():
+            await both(caller, author_id, 1)
+            await asyncio.sleep(number / 100)
+
+    clients = [asyncio.create_task(load(number)) for number in range(30)]
+    await asyncio.sleep(1)
+    with postgres.paused():
+        paused = len(caller.answers)
+        await asyncio.sleep(2 * DEADLINE)
+    hung = caller.answers[paused:]
+    await asyncio.sleep(1)
+    resumed = len(caller.answers)
+    await asyncio.sleep(1)
+    done.set()
+    await asyncio.gather(*clients)
+
+    record_property(
+        "figures",
+        f"{len(hung)} answers while it hung, longest {max(answer.seconds for answer in hung):.2f} s; "
+        f"from a second after it {len(caller.answers) - resumed}, all well",
+    )
+    assert statuses(caller.answers[resumed:]) == {200, 201}
+    caller.check(200, 201, 503)
+
+
+async def test_connection_that_is_broken_at_its_deadline_is_the_only_one(
+    caller: Caller, author_id: int, postgres: PostgresProcess
+) -> None:
+    await fill_pools(caller, author_id)
+    before = set(postgres.sessions())
+    slow = await caller.post("/posts", post(author_id, "commit sleep 5.5"))
+    await asyncio.to_thread(
+        wait_until, lambda: not postgres.sessions(ACTIVE), "the server is done with the COMMIT"
+    )
+    assert statuses(await both(caller, author_id, 2 * POOL_SIZE)) == {200, 201}
+
+    assert slow.status == 503
+    assert len(before - set(postgres.sessions())) == 1
     caller.check(200, 201, 503)
 
 
@@ -275,8 +327,8 @@ async def test_too_many_connections(
     few = {"max_connections": "12", "superuser_reserved_connections": "3"}
     with postgres.started_with(**few):
         for taken, expected in ((9, {503}), (6, {201, 503}), (0, {201})):
-            postgres.terminate_sessions()
-            wait_until(lambda: not postgres.sessions(), "every place is free")
+            # Again and again: the announcement of a post comes after the response.
+            wait_until(lambda: not postgres.terminate_sessions(), "every place is free")
             with ExitStack() as others:
                 for _ in range(taken):
                     others.enter_context(postgres.connect("service", user="app"))
@@ -322,7 +374,7 @@ async def test_restart_under_load(
     record_property: Callable[[str, object], None],
 ) -> None:
     """What clients see; `record_property` has it printed."""
-    await fill_pool(caller)
+    await fill_pools(caller, author_id)
     done = asyncio.Event()
 
     async def load() -> None:

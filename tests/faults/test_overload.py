@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from faults.caller import Caller
+from faults.conftest import POOL_SIZE
 from faults.postgres_process import PostgresProcess
 
 pytestmark = pytest.mark.faults
 
 POOL_TIMEOUT = 2.0  # the service's default: the longest that a request queues
-QUERY = 0.3  # seconds of a slow query; 15 connections do 50 of them in a second
+QUERY = 0.3  # seconds of a slow query; 10 connections do 33 of them in a second
 
 
 async def test_overload_is_shed(
@@ -39,8 +40,8 @@ async def test_overload_is_shed(
         f"{max(answer.seconds for answer in answers):.2f} s, all over after {took:.2f} s",
     )
     assert (live.status, ready.status) == (200, 200)
-    # Of the 100 that could be done in two seconds, most are; nobody else waits longer.
-    assert len(served) >= 60
+    # Of the 66 that could be done in two seconds, most are; nobody else waits longer.
+    assert len(served) >= 40
     assert len(served) + len(shed) == 300
     assert {answer.json()["detail"] for answer in shed} == {
         "Too many requests at once; nothing was done"
@@ -69,7 +70,7 @@ async def test_nobody_starves_while_others_keep_the_pool_full(
             done += answer.status == 201
         return done
 
-    served = await asyncio.gather(*(client() for _ in range(30)))
+    served = await asyncio.gather(*(client() for _ in range(2 * POOL_SIZE)))
 
     # Each is served in its turn, so that none gets less than half of what the luckiest gets.
     assert min(served) * 2 >= max(served) > 0, served

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 from baking import project_environment
 
-from faults.caller import Answer, Caller, calling, create_author
+from faults.caller import DEADLINE, Answer, Caller, calling, create_author
 from faults.pgbouncer_process import PgBouncerProcess, keeps_statements, pooling
 from faults.postgres_process import PostgresProcess
 from faults.service_process import Service, ServiceProcess, serving
@@ -26,8 +26,12 @@ SERVERS = 2
 CLIENTS = 50
 ROUNDS = 8  # of seven requests for each client
 
-# As many connections to the pooler as there are clients.
-POOLED = {"DATABASE_POOLER": "true", "DATABASE_POOL_SIZE": str(CLIENTS)}
+# As many connections to the pooler as there are clients: to write, and to read.
+POOLED = {
+    "DATABASE_POOLER": "true",
+    "DATABASE_POOL_SIZE": str(CLIENTS),
+    "DATABASE_READ_POOL_SIZE": str(CLIENTS),
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +42,11 @@ def pooler(postgres: PostgresProcess) -> Iterator[PgBouncerProcess]:
 
 @pytest.fixture(scope="module")
 def service(service: Service, pooler: PgBouncerProcess) -> Service:
-    """Return the service behind the pooler."""
-    return through(pooler, service, **POOLED)
+    """Return the service behind the pooler, with the limits of its role set."""
+    pooled = through(pooler, service, **POOLED)
+    pooled.run("app", "set-limits")
+    pooler.reconnect()
+    return pooled
 
 
 @pytest.fixture
@@ -49,8 +56,10 @@ def process(lasting_process: ServiceProcess) -> Iterator[ServiceProcess]:
     assert lasting_process.complaints()[seen:] == []
 
 
-def through(pooler: PgBouncerProcess, service: Service, **variables: str) -> Service:
-    variables["DATABASE_URL"] = pooler.url("service")
+def through(
+    pooler: PgBouncerProcess, service: Service, database: str = "service", **variables: str
+) -> Service:
+    variables["DATABASE_URL"] = pooler.url(database)
     return replace(service, environment=service.environment | variables)
 
 
@@ -117,14 +126,15 @@ async def test_many_clients_share_few_servers(
     assert len(clients) > 10 * SERVERS
 
 
-@pytest.mark.parametrize("driver", ["asyncpg"], indirect=True, scope="session")
 async def test_statements_that_the_pooler_keeps_are_found_on_each_server(
     service: Service, postgres: PostgresProcess, tmp_path: Path
 ) -> None:
     if not keeps_statements():
         pytest.skip("PgBouncer keeps prepared statements from 1.21 on")
     with pooling(postgres, SERVERS, statements=100) as keeping:
-        prepares = through(keeping, service, DATABASE_POOLER_PREPARES="true")
+        # Few connections, since psycopg prepares what a connection has executed five times.
+        few = dict.fromkeys(("DATABASE_POOL_SIZE", "DATABASE_READ_POOL_SIZE"), "10")
+        prepares = through(keeping, service, DATABASE_POOLER_PREPARES="true", **few)
         with serving(prepares, tmp_path / "log") as process:
             async with calling(process.url) as caller:
                 wrong = await use_by_many(caller, await create_author(caller), 2)
@@ -153,7 +163,7 @@ async def test_it_takes_the_setting(
 async def test_waiting_for_a_lock_is_bounded_by_the_server(
     caller: Caller, author_id: int, postgres: PostgresProcess
 ) -> None:
-    """PgBouncer takes no parameters when a connection starts, so each transaction sets them."""
+    """PgBouncer takes no parameters when a connection starts: the role has them."""
     with postgres.connect("service") as holder, holder.transaction():
         holder.execute("SELECT FROM users FOR UPDATE")
         answer = await caller.send("PATCH", f"/users/{author_id}", json={"display_name": "Late"})
@@ -164,6 +174,71 @@ async def test_waiting_for_a_lock_is_bounded_by_the_server(
     assert postgres.query(
         "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state <> 'idle'"
     ) == [0]
+
+
+async def waits(service: Service, postgres: PostgresProcess, log: Path) -> tuple[Answer, Answer]:
+    """Return the ends of a statement of 4.5 seconds and of a wait for a lock, side by side."""
+    with serving(service, log) as process:
+        async with calling(process.url) as caller:
+            assert (await caller.get("/health/ready")).status == 200
+            author_id, locked_id = await create_author(caller), await create_author(caller)
+            body = {"author_id": author_id, "title": "sleep 4.5", "body": "Body"}
+            with postgres.connect("unlimited") as holder, holder.transaction():
+                holder.execute("SELECT FROM users WHERE id = %s FOR UPDATE", [locked_id])
+                answers = await asyncio.gather(
+                    caller.post("/posts", body),
+                    caller.patch(f"/users/{locked_id}", {"display_name": "Late"}),
+                )
+    assert process.complaints() == []
+    return answers
+
+
+async def test_limits_of_the_role_hold_behind_the_pooler(
+    service: Service,
+    schema: str,
+    postgres: PostgresProcess,
+    pooler: PgBouncerProcess,
+    tmp_path: Path,
+) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    with postgres.database("unlimited", schema):
+        pooled = through(pooler, service, "unlimited")
+        statement, lock = await waits(pooled, postgres, before)
+        assert statement.status == 201
+        assert (lock.status, lock.json()["detail"]) == (
+            503,
+            "The database took too long to respond",
+        )
+        assert lock.seconds > DEADLINE - 0.5
+
+        printed = pooled.run("app", "set-limits")
+        assert "ALTER ROLE app IN DATABASE unlimited SET statement_timeout = '4000';" in printed
+        pooler.reconnect()
+        statement, lock = await waits(pooled, postgres, after)
+        (written,) = postgres.query("SELECT count(*) FROM posts", database="unlimited")
+
+    assert statement.status == lock.status == 503
+    assert "too long to respond; nothing was written" in statement.json()["detail"]
+    assert 3.5 < statement.seconds < 4.5
+    assert "holds a lock" in lock.json()["detail"]
+    assert 1.5 < lock.seconds < 3
+    assert written == 1
+    assert before.read_text().count("run `app set-limits` once") == 1
+    assert "set-limits" not in after.read_text()
+
+
+async def test_read_that_writes_is_refused(
+    service: Service, author_id: int, postgres: PostgresProcess, tmp_path: Path
+) -> None:
+    """It has no parameter of the connection to forbid it, so reads are BEGIN READ ONLY."""
+    with serving(service.serving("writing:app"), tmp_path / "log") as process:
+        async with calling(process.url) as caller:
+            answers = [await caller.get(path) for path in ("/write", f"/users/{author_id}")]
+
+    assert [answer.status for answer in answers] == [500, 200]
+    assert "ReadOnlySessionError: A read session cannot write" in process.log.read_text()
+    written = "SELECT count(*) FROM users WHERE display_name = 'Written'"
+    assert postgres.query(written, database="service") == [0]
 
 
 async def test_first_request_after_a_restart_succeeds(
@@ -180,20 +255,48 @@ async def test_first_request_after_a_restart_succeeds(
     assert answer.status == 200
 
 
+async def test_pooler_that_hangs_under_load(
+    caller: Caller, author_id: int, pooler: PgBouncerProcess
+) -> None:
+    done = asyncio.Event()
+    body = {"author_id": author_id, "title": "Title", "body": "Body"}
+
+    async def load(number: int) -> None:
+        while not done.is_set():
+            await (caller.get("/posts") if number % 2 else caller.post("/posts", body))
+
+    clients = [asyncio.create_task(load(number)) for number in range(CLIENTS)]
+    await asyncio.sleep(1)
+    pooler.pause()
+    await asyncio.sleep(DEADLINE + 2)
+    pooler.resume()
+    await asyncio.sleep(1)
+    done.set()
+    await asyncio.gather(*clients)
+
+    caller.check(200, 201, 503)
+    answers = await asyncio.gather(*(caller.get("/posts") for _ in range(CLIENTS)))
+    assert {answer.status for answer in answers} == {200}
+
+
 async def test_ready_through_the_pooler(caller: Caller) -> None:
     answers = await asyncio.gather(*(caller.get("/health/ready") for _ in range(CLIENTS)))
 
     assert {answer.status for answer in answers} == {200}
 
 
-@pytest.mark.parametrize("by", ["itself", "pooler"])
+@pytest.mark.parametrize("by", ["itself", "pooler", "past"])
 def test_many_processes_migrate_at_once(
     project: Path, postgres: PostgresProcess, pooler: PgBouncerProcess, by: str
 ) -> None:
-    with postgres.database("unmigrated") as url:
-        variables = {"DATABASE_URL": url}
-        if by == "pooler":
-            variables = {"DATABASE_URL": pooler.url("unmigrated"), "DATABASE_POOLER": "true"}
+    name = f"unmigrated_{by}"
+    with postgres.database(name) as url:
+        pooled = {"DATABASE_URL": pooler.url(name), "DATABASE_POOLER": "true"}
+        variables = {
+            "itself": {"DATABASE_URL": url},
+            "pooler": pooled,
+            "past": pooled | {"DATABASE_DIRECT_URL": url},
+        }[by]
         processes = [
             subprocess.Popen(
                 [project / ".venv/bin/app", "migrate"],
@@ -208,6 +311,8 @@ def test_many_processes_migrate_at_once(
         outputs = [process.communicate(timeout=60)[0] for process in processes]
 
         assert [process.returncode for process in processes] == [0] * 5, outputs
-        assert postgres.query("SELECT count(*) FROM alembic_version", database="unmigrated") == [1]
+        assert postgres.query("SELECT count(*) FROM alembic_version", database=name) == [1]
         held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
         assert postgres.query(held) == [0]
+        asked = {row["database"] for row in pooler.show("POOLS")}
+        assert (name in asked) == (by == "pooler")

@@ -6,7 +6,7 @@ that a handler spends elsewhere does not.
 `statement_timeout` does not help against a server that hangs (a stalled disk, a stopped process, a
 cut network), because the server itself has to enforce it. Nor does cancelling the task, because
 both drivers then wait for the server to confirm. So when the time is used up, the socket is closed,
-which fails everything that waits on it at once.
+which fails everything that waits on it at once. Only a task that has no connection yet is cancelled.
 """
 
 import asyncio
@@ -58,6 +58,8 @@ class Budget:
         self._counting_since = 0.0
         self._is_handed_out = False
         self._timer: asyncio.TimerHandle | None = None
+        self._connecting: asyncio.Task[Any] | None = None
+        self._has_cancelled = False
         self._held: dict[object, tuple[Any, Driver] | None] = {}
 
     @property
@@ -88,6 +90,27 @@ class Budget:
         """Raise `UnavailableError` if the time is used up."""
         if self.expired:
             raise UnavailableError(TOO_LONG)
+
+    def start_connecting(self) -> None:
+        """Cancel the running task if the time is used up before the task holds a connection."""
+        self._connecting = asyncio.current_task()
+
+    def end_connecting(self) -> bool:
+        """Return whether the budget has cancelled the task, and nobody else has."""
+        self.end_setup()
+        task, self._connecting = self._connecting, None
+        if task is None or not self._has_cancelled:
+            return False
+        self._has_cancelled = False
+        return not task.uncancel()
+
+    def start_setup(self, connection: tuple[Any, Driver]) -> None:
+        """Hold a new connection that is not ready yet."""
+        self._held[self] = connection
+
+    def end_setup(self) -> None:
+        """Record that the connection is ready, or could not be set up."""
+        self._held.pop(self, None)
 
     def hold(self, holder: object, connection: tuple[Any, Driver] | None = None) -> None:
         """Record that `holder` has a connection, until it calls `release`.
@@ -151,6 +174,8 @@ class Budget:
             self._schedule_check()
             return
         self.expired = True
+        if self._connecting and not self._held:
+            self._has_cancelled = self._connecting.cancel()
         for held in self._held.values():
             if held:
                 connection, driver = held

@@ -3,12 +3,12 @@
 import asyncio
 from typing import Any, Final
 
-from sqlalchemy import URL, NullPool
+from sqlalchemy import URL, NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from app.core.config import DatabaseSettings
-from app.core.database.budget import NO_CONTEXT
+from app.core.database.budget import NO_CONTEXT, current_budget
 from app.core.database.drivers import Driver, driver_for
 from app.core.database.errors import translate_driver_errors
 from app.core.database.pool import FairPool
@@ -82,6 +82,7 @@ def make_engine(
         driver.adapt_url(url), connect_args=connect_args, hide_parameters=True, **options
     )
     translate_driver_errors(engine, driver, read_only=read_only)
+    _limit_setup(engine, driver, settings.database_connect_timeout)
     return engine
 
 
@@ -93,6 +94,24 @@ def server_limits(settings: DatabaseSettings) -> dict[str, str]:
         "idle_in_transaction_session_timeout": settings.database_idle_in_transaction_timeout,
     }
     return {name: f"{value * 1000:.0f}" for name, value in seconds.items()}
+
+
+def _limit_setup(engine: AsyncEngine, driver: Driver, timeout: float) -> None:
+    """Limit the time of what SQLAlchemy asks on a new connection. The driver's timeout ends before.
+
+    Behind a pooler, this waits for a connection to the server.
+    """
+
+    @event.listens_for(engine.sync_engine, "connect", insert=True)
+    def start(connection: Any, record: ConnectionPoolEntry) -> None:
+        held = connection.driver_connection
+        record.info["setup"] = asyncio.get_running_loop().call_later(timeout, driver.abort, held)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def end(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info.pop("setup").cancel()
+        if budget := current_budget():
+            budget.end_setup()
 
 
 def _make_pool_class(

@@ -63,7 +63,7 @@ def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: b
         dialect: Dialect, _record: object, arguments: list[Any], options: dict[str, Any]
     ) -> DBAPIConnection:
         try:
-            return dialect.connect(*arguments, **options)
+            connection = dialect.connect(*arguments, **options)
         except asyncio.CancelledError as error:
             # These frames may hold a half-open connection in a reference cycle. Clearing them
             # closes it now, not at the next garbage collection.
@@ -72,6 +72,9 @@ def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: b
         except Exception as error:
             # Drivers raise OSError, TimeoutError and their own classes.
             raise UnavailableError("The database cannot be reached") from error
+        if budget := current_budget():
+            budget.start_setup((connection.driver_connection, driver))
+        return connection
 
     @event.listens_for(engine.sync_engine, "handle_error", retval=True)
     def translate(context: ExceptionContext) -> Exception | None:

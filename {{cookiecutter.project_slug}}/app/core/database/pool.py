@@ -88,9 +88,21 @@ class FairPool(AsyncAdaptedQueuePool):
     def connect(self) -> PoolProxiedConnection:
         """Return a working connection, waiting for one if need be. Raises `UnavailableError`."""
         budget = current_budget()
-        if budget:
-            budget.require_no_connection("while another one is requested")
-            budget.require_time()
+        if budget is None:
+            return self._wait_and_connect(None)
+        budget.require_no_connection("while another one is requested")
+        budget.require_time()
+        budget.start_connecting()
+        try:
+            connection = self._wait_and_connect(budget)
+        except BaseException as error:
+            if budget.end_connecting():
+                raise UnavailableError(TOO_LONG) from error
+            raise
+        budget.end_connecting()
+        return connection
+
+    def _wait_and_connect(self, budget: Budget | None) -> PoolProxiedConnection:
         if not self._semaphore.acquire_nowait():
             await_(self._wait_for_turn(budget.seconds if budget else math.inf))
         try:
@@ -119,7 +131,7 @@ class FairPool(AsyncAdaptedQueuePool):
     def _connect_alive(self, budget: Budget | None) -> PoolProxiedConnection:
         """Return a new connection, or an idle one that works, held by the budget."""
         while True:
-            connection = super().connect()
+            connection = self._connect_any()
             dbapi_connection: Any = connection.dbapi_connection
             driver_connection = dbapi_connection.driver_connection
             if budget:
@@ -140,6 +152,13 @@ class FairPool(AsyncAdaptedQueuePool):
             if budget:
                 budget.release(holder)
                 budget.require_time()
+
+    def _connect_any(self) -> PoolProxiedConnection:
+        """Return an idle connection, or a new one."""
+        try:
+            return super().connect()
+        except self.driver.errors as error:  # of what SQLAlchemy asks on a new connection
+            raise UnavailableError("The database cannot be reached") from error
 
     def _works(self, connection: PoolProxiedConnection) -> bool:
         """Return whether a connection is new, or an idle one that `is_alive`.

@@ -43,6 +43,8 @@ class ReadinessProbe:
                 current = await self._revision()
         except TimeoutError:
             raise UnavailableError("The database did not respond in time") from None
+        except self._driver.errors as error:
+            raise UnavailableError("The database cannot be reached") from error
         # In a thread, because the first call imports Alembic and reads files.
         *older, head = [None, *await asyncio.to_thread(revisions)]
         if current in older:

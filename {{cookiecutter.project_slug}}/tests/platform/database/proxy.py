@@ -16,6 +16,7 @@ class Proxy:
     def __init__(self, server: URL) -> None:
         self.url = server
         self.tasks: set[asyncio.Task[None]] = set()
+        self.freezes_at: bytes | None = None
         self._server = server
         self._open = asyncio.Event()
         self._open.set()
@@ -24,7 +25,12 @@ class Proxy:
         """Let nothing pass any more; connections stay open."""
         self._open.clear()
 
+    def freeze_at(self, words: bytes) -> None:
+        """Freeze when a client sends them."""
+        self.freezes_at = words
+
     def thaw(self) -> None:
+        self.freezes_at = None
         self._open.set()
 
     def thaw_for_new_connections(self) -> None:
@@ -40,12 +46,23 @@ class Proxy:
         server = await self._connect()
         with suppress(OSError, asyncio.CancelledError):
             async with asyncio.TaskGroup() as group:
-                group.create_task(_pass_on(client[0], server[1], self._open))
-                group.create_task(_pass_on(server[0], client[1], self._open))
+                group.create_task(self._pass_on(client[0], server[1], self._open))
+                group.create_task(self._pass_on(server[0], client[1], self._open))
         for _, writer in (client, server):
             writer.transport.abort()
             with suppress(OSError):
                 await writer.wait_closed()
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_open: asyncio.Event
+    ) -> None:
+        while block := await reader.read(65536):
+            if self.freezes_at and self.freezes_at in block:
+                self.freeze()
+            await is_open.wait()
+            writer.write(block)
+            await writer.drain()
+        writer.close()
 
     async def _connect(self) -> Stream:
         folder = self._server.query.get("host")
@@ -53,16 +70,6 @@ class Proxy:
         if isinstance(folder, str):
             return await asyncio.open_unix_connection(str(Path(folder) / f".s.PGSQL.{port}"))
         return await asyncio.open_connection(self._server.host, port)
-
-
-async def _pass_on(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_open: asyncio.Event
-) -> None:
-    while block := await reader.read(65536):
-        await is_open.wait()
-        writer.write(block)
-        await writer.drain()
-    writer.close()
 
 
 @asynccontextmanager

@@ -22,7 +22,12 @@ class ConstraintViolation:
 
 
 class Driver(Protocol):
-    """The interface of a driver module."""
+    """The interface of a driver module.
+
+    `errors` are the driver's own, as they are where SQLAlchemy does not wrap them.
+    """
+
+    errors: tuple[type[Exception], ...]
 
     def adapt_url(self, url: URL) -> URL:
         """Translate libpq's URL parameters, such as `sslmode`, into the driver's own."""

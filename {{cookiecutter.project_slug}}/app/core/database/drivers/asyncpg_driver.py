@@ -1,7 +1,7 @@
 """The asyncpg driver."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import asyncpg
@@ -10,16 +10,7 @@ from sqlalchemy import URL
 from app.core.config import DatabaseSettings
 from app.core.database.drivers import ConstraintViolation
 
-
-class _PooledConnection(asyncpg.Connection):
-    async def set_type_codec(self, *arguments: Any, **options: Any) -> None:
-        """Look the type up in a transaction.
-
-        SQLAlchemy calls this for each new connection outside of a transaction. asyncpg prepares
-        and executes in two messages, which the pooler must send to the same server connection.
-        """
-        async with self.transaction():
-            await super().set_type_codec(*arguments, **options)
+errors: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
 def adapt_url(url: URL) -> URL:
@@ -54,7 +45,7 @@ def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
     connection, so every statement is unnamed. With one, names are unique: if the
     pooler does not track statements after all, they fail instead of running another process's.
     """
-    arguments = {"connection_class": _PooledConnection, "statement_cache_size": 0}
+    arguments: dict[str, Any] = {"statement_cache_size": 0}
     if settings.database_pooler_prepares:
         return arguments | {"prepared_statement_name_func": lambda: f"__{uuid4()}__"}
     return arguments | {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}

@@ -5,7 +5,7 @@ import os
 import selectors
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from sqlalchemy import URL
@@ -15,6 +15,8 @@ from app.core.database.drivers import ConstraintViolation
 
 # Unlike select(), poll() has no limit on file descriptors; Windows lacks it.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+errors: Final = (psycopg.Error, OSError)
 
 
 def adapt_url(url: URL) -> URL:
