@@ -105,7 +105,8 @@ def _limit_setup(engine: AsyncEngine, driver: Driver, timeout: float) -> None:
     @event.listens_for(engine.sync_engine, "connect", insert=True)
     def start(connection: Any, record: ConnectionPoolEntry) -> None:
         held = connection.driver_connection
-        record.info["setup"] = asyncio.get_running_loop().call_later(timeout, driver.abort, held)
+        loop = asyncio.get_running_loop()
+        record.info["setup"] = loop.call_later(timeout, driver.abort, held, context=NO_CONTEXT)
 
     @event.listens_for(engine.sync_engine, "connect")
     def end(_connection: object, record: ConnectionPoolEntry) -> None:
