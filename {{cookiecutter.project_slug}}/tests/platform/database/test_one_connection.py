@@ -51,7 +51,8 @@ class Api:
     async def send(self, name: str, headers: dict[str, str] | None = None) -> httpx.Response:
         method, path = name.split()
         for parameter in self._operation(name).get("parameters", []):
-            path = path.replace(f"{{{parameter['name']}}}", str(self.ids.get(parameter["name"], 1)))
+            placeholder = "{" + parameter["name"] + "}"  # three braces would be Jinja's
+            path = path.replace(placeholder, str(self.ids.get(parameter["name"], 1)))
         options: dict[str, Any] = {"headers": headers or {}}
         if method == "POST":
             options["headers"] |= {"Idempotency-Key": f"key{next(_numbers)}"}
