@@ -71,7 +71,8 @@ class KeyClaim:
 
     async def _digest(self) -> bytes:
         request = self._request
-        digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
+        query = f"?{request.url.query}" if request.url.query else ""
+        digest = hashlib.sha256(f"{request.method} {request.url.path}{query}\n".encode())
         digest.update(await request.body())
         return digest.digest()
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.cli.commands import prune
 from app.core.database import Database
 from app.core.http.edge import EdgeRoute
-from app.dependencies.database import OpenSessionDep
+from app.dependencies.database import OpenSessionDep, SessionDep
 from app.models.idempotency_key import IdempotencyKey
 from tests.conftest import http_client
 from tests.factories import Factory
@@ -60,6 +60,27 @@ async def test_key_of_another_request_is_refused(live_probes: httpx.AsyncClient,
 
     assert response.status_code == 422
     assert "was used for another request" in response.json()["detail"]
+
+
+async def test_key_of_another_query_is_refused(
+    app_with_routers: Callable[..., FastAPI], live_database: Database
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.post("/charges")
+    async def charge(session: SessionDep, *, dry_run: bool) -> bool:
+        return dry_run
+
+    app = app_with_routers(router)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        first, other, again = [
+            await client.post("/charges", params={"dry_run": dry_run}, headers=KEY)
+            for dry_run in (True, False, True)
+        ]
+
+    assert (first.json(), again.json()) == (True, True)
+    assert other.status_code == 422
 
 
 async def test_of_many_at_once_one_is_done(
