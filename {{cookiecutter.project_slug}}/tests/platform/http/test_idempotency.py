@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
+from fastapi.responses import StreamingResponse
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -169,6 +170,26 @@ async def test_key_is_claimed_when_the_session_opens(
 
     assert [answer.json() for answer in answers] == [2, 2]
     assert calls == ["before", "after", "before"]
+
+
+async def test_response_that_streams_cannot_be_repeated_and_the_client_is_told(
+    app_with_routers: Callable[..., FastAPI], live_database: Database
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.post("/export")
+    async def export(session: SessionDep) -> StreamingResponse:
+        return StreamingResponse(iter(["line"]))
+
+    app = app_with_routers(router)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        with_key = await client.post("/export", headers=KEY)
+        without = await client.post("/export")
+
+    assert with_key.status_code == 422
+    assert "without Idempotency-Key" in with_key.json()["detail"]
+    assert (without.status_code, without.text) == (200, "line")
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words", "\u00e4"])
