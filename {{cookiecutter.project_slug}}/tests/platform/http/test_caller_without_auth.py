@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -75,7 +75,8 @@ async def test_name_of_any_length_is_told_from_others_and_fits_the_scope_of_a_ke
     assert [name for name, _ in answers] == names
     scopes = {scope for _, scope in answers}
     assert len(scopes) == len(names)
-    assert max(map(len, scopes)) <= IdempotencyKey.__table__.c.scope.type.length
+    column: Any = IdempotencyKey.__table__.c.scope.type
+    assert max(map(len, scopes)) <= column.length
 
 
 async def test_header_that_occurs_twice_is_refused(app: FastAPI) -> None:
