@@ -1,11 +1,13 @@
 """The caller of a request, as the gateway in front of the service names them."""
 
+from hashlib import sha256
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 
 from app.core.caller_settings_without_auth import CallerSettings
 from app.core.http.gateway import GatewayCaller, GatewayHeaderMiddleware
+from app.exceptions import ValidationError
 
 
 def install_caller(app: FastAPI, settings: CallerSettings) -> None:
@@ -20,11 +22,14 @@ def install_caller(app: FastAPI, settings: CallerSettings) -> None:
 async def get_caller(request: Request) -> GatewayCaller | None:
     """Return the caller that the header `CALLER_HEADER` names, or None.
 
-    `GatewayHeaderMiddleware` removes the header unless a trusted proxy sent it.
+    `GatewayHeaderMiddleware` removes the header unless a trusted proxy sent it. Raises
+    `ValidationError` for two of them.
     """
     settings: CallerSettings = request.app.state.settings
-    name = request.headers.get(settings.caller_header) if settings.caller_header else None
-    return GatewayCaller(name) if name else None
+    names = request.headers.getlist(settings.caller_header) if settings.caller_header else []
+    if len(names) > 1:  # one of them may be the client's own
+        raise ValidationError(f"The request has more than one {settings.caller_header} header")
+    return GatewayCaller(names[0]) if names and names[0] else None
 
 
 # The gateway controls access, so the two do not differ.
@@ -38,6 +43,11 @@ async def require_admin(caller: Caller) -> GatewayCaller | None:
 
 
 async def identify_caller(request: Request) -> str:
-    """Return a unique and constant name of the caller."""
+    """Return a unique and constant name of the caller, of up to 50 characters."""
     caller = await get_caller(request)
-    return f"caller {caller.name}" if caller else "anyone"
+    if caller is None:
+        return "anyone"
+    name = caller.name
+    if len(name) > 40:
+        name = f"#{sha256(name.encode()).hexdigest()[:40]}"
+    return f"caller {name}"

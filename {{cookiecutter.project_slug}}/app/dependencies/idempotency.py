@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.http.edge import Replay
 from app.dependencies.caller import identify_caller
+from app.exceptions import ValidationError
 from app.models.idempotency_key import IdempotencyKey
 from app.services.idempotency_service import IdempotencyService
 
@@ -58,7 +59,15 @@ class KeyClaim:
             raise Replay(_replay(stored))
 
     async def store(self, session: AsyncSession, response: Response) -> None:
-        """Store the response, in the transaction of the request."""
+        """Store the response, in the transaction of the request.
+
+        Raises `ValidationError` for a stream or a file, which has no body to store.
+        """
+        body = getattr(response, "body", None)
+        if body is None:
+            raise ValidationError(
+                f"The response cannot be stored for repetitions; send the request without {HEADER}"
+            )
         headers = [(name.decode(), value.decode("latin-1")) for name, value in response.raw_headers]
         await IdempotencyService(session, self._settings).store(
             scope=self._scope,
@@ -66,12 +75,13 @@ class KeyClaim:
             fingerprint=self._fingerprint,
             status=response.status_code,
             headers=headers,
-            body=bytes(response.body),
+            body=bytes(body),
         )
 
     async def _digest(self) -> bytes:
         request = self._request
-        digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
+        query = f"?{request.url.query}" if request.url.query else ""
+        digest = hashlib.sha256(f"{request.method} {request.url.path}{query}\n".encode())
         digest.update(await request.body())
         return digest.digest()
 

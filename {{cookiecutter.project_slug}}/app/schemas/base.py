@@ -16,16 +16,18 @@ class Nullable:
 
 
 def _is_nullable(body: type[BaseModel], name: str) -> bool:
-    return Nullable in body.model_fields[name].metadata
+    metadata = body.model_fields[name].metadata
+    return any(item is Nullable or isinstance(item, Nullable) for item in metadata)
 
 
 def _describe_as_optional(schema: dict[str, Any], body: type[BaseModel]) -> None:
     """Describe each field as optional, and only nullable ones as nullable."""
-    names = {field.alias or name: name for name, field in body.model_fields.items()}
-    for alias, field in schema.get("properties", {}).items():
+    # A schema has its properties in the order of the fields, under names that aliases may change.
+    properties = schema.get("properties", {}).values()
+    for name, field in zip(body.model_fields, properties, strict=True):
         field.pop("default", None)
         kinds = field.get("anyOf", [])
-        if {"type": "null"} in kinds and not _is_nullable(body, names[alias]):
+        if {"type": "null"} in kinds and not _is_nullable(body, name):
             others = [kind for kind in kinds if kind != {"type": "null"}]
             field["anyOf"] = others
             if len(others) == 1:

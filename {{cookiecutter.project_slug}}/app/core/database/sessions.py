@@ -269,9 +269,19 @@ class UnitOfWork:
         self._budget = budget
         self._open_session = open_session
         self._on_open = on_open
+        self._is_over = False
 
     async def session(self) -> AsyncSession:
-        """Return the session, opened on the first call. Raises `UnavailableError`."""
+        """Return the session, opened on the first call.
+
+        Raises `UnavailableError`, and `RuntimeError` in a task that has outlived the request, whose
+        session nobody would commit or close.
+        """
+        if self._is_over:
+            raise RuntimeError(
+                "The request is over. Tasks that outlive it, and background tasks, use "
+                "database.transaction() or database.read()."
+            )
         if self.opened is None:
             self.opened = await self._open_session()
             if self._on_open:
@@ -286,6 +296,7 @@ class UnitOfWork:
     async def __aexit__(
         self, _kind: object, error: BaseException | None, _traceback: object
     ) -> None:
+        self._is_over = True
         try:
             if self.opened and error is None:
                 await _commit(self.opened)

@@ -49,10 +49,11 @@ class EdgeRoute(APIRoute):
             is_safe = request.method in SAFE_METHODS
             claim: Claim | None = None
             open_session: Callable[[], Awaitable[AsyncSession]]
+            if has_body or not is_safe:
+                request = await limit_body(request, read=has_body)
             if is_safe:
                 open_session = partial(_open_read_session, request, database)
             else:
-                request = await limit_body(request, read=has_body)
                 open_session = database.open_write_session
                 claim = request.app.state.read_idempotency_key(request)
             work = UnitOfWork(

@@ -1,5 +1,6 @@
 """Error responses: RFC 9457 problem details, in one shape for every failure."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, TypeVar, cast
@@ -23,6 +24,9 @@ _TITLES: Final = {
     416: "Range Not Satisfiable",
     422: "Unprocessable Content",
 }
+
+
+_STATUSES: Final = frozenset(HTTPStatus)
 
 
 class ProblemError(BaseModel):
@@ -91,7 +95,9 @@ def problem_response(
 
 
 def _title(status: int) -> str:
-    return _TITLES.get(status) or HTTPStatus(status).phrase
+    if status in _TITLES:
+        return _TITLES[status]
+    return HTTPStatus(status).phrase if status in _STATUSES else f"Error {status}"
 
 
 def _code(title: str) -> str:
@@ -129,12 +135,18 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:
-    """Respond to errors of FastAPI itself: unknown paths, wrong methods, unreadable bodies."""
+    """Respond to errors of FastAPI itself: unknown paths, wrong methods, unreadable bodies.
+
+    A project's own `HTTPException` may have any status and any JSON as its detail.
+    """
     error = cast("HTTPException", error)
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers = {"Allow": ", ".join(_allowed_methods(request))}
-    return problem_response(request, status=error.status_code, detail=error.detail, headers=headers)
+    detail: Any = error.detail
+    if not isinstance(detail, str):
+        detail = json.dumps(detail, default=str)
+    return problem_response(request, status=error.status_code, detail=detail, headers=headers)
 
 
 def _allowed_methods(request: Request) -> list[str]:

@@ -1,5 +1,6 @@
 """A route that depends on a session gets one from its edge, or the app does not start."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Annotated, Any
 
@@ -153,6 +154,33 @@ async def test_response_that_streams_from_the_session_fails_instead_of_reading_o
     async with http_client(app) as client:
         with pytest.raises(Exception, match="permanently closed"):
             await client.get("/stream")
+
+
+async def test_task_that_outlives_the_request_gets_no_session(
+    settings: Settings, open_database: Callable[..., Database]
+) -> None:
+    """Nobody would commit its writes, nor give its connection back."""
+    app = create_app(settings)
+    app.router.route_class = EdgeRoute
+    app.state.database = open_database()
+    responded = asyncio.Event()
+    tasks: list[asyncio.Task[object]] = []
+
+    @app.post("/task")
+    async def start_task(open_session: OpenSessionDep) -> None:
+        async def work() -> object:
+            await responded.wait()
+            session = await open_session()
+            return await session.scalar(text("SELECT 1"))
+
+        tasks.append(asyncio.create_task(work()))
+
+    async with http_client(app) as client:
+        await client.post("/task")
+    responded.set()
+
+    with pytest.raises(RuntimeError, match=r"request is over.*database\.transaction\(\)"):
+        await tasks[0]
 
 
 @pytest.mark.parametrize("path", ["/users", "/users/import"])

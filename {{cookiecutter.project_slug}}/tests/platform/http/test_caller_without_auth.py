@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
 
 from app.core.http.gateway import GatewayCaller
 from app.dependencies.caller_without_auth import get_caller, identify_caller, install_caller
+from app.models.idempotency_key import IdempotencyKey
 from tests.conftest import http_client
 
 router = APIRouter()
@@ -62,3 +63,27 @@ async def test_header_means_nothing_unless_the_settings_name_it(
         response = await client.get("/caller", headers={"X-User": "ann"})
 
     assert response.json() == [None, "anyone"]
+
+
+async def test_name_of_any_length_is_told_from_others_and_fits_the_scope_of_a_key(
+    app: FastAPI,
+) -> None:
+    names = ["x" * 40, "x" * 41, "x" * 500, "x" * 499 + "y"]
+    async with http_client(app, address="10.1.2.3") as client:
+        answers = [(await client.get("/caller", headers={"X-User": name})).json() for name in names]
+
+    assert [name for name, _ in answers] == names
+    scopes = {scope for _, scope in answers}
+    assert len(scopes) == len(names)
+    column: Any = IdempotencyKey.__table__.c.scope.type
+    assert max(map(len, scopes)) <= column.length
+
+
+async def test_header_that_occurs_twice_is_refused(app: FastAPI) -> None:
+    """A gateway that adds its own leaves the client's in place."""
+    headers = [("X-User", "admin"), ("x-user", "ann")]
+    async with http_client(app, address="10.1.2.3") as client:
+        response = await client.get("/caller", headers=headers)
+
+    assert response.status_code == 422
+    assert "more than one X-User" in response.json()["detail"]

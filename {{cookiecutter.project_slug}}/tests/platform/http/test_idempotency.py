@@ -8,13 +8,14 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
+from fastapi.responses import StreamingResponse
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.commands import prune
 from app.core.database import Database
 from app.core.http.edge import EdgeRoute
-from app.dependencies.database import OpenSessionDep
+from app.dependencies.database import OpenSessionDep, SessionDep
 from app.models.idempotency_key import IdempotencyKey
 from tests.conftest import http_client
 from tests.factories import Factory
@@ -60,6 +61,27 @@ async def test_key_of_another_request_is_refused(live_probes: httpx.AsyncClient,
 
     assert response.status_code == 422
     assert "was used for another request" in response.json()["detail"]
+
+
+async def test_key_of_another_query_is_refused(
+    app_with_routers: Callable[..., FastAPI], live_database: Database
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.post("/charges")
+    async def charge(session: SessionDep, *, dry_run: bool) -> bool:
+        return dry_run
+
+    app = app_with_routers(router)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        first, other, again = [
+            await client.post("/charges", params={"dry_run": dry_run}, headers=KEY)
+            for dry_run in (True, False, True)
+        ]
+
+    assert (first.json(), again.json()) == (True, True)
+    assert other.status_code == 422
 
 
 async def test_of_many_at_once_one_is_done(
@@ -148,6 +170,26 @@ async def test_key_is_claimed_when_the_session_opens(
 
     assert [answer.json() for answer in answers] == [2, 2]
     assert calls == ["before", "after", "before"]
+
+
+async def test_response_that_streams_cannot_be_repeated_and_the_client_is_told(
+    app_with_routers: Callable[..., FastAPI], live_database: Database
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.post("/export")
+    async def export(session: SessionDep) -> StreamingResponse:
+        return StreamingResponse(iter(["line"]))
+
+    app = app_with_routers(router)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        with_key = await client.post("/export", headers=KEY)
+        without = await client.post("/export")
+
+    assert with_key.status_code == 422
+    assert "without Idempotency-Key" in with_key.json()["detail"]
+    assert (without.status_code, without.text) == (200, "line")
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words", "\u00e4"])

@@ -1,11 +1,11 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Body, FastAPI, Request
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Scope
@@ -195,6 +195,27 @@ async def test_limits_hold_for_a_route_that_reads_the_body_itself(
 
     assert (taken.status_code, taken.json()) == (200, 2**20)
     assert (too_large.status_code, too_slow.status_code) == (413, 408)
+
+
+async def test_limits_hold_for_the_body_of_a_get_as_well(
+    app_with_routers: Callable[..., FastAPI], database: Database
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.get("/search")
+    async def search(query: Annotated[list[Any], Body()]) -> int:
+        return len(query)
+
+    app = app_with_routers(router, **SMALL)
+    app.state.database = database
+    async with http_client(app) as client:
+        taken, too_large, too_deep = [
+            await client.request("GET", "/search", json=body)
+            for body in ([1], ["x" * 2**20], [[[[[1]]]]])
+        ]
+
+    assert (taken.status_code, taken.json()) == (200, 1)
+    assert (too_large.status_code, too_deep.status_code) == (413, 422)
 
 
 async def test_brackets_in_another_media_type_are_no_nesting(limited: httpx.AsyncClient) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import httpx
 import pytest
 from fastapi import FastAPI
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from app.schemas.base import Nullable, PatchBody
 from tests.factories import Factory
@@ -68,9 +68,12 @@ class EveryKindPatch(PatchBody):
     kind: Literal["a", "b"] | None = None
     renamed: str | None = Field(default=None, alias="otherName", description="Another name.")
     nullable_renamed: Annotated[str | None, Nullable] = Field(default=None, alias="nullableName")
+    read_as: str | None = Field(default=None, validation_alias="readAs")
+    read_as_any: str | None = Field(default=None, validation_alias=AliasChoices("first", "other"))
+    marked: Annotated[str | None, Nullable()] = None
 
 
-NULLABLE = {"nullable_number_or_text", "nullable_address", "nullableName"}
+NULLABLE = {"nullable_number_or_text", "nullable_address", "nullableName", "marked"}
 
 
 def test_document_describes_every_kind_of_field() -> None:

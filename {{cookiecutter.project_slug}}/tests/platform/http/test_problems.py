@@ -3,7 +3,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, HTTPException
 from sqlalchemy import text
 
 from app.core.database import Database
@@ -154,3 +154,27 @@ async def test_prefix_moves_every_route_but_the_health_checks(
 
     health = {"/health/live", "/health/ready"}
     assert paths == health | {prefix + path for path in set(app.openapi()["paths"]) - health}
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "title", "expected"),
+    [
+        (404, {"reason": "gone"}, "Not Found", '{"reason": "gone"}'),
+        (409, None, "Conflict", "Conflict"),
+        (499, "Closed", "Error 499", "Closed"),
+    ],
+)
+async def test_http_exceptions_may_have_any_detail_and_status(
+    app_with_routers: Callable[..., FastAPI], status: int, detail: Any, title: str, expected: str
+) -> None:
+    router = APIRouter()
+
+    @router.get("/fails")
+    async def fail() -> None:
+        raise HTTPException(status, detail)
+
+    async with http_client(app_with_routers(router), raises=False) as client:
+        response = await client.get("/fails")
+
+    body = response.json()
+    assert (response.status_code, body["title"], body["detail"]) == (status, title, expected)
