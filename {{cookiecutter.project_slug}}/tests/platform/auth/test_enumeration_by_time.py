@@ -1,7 +1,7 @@
-"""Nobody learns from the time of an answer whether an account exists.
+"""Nobody learns from the time of a response whether an account exists.
 
 Requests about a known and an unknown account are sent in turns, 200 in all, and the work until
-their answer begins is measured: the CPU time of all threads of the process, which other processes
+their response begins is measured: the CPU time of all threads of the process, which other processes
 do not change. A difference counts when it is both larger than chance explains and large enough to
 be seen by somebody without the noise of a network.
 """
@@ -28,7 +28,7 @@ from tests.factories import Factory
 pytestmark = pytest.mark.long
 
 TRIES: Final = 200
-VISIBLE: Final = 0.1  # of the time of an answer, most of which is a hash in production
+VISIBLE: Final = 0.1  # of the time of a response, most of which is a hash in production
 CHANCE: Final = 0.001
 HASH_KIB: Final = 2048
 
@@ -41,7 +41,7 @@ NO_LIMITS: Final = {
 
 
 class Stopwatch:
-    """ASGI middleware: CPU time of each request until its answer begins, for which a client waits."""
+    """ASGI middleware: CPU time of each request until its response begins, for which a client waits."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -66,7 +66,7 @@ async def measure(
     tries: int = TRIES,
     hash_kib: int = HASH_KIB,
 ) -> tuple[list[float], list[float]]:
-    """Return the times of answers about accounts that are known, and about others."""
+    """Return the times of responses about accounts that are known, and about others."""
     changes = {
         "require_verified_email": True,
         # A hash that can be seen among the rest.
@@ -83,8 +83,8 @@ async def measure(
             for kind in random.sample(["known", "unknown"], 2):
                 # Each unknown account is another one, for registration makes it known.
                 email = "ann@example.com" if kind == "known" else f"n{number}@example.com"
-                answer = await client.post(path, **request(email))
-                assert answer.status_code in {202, 401}
+                response = await client.post(path, **request(email))
+                assert response.status_code in {202, 401}
                 if number >= 0:  # the first ones warm up
                     times[kind].append(stopwatch.seconds)
     return times["known"], times["unknown"]

@@ -18,7 +18,7 @@ from tests.platform.database.apps import edged
 
 @pytest.fixture
 async def replicated(settings: Settings) -> AsyncGenerator[FastAPI]:
-    """An app whose replica is another database, so that one can tell who answers."""
+    """An app whose replica is another database, so that one can tell who responses."""
     replica = settings.database_url.set(database="postgres")
     app = edged(settings.model_copy(update={"database_replica_url": replica}))
 

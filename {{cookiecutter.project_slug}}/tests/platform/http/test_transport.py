@@ -69,7 +69,7 @@ async def plain(serve: Serve) -> AsyncGenerator[httpx.AsyncClient]:
         ("/more/bug", 500),
     ],
 )
-async def test_every_answer_has_the_headers(
+async def test_every_response_has_the_headers(
     plain: httpx.AsyncClient, path: str, status: int
 ) -> None:
     response = await plain.get(path)
@@ -83,7 +83,7 @@ async def test_every_answer_has_the_headers(
     )
 
 
-async def test_answers_about_a_caller_are_not_stored(plain: httpx.AsyncClient) -> None:
+async def test_responses_about_a_caller_are_not_stored(plain: httpx.AsyncClient) -> None:
     for path in ("/more/caller", "/nowhere", "/more/bug"):
         known = await plain.get(path, headers={"Authorization": "nonsense"})
         unknown = await plain.get(path)
@@ -206,7 +206,7 @@ async def test_proxy_is_believed_only_if_it_is_named(serve: Serve) -> None:
     async with serve(peer="11.1.2.3", trusted_proxies=networks) as client:
         stranger = await client.get("/more/caller", headers=FORWARDED)
 
-    assert [answer.json() for answer in (unnamed, named, stranger)] == [
+    assert [response.json() for response in (unnamed, named, stranger)] == [
         "10.1.2.3",
         "203.0.113.5",  # the last one, which the proxy itself has added
         "11.1.2.3",

@@ -82,7 +82,7 @@ def test_subject_cannot_add_a_header(subject: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "is_final"),
+    ("response", "is_final"),
     [
         ("451 4.3.0 ann@example.com: later", False),
         ("550 5.7.1 ann@example.com: no", True),
@@ -90,11 +90,11 @@ def test_subject_cannot_add_a_header(subject: str) -> None:
     ],
 )
 async def test_refusal_says_whether_it_is_final_and_no_address(
-    settings: Settings, server: SmtpServer, answer: str, is_final: bool
+    settings: Settings, server: SmtpServer, response: str, is_final: bool
 ) -> None:
-    server.answers = [answer]
+    server.replies = [response]
 
-    with pytest.raises(MailError, match=answer[:3]) as error:
+    with pytest.raises(MailError, match=response[:3]) as error:
         await make(settings, server).send(Mail("ann@example.com", "Subject", "Text"))
 
     assert error.value.is_final is is_final

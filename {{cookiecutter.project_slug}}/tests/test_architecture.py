@@ -31,7 +31,7 @@ from app.core.database.constraints import declared_refusals
 from app.core.http.edge import SAFE_METHODS, EdgeRoute, dependencies
 from app.models import Base
 
-PROJECT: Final = Path(__file__).parents[2]
+PROJECT: Final = Path(__file__).parents[1]
 BELOW_ROUTES: Final = ("core", "models", "repositories", "schemas", "services")
 
 
