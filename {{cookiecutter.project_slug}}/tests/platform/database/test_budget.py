@@ -1,4 +1,4 @@
-"""A request waits for the database so many seconds in sum; what it does in between is free."""
+"""The time of a request in the database is limited in total. Time spent elsewhere does not count."""
 
 import asyncio
 import gc
@@ -29,7 +29,7 @@ from tests.platform.database.proxy import Proxy, proxy_to
 
 ONE = text("SELECT 1")
 SECONDS = 0.6
-# The server itself would let a statement run for a minute.
+# The limit of the server is a minute, so that only the budget can end a statement.
 HASTY = {"database_deadline": SECONDS, "database_statement_timeout": 60}
 router = APIRouter(route_class=EdgeRoute)
 
@@ -63,7 +63,7 @@ async def be_busy_in_a_savepoint(session: SessionDep) -> None:
 
 @router.api_route("/many-statements", methods=["GET", "POST"])
 async def ask_often(session: SessionDep) -> None:
-    """Ask four times, each time less than the budget."""
+    """Run four statements, each shorter than the budget."""
     for _ in range(4):
         await ask(session, SECONDS / 3)
 
@@ -78,7 +78,7 @@ async def ask_twice(session: SessionDep) -> None:
 async def hasty(
     settings: Settings, open_database: Callable[..., Database]
 ) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client of an app whose requests may ask the database for a moment only."""
+    """A client of an app whose requests have a small budget."""
     app = create_app(settings)
     app.include_router(router)
     app.state.database = open_database(**HASTY)
@@ -126,7 +126,7 @@ async def test_statement_that_outlives_the_budget_is_broken_off(
         await ask_database(database, 30)
 
     assert time.monotonic() - start < 10
-    await ask_database(database, 0)  # the next one has a good connection
+    await ask_database(database, 0)  # the next request gets a working connection
 
 
 async def test_budget_that_is_used_up_has_no_further_connection(
@@ -141,7 +141,7 @@ async def test_budget_that_is_used_up_has_no_further_connection(
             with pytest.raises(UnavailableError, match="took too long"):
                 await ask_database(database, 0)
 
-    await ask_database(database, 0)  # its turn was given back
+    await ask_database(database, 0)  # its place in the pool was released
 
 
 async def test_budget_that_is_used_up_by_connecting_gives_the_connection_back(
@@ -153,11 +153,11 @@ async def test_budget_that_is_used_up_by_connecting_gives_the_connection_back(
     with pytest.raises(UnavailableError, match="took too long"):
         await ask_database(database, 0)
 
-    await ask_database(database, 0)  # on the connection that came too late
+    await ask_database(database, 0)  # on the connection that was opened too late
 
 
 def delay_connecting(database: Database, seconds: float) -> None:
-    """Let the server take so long to accept a connection."""
+    """Delay the opening of connections."""
     for engine in (database.writer, database.reader):
         dialect: Any = engine.dialect
 
@@ -207,13 +207,13 @@ async def test_budget_bounds_the_wait_for_a_connection(
 
 
 async def test_connection_found_dead_stops_no_clock(open_database: Callable[..., Database]) -> None:
-    """What the pool throws away on the way is not what the request holds."""
+    """A dead connection that the pool discards is not held by the request."""
     database = open_database(**HASTY)
     async with database.read() as session:
         lost = await session.scalar(text("SELECT pg_backend_pid()"))
     async with database.transaction() as session:
         await session.execute(text(f"SELECT pg_terminate_backend({lost}, 5000)"))
-    await asyncio.sleep(0.15)  # so long that it is pinged
+    await asyncio.sleep(0.15)  # idle for long enough to be pinged
 
     with pytest.raises(UnavailableError, match="took too long"):
         await ask_database(database, 30)
@@ -222,7 +222,7 @@ async def test_connection_found_dead_stops_no_clock(open_database: Callable[...,
 async def test_statement_goes_on_counting_when_another_one_has_ended(
     open_database: Callable[..., Database],
 ) -> None:
-    """A request that asks twice at once, which production only logs, is bounded all the same."""
+    """Production only logs a second connection, and limits its time all the same."""
     database = open_database(**HASTY, database_second_connection="log")
 
     async def ask_long() -> None:
@@ -247,7 +247,7 @@ async def test_cancellation_is_no_fault_of_the_database(
 
 
 def timers() -> list[asyncio.TimerHandle]:
-    """Return the timers of budgets that the event loop still has to run."""
+    """Return the pending timers of budgets."""
     loop: Any = asyncio.get_running_loop()
     return [
         timer
@@ -261,7 +261,7 @@ async def test_request_leaves_no_timer_and_no_garbage(
     settings: Settings, open_database: Callable[..., Database], method: str
 ) -> None:
     seen: list[weakref.ref[Any]] = []
-    others = timers()  # of tests before this one
+    others = timers()  # of earlier tests
 
     class Marker:
         pass
@@ -287,7 +287,7 @@ async def test_request_leaves_no_timer_and_no_garbage(
         try:
             response = await client.request(method, "/leave")
             assert timers() == others
-            # psycopg's own timers, of 0.1 s, hold the request till then.
+            # psycopg's own timers, of 0.1 s, keep the request alive until then.
             async with asyncio.timeout(10):
                 while any(reference() for reference in seen):
                     await asyncio.sleep(0.05)
@@ -309,7 +309,7 @@ async def test_session_that_asks_nothing_leaves_no_timer(
 async def test_session_counts_against_the_budget_of_its_own_block(
     open_database: Callable[..., Database],
 ) -> None:
-    """Also where it is used within another block."""
+    """Also within another block."""
     database = open_database(**HASTY)
 
     async with database.read() as outer:
@@ -321,8 +321,8 @@ async def test_session_counts_against_the_budget_of_its_own_block(
                 await ask(outer, 30)
 
 
-# A server that hangs keeps none of its own limits.
-# psycopg warns of a cursor that was open when its connection was broken off.
+# A server that hangs does not enforce its own limits.
+# psycopg warns of cursors that are open when their connection is closed.
 broken_off = pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
 
 
@@ -332,7 +332,7 @@ async def hanging(
 ) -> AsyncGenerator[tuple[Database, Proxy]]:
     async with proxy_to(settings.database_url) as proxy:
         yield open_database(database_url=proxy.url, **HASTY), proxy
-    gc.collect()  # within the test whose cursors psycopg warns of
+    gc.collect()  # so that the warnings belong to this test
 
 
 async def read_stream(session: AsyncSession) -> None:
@@ -360,7 +360,7 @@ async def flush(session: AsyncSession) -> None:
     await session.flush()
 
 
-# How each method of a session that asks the database is made to ask it.
+# A call of each session method that uses the database.
 WAYS: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
     "execute": lambda session: session.execute(ONE),
     "scalar": lambda session: session.scalar(ONE),
@@ -400,7 +400,7 @@ async def test_nothing_that_asks_a_hanging_server_waits_for_ever(
 
 
 async def lose_row(session: AsyncSession) -> User:
-    """Return a row whose attributes have to be read again."""
+    """Return a row whose attributes are expired."""
     await flush(session)
     user = (await session.scalars(select(User))).one()
     session.expire(user)
@@ -450,7 +450,7 @@ async def test_end_of_a_block_on_a_hanging_server_does_not_wait_for_ever(
                     proxy.freeze()
             elif way == "connection":
                 connection = await session.connection()
-                await session.execute(ONE)  # after which the connection still counts
+                await session.execute(ONE)  # the connection still counts afterwards
                 proxy.freeze()
                 await connection.execute(ONE)
             else:
@@ -504,7 +504,7 @@ def coroutine_methods(session_class: type[AsyncSession]) -> set[str]:
 
 
 def test_every_method_that_can_ask_the_database_is_counted() -> None:
-    """Fails for a method that a new SQLAlchemy brings: count it, or say here why not."""
+    """Fails for methods of a new SQLAlchemy release: count them, or add them to the exceptions."""
     counted = {name for name in coroutine_methods(AsyncSession) if name in vars(CountedSession)}
 
     assert coroutine_methods(AsyncSession) - counted == NOT_COUNTED.keys()
@@ -519,7 +519,7 @@ def test_method_that_is_not_counted_calls_one_that_is(name: str, called: str) ->
 
 
 def test_sessions_of_sqlalchemy_have_no_method_that_is_only_synchronous() -> None:
-    """`begin` and `begin_nested` return what asks later; no other method hides a statement."""
+    """`begin` and `begin_nested` return objects that run statements later. No other method does."""
     asking = {
         name
         for name, _ in inspect.getmembers(Session, inspect.isfunction)

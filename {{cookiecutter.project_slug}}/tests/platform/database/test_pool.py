@@ -1,4 +1,4 @@
-"""The pool has a fixed size, serves those who wait in their order, and loses no turn."""
+"""The pool has a fixed size, serves waiters in order, and loses no place."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ ONE = text("SELECT 1")
 PID = text("SELECT pg_backend_pid()")
 
 
-# What SQLAlchemy and psycopg say of connections that nobody gives back.
+# Warnings of SQLAlchemy and psycopg about connections that are never released.
 forgetful = pytest.mark.filterwarnings(
     "ignore:The garbage collector is trying to clean up",
     "ignore:.*was deleted while still open:ResourceWarning",
@@ -36,7 +36,7 @@ def pool_of(engine: AsyncEngine) -> FairPool:
 
 
 async def backend(database: Database, seconds: float = 0) -> int:
-    """Return the process that serves a read session, after a while."""
+    """Return the server process of a read session, after a pause."""
     async with database.read() as session:
         await session.execute(text(f"SELECT pg_sleep({seconds})"))
         pid: int = (await session.execute(PID)).scalar_one()
@@ -53,11 +53,11 @@ async def sleep(database: Database, seconds: float) -> None:
 
 
 async def terminate(database: Database, *pids: int) -> None:
-    """End these sessions at the server, and wait until each client could know."""
+    """End these sessions at the server, and wait until the clients can notice."""
     async with database.transaction() as session:
         for pid in pids:
             await session.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
-    await asyncio.sleep(0.05)  # the end of the stream is under way
+    await asyncio.sleep(0.05)  # until the end of the stream arrives
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ async def test_those_who_wait_for_a_connection_are_served_in_their_order(
     assert order == list(range(20))
 
 
-async def test_whoever_comes_later_does_not_overtake(single: Database) -> None:
-    """Not even who comes at the moment in which a connection is given back."""
+async def test_later_waiter_does_not_overtake(single: Database) -> None:
+    """Not even a caller that comes at the moment when a connection is released."""
     order: list[str] = []
 
     async def read(name: str) -> None:
@@ -135,7 +135,7 @@ async def test_full_pool_makes_others_wait_but_not_for_long(
             await sleep(database, 0)
         assert 0.2 <= time.monotonic() - start < 2
 
-    await sleep(database, 0)  # the turn that was given up is there again
+    await sleep(database, 0)  # the place is free again
 
 
 async def test_readers_and_writers_do_not_wait_for_each_other(single: Database) -> None:
@@ -163,10 +163,10 @@ async def test_settings_of_the_pool_reach_it(open_database: Callable[..., Databa
     assert pool_of(database.reader).size() == 4
 
 
-# No turn is lost
+# No place is lost
 
 
-async def test_whoever_leaves_the_queue_takes_no_turn_along(single: Database) -> None:
+async def test_waiter_that_leaves_the_queue_keeps_no_place(single: Database) -> None:
     async with single.reader.connect():
         waiting = [asyncio.create_task(sleep(single, 0)) for _ in range(5)]
         await asyncio.sleep(0.05)
@@ -181,12 +181,12 @@ async def test_whoever_leaves_the_queue_takes_no_turn_along(single: Database) ->
     await sleep(single, 0)
 
 
-async def test_whoever_is_cancelled_when_their_turn_comes_passes_it_on(single: Database) -> None:
+async def test_waiter_cancelled_when_served_passes_the_place_on(single: Database) -> None:
     connection = await single.reader.connect()
     first, second = (asyncio.create_task(sleep(single, 0)) for _ in range(2))
     await asyncio.sleep(0.05)
 
-    await connection.close()  # the turn is the first one's
+    await connection.close()  # its place belongs to the first waiter
     first.cancel()
     async with asyncio.timeout(10):
         await asyncio.gather(first, second, return_exceptions=True)
@@ -195,7 +195,7 @@ async def test_whoever_is_cancelled_when_their_turn_comes_passes_it_on(single: D
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 0.01, 0.05])
-async def test_whoever_is_cancelled_passes_the_turn_on(single: Database, seconds: float) -> None:
+async def test_cancelled_request_passes_the_place_on(single: Database, seconds: float) -> None:
     for _ in range(5):
         task = asyncio.create_task(sleep(single, 0.2))
         await asyncio.sleep(seconds)
@@ -244,8 +244,8 @@ async def test_connection_that_is_invalidated_passes_the_turn_on(single: Databas
 
 
 @forgetful
-async def test_connection_that_nobody_gives_back_passes_the_turn_on(single: Database) -> None:
-    """A bug of whoever has opened the session; but not the end of the pool."""
+async def test_connection_that_is_never_released_passes_the_place_on(single: Database) -> None:
+    """A bug of the code that opened the session, but the pool survives it."""
 
     async def forget() -> ref[AsyncSession]:
         session = single.read_sessions()
@@ -260,7 +260,7 @@ async def test_connection_that_nobody_gives_back_passes_the_turn_on(single: Data
     await sleep(single, 0)
 
 
-async def test_whoever_waits_for_a_pool_that_is_disposed_of_gets_a_turn(single: Database) -> None:
+async def test_waiter_of_a_disposed_pool_is_served(single: Database) -> None:
     async with single.read() as session:
         await session.execute(ONE)
         waiting = asyncio.create_task(backend(single))
@@ -298,13 +298,13 @@ async def test_server_that_hangs_does_not_hold_up_the_exit(
             await database.dispose()
 
 
-# Connections that are dead
+# Dead connections
 
 
 async def test_connection_that_was_just_lost_is_noticed(
     single: Database, open_database: Callable[..., Database]
 ) -> None:
-    """Trusted as it is, for the client has seen its end."""
+    """Even a trusted connection, because the client has noticed that it was closed."""
     killer = open_database()
     await killer.dispose()
     lost = await backend(single)
@@ -343,7 +343,7 @@ class Pings:
 async def test_others_are_replaced_unasked_when_one_was_found_dead(
     open_database: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a restart of the server would cost each of them a ping, or what a ping waits for."""
+    """Else each of them would cost a ping after a restart of the server, or the timeout of a ping."""
     database = open_database(database_read_pool_size=4)
     lost = await at_once(database, 4)
     await terminate(open_database(), *lost)
@@ -418,7 +418,7 @@ async def test_ping_that_hangs_is_ended_and_the_connection_replaced(
 
 
 @pytest.mark.filterwarnings("error")
-async def test_whoever_is_cancelled_in_the_middle_of_a_ping_leaves_nothing_behind(
+async def test_request_cancelled_during_a_ping_leaves_nothing_behind(
     settings: Settings, open_database: Callable[..., Database]
 ) -> None:
     async with proxy_to(settings.database_url) as proxy:
@@ -459,7 +459,7 @@ async def test_connection_of_a_single_statement_begins_transactions_for_others(
         engine = engine.execution_options(a="b")
 
     async def look(connection: AsyncSession | AsyncConnection) -> tuple[int, set[str]]:
-        """Return who serves the connection, and the transactions of three statements."""
+        """Return the server process, and the transaction ids of three statements."""
         process = (await connection.execute(PID)).scalar_one()
         found = [(await connection.execute(transaction_id)).scalar_one() for _ in range(3)]
         return process, set(found)
@@ -493,7 +493,7 @@ async def test_connection_that_cannot_be_set_is_replaced(
 
     with monkeypatch.context() as patch:
         patch.setattr(dialect, "set_isolation_level", fail)
-        for _ in range(3):  # more often than there are turns
+        for _ in range(3):  # more often than there are places
             with pytest.raises(TimeoutError):
                 await number()
             gc.collect()

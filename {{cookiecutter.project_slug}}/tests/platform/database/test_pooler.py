@@ -1,4 +1,4 @@
-"""Behind a pooler in transaction mode nothing outlives a transaction: the next may be anybody's."""
+"""Behind a pooler in transaction mode no state outlives a transaction."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ PREPARED = text("SELECT name FROM pg_prepared_statements WHERE name <> ''")
 
 @pytest.fixture
 def pooled(open_database: Callable[..., Database]) -> Database:
-    """A database that takes its one connection of each kind for a pooler's."""
+    """A database with pooler settings, and one connection for each engine."""
     return open_database(database_pooler=True, database_pool_size=1, database_read_pool_size=1)
 
 
@@ -42,7 +42,7 @@ async def test_writes_are_one_transaction(pooled: Database) -> None:
 
 
 async def test_connection_is_given_back_without_a_transaction(pooled: Database) -> None:
-    """Else the pooler could not give its server connection to anybody else."""
+    """Else the pooler could not give the server connection to another client."""
     async with pooled.reader.connect() as connection:
         process = await connection.scalar(text("SELECT pg_backend_pid()"))
     async with pooled.read() as session:
@@ -58,7 +58,7 @@ async def test_connection_is_given_back_without_a_transaction(pooled: Database) 
 async def test_connection_is_opened_without_parameters(
     pooled: Database, live_database: Database
 ) -> None:
-    """PgBouncer refuses those it does not know. Limits come from the role: `app set-limits`."""
+    """PgBouncer refuses unknown parameters. The role has the limits: `app set-limits`."""
     async with live_database.writer.connect() as connection:
         limited = (await connection.execute(STATE)).one()
     async with pooled.writer.connect() as connection:
@@ -71,7 +71,7 @@ async def test_connection_is_opened_without_parameters(
 async def test_nothing_is_left_behind_by_a_transaction(pooled: Database) -> None:
     for engine, open_session in ((pooled.reader, pooled.read), (pooled.writer, pooled.transaction)):
         async with open_session() as session:
-            for _ in range(10):  # psycopg would prepare a statement that comes again
+            for _ in range(10):  # by default psycopg prepares repeated statements
                 await session.execute(STATE)
             left = (await session.scalars(PREPARED)).all()
         autocommit = engine.execution_options(
@@ -123,6 +123,6 @@ async def test_pooler_that_keeps_statements_is_given_some(
     assert read
     assert written
     if settings.database_url.get_driver_name() == "asyncpg":
-        # Else a pooler that keeps none after all might execute one for the other.
+        # Else a pooler that does not track statements could execute the wrong one.
         assert not read & written
         assert not [name for name in read | written if "asyncpg" in name]  # those are numbered

@@ -1,4 +1,4 @@
-"""A route that depends on a session gets one from its edge, or the app does not start."""
+"""A route that depends on a session gets one from the edge, else the app does not start."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ Start = Callable[..., Coroutine[Any, Any, None]]
 
 @pytest.fixture
 def start(settings: Settings) -> Start:
-    """Start an app with one router more, and stop it."""
+    """Start an app with an additional router, and stop it."""
 
     async def start_app(router: APIRouter, **options: Any) -> None:
         app = create_app(settings)
@@ -157,7 +157,7 @@ async def test_response_that_streams_from_the_session_fails_instead_of_reading_o
 
 @pytest.mark.parametrize("path", ["/users", "/users/import"])
 async def test_posts_that_take_a_key_say_so(app: FastAPI, path: str) -> None:
-    """Also where the session is opened late."""
+    """Also if the session is opened late."""
     parameters = app.openapi()["paths"][path]["post"]["parameters"]
 
     assert "Idempotency-Key" in [parameter["name"] for parameter in parameters]

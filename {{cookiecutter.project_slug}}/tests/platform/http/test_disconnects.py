@@ -11,7 +11,7 @@ DISCONNECT: Message = {"type": "http.disconnect"}
 
 
 async def call(app: ASGIApp, *messages: Message, headers: Any = ()) -> list[Message]:
-    """Send messages to an app, wrapped, and return its own; after them the client is silent."""
+    """Send messages to a wrapped app, then nothing, and return the messages that it sent."""
     sent: list[Message] = []
     waiting = list(messages)
 

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a request that is sent again is answered again, and done once."""
+"""`Idempotency-Key`: a repeated request gets the first response, and is executed once."""
 
 import asyncio
 from collections.abc import Callable
@@ -130,7 +130,7 @@ async def test_expired_key_is_free_again(
 async def test_key_is_claimed_when_the_session_opens(
     app_with_routers: Callable[..., FastAPI], live_database: Database
 ) -> None:
-    """What a route does before that, such as asking another system, is done again."""
+    """Work that precedes it, such as a call of another system, is repeated."""
     router = APIRouter(route_class=EdgeRoute)
     calls: list[str] = []
 

@@ -47,7 +47,7 @@ async def slowly(*parts: bytes, seconds: float = 0) -> AsyncIterator[bytes]:
 
 
 def post_scope(settings: Settings, headers: list[tuple[bytes, bytes]]) -> Scope:
-    """Return the scope of a POST whose messages a test sends itself."""
+    """Return the scope of a POST, for tests that send the messages themselves."""
     return {
         "type": "http",
         "method": "POST",

@@ -39,7 +39,7 @@ async def refused(outbox: OutboxDep) -> None:
 
 @router.post("/uncommitted")
 async def uncommitted(session: SessionDep, outbox: OutboxDep) -> None:
-    """Break a rule that PostgreSQL checks at the commit only."""
+    """Violate a constraint that PostgreSQL checks at the commit."""
     await session.execute(text("CREATE TEMPORARY TABLE once (n int UNIQUE DEFERRABLE)"))
     await session.execute(text("SET CONSTRAINTS ALL DEFERRED"))
     await session.execute(text("INSERT INTO once VALUES (1), (1)"))

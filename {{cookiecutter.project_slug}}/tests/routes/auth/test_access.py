@@ -1,4 +1,4 @@
-"""What administrators decide about others."""
+"""Changes of access by administrators."""
 
 import asyncio
 from typing import Any
@@ -131,7 +131,7 @@ async def test_two_administrators_cannot_demote_one_another_at_once(
 
     done, refused = sorted(response.status_code for response in responses)
     assert done == 200
-    assert refused in {401, 403}  # by then the other one was no administrator any more
+    assert refused in {401, 403}  # the other one has just lost the role
     admins = await live_client.get("/users?role=admin")
     survivor = admins if admins.status_code == 200 else responses[1]
     assert survivor.status_code == 200

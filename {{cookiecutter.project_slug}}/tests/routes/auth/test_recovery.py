@@ -1,4 +1,4 @@
-"""Changing passwords and addresses, and getting back in by mail."""
+"""Changes of passwords and addresses, and password resets by mail."""
 
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ MAIL = {"email": "x@example.com"}
 RESET = {"token": "x", "new_password": NEW_PASSWORD}
 
 ENDPOINTS = [
-    # Two limits are asked; without the right password that is nearly all.
+    # The statements of a wrong password: mainly two limits.
     AccountEndpoint(
         "POST /auth/password",
         CALLER,
@@ -43,7 +43,7 @@ ENDPOINTS = [
         status=403,
         json=CHANGE | {"current_password": "x"},
     ),
-    # Whether the account exists is asked later; here it does not.
+    # The account is looked up after the response; here it does not exist.
     Endpoint("POST /auth/password-reset", OPEN, statements=3, status=202, json=MAIL),
     Endpoint("POST /auth/password-reset/confirm", OPEN, statements=1, status=403, json=RESET),
     Endpoint("POST /auth/verify-email", OPEN, statements=3, status=202, json=MAIL),
@@ -183,7 +183,7 @@ async def test_imported_user_gets_a_password_by_mail(
     assert (await sign_in(open_client(), password=NEW_PASSWORD)).status_code == 200
 
 
-async def test_nobody_gets_mail_who_has_no_account(
+async def test_unknown_and_inactive_accounts_get_no_mail(
     open_client: Opener, mailbox: Mailbox, session: AsyncSession
 ) -> None:
     session.add(User(email="gone@example.com", display_name="Gone", is_active=False))

@@ -1,4 +1,4 @@
-"""Who may register, and what they learn from trying."""
+"""Registration: who may register, and what the response reveals."""
 
 import httpx
 import pytest
@@ -25,13 +25,13 @@ from tests.endpoints import CALLER, OPEN, OWNER, Endpoint
 from tests.factories import Factory
 
 ENDPOINTS = [
-    # Two limits hold for those who are not administrators.
+    # Without the two limits, which do not apply to administrators.
     AccountEndpoint(
         "POST /users", OPEN, statements=3, status=201, json=new_user(), measured_as="anonymous"
     ),
     Endpoint("GET /users/me", CALLER, statements=0),
     Endpoint("PATCH /users/me", CALLER, statements=2, json={"display_name": "Other"}),
-    # Administrators are counted, for the last one cannot be deleted.
+    # One statement locks the administrators, because the last one cannot be deleted.
     AccountEndpoint(
         "DELETE /users/{user_id}", OWNER, statements=3, status=204, measured_as="admin"
     ),
@@ -116,7 +116,7 @@ async def test_invitation_is_for_one_address(
         )
         assert response.status_code == 403
     assert await count_users(session) == 1
-    # It was not used up by the wrong one.
+    # The wrong address has not consumed it.
     right = await client.post("/users", json=new_user(invitation=mailbox.token()))
     assert right.status_code == 201
 
@@ -216,7 +216,7 @@ async def test_registration_with_an_invalid_field_is_refused(
 async def test_registration_that_conflicts_in_something_else_does_not_promise_a_mail(
     open_client: Opener, session: AsyncSession, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A project may have a second unique column. Its owner is not asked to confirm nothing."""
+    """A project may have a second unique column, whose violation must not be swallowed."""
     refusals = declared_refusals() | {
         "uq_users_display_name": (ConflictError, "This name is taken")
     }

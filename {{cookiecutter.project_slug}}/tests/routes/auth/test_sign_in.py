@@ -33,7 +33,7 @@ from tests.factories import Factory
 
 
 async def make_login_session(make: Factory, user: User) -> LoginSession:
-    """Write a session of a user's, as a device has it that is signed in."""
+    """Write a login session of a user."""
     now = datetime.now(UTC)
     session = LoginSession(
         user_id=user.id,
@@ -53,13 +53,13 @@ WRONG = {"username": "x@example.com", "password": "wrong"}
 UNKNOWN = {"refresh_token": "A" * 64}
 
 ENDPOINTS = [
-    # One statement for each limit that a failure counts against.
+    # Includes one statement for each limit.
     Endpoint("POST /auth/token", OPEN, statements=4, status=401, data=WRONG),
     Endpoint("POST /auth/refresh", OPEN, statements=1, status=401, data=UNKNOWN),
     Endpoint("POST /auth/logout", OPEN, statements=1, status=204, data=UNKNOWN),
     Endpoint("GET /auth/sessions", CALLER, statements=1),
     Endpoint("DELETE /auth/sessions", CALLER, statements=4, status=204),
-    # Not even administrators end the sessions of others, but by taking their access away.
+    # Not even administrators may end sessions of others, except by `PATCH /users/{id}/access`.
     AccountEndpoint(
         "DELETE /auth/sessions/{session_id}",
         CALLER,
@@ -262,7 +262,7 @@ async def test_lost_response_is_given_again_though_the_key_has_changed_meanwhile
 
 
 async def pass_time(session: AsyncSession, **by: float) -> None:
-    """Make all sessions older."""
+    """Let all sessions age."""
     age = timedelta(**by)
     await session.execute(
         update(LoginSession).values(
@@ -444,7 +444,7 @@ async def test_all_of_many_who_sign_out_everywhere_at_once_do_so(
     )
 
     statuses = {response.status_code for response in responses}
-    assert statuses <= {204, 401}  # whoever comes late holds a token that counts no more
+    assert statuses <= {204, 401}  # later requests have a revoked token
     assert 204 in statuses
 
 
