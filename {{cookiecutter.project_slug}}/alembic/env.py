@@ -9,6 +9,7 @@ from alembic import context
 from sqlalchemy import URL, Connection, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.cli.dev_server import database_url
 from app.core.config import DatabaseSettings, load_settings
 from app.core.database.migrations import make_migration_engine
 from app.models import Base
@@ -55,11 +56,8 @@ async def migration_lock(engine: AsyncEngine) -> AsyncGenerator[None]:
         yield
 
 
-async def run_online() -> None:
-    # Set by app.core.database.migrations, but not by the alembic command line.
-    url: URL | None = context.config.attributes.get("database_url")
-    settings = DatabaseSettings(database_url=url) if url else load_settings(DatabaseSettings)
-    engine = make_migration_engine(settings)
+async def run_online(url: URL) -> None:
+    engine = make_migration_engine(load_settings(DatabaseSettings, database_url=url))
     async with migration_lock(engine), engine.connect() as connection:
         await connection.run_sync(run_migrations)
     await engine.dispose()
@@ -67,5 +65,8 @@ async def run_online() -> None:
 
 if context.is_offline_mode():
     run_offline()
-else:
-    asyncio.run(run_online())
+elif given := context.config.attributes.get("database_url"):  # by app.core.database.migrations
+    asyncio.run(run_online(given))
+else:  # the alembic command line, on the same database as the commands of `app`
+    with database_url() as url:
+        asyncio.run(run_online(url))

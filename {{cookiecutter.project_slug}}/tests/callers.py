@@ -1,4 +1,4 @@
-"""Who calls the app in tests: users who have signed in, and anonymous clients."""
+"""The callers of the app in tests: signed-in users, and anonymous clients."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -34,7 +34,7 @@ def caller_settings() -> dict[str, Any]:
         "secret_key": SecretStr(
             "only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM"
         ),
-        # Nobody attacks them, and each test hashes some.
+        # Cheap, because most tests hash a password.
         "argon2_time_cost": 1,
         "argon2_memory_kib": 8,
         "argon2_parallelism": 1,
@@ -43,7 +43,7 @@ def caller_settings() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def prepare_app() -> Callable[[FastAPI], None]:
-    """Let an app put its mails into the mailbox of the tests."""
+    """Let an app deliver its mails to the mailbox of the tests."""
 
     def prepare(app: FastAPI) -> None:
         app.state.mailer = MAILBOX
@@ -67,7 +67,7 @@ async def live_admin_headers(make_live: Factory, settings: Settings) -> dict[str
 
 
 def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
-    """Return what each of the callers gets."""
+    """Return the status that each of `CALLERS` gets."""
     if isinstance(endpoint, AccountEndpoint) and endpoint.statuses:
         return endpoint.statuses
     status = endpoint.status
@@ -80,14 +80,14 @@ def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
 
 
 def measured_as(endpoint: Endpoint) -> str:
-    """Return the caller whose request is measured."""
+    """Return the caller as whom statements are counted."""
     if isinstance(endpoint, AccountEndpoint) and endpoint.measured_as:
         return endpoint.measured_as
     return "owner" if endpoint.access in {Access.CALLER, Access.OWNER} else "admin"
 
 
 def statements_to_identify(caller: str) -> int:
-    """Return how many statements read who has signed in."""
+    """Return the number of statements that read the caller."""
     return 0 if caller == "anonymous" else 1
 
 

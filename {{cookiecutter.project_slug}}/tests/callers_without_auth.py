@@ -1,4 +1,4 @@
-"""Who calls the app in tests: anyone, and whom the rules of `app/services/permissions.py` refuse."""
+"""The callers of the app in tests: anyone, and callers whom `app/services/permissions.py` refuses."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from tests.factories import Factory
 Send = Callable[..., Awaitable[httpx.Response]]
 Arrange = Callable[[Endpoint, str], Awaitable[Send]]
 
-# The rules let everyone in until a project fills them in; here they refuse, one at a time.
+# The rules admit everyone until a project fills them in. Here one of them refuses at a time.
 CALLERS: Final = ("anyone", "unknown", "not the owner", "no admin")
 
 
@@ -34,7 +34,7 @@ def caller_settings() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def prepare_app() -> Callable[[FastAPI], None]:
     def prepare(app: FastAPI) -> None:
-        """Change nothing: the app reaches nothing but its database."""
+        """Change nothing: the app calls no other system."""
 
     return prepare
 
@@ -55,7 +55,7 @@ def new_user(**values: Any) -> dict[str, Any]:
 
 
 def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
-    """Return what each of the callers gets."""
+    """Return the status that each of `CALLERS` gets."""
     status = endpoint.status
     return {
         Access.OPEN: (status, status, status, status),
@@ -66,12 +66,12 @@ def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
 
 
 def measured_as(endpoint: Endpoint) -> str:
-    """Return the caller whose request is measured."""
+    """Return the caller as whom statements are counted."""
     return CALLERS[0]
 
 
 def statements_to_identify(_caller: str) -> int:
-    """Return how many statements read who calls: the gateway says so."""
+    """Return 0: the gateway names the caller, so no statement reads it."""
     return 0
 
 
@@ -94,7 +94,7 @@ def _arrange(
 
 
 def _refuse(app: FastAPI, caller: str, patch: pytest.MonkeyPatch) -> None:
-    """Let one of the rules refuse."""
+    """Make one of the rules refuse."""
 
     async def refuse() -> None:
         raise PermissionError("Refused by a test")

@@ -29,7 +29,7 @@ from tests.postgres import NoServerError, clone, migrated_template, postgres_ser
 _stack = pytest.StashKey[ExitStack]()
 _template = pytest.StashKey[URL]()
 _header = pytest.StashKey[str]()
-# All tables, those included that tests have made.
+# All tables, including those that tests have created.
 _TABLES: Final = text(
     "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables "
     "WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
@@ -61,14 +61,14 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with tests that take long, so that parallel workers end together."""
+    """Run long tests first, so that parallel workers finish at about the same time."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_collection_finish() -> None:
-    """Keep what imports and collection have made, which lives until the end, from the collector.
+    """Exclude objects created by imports and collection from garbage collection.
 
-    To look through it again and again was 7 % of a worker's time.
+    They live until the end, and scanning them took 7 % of a worker's time.
     """
     gc.freeze()
 
@@ -104,7 +104,7 @@ def settings(database_url: URL, caller_settings: dict[str, Any]) -> Settings:
     return Settings(
         _env_file=None,
         database_url=database_url,
-        # A busy machine is not what these tests are about.
+        # Long, because a busy machine must not fail a test.
         database_deadline=60,
         database_pool_timeout=60,
         database_connect_timeout=60,
@@ -121,7 +121,7 @@ async def pool(settings: Settings) -> AsyncGenerator[Database]:
 
     @event.listens_for(database.writer.sync_engine, "handle_error", retval=True)
     def refuse(context: ExceptionContext) -> Exception | None:
-        """Say of a read session's savepoint what the reader says of its connections."""
+        """Raise `ReadOnlySessionError` for a savepoint too, as the reader does for a connection."""
         sqlstate = getattr(context.original_exception, "sqlstate", "")
         return ReadOnlySessionError() if sqlstate == "25006" else None
 
@@ -131,7 +131,7 @@ async def pool(settings: Settings) -> AsyncGenerator[Database]:
 
 @pytest.fixture(scope="session")
 def app_with(settings: Settings, prepare_app: Callable[[FastAPI], None]) -> Callable[..., FastAPI]:
-    """Make apps with other settings, each of them once; a test does not change them."""
+    """Create an app with other settings, once for each set. Tests must not change it."""
 
     @cache
     def make_app(**changes: object) -> FastAPI:
@@ -150,13 +150,13 @@ def app(app_with: Callable[..., FastAPI]) -> FastAPI:
 class RolledBackSession(Session):
     """A session on the connection of a test: its transactions are savepoints.
 
-    It counts as holding a connection, as one of a pool does, so that a test fails in which a
-    request wants two.
+    Within a transaction it counts as holding a connection, so that a request that wants a second
+    one fails the test.
     """
 
 
 class RolledBackReadSession(RolledBackSession):
-    """One in which PostgreSQL refuses to write."""
+    """A session in which PostgreSQL refuses to write."""
 
 
 @event.listens_for(RolledBackSession, "after_begin", propagate=True)
@@ -203,7 +203,7 @@ async def database(pool: Database, settings: Settings) -> AsyncGenerator[Databas
 
 @pytest.fixture
 async def session(database: Database) -> AsyncGenerator[AsyncSession]:
-    """A session to arrange data and to look at it; it sees what the client's requests wrote."""
+    """A session to arrange and to check data. It sees what requests of the client wrote."""
     async with database.write_sessions() as session:
         yield session
 
@@ -217,7 +217,7 @@ def make(session: AsyncSession) -> Factory:
 async def anonymous(
     app: FastAPI, database: Database, session: AsyncSession
 ) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client of the app that says nothing of itself."""
+    """A client of the app without credentials."""
     async with rolled_back_client(app, database, session) as client:
         yield client
 
@@ -226,7 +226,7 @@ async def anonymous(
 async def client(
     app: FastAPI, database: Database, session: AsyncSession, admin_headers: dict[str, str]
 ) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client of the app that may do everything."""
+    """A client of the app with the rights of an administrator."""
     async with rolled_back_client(app, database, session, headers=admin_headers) as client:
         yield client
 
@@ -263,10 +263,10 @@ async def live_client(
 def rolled_back_client(
     app: FastAPI, database: Database, session: AsyncSession, **options: Any
 ) -> httpx.AsyncClient:
-    """Return a client of an app that works on the database of a test."""
+    """Return a client of an app that uses the rolled-back database of a test."""
 
     async def forget(_: httpx.Response) -> None:
-        """Make the test's session read again what a request may have changed."""
+        """Forget loaded rows, which the request may have changed."""
         session.expunge_all()
 
     app.state.database = database
@@ -278,8 +278,8 @@ def http_client(
 ) -> httpx.AsyncClient:
     """Return a client at a network address.
 
-    It raises what the app raises, so that a test shows the traceback of a bug. With `raises=False`
-    it gets the response, as over a network.
+    Exceptions of the app propagate to the test, which then shows the traceback of a bug. With
+    `raises=False` the client gets the response with status 500, as over a network.
     """
     transport = httpx.ASGITransport(app, raise_app_exceptions=raises, client=(address, 12345))
     return httpx.AsyncClient(transport=transport, base_url="http://test", **options)

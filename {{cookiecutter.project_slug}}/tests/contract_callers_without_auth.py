@@ -21,4 +21,4 @@ async def prepare_caller(_database: Database, _settings: Settings) -> Caller:
 
 
 def adapt(case: Any) -> None:
-    """Change nothing: whoever calls may do everything."""
+    """Change nothing: the caller cannot lose access."""

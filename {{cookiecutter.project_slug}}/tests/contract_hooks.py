@@ -1,4 +1,4 @@
-"""What schemathesis cannot know of valid input (it imports this file: SCHEMATHESIS_HOOKS)."""
+"""Hooks of schemathesis (SCHEMATHESIS_HOOKS): rules of valid input that the document cannot state."""
 
 import uuid
 from typing import Any
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.contract_callers import FORMATS, adapt
 
-# The part of all addresses that email-validator takes, which no JSON schema can describe.
+# Addresses that email-validator accepts, which no JSON schema can describe.
 EMAIL = r"[a-z][a-z0-9]{0,20}@[a-z]{1,10}\.example\.com"
 
 for name, pattern in {"email": EMAIL, **FORMATS}.items():
@@ -17,19 +17,19 @@ for name, pattern in {"email": EMAIL, **FORMATS}.items():
 
 @schemathesis.hook
 def filter_case(_context: Any, case: Any) -> bool:
-    """Leave out a query parameter made of several: the last one counts, and it may be valid."""
+    """Skip requests that repeat a query parameter: only the last value is used, and may be valid."""
     return not any(isinstance(value, list | dict) for value in (case.query or {}).values())
 
 
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _options: dict[str, Any]) -> None:
-    """Replace what is well-formed and still refused, because of what happened before."""
-    # A cursor is what a page before has returned. One that is wrong by the schema stays.
+    """Replace well-formed values that depend on earlier requests, and would be refused."""
+    # Only an earlier page returns valid cursors. Cursors that violate the schema are kept.
     if case.meta is None or case.meta.generation.mode.is_positive:
         case.query.pop("cursor", None)
-    # An ETag is what the resource had when it was read.
+    # Only a read of the resource returns a valid ETag.
     case.headers.pop("If-Match", None)
-    # A key belongs to one request.
+    # A key must not be used for two requests.
     if "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
     adapt(case)

@@ -1,7 +1,7 @@
-"""Endpoints as the tests of their resources state them, and what sends requests to them.
+"""What the tests of resources state about their endpoints, and the requests made from it.
 
 Each module in `tests/routes/` may have a list `ENDPOINTS`, and a dictionary `PATH_PARAMETERS` with
-functions that make what a `{parameter}` stands for. `tests/test_endpoints.py` runs them.
+functions that write the row of a `{parameter}`. `tests/test_endpoints.py` tests the statements.
 """
 
 import re
@@ -24,7 +24,7 @@ from app.core.http.edge import dependencies
 from app.models.user import User
 from tests.factories import Factory
 
-# Makes a row, of the user's if it has an owner, or returns the value itself.
+# Writes a row, owned by the user if it has an owner, or returns the value of the parameter.
 Maker = Callable[[Factory, User], Awaitable[Any]]
 
 _TESTS: Final = Path(__file__).parent
@@ -35,8 +35,8 @@ class Access(Enum):
     """Who may call an endpoint."""
 
     OPEN = "anyone"
-    CALLER = "anyone who is known: the route depends on `Caller`"
-    OWNER = "the owner or an admin: the service asks `require_owner_or_admin`"
+    CALLER = "any known caller: the route depends on `Caller`"
+    OWNER = "the owner or an admin: the service calls `require_owner_or_admin`"
     ADMIN = "an admin: the route depends on `require_admin`"
 
 
@@ -45,11 +45,11 @@ OPEN, CALLER, OWNER, ADMIN = Access
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What an endpoint responds to a request, who may send it, and what it costs.
+    """A request to an endpoint: its response, who may send it, and how many statements it runs.
 
     `statements` are the SQL statements of the endpoint itself, without BEGIN and COMMIT, and
-    without the one that may read the caller. In path and body, `"{user_id}"` stands for the id of
-    a row that a function in `PATH_PARAMETERS` makes; the row of `user_id` is the owner.
+    without the one that reads the caller. In path and body, `"{user_id}"` stands for the id of
+    a row that a function in `PATH_PARAMETERS` writes; the row of `user_id` is the owner.
     """
 
     name: str  # method and path, as in "GET /users/{user_id}"
@@ -63,7 +63,7 @@ class Endpoint:
         return f"{self.name} {self.status}"
 
     async def request(self, make: Factory, owner: User) -> dict[str, Any]:
-        """Return the arguments of `client.request`, after making the rows that they name."""
+        """Write the rows that the request names, and return the arguments of `client.request`."""
         names = set(PARAMETER.findall(repr((self.name, self.json, self.data))))
         values = await path_values(names, make, owner)
         method, path = self.name.format(**values).split()
@@ -96,12 +96,12 @@ def _modules() -> tuple[ModuleType, ...]:
 
 
 def stated_endpoints() -> list[Endpoint]:
-    """Return what all modules of `tests/routes/` state."""
+    """Return the `ENDPOINTS` of all modules in `tests/routes/`."""
     return [endpoint for module in _modules() for endpoint in getattr(module, "ENDPOINTS", ())]
 
 
 def path_parameters() -> dict[str, Maker]:
-    """Return what all modules of `tests/routes/` say about the parameters of paths."""
+    """Return the `PATH_PARAMETERS` of all modules in `tests/routes/`."""
     parameters: dict[str, Maker] = {}
     for module in _modules():
         parameters |= getattr(module, "PATH_PARAMETERS", {})
@@ -109,7 +109,7 @@ def path_parameters() -> dict[str, Maker]:
 
 
 async def path_values(names: set[str], make: Factory, owner: User) -> dict[str, Any]:
-    """Make the rows that parameters stand for, and return the parameters' values."""
+    """Write the rows of path parameters, and return the values of the parameters."""
     known = path_parameters()
     rows = {name: await known[name](make, owner) for name in sorted(names) if name in known}
     return {name: getattr(row, "id", row) for name, row in rows.items()}
@@ -126,7 +126,7 @@ def routes(app: FastAPI) -> dict[str, RouteContext]:
 
 
 def depends_on(context: RouteContext, dependency: Callable[..., Any]) -> bool:
-    """Say whether a route has a dependency, directly or not."""
+    """Return whether a route has a dependency, directly or indirectly."""
     return dependency in dependencies(context.dependant)
 
 

@@ -14,8 +14,8 @@ _numbers = count(1)
 class Factory:
     """Writes rows, and commits at once so that requests see them.
 
-    `await make(Article(title="Title"))` writes any row. A function beside a resource's tests gives
-    its rows sensible values.
+    `await make(Article(title="Title"))` writes any row. For default values, write a function such
+    as `make_post` in `tests/post_factory.py`.
     """
 
     def __init__(self, session: AsyncSession) -> None:
@@ -33,5 +33,5 @@ class Factory:
 
 
 def unique_number() -> int:
-    """Return a number that no other row has got."""
+    """Return a number that was not returned before."""
     return next(_numbers)

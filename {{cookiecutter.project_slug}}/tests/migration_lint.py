@@ -1,6 +1,8 @@
-"""What squawk (squawkhq.com/docs/rules) finds in a migration: locks that hurt on a table in use."""
+"""Finds locks in migrations that block a table in use, with squawk (squawkhq.com/docs/rules)."""
 
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,12 +12,17 @@ from pathlib import Path
 from textwrap import indent
 from typing import Final
 
-# Rules that are not about locks on tables in use, or that hold anyway.
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.script import Script
+
+# Rules that are not about locks, or that all migrations follow.
 IGNORED_RULES: Final = (
     "prefer-bigint-over-int",
     "prefer-text-field",
     "require-lock-timeout",  # set by alembic/env.py
-    "require-statement-timeout",  # a long VALIDATE CONSTRAINT or CONCURRENTLY is as it should be
+    "require-statement-timeout",  # VALIDATE CONSTRAINT and CONCURRENTLY may take long
 )
 
 _NOT_VALID: Final = (
@@ -25,10 +32,10 @@ _CONCURRENTLY: Final = (
     "Pass `postgresql_concurrently=True`, in a `with op.get_context().autocommit_block():`."
 )
 _DROP_LATER: Final = (
-    "Release code that does without it first, then drop it in SQL that begins with "
+    "Release code that does not use it first, then drop it in SQL that begins with "
     "`-- squawk-ignore {rule}`."
 )
-# For rules that squawk has no help for, or whose remedy has another name in Alembic.
+# For rules without a help text in squawk, or with another remedy in Alembic.
 REMEDIES: Final = {
     "adding-foreign-key-constraint": _NOT_VALID,
     "ban-concurrent-index-creation-in-transaction": _CONCURRENTLY,
@@ -54,7 +61,7 @@ REMEDIES: Final = {
     "require-concurrent-index-deletion": _CONCURRENTLY,
 }
 _OTHER: Final = (
-    "See squawkhq.com/docs/{rule}; if the statement is meant, begin its SQL with "
+    "See squawkhq.com/docs/{rule}; if the statement is intended, begin its SQL with "
     "`-- squawk-ignore {rule}`."
 )
 
@@ -104,6 +111,21 @@ def lint(path: str, sql: str) -> list[Finding]:
     return findings
 
 
+def sql_of(step: Script, config: Config) -> str:
+    """Return the SQL of a revision's upgrade."""
+    config.output_buffer = buffer = io.StringIO()
+    before = f"{step.down_revision}:" if step.down_revision else ""
+    command.upgrade(config, f"{before}{step.revision}", sql=True)
+    return buffer.getvalue()
+
+
+def check_locks(step: Script, config: Config) -> None:
+    """Fail the test with all findings of squawk in a revision."""
+    findings = lint(os.path.relpath(step.path), sql_of(step, config))
+    if findings:
+        pytest.fail("\n\n".join(str(finding) for finding in findings), pytrace=False)
+
+
 def _remedy(rule: str, squawk_help: str | None) -> str:
     if rule in REMEDIES or not squawk_help:
         return REMEDIES.get(rule, _OTHER).format(rule=rule)
@@ -111,7 +133,7 @@ def _remedy(rule: str, squawk_help: str | None) -> str:
 
 
 def _statement_at(lines: Sequence[str], number: int) -> str:
-    """Return the whole statement that a line is part of. Alembic begins each on a line of its own."""
+    """Return the statement that contains a line. Alembic starts each one on a new line."""
     ends = [index for index, line in enumerate(lines) if line.endswith(";")]
     first = max((end + 1 for end in ends if end < number), default=0)
     last = min((end for end in ends if end >= number), default=len(lines) - 1)

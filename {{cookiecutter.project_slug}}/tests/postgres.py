@@ -1,8 +1,8 @@
 """The PostgreSQL server of a test run, and the databases on it.
 
 `TEST_DATABASE_URL` names a server of your own, whose user may create databases. Without it
-`TEST_POSTGRES` decides: `container`, `embedded`, or `auto` (the default): a container where a
-Docker engine answers, else the embedded server.
+`TEST_POSTGRES` decides: `container`, `embedded`, or `auto` (the default): a container if
+Docker runs, else the embedded server.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from app.core.database.migrations import migrate
 
 
 class NoServerError(Exception):
-    """No server can be had; the message says why and what would help."""
+    """No server is available. The message says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -31,22 +31,22 @@ class Server:
     kind: str
 
     def describe(self) -> str:
-        """Return the line of pytest's header that says what the tests run on."""
+        """Return the line for pytest's header."""
         version = asyncio.run(_fetch(self.url, "SHOW server_version"))
         return f"postgresql: {version} ({self.kind}), driver {self.url.get_driver_name()}"
 
 
 @contextmanager
 def postgres_server() -> Generator[Server]:
-    """Choose, start and in the end stop the server. Raises `NoServerError`."""
-    # Where a project has both drivers, this one is tested.
+    """Start the server, and stop it at the end. Raises `NoServerError`."""
+    # For projects with both drivers: the one to test.
     driver = os.environ.get("TEST_DRIVER", DRIVERS[0])
     wanted = os.environ.get("TEST_POSTGRES", "auto")
     if wanted not in {"auto", "container", "embedded"}:
         raise NoServerError(f"TEST_POSTGRES is {wanted!r}; use auto, container or embedded")
     if given := os.environ.get("TEST_DATABASE_URL"):
         source = _given(given)
-    elif wanted == "container" or (wanted == "auto" and _docker_answers()):
+    elif wanted == "container" or (wanted == "auto" and _docker_runs()):
         source = _container()
     else:
         source = _embedded()
@@ -64,8 +64,8 @@ def _container() -> Generator[Server]:
     from testcontainers.community.postgres import PostgresContainer
 
     image = os.environ.get("POSTGRES_IMAGE", "postgres:17")
-    # A test database need not survive a power cut: it lives in memory, where a server starts in
-    # half the time. The folder is none of the image's, for each version has another one.
+    # In memory and without fsync: the server starts in half the time, and test data need not
+    # survive a crash. The images of different versions use different data folders, hence PGDATA.
     options = "postgres -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
     try:
         container = (
@@ -78,7 +78,7 @@ def _container() -> Generator[Server]:
     except Exception as error:
         raise NoServerError(
             f"No container of {image}: {error}. Start Docker, set POSTGRES_IMAGE to an image that "
-            "can be had, or use TEST_POSTGRES=embedded"
+            "is available, or use TEST_POSTGRES=embedded"
         ) from error
     try:
         yield Server(parse_database_url(container.get_connection_url()), f"container of {image}")
@@ -94,10 +94,10 @@ def _embedded() -> Generator[Server]:
         tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as directory,
         embedded_postgres(Path(directory) / "data") as url,
     ):
-        yield Server(parse_database_url(url), "embedded, no Docker engine answered")
+        yield Server(parse_database_url(url), "embedded, because Docker is not running")
 
 
-def _docker_answers() -> bool:
+def _docker_runs() -> bool:
     import docker
 
     try:
@@ -110,7 +110,7 @@ def _docker_answers() -> bool:
 
 @contextmanager
 def migrated_template(server: Server) -> Generator[URL]:
-    """Make a database at the newest revision, from which each worker's database is cloned."""
+    """Create a migrated database, as the template of each worker's database."""
     with temporary_database(server.url, f"test_{uuid.uuid4().hex[:12]}") as url:
         migrate(url)
         yield url
@@ -118,14 +118,14 @@ def migrated_template(server: Server) -> Generator[URL]:
 
 @contextmanager
 def clone(template: URL, name: str) -> Generator[URL]:
-    """Make a copy of a database to which nobody is connected."""
+    """Create a copy of a database, which must have no connections."""
     with temporary_database(template, name, f'TEMPLATE "{template.database}"') as url:
         yield url
 
 
 @contextmanager
 def temporary_database(server: URL, name: str, options: str = "") -> Generator[URL]:
-    """Create a database, and drop it in the end with the connections that are left."""
+    """Create a database, and drop it at the end, closing any connections to it."""
     admin = server.set(database="postgres")
     asyncio.run(_run(admin, f'CREATE DATABASE "{name}" {options}'))
     try:

@@ -1,4 +1,4 @@
-"""The running service keeps what its OpenAPI document promises, whatever it is sent."""
+"""The running service conforms to its OpenAPI document, whatever requests it gets."""
 
 import os
 import re
@@ -18,9 +18,8 @@ from tests.contract_callers import Caller, prepare_caller, service_environment
 from tests.postgres import clone
 
 PROJECT = Path(__file__).parents[1]
-# A few requests, the same in each run; to begin with fuzzing takes longer than all of them.
-# CONTRACT_PHASES=examples,coverage,fuzzing,stateful CONTRACT_EXAMPLES=300 and another
-# CONTRACT_SEED find more, in some minutes.
+# By default a few requests, the same in each run. To find more, within minutes, set
+# CONTRACT_PHASES=examples,coverage,fuzzing,stateful, CONTRACT_EXAMPLES=300 and another CONTRACT_SEED.
 EXAMPLES = os.environ.get("CONTRACT_EXAMPLES", "10")
 PHASES = os.environ.get("CONTRACT_PHASES", "examples,stateful")
 SEED = os.environ.get("CONTRACT_SEED", "1")
@@ -34,7 +33,7 @@ def own_database(template_url: URL, worker_id: str) -> Generator[URL]:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Where the service writes what it has to say."""
+    """The file that the service logs to."""
     return tmp_path / "service.log"
 
 
@@ -113,5 +112,5 @@ async def test_service_keeps_its_openapi_document(
     assert int(summary[1]) >= 50
     logged = await anyio.Path(log).read_text()
     assert "GET /users" in logged
-    assert "Traceback" not in logged  # nor in what follows an answer
+    assert "Traceback" not in logged  # nor from background tasks
     assert not any(secret in logged for secret in secrets)

@@ -1,4 +1,4 @@
-"""Every endpoint responds, costs and admits what the tests of its resource state in `ENDPOINTS`."""
+"""Every endpoint behaves as `ENDPOINTS` in the tests of its resource states."""
 
 import pytest
 from fastapi import FastAPI
@@ -31,14 +31,16 @@ async def test_every_endpoint_is_stated(
     missing = routes(app).keys() - {endpoint.name for endpoint in STATED}
 
     proposals = [await propose(app, name, arrange_live, live_database) for name in sorted(missing)]
-    assert not proposals, "State them beside the tests of the resource:\n" + "\n".join(proposals)
+    assert not proposals, "Add these to ENDPOINTS in the tests of the resource:\n" + "\n".join(
+        proposals
+    )
 
 
 @pytest.mark.parametrize("endpoint", STATED, ids=str)
 async def test_endpoint_runs_no_more_statements_than_it_needs(
     app: FastAPI, arrange_live: Arrange, live_database: Database, endpoint: Endpoint
 ) -> None:
-    assert endpoint.name in routes(app), "there is no such endpoint"
+    assert endpoint.name in routes(app), "ENDPOINTS names an endpoint that does not exist"
     caller = measured_as(endpoint)
     send = await arrange_live(endpoint, caller)
 
@@ -54,7 +56,7 @@ async def test_endpoint_runs_no_more_statements_than_it_needs(
 
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("endpoint", STATED, ids=str)
-async def test_endpoint_admits_those_who_may_call_it(
+async def test_endpoint_admits_only_its_callers(
     arrange: Arrange, endpoint: Endpoint, caller: str
 ) -> None:
     response = await (await arrange(endpoint, caller))()

@@ -8,7 +8,7 @@ from app.main import create_app
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "ERROR"])
-def test_log_level_of_the_settings_is_that_of_the_app(settings: Settings, level: str) -> None:
+def test_app_logs_at_the_level_of_the_settings(settings: Settings, level: str) -> None:
     logger = logging.getLogger("app")
     before = logger.level
     create_app(settings.model_copy(update={"log_level": level}))
@@ -18,7 +18,7 @@ def test_log_level_of_the_settings_is_that_of_the_app(settings: Settings, level:
     assert after == level
 
 
-def test_statuses_that_a_route_may_answer_are_declared(app: FastAPI) -> None:
+def test_statuses_of_a_route_are_declared(app: FastAPI) -> None:
     paths = app.openapi()["paths"]
 
     assert "409" in paths["/users"]["post"]["responses"]

@@ -1,11 +1,16 @@
 """Settings of how callers are identified: by a header of the gateway in front of the service."""
 
+from typing import ClassVar
+
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
 
 class CallerSettings(BaseSettings):
     """Settings of the gateway."""
+
+    # Responses of these paths may hold secrets, so they are not to be stored.
+    private_paths: ClassVar[tuple[str, ...]] = ()
 
     caller_header: str = Field(
         default="",

@@ -1,11 +1,11 @@
 from fastapi import Request
 
-from app.core.database.readiness import ReadinessProbe, Schema
+from app.core.database.readiness import ReadinessProbe, SchemaState
 from app.core.http.draining import Draining
 from app.exceptions import UnavailableError
 
 
-async def get_readiness(request: Request) -> Schema:
+async def get_readiness(request: Request) -> SchemaState:
     """Return the state of the schema. Raises `UnavailableError` if requests cannot be served."""
     draining: Draining = request.app.state.draining
     probe: ReadinessProbe = request.app.state.readiness

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/users", tags=["Users"], route_class=EdgeRoute)
     response_model=UserResponse,
     responses=link_to("user")
     | {202: {"model": MailResponse, "description": "Registration continues by mail"}}
-    | problem_responses(403, 409, 429),
+    | problem_responses(403, 429),
 )
 async def create_user(
     data: UserCreate,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from app.core.database.readiness import Schema
+from app.core.database.readiness import SchemaState
 from app.core.http.problems import problem_responses
 from app.dependencies.readiness import get_readiness
 
@@ -17,7 +17,9 @@ class Live(BaseModel):
 
 
 class Ready(Live):
-    db_schema: Schema = Field(description="`ahead`: a newer version has migrated the database.")
+    db_schema: SchemaState = Field(
+        description="`ahead`: a newer version has migrated the database."
+    )
 
 
 @router.get("/live")
@@ -27,6 +29,6 @@ async def live() -> Live:
 
 
 @router.get("/ready", responses=problem_responses(503))
-async def ready(schema: Annotated[Schema, Depends(get_readiness)]) -> Ready:
+async def ready(schema: Annotated[SchemaState, Depends(get_readiness)]) -> Ready:
     """Report that requests can be served: the database responds and has the schema."""
     return Ready(db_schema=schema)

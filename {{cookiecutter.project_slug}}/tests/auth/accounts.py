@@ -1,4 +1,4 @@
-"""What tests of signing in share: what the owner of an account sends, and the mail they get."""
+"""Shared by tests of accounts: requests of a user, and the mailbox."""
 
 import re
 from typing import Final, Protocol
@@ -16,7 +16,7 @@ EMAIL: Final = "ann@example.com"
 
 
 class Mailbox:
-    """A mailer that keeps what it is given."""
+    """A mailer that keeps mails instead of sending them."""
 
     def __init__(self) -> None:
         self.mails: list[Mail] = []
@@ -39,7 +39,7 @@ class Opener(Protocol):
     def __call__(self, address: str = "127.0.0.1", **settings: object) -> httpx.AsyncClient: ...
 
 
-# That of all apps that `app_with` makes; the fixture `mailbox` empties it.
+# The mailbox of all apps that `app_with` creates. The fixture `mailbox` empties it.
 MAILBOX: Final = Mailbox()
 
 
@@ -67,11 +67,11 @@ async def refresh(client: httpx.AsyncClient, token: str, **options: str) -> http
     return await client.post("/auth/refresh", data=form, headers=options)
 
 
-def signed_in(answer: httpx.Response) -> dict[str, str]:
-    """Return the header that an answer with tokens lets its receiver send."""
-    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+def signed_in(response: httpx.Response) -> dict[str, str]:
+    """Return the header with the access token of a response."""
+    return {"Authorization": f"Bearer {response.json()['access_token']}"}
 
 
 async def is_signed_in(client: httpx.AsyncClient, headers: dict[str, str]) -> bool:
-    """Say whether an access token still counts."""
+    """Return whether an access token is valid."""
     return (await client.get("/users/me", headers=headers)).status_code == 200

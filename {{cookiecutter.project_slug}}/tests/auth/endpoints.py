@@ -5,9 +5,9 @@ from tests.endpoints import Endpoint
 
 @dataclass(frozen=True)
 class AccountEndpoint(Endpoint):
-    """An endpoint with rules of its own on who may call it.
+    """An endpoint whose callers get other statuses than `Access` implies.
 
-    `statuses` are what an anonymous caller, another user, the owner and an admin get.
+    `statuses` are those of an anonymous caller, another user, the owner and an admin.
     """
 
     statuses: tuple[int, int, int, int] | None = None

@@ -17,7 +17,7 @@ from tests.factories import Factory
 
 @pytest.fixture
 def mailbox() -> Mailbox:
-    """The mailbox of all apps that `app_with` makes, emptied."""
+    """The empty mailbox of all apps that `app_with` creates."""
     MAILBOX.mails.clear()
     return MAILBOX
 
@@ -35,7 +35,7 @@ def open_client(
     database: Database,
     session: AsyncSession,
 ) -> Opener:
-    """Make a client at a network address, of the app or of one with other settings."""
+    """Create a client at a network address, of an app with the given settings."""
 
     def make_client(address: str = "127.0.0.1", **changes: object) -> httpx.AsyncClient:
         return rolled_back_client(app_with(**changes), database, session, address=address)

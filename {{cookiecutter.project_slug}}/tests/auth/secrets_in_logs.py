@@ -1,6 +1,7 @@
-"""Fails each test after which a password or a token stands in the log, or in what was printed.
+"""Fails each test that logs or prints a password, a key or a token.
 
-Passwords and keys are whatever becomes a `SecretStr`; tokens are noted where they are made.
+Passwords and keys are recognized because they become a `SecretStr`. Tokens are recorded when they
+are created.
 """
 
 import secrets
@@ -13,11 +14,10 @@ from pydantic import SecretStr
 
 from app.core.security.tokens import RefreshToken
 
-# Shorter ones would be found in words, and blank ones in every traceback: nobody can have a password
-# of fewer characters.
+# Shorter texts also occur in ordinary words. It is the minimum length of a password.
 _SHORTEST: Final = 8
 
-_kept: Final[set[str]] = set()  # of this run: fixtures make them for more than one test
+_kept: Final[set[str]] = set()  # of the whole run, because fixtures create them for several tests
 _of_this_test: Final[set[str]] = set()
 
 
@@ -46,7 +46,7 @@ def pytest_configure() -> None:
 
 
 def found(texts: Iterable[str]) -> list[str]:
-    """Return the beginnings of the secrets that stand in the texts."""
+    """Return the beginnings of the secrets that the texts contain."""
     together = "\n".join(texts)
     return sorted(
         f"{secret[:3]}... ({len(secret)} characters)"

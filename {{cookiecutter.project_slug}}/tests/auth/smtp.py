@@ -15,11 +15,11 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 @dataclass
 class SmtpServer:
-    """What a server has taken, and what it answers."""
+    """What a server has received, and what it replies."""
 
     port: int = 0
-    # The answers to the next mails; when none is left, mails are taken.
-    answers: list[str] = field(default_factory=list)
+    # The replies to the next mails. When none is left, mails are accepted.
+    replies: list[str] = field(default_factory=list)
     taken: list[EmailMessage] = field(default_factory=list)
     envelopes: list[tuple[str, list[str]]] = field(default_factory=list)
     tries: int = 0
@@ -29,14 +29,14 @@ class SmtpServer:
     logins: list[LoginPassword] = field(default_factory=list)
 
     async def handle_DATA(self, _server: SMTP, _session: object, envelope: Any) -> str:  # noqa: N802
-        """Take a mail, or answer what was asked for. The name is the one that aiosmtpd calls."""
+        """Accept a mail, or send the next reply. aiosmtpd calls the method by this name."""
         self.tries += 1
         self.busy += 1
         self.busiest = max(self.busiest, self.busy)
         await asyncio.sleep(self.seconds)
         self.busy -= 1
-        if self.answers:
-            return self.answers.pop(0)
+        if self.replies:
+            return self.replies.pop(0)
         message = BytesParser(EmailMessage, policy=default).parsebytes(envelope.content)
         self.taken.append(message)
         self.envelopes.append((envelope.mail_from, envelope.rcpt_tos))

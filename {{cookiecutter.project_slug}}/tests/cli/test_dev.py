@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 def wait_for(url: str, process: subprocess.Popen[str]) -> httpx.Response:
-    """Ask until there is an answer, for a minute at the most."""
+    """Send requests until there is a response, for up to a minute."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -38,7 +38,7 @@ def wait_for(url: str, process: subprocess.Popen[str]) -> httpx.Response:
         except httpx.TransportError:
             time.sleep(0.1)
     process.kill()
-    pytest.fail(f"no answer; the command printed:\n{process.communicate()[0]}")
+    pytest.fail(f"no response; the command printed:\n{process.communicate()[0]}")
 
 
 @pytest.mark.long

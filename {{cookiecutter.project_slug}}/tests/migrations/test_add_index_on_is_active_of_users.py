@@ -1,4 +1,4 @@
-"""The index is made on a table in use: others write to it meanwhile, and what fails can be repeated."""
+"""The index is created without blocking writes, and the migration can be repeated if it fails."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
@@ -26,7 +26,7 @@ INSERT: Final = text(
 
 @pytest.fixture
 def url(template_url: URL, worker_id: str) -> Generator[URL]:
-    """A database at the revision before."""
+    """A database at the previous revision."""
     name = f"{template_url.database}_{worker_id}_index"
     with temporary_database(template_url, name) as url:
         command.upgrade(alembic_config(url), REVISION_BEFORE)
@@ -35,7 +35,7 @@ def url(template_url: URL, worker_id: str) -> Generator[URL]:
 
 @pytest.fixture
 async def engine(url: URL) -> AsyncGenerator[AsyncEngine]:
-    """Connections of others, who would rather fail than wait for a lock. There are users."""
+    """Connections of other clients, which fail instead of waiting for a lock. Users exist."""
     engine = create_async_engine(url, poolclass=NullPool)
     async with writing(engine):
         pass
@@ -57,7 +57,7 @@ def migrate(url: URL) -> asyncio.Task[None]:
 
 
 async def builder(engine: AsyncEngine) -> int:
-    """Return the process that makes the index, as soon as it waits for transactions to end."""
+    """Return the process that creates the index, once it waits for other transactions."""
     statement = text(
         "SELECT pid FROM pg_stat_progress_create_index "
         "WHERE datname = current_database() AND phase LIKE 'waiting%'"
@@ -70,7 +70,7 @@ async def builder(engine: AsyncEngine) -> int:
 
 
 async def index_is_valid(engine: AsyncEngine) -> bool | None:
-    """Say whether queries use the index; None if there is none."""
+    """Return whether queries use the index, or None if it does not exist."""
     statement = text(
         "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ix_users_is_active_id')"
     )
@@ -80,7 +80,7 @@ async def index_is_valid(engine: AsyncEngine) -> bool | None:
 
 
 async def test_users_are_written_while_the_index_is_made(url: URL, engine: AsyncEngine) -> None:
-    """Also when that takes longer than a migration may wait for a lock that others would feel."""
+    """Even if that takes longer than the lock timeout of migrations."""
     async with writing(engine) as earlier:
         migration = migrate(url)
         await builder(engine)
@@ -97,7 +97,7 @@ async def test_users_are_written_while_the_index_is_made(url: URL, engine: Async
     assert await index_is_valid(engine)
 
 
-async def test_index_left_by_a_failed_attempt_is_made_anew(url: URL, engine: AsyncEngine) -> None:
+async def test_index_left_by_a_failed_attempt_is_replaced(url: URL, engine: AsyncEngine) -> None:
     async with writing(engine) as earlier:
         migration = migrate(url)
         pid = await builder(engine)

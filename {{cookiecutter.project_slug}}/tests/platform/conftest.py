@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the machinery: an app that serves the probe too, and its clients."""
+"""Fixtures of platform tests: an app that also serves the probe, and clients of it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -21,7 +21,7 @@ from tests.platform import probe
 
 @pytest.fixture(scope="session")
 def probe_table(database_url: URL) -> None:
-    """The table, in the database of this worker."""
+    """Create the table of the probe in the database of this worker."""
     metadata = probe.ProbeBase.metadata
 
     async def create() -> None:
@@ -38,7 +38,7 @@ def probe_table(database_url: URL) -> None:
 def app_with_routers(
     settings: Settings, prepare_app: Callable[[FastAPI], None]
 ) -> Callable[..., FastAPI]:
-    """Make a new app with routers beside its own, and with other settings."""
+    """Create a new app with additional routers and other settings."""
 
     def make_app(*routers: APIRouter, **changes: object) -> FastAPI:
         with pytest.MonkeyPatch.context() as patch:
@@ -54,7 +54,7 @@ def app_with_routers(
 def probe_app_with(
     app_with_routers: Callable[..., FastAPI], probe_table: None
 ) -> Callable[..., FastAPI]:
-    """Make apps with other settings that serve the probe, each of them once."""
+    """Create an app that serves the probe, once for each set of settings."""
 
     @cache
     def make_app(**changes: object) -> FastAPI:
@@ -72,7 +72,7 @@ def probe_app(probe_app_with: Callable[..., FastAPI]) -> FastAPI:
 async def probes(
     probe_app: FastAPI, database: Database, session: AsyncSession, admin_headers: dict[str, str]
 ) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client that may do everything, of the app with the probe."""
+    """A client with the rights of an administrator, of the app with the probe."""
     async with rolled_back_client(probe_app, database, session, headers=admin_headers) as client:
         yield client
 

@@ -1,7 +1,7 @@
-"""A resource of the tests' own, on which the machinery is tested: `/probes`.
+"""A resource of the tests, on which the platform is tested: `/probes`.
 
-Its table has what a table may have: a unique column, one that may be null, a foreign key. It has
-metadata of its own, so that no migration is missed. A fixture creates it in the test database.
+Its table has a unique column, a nullable column and a foreign key. It has its own metadata, because
+no migration creates it: a fixture does.
 """
 
 from collections.abc import Sequence

@@ -23,7 +23,7 @@ VARIABLES = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An environment that holds what is required, and a folder without `.env`."""
+    """An environment with the required variables, and a folder without `.env`."""
     for field in Settings.model_fields:
         monkeypatch.delenv(field.upper(), raising=False)
     for name, value in VARIABLES.items():
@@ -83,7 +83,10 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
         ("DATABASE_SECOND_CONNECTION", "ignore"),
         ("DATABASE_POOL_TIMEOUT", "0"),
         ("DATABASE_STATEMENT_TIMEOUT", "soon"),
-        ("DATABASE_STATEMENT_TIMEOUT", "0.0004"),  # rounded to 0, which PostgreSQL takes for never
+        (
+            "DATABASE_STATEMENT_TIMEOUT",
+            "0.0004",
+        ),  # rounded to 0, which means no limit to PostgreSQL
         ("LOG_LEVEL", "LOUD"),
         ("API_PREFIX", "api"),
         ("API_PREFIX", "/api/"),
@@ -103,15 +106,15 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
         ("SECRET_KEY_PREVIOUS", "changeme"),
         ("TOKEN_AUDIENCE", ""),
         ("REGISTRATION", "perhaps"),
-        ("REGISTRATION", "invitation"),  # which goes by mail
-        ("REQUIRE_VERIFIED_EMAIL", "true"),  # without mail nobody could show it
+        ("REGISTRATION", "invitation"),  # sent by mail
+        ("REQUIRE_VERIFIED_EMAIL", "true"),  # verified by mail
         ("FRONTEND_URL", "javascript:alert(1)"),
         ("FRONTEND_URL", "https://app.example.com/"),
         ("MAIL_DELIVERY", "pigeon"),
         ("MAIL_FROM", "not an address"),
         ("SMTP_SECURITY", "ssl"),
         ("PASSWORD_MIN_LENGTH", "7"),
-        ("PASSWORD_MIN_LENGTH", "65"),  # which some maximum would leave no room for
+        ("PASSWORD_MIN_LENGTH", "65"),  # may exceed the maximum
         ("PASSWORD_MAX_LENGTH", "63"),
         ("PASSWORD_MAX_LENGTH", "513"),
         ("PASSWORD_REFUSE_COMMON", "perhaps"),

@@ -1,4 +1,4 @@
-"""Every block of code in docs/patterns runs, or quotes the app as it is.
+"""Every block of code in docs/patterns runs, or is a true quotation of the app.
 
 A block whose first line names a file of the app is a quotation: its lines stand in that file, in
 this order, with `...` for what is left out. Every other block is executed, on a database of its own.
@@ -46,7 +46,7 @@ class Block:
         return match[1] if match else None
 
     def quoted_lines(self) -> list[str]:
-        """Return the passages between omissions."""
+        """Return the parts between omissions."""
         passages = _OMISSION.split(self.code.partition("\n")[2])
         return [passage.strip("\n") for passage in passages if passage.strip()]
 
@@ -93,7 +93,7 @@ def empty_database_url(database_url: URL) -> Generator[URL]:
 
 @pytest.fixture
 async def empty_database(settings: Settings, empty_database_url: URL) -> AsyncGenerator[Database]:
-    """A database without tables. What an example commits is gone with it."""
+    """An empty database, which is dropped after the test."""
     database = Database(settings.model_copy(update={"database_url": empty_database_url}))
     yield database
     async with database.writer.begin() as connection:

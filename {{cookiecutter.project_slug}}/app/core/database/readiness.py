@@ -13,7 +13,7 @@ from app.core.database.engines import make_engine
 from app.core.database.migrations import revisions
 from app.exceptions import UnavailableError
 
-Schema = Literal["at head", "ahead"]
+SchemaState = Literal["at head", "ahead"]
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class ReadinessProbe:
         self._timeout = settings.readiness_timeout
         self._limits_unknown = settings.database_pooler
 
-    async def check(self) -> Schema:
+    async def check(self) -> SchemaState:
         """Return the state of the schema. Raises `UnavailableError`, at the latest at the timeout.
 
         A schema that is ahead is fine: a newer version of the app has migrated it, and this one

@@ -58,15 +58,11 @@ class _Surrounded(Response):
 
 
 def _security_headers(app: FastAPI, settings: Settings) -> Middleware:
-    private: list[str] = []
-    # {% if cookiecutter.use_auth %}
-    private.append(f"{settings.api_prefix}/auth/")
-    # {% endif %}
     return Middleware(
         SecurityHeadersMiddleware,
         settings=settings,
         documentation={app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url},
-        private=tuple(private),
+        private=tuple(settings.api_prefix + path for path in settings.private_paths),
     )
 
 

@@ -4,7 +4,6 @@ from fastapi import APIRouter, Depends, Request, Response, status
 
 from app.core.http.conditional_requests import set_etag
 from app.core.http.edge import EdgeRoute
-from app.core.http.problems import problem_responses
 from app.core.types import Id
 from app.dependencies.auth.outbox import OutboxDep
 from app.dependencies.auth.services import AccessServiceDep, OneTimeTokenServiceDep
@@ -22,7 +21,6 @@ router = APIRouter(route_class=EdgeRoute)
     tags=["Auth"],
     status_code=status.HTTP_202_ACCEPTED,
     dependencies=[Depends(require_admin)],
-    responses=problem_responses(401, 403),
 )
 async def create_invitation(
     data: InvitationRequest, tokens: OneTimeTokenServiceDep, outbox: OutboxDep

@@ -14,7 +14,7 @@ from app.schemas.auth.token import TokenResponse
 router = APIRouter(prefix="/auth", tags=["Auth"], route_class=EdgeRoute)
 
 
-@router.post("/password", responses=problem_responses(401, 403, 429))
+@router.post("/password", responses=problem_responses(429))
 async def change_password(
     data: PasswordChange,
     caller: Caller,

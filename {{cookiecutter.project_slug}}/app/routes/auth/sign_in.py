@@ -59,7 +59,7 @@ async def log_out(form: Annotated[LogoutRequest, Form()], service: RefreshServic
     await service.log_out(form.refresh_token)
 
 
-@router.get("/sessions", responses=problem_responses(401))
+@router.get("/sessions")
 async def list_sessions(
     user: Caller, login_sessions: LoginSessionServiceDep
 ) -> list[SessionResponse]:
@@ -67,19 +67,13 @@ async def list_sessions(
     return [SessionResponse.model_validate(row) for row in await login_sessions.list_active(user)]
 
 
-@router.delete(
-    "/sessions", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(401)
-)
+@router.delete("/sessions", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_sessions(user: Caller, login_sessions: LoginSessionServiceDep) -> None:
     """Sign out everywhere. Revokes all access and refresh tokens."""
     await login_sessions.revoke_all(user)
 
 
-@router.delete(
-    "/sessions/{session_id:id}",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(401, 404),
-)
+@router.delete("/sessions/{session_id:id}", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_session(
     session_id: Id, user: Caller, login_sessions: LoginSessionServiceDep
 ) -> None:

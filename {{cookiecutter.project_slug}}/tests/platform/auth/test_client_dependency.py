@@ -28,15 +28,15 @@ async def test_client_is_who_has_connected_whatever_it_says_itself(app: FastAPI)
         "Forwarded": "for=192.0.2.1",
     }
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        answer = await client.get("/caller", headers=headers)
+        response = await client.get("/caller", headers=headers)
 
-    assert answer.json() == {"address": "2001:db8::7", "user_agent": "browser"}
+    assert response.json() == {"address": "2001:db8::7", "user_agent": "browser"}
 
 
 async def test_client_of_a_unix_socket_has_no_address(app: FastAPI) -> None:
     transport = httpx.ASGITransport(app)
     transport.client = None  # type: ignore[assignment]
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        answer = await client.get("/caller")
+        response = await client.get("/caller")
 
-    assert answer.json()["address"] == ""
+    assert response.json()["address"] == ""

@@ -1,9 +1,9 @@
-"""Nobody learns from the time of an answer whether an account exists.
+"""The time of a response does not reveal whether an account exists.
 
-Requests about a known and an unknown account are sent in turns, 200 in all, and the work until
-their answer begins is measured: the CPU time of all threads of the process, which other processes
-do not change. A difference counts when it is both larger than chance explains and large enough to
-be seen by somebody without the noise of a network.
+Requests about a known and an unknown account are sent in turns, 200 in all. The test measures the
+CPU time of all threads of the process until the response starts, on which other processes have no
+influence. A difference fails the test if it is significant, and large enough to be seen by a client
+without any network noise.
 """
 
 import random
@@ -28,7 +28,7 @@ from tests.factories import Factory
 pytestmark = pytest.mark.long
 
 TRIES: Final = 200
-VISIBLE: Final = 0.1  # of the time of an answer, most of which is a hash in production
+VISIBLE: Final = 0.1  # part of the time of a response, most of which is hashing in production
 CHANCE: Final = 0.001
 HASH_KIB: Final = 2048
 
@@ -41,7 +41,7 @@ NO_LIMITS: Final = {
 
 
 class Stopwatch:
-    """ASGI middleware: CPU time of each request until its answer begins, for which a client waits."""
+    """ASGI middleware: records the CPU time of each request until its response starts."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -66,10 +66,10 @@ async def measure(
     tries: int = TRIES,
     hash_kib: int = HASH_KIB,
 ) -> tuple[list[float], list[float]]:
-    """Return the times of answers about accounts that are known, and about others."""
+    """Return the times of responses about known and about unknown accounts."""
     changes = {
         "require_verified_email": True,
-        # A hash that can be seen among the rest.
+        # A hash that takes a noticeable part of the time.
         "argon2_memory_kib": hash_kib,
     }
     app = create_app(settings.model_copy(update=changes | NO_LIMITS))
@@ -81,17 +81,17 @@ async def measure(
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         for number in range(-5, tries // 2):
             for kind in random.sample(["known", "unknown"], 2):
-                # Each unknown account is another one, for registration makes it known.
+                # A new unknown account each time, because registration makes it known.
                 email = "ann@example.com" if kind == "known" else f"n{number}@example.com"
-                answer = await client.post(path, **request(email))
-                assert answer.status_code in {202, 401}
+                response = await client.post(path, **request(email))
+                assert response.status_code in {202, 401}
                 if number >= 0:  # the first ones warm up
                     times[kind].append(stopwatch.seconds)
     return times["known"], times["unknown"]
 
 
 def differ(first: list[float], second: list[float]) -> bool:
-    """Say whether two samples differ visibly, and more than chance explains (permutation test)."""
+    """Return whether two samples differ visibly and significantly (permutation test)."""
     difference = abs(median(first) - median(second))
     if difference < VISIBLE * median(first + second):
         return False
@@ -116,7 +116,7 @@ REQUESTS: Final[dict[str, Callable[[str], dict[str, Any]]]] = {
 
 
 async def make_ann(make_live: Factory, settings: Settings, hash_kib: int) -> None:
-    """Make the known account, whose hash takes as long as one of the settings."""
+    """Create the known account, with the hash parameters of the settings."""
     chosen = settings.model_copy(update={"argon2_memory_kib": hash_kib})
     hashed_password = await hash_password(SecretStr(PASSWORD), chosen)
     await make_live.user(
@@ -136,7 +136,7 @@ async def test_known_and_unknown_accounts_take_the_same_time(
     assert not differ(known, unknown)
 
 
-async def test_login_that_does_not_hash_for_nobody_would_be_found(
+async def test_login_that_skips_the_dummy_hash_would_be_found(
     settings: Settings,
     live_database: Database,
     make_live: Factory,
@@ -153,6 +153,6 @@ async def test_login_that_does_not_hash_for_nobody_would_be_found(
 
     monkeypatch.setattr("app.services.auth.sign_in_service.verify_password", hasty)
 
-    # A hash of a quarter of the real size, and so fewer tries: it does not hide among the rest.
+    # A hash of a quarter of the real cost still takes most of the time, so fewer requests suffice.
     times = await measure(settings, live_database, form, "/auth/token", 60, 8 * HASH_KIB)
     assert differ(*times)

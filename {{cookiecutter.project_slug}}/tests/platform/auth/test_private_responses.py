@@ -1,4 +1,4 @@
-"""Responses about accounts are not stored by anyone in between."""
+"""Responses about accounts are not stored by browsers or proxies."""
 
 from collections.abc import Callable
 

@@ -53,9 +53,9 @@ async def eve(make: Factory, ann: User) -> User:
 
 
 async def assert_refused(client: httpx.AsyncClient, token: str) -> None:
-    answer = await client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    response = await client.get("/users/me", headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
 # Access tokens: forged, stretched, stolen from elsewhere.
@@ -231,10 +231,10 @@ async def test_attack_token_after_signing_out_everywhere(open_client: Opener, go
 async def test_attack_refresh_token_as_access_token_and_the_other_way_round(
     open_client: Opener,
 ) -> None:
-    answer = await sign_in(open_client())
+    response = await sign_in(open_client())
 
-    await assert_refused(open_client(), answer.json()["refresh_token"])
-    assert (await refresh(open_client(), answer.json()["access_token"][:255])).status_code == 401
+    await assert_refused(open_client(), response.json()["refresh_token"])
+    assert (await refresh(open_client(), response.json()["access_token"][:255])).status_code == 401
 
 
 @pytest.mark.usefixtures("ann")
@@ -311,9 +311,9 @@ async def test_attack_parallel_refresh_makes_no_second_family(
     await make_live.user(email=EMAIL, hashed_password=hashed_password)
     token = (await sign_in(live_client)).json()["refresh_token"]
 
-    answers = await asyncio.gather(*(refresh(live_client, token) for _ in range(8)))
+    responses = await asyncio.gather(*(refresh(live_client, token) for _ in range(8)))
 
-    assert len({answer.json()["refresh_token"] for answer in answers}) == 1
+    assert len({response.json()["refresh_token"] for response in responses}) == 1
     assert await live_session.scalar(select(func.count()).select_from(LoginSession)) == 1
 
 
@@ -439,8 +439,8 @@ async def test_attack_token_for_one_purpose_used_for_another(
     assert await confirm(open_client(), verify) == 403
     assert await confirm(open_client(), invitation) == 403
     for token in (reset, invitation):
-        answer = await open_client().post("/auth/verify-email/confirm", json={"token": token})
-        assert answer.status_code == 403
+        response = await open_client().post("/auth/verify-email/confirm", json={"token": token})
+        assert response.status_code == 403
     for token in (reset, verify):
         body = new_user(email=EVE, invitation=token)
         assert (await open_client().post("/users", json=body)).status_code == 403
@@ -499,12 +499,12 @@ async def test_attack_header_injection_in_mail(
     open_client: Opener, mailbox: Mailbox, ann: User, email: str
 ) -> None:
     for path in ("/auth/password-reset", "/auth/verify-email"):
-        answer = await open_client().post(path, json={"email": email})
-        assert answer.status_code == 422
+        response = await open_client().post(path, json={"email": email})
+        assert response.status_code == 422
     body = new_user(email=email)
-    answer = await open_client(require_verified_email=True).post("/users", json=body)
+    response = await open_client(require_verified_email=True).post("/users", json=body)
 
-    assert answer.status_code in {202, 422}
+    assert response.status_code in {202, 422}
     assert all(EVE not in mail.to.replace(f'"{EVE}"', "") for mail in mailbox.mails)
 
 
@@ -546,14 +546,14 @@ async def test_attack_account_with_an_address_that_looks_alike(
     open_client: Opener, ann: User, email: str
 ) -> None:
     created = await open_client().post("/users", json=new_user(email=email, password=NEW_PASSWORD))
-    answer = await sign_in(open_client(), email, NEW_PASSWORD)
+    response = await sign_in(open_client(), email, NEW_PASSWORD)
 
     if created.status_code == 201:
-        me = await open_client().get("/users/me", headers=signed_in(answer))
+        me = await open_client().get("/users/me", headers=signed_in(response))
         assert me.json()["id"] != ann.id
     else:
         assert created.status_code in {409, 422}
-        assert answer.status_code == 401
+        assert response.status_code == 401
     assert (await sign_in(open_client(), EMAIL, NEW_PASSWORD)).status_code == 401
 
 
@@ -572,40 +572,40 @@ async def test_attack_dotless_i(open_client: Opener, make: Factory, mailbox: Mai
 @pytest.mark.usefixtures("ann")
 @pytest.mark.parametrize("path", ["/auth/password-reset", "/auth/verify-email"])
 async def test_attack_enumeration_by_asking_for_mail(open_client: Opener, path: str) -> None:
-    answers = [
+    responses = [
         await open_client().post(path, json={"email": email})
         for email in (EMAIL, "nobody@example.com")
     ]
 
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.content for answer in answers}) == 1
+    assert {response.status_code for response in responses} == {202}
+    assert len({response.content for response in responses}) == 1
 
 
 @pytest.mark.usefixtures("ann")
 async def test_attack_enumeration_by_signing_in(open_client: Opener) -> None:
-    answers = [
+    responses = [
         await sign_in(open_client(), email, "wrong password")
         for email in (EMAIL, "nobody@example.com")
     ]
 
-    assert {answer.status_code for answer in answers} == {401}
-    assert len({answer.content for answer in answers}) == 1
+    assert {response.status_code for response in responses} == {401}
+    assert len({response.content for response in responses}) == 1
 
 
 @pytest.mark.usefixtures("ann")
 async def test_attack_enumeration_by_registering_and_signing_in(open_client: Opener) -> None:
     client = open_client(require_verified_email=True)
-    answers = []
+    responses = []
     for email in (EMAIL, "new@example.com"):
         body = new_user(email=email, password=NEW_PASSWORD)
-        answers.append(
+        responses.append(
             (
                 (await client.post("/users", json=body)).content,
                 (await sign_in(client, email, NEW_PASSWORD)).content,
             )
         )
 
-    assert len(set(answers)) == 1
+    assert len(set(responses)) == 1
 
 
 @pytest.mark.usefixtures("ann")
@@ -623,7 +623,7 @@ async def test_attack_enumeration_by_ids(
     open_client: Opener, eve: User, settings: Settings, ann: User
 ) -> None:
     for method in ("GET", "PATCH", "DELETE"):
-        answers = [
+        responses = [
             await open_client().request(
                 method,
                 f"/users/{user_id}",
@@ -632,7 +632,7 @@ async def test_attack_enumeration_by_ids(
             )
             for user_id in (ann.id, 2**40)
         ]
-        assert {answer.status_code for answer in answers} == {403}
+        assert {response.status_code for response in responses} == {403}
 
 
 # More rights than one has.
@@ -667,11 +667,11 @@ async def test_attack_mass_assignment(
 async def test_attack_promotion_of_oneself(
     open_client: Opener, eve: User, settings: Settings
 ) -> None:
-    answer = await open_client().patch(
+    response = await open_client().patch(
         f"/users/{eve.id}/access", json={"role": "admin"}, headers=bearer(eve, settings)
     )
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
 async def test_attack_role_claimed_in_the_token(
@@ -679,9 +679,9 @@ async def test_attack_role_claimed_in_the_token(
 ) -> None:
     key = settings.secret_key.get_secret_value()
     token = resign(good, key, role="admin", roles=["admin"], scope="admin")
-    answer = await open_client().get("/users", headers={"Authorization": f"Bearer {token}"})
+    response = await open_client().get("/users", headers={"Authorization": f"Bearer {token}"})
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
 async def test_attack_idor_on_every_id(
@@ -695,9 +695,9 @@ async def test_attack_idor_on_every_id(
     ]
     for endpoint in guarded:
         request = await endpoint.request(make, ann)
-        answer = await open_client().request(**request, headers=bearer(eve, settings))
+        response = await open_client().request(**request, headers=bearer(eve, settings))
 
-        assert answer.status_code in {403, 404}, endpoint.name
+        assert response.status_code in {403, 404}, endpoint.name
     assert len(guarded) >= 4
     assert (await sign_in(open_client())).status_code == 200
 
@@ -706,9 +706,9 @@ async def test_attack_something_made_in_anothers_name(
     probes: httpx.AsyncClient, eve: User, settings: Settings, ann: User
 ) -> None:
     body = {"owner_id": ann.id, "name": "Name"}
-    answer = await probes.post("/probes", json=body, headers=bearer(eve, settings))
+    response = await probes.post("/probes", json=body, headers=bearer(eve, settings))
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -718,11 +718,11 @@ async def test_attack_request_rewritten_by_a_header(
     open_client: Opener, admin: User, header: str
 ) -> None:
     for value in ("DELETE", "/users/me", str(admin.id)):
-        answer = await open_client().get("/users", headers={header: value})
-        assert answer.status_code == 401
+        response = await open_client().get("/users", headers={header: value})
+        assert response.status_code == 401
 
 
-async def test_attack_answer_of_another_by_their_idempotency_key(
+async def test_attack_response_of_another_by_their_idempotency_key(
     probes: httpx.AsyncClient, eve: User, settings: Settings, ann: User
 ) -> None:
     body = {"owner_id": ann.id, "name": "Name"}
@@ -811,10 +811,10 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.usefixtures("ann")
 async def test_attack_guesses_from_one_address(open_client: Opener, verified: list[str]) -> None:
     client = open_client(EVES_ADDRESS)
-    answers = [await sign_in(client, EMAIL, f"guess {number}") for number in range(15)]
+    responses = [await sign_in(client, EMAIL, f"guess {number}") for number in range(15)]
     right = await sign_in(client)
 
-    assert [answer.status_code for answer in answers] == [401] * 10 + [429] * 5
+    assert [response.status_code for response in responses] == [401] * 10 + [429] * 5
     assert right.status_code == 429  # nor does the limit tell that a guess is right
     assert len(verified) == 10
     assert 1 <= int(right.headers["retry-after"]) <= 90
@@ -833,11 +833,11 @@ async def test_attack_many_guesses_at_once(
     live_client: httpx.AsyncClient, make_live: Factory, verified: list[str]
 ) -> None:
     await make_live.user(email=EMAIL)
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(sign_in(live_client, EMAIL, f"guess {number}") for number in range(40))
     )
 
-    assert sorted(answer.status_code for answer in answers) == [401] * 10 + [429] * 30
+    assert sorted(response.status_code for response in responses) == [401] * 10 + [429] * 30
     assert len(verified) == 10
 
 
@@ -937,21 +937,21 @@ async def test_attack_flood_of_mails_by_one_address(open_client: Opener) -> None
 
 @pytest.mark.usefixtures("ann")
 async def test_attack_passwords_of_a_megabyte(open_client: Opener, verified: list[str]) -> None:
-    answers = []
+    responses = []
     began = time.process_time()
     # The second one would be eighteen times as long when normalised.
     for huge in ("x" * 1_000_000, "\ufdfa" * 110_000):
         body = {"token": "x", "new_password": huge}
-        answers += [
+        responses += [
             await sign_in(open_client(), EMAIL, huge),
             await open_client().post("/users", json=new_user(password=huge)),
             await open_client().post("/auth/password-reset/confirm", json=body),
         ]
 
-    assert {answer.status_code for answer in answers} == {422}
+    assert {response.status_code for response in responses} == {422}
     assert verified == []
     assert time.process_time() - began < 2
-    assert max(len(answer.content) for answer in answers) < 2000
+    assert max(len(response.content) for response in responses) < 2000
 
 
 @pytest.mark.usefixtures("ann")
@@ -977,9 +977,9 @@ async def test_attack_sql_in_texts(
 
 @pytest.mark.usefixtures("ann")
 async def test_attack_page_of_another_site_that_sends_forms(open_client: Opener) -> None:
-    """No answer sets a cookie, so a foreign page has nothing that browsers would send for it."""
-    answer = await sign_in(open_client())
-    for made in (answer, await refresh(open_client(), answer.json()["refresh_token"])):
+    """No response sets a cookie, so a foreign page has nothing that browsers would send for it."""
+    response = await sign_in(open_client())
+    for made in (response, await refresh(open_client(), response.json()["refresh_token"])):
         assert "set-cookie" not in made.headers
     cross = await open_client().get("/users/me", headers={"Origin": "https://attacker.example"})
 
@@ -990,11 +990,11 @@ async def test_attack_page_of_another_site_that_sends_forms(open_client: Opener)
 async def test_attack_registration_of_a_taken_address_in_other_case(
     open_client: Opener, ann: User, session: AsyncSession
 ) -> None:
-    answer = await open_client().post(
+    response = await open_client().post(
         "/users", json=new_user(email=EMAIL.upper(), password=NEW_PASSWORD)
     )
 
-    assert answer.status_code == 409
+    assert response.status_code == 409
     stored = await session.scalar(select(User.hashed_password).where(User.id == ann.id))
     assert stored == ann.hashed_password
 
@@ -1005,6 +1005,6 @@ async def test_attack_invitation_shared_with_another(
     await client.post("/auth/invitations", json={"email": EMAIL})
     body = new_user(email=EVE, invitation=mailbox.token())
 
-    answer = await open_client(registration="invitation").post("/users", json=body)
+    response = await open_client(registration="invitation").post("/users", json=body)
 
-    assert answer.status_code == 403
+    assert response.status_code == 403

@@ -1,4 +1,4 @@
-"""What watches over the logs of all tests is awake."""
+"""The check for secrets in logs, which runs in all tests, works."""
 
 import os
 import subprocess

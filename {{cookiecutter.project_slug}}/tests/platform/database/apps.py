@@ -1,4 +1,4 @@
-"""What tests of sessions share."""
+"""Apps for tests of sessions."""
 
 from fastapi import FastAPI
 from sqlalchemy import select, text
@@ -11,7 +11,7 @@ from app.models.user import User
 
 
 def edged(settings: Settings, database: Database | None = None) -> FastAPI:
-    """Return an app whose further routes have the edge, as routers declare it for theirs."""
+    """Return an app whose own routes are edge routes."""
     app = create_app(settings)
     app.router.route_class = EdgeRoute
     if database:

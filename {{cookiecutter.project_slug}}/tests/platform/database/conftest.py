@@ -17,7 +17,7 @@ def without_tls(url: URL) -> URL:
 
 @pytest.fixture
 async def open_database(settings: Settings) -> AsyncGenerator[Callable[..., Database]]:
-    """Make databases with other settings, which are disposed of at the end of the test."""
+    """Create databases with other settings, and dispose of them at the end of the test."""
     databases = []
     plain = without_tls(settings.database_url)
 

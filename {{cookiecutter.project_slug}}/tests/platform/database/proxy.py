@@ -1,4 +1,4 @@
-"""A proxy in front of PostgreSQL that can stop passing anything on, as a cut network does."""
+"""A proxy in front of PostgreSQL that can freeze, like a network that is cut."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,7 +11,7 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Proxy:
-    """Passes bytes on to a server while it is not frozen."""
+    """Forwards bytes to a server unless it is frozen."""
 
     def __init__(self, server: URL) -> None:
         self.url = server
@@ -22,7 +22,7 @@ class Proxy:
         self._open.set()
 
     def freeze(self) -> None:
-        """Let nothing pass any more; connections stay open."""
+        """Forward nothing any more. Connections stay open."""
         self._open.clear()
 
     def freeze_at(self, words: bytes) -> None:
@@ -34,7 +34,7 @@ class Proxy:
         self._open.set()
 
     def thaw_for_new_connections(self) -> None:
-        """Let pass what new connections send; the present ones stay frozen."""
+        """Forward the bytes of new connections. Existing connections stay frozen."""
         self._open = asyncio.Event()
         self._open.set()
 

@@ -1,4 +1,4 @@
-"""A read session cannot write: PostgreSQL refuses it, and what nobody flushed is not forgotten."""
+"""A read session cannot write: PostgreSQL refuses writes, and unflushed changes raise an error."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final
@@ -20,7 +20,7 @@ from tests.platform.database.apps import count_users, edged, run
 
 USER: Final = {"email": "a@example.com", "display_name": "A"}
 
-# What PostgreSQL refuses in a read session.
+# Statements that PostgreSQL refuses in a read session.
 WRITES: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
     "flush": lambda session: flush_user(session),
     "bulk insert": lambda session: session.execute(insert(User), [USER]),
@@ -45,7 +45,7 @@ async def flush_user(session: AsyncSession) -> None:
     try:
         await session.flush()
     finally:
-        session.expunge_all()  # else the end of the session would object as well
+        session.expunge_all()  # else the end of the session would raise as well
 
 
 async def write_by_connection(session: AsyncSession) -> None:
@@ -116,7 +116,7 @@ async def test_safe_method_cannot_write(
 async def test_write_on_a_standby_is_a_fault_of_the_database(
     open_database: Callable[..., Database],
 ) -> None:
-    """Not of the code: the primary was replaced, and the same request may succeed later."""
+    """Not a programming error: the primary was replaced, and the request may succeed later."""
     database = open_database()
 
     async def write() -> None:
@@ -129,7 +129,7 @@ async def test_write_on_a_standby_is_a_fault_of_the_database(
 
 
 async def test_read_session_of_a_test_refuses_to_flush(database: Database, make: Factory) -> None:
-    """The sessions of tests, on one connection for reads and writes, are like those of the app."""
+    """The sessions of tests share a connection, but refuse writes like those of the app."""
     user = await make.user()
     async with database.read() as session:
         row = await session.get_one(User, user.id)

@@ -1,4 +1,4 @@
-"""A replica serves reads that may be a moment old, while it is up."""
+"""While the replica is up, it serves reads that may be slightly stale."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -18,7 +18,7 @@ from tests.platform.database.apps import edged
 
 @pytest.fixture
 async def replicated(settings: Settings) -> AsyncGenerator[FastAPI]:
-    """An app whose replica is another database, so that one can tell who answers."""
+    """An app whose replica is a different database, so that a test can tell the two apart."""
     replica = settings.database_url.set(database="postgres")
     app = edged(settings.model_copy(update={"database_replica_url": replica}))
 

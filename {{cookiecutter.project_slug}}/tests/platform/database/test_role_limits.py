@@ -1,4 +1,4 @@
-"""Time limits that PostgreSQL keeps for the role, for a database behind a pooler."""
+"""Time limits of the database role, for a database behind a pooler."""
 
 from collections.abc import AsyncGenerator
 

@@ -1,4 +1,4 @@
-"""A request that holds a connection never waits for another one: many such would wait for ever."""
+"""A request that holds a connection never waits for another one, which could deadlock the pool."""
 
 import logging
 from collections.abc import Callable
@@ -19,7 +19,7 @@ ONE = text("SELECT 1")
 
 @pytest.fixture
 def app_that(settings: Settings, open_database: Callable[..., Database]) -> Callable[..., FastAPI]:
-    """Make an app that raises, or logs, when a request asks for a second connection."""
+    """Create an app that raises or logs when a request wants a second connection."""
 
     def make_app(reaction: str) -> FastAPI:
         app = edged(settings, open_database(database_second_connection=reaction))
@@ -92,7 +92,7 @@ async def test_second_connection_is_logged_once_where_it_is_told_to_log(
     (record,) = [record for record in caplog.records if record.name.startswith("app.")]
     assert record.levelno == logging.ERROR
     assert "A connection is held while another one is requested" in record.getMessage()
-    assert __file__ in record.getMessage()  # where the second one is asked for
+    assert __file__ in record.getMessage()  # the place that wants the second one
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -122,7 +122,7 @@ async def test_what_is_slow_without_the_database_may_ask_for_no_connection_to_be
 
 
 async def test_connection_of_a_test_counts_as_well(database: Database) -> None:
-    """Else tests would show nothing, for their sessions share one connection."""
+    """Else tests would not detect it, because their sessions share one connection."""
     with budgeted(database.budget(shared=True)):
         async with database.transaction() as session, database.read() as another:
             await session.execute(ONE)

@@ -1,4 +1,4 @@
-"""A route that depends on a session gets one from its edge, or the app does not start."""
+"""A route that depends on a session gets one from the edge, else the app does not start."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -22,7 +22,7 @@ Start = Callable[..., Coroutine[Any, Any, None]]
 
 @pytest.fixture
 def start(settings: Settings) -> Start:
-    """Start an app with one router more, and stop it."""
+    """Start an app with an additional router, and stop it."""
 
     async def start_app(router: APIRouter, **options: Any) -> None:
         app = create_app(settings)
@@ -185,7 +185,7 @@ async def test_task_that_outlives_the_request_gets_no_session(
 
 @pytest.mark.parametrize("path", ["/users", "/users/import"])
 async def test_posts_that_take_a_key_say_so(app: FastAPI, path: str) -> None:
-    """Also where the session is opened late."""
+    """Also if the session is opened late."""
     parameters = app.openapi()["paths"][path]["post"]["parameters"]
 
     assert "Idempotency-Key" in [parameter["name"] for parameter in parameters]

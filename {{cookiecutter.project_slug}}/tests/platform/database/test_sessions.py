@@ -26,7 +26,7 @@ from tests.platform.probe import Probe, make_probe, router
 
 @pytest.fixture
 async def commits_are_refused(live_database: Database) -> AsyncGenerator[None]:
-    """Let every transaction that writes a user fail when it commits, not before."""
+    """Make every transaction that writes a user fail at its commit."""
     await run(
         live_database,
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
@@ -42,7 +42,7 @@ async def commits_are_refused(live_database: Database) -> AsyncGenerator[None]:
 async def foreign_keys_are_deferred(
     live_database: Database, probe_table: None
 ) -> AsyncGenerator[None]:
-    """Let the foreign key of probes be checked at commit."""
+    """Check the foreign key of probes at commit."""
     alter = "ALTER TABLE probes ALTER CONSTRAINT fk_probes_owner_id_users"
     await run(live_database, f"{alter} DEFERRABLE INITIALLY DEFERRED")
     yield
@@ -301,7 +301,7 @@ async def test_dead_connections_are_replaced_without_an_error(
             )
         )
     await killer.dispose()
-    await asyncio.sleep(0.05)  # the end of the stream is under way
+    await asyncio.sleep(0.05)  # until the end of the stream arrives
 
     assert (await live_client.get("/users")).status_code == 200
 

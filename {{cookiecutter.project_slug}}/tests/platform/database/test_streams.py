@@ -1,4 +1,4 @@
-"""A stream is bounded by the deadline too: it holds a connection for as long as it is read."""
+"""The deadline also limits streams, which hold a connection while they are read."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.exceptions import UnavailableError
 
-# A driver finds the cursor still open when the connection is gone.
+# Drivers warn of cursors that are open when the connection is closed.
 pytestmark = pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
 
 
@@ -20,11 +20,11 @@ async def hasty(settings: Settings) -> AsyncGenerator[Database]:
     database = Database(settings.model_copy(update={"database_deadline": 1}))
     yield database
     await database.dispose()
-    gc.collect()  # so that the warning comes here
+    gc.collect()  # so that the warning belongs to this test
 
 
 async def count(database: Database, seconds_a_row: float, *, pause: float = 0) -> int:
-    """Stream some rows, for each of which the server takes its time, and the reader a pause."""
+    """Stream rows slowly, with a pause of the reader after each."""
     rows = 0
     slow = text("SELECT pg_sleep(:seconds) FROM generate_series(1, 20)")
     options = {"stream_results": True, "max_row_buffer": 1}
@@ -44,7 +44,7 @@ async def test_stream_that_the_server_delays_is_broken_off(hasty: Database) -> N
     with pytest.raises(UnavailableError, match="took too long"):
         await count(hasty, 0.2)
 
-    assert await count(hasty, 0) == 20  # on a good connection
+    assert await count(hasty, 0) == 20  # on a working connection
 
 
 async def test_stream_that_its_reader_delays_is_broken_off(hasty: Database) -> None:

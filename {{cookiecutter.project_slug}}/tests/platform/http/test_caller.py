@@ -1,4 +1,4 @@
-"""Who calls is who has signed in: the one whom the access token names."""
+"""The caller is the user of the access token."""
 
 from collections.abc import Callable
 from typing import Annotated

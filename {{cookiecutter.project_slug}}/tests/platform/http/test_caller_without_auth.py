@@ -1,4 +1,4 @@
-"""Who calls is whom the gateway names, if a trusted proxy says so."""
+"""The caller is named by the gateway, which must be a trusted proxy."""
 
 from collections.abc import Callable
 from ipaddress import ip_network

@@ -11,7 +11,7 @@ DISCONNECT: Message = {"type": "http.disconnect"}
 
 
 async def call(app: ASGIApp, *messages: Message, headers: Any = ()) -> list[Message]:
-    """Send messages to an app, wrapped, and return its own; after them the client is silent."""
+    """Send messages to a wrapped app, then nothing, and return the messages that it sent."""
     sent: list[Message] = []
     waiting = list(messages)
 
@@ -53,13 +53,13 @@ async def test_body_is_left_to_the_app() -> None:
     )
 
 
-async def test_answer_that_has_started_is_not_cut_off() -> None:
-    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+async def test_response_that_has_started_is_not_cut_off() -> None:
+    async def response(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.sleep(0.1)
         await send({"type": "http.response.body", "body": b"whole"})
 
-    sent = await call(answer, REQUEST, DISCONNECT)
+    sent = await call(response, REQUEST, DISCONNECT)
 
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
 

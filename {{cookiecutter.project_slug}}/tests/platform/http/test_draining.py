@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 @pytest.fixture
 def told() -> Generator[list[int]]:
-    """Stand in for the server: the signals that its handler was told of."""
+    """Stand in for the server, and return the signals that its handler received."""
     signals: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _frame: signals.append(number))
     yield signals

@@ -1,4 +1,4 @@
-"""What surrounds a handler, and what a route has to be for it."""
+"""The edge around handlers, and the routes that need it."""
 
 from collections.abc import Callable
 from typing import Any

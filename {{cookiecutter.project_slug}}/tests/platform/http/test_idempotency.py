@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a request that is sent again is answered again, and done once."""
+"""`Idempotency-Key`: a repeated request gets the first response, and is executed once."""
 
 import asyncio
 from collections.abc import Callable
@@ -31,7 +31,7 @@ async def body(make_live: Factory) -> dict[str, Any]:
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 
 
-async def test_repeated_request_gets_the_first_answer_and_does_nothing(
+async def test_repeated_request_gets_the_first_response_and_does_nothing(
     live_probes: httpx.AsyncClient, live_session: AsyncSession, body: Any
 ) -> None:
     first = await live_probes.post("/probes", json=body, headers=KEY)
@@ -152,7 +152,7 @@ async def test_expired_key_is_free_again(
 async def test_key_is_claimed_when_the_session_opens(
     app_with_routers: Callable[..., FastAPI], live_database: Database
 ) -> None:
-    """What a route does before that, such as asking another system, is done again."""
+    """Work that precedes it, such as a call of another system, is repeated."""
     router = APIRouter(route_class=EdgeRoute)
     calls: list[str] = []
 
@@ -166,9 +166,9 @@ async def test_key_is_claimed_when_the_session_opens(
     app = app_with_routers(router)
     app.state.database = live_database
     async with http_client(app) as client:
-        answers = [await client.post("/calls", headers=KEY) for _ in range(2)]
+        responses = [await client.post("/calls", headers=KEY) for _ in range(2)]
 
-    assert [answer.json() for answer in answers] == [2, 2]
+    assert [response.json() for response in responses] == [2, 2]
     assert calls == ["before", "after", "before"]
 
 

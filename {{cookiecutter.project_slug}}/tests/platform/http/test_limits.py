@@ -47,7 +47,7 @@ async def slowly(*parts: bytes, seconds: float = 0) -> AsyncIterator[bytes]:
 
 
 def post_scope(settings: Settings, headers: list[tuple[bytes, bytes]]) -> Scope:
-    """Return the scope of a POST whose messages a test sends itself."""
+    """Return the scope of a POST, for tests that send the messages themselves."""
     return {
         "type": "http",
         "method": "POST",
@@ -72,7 +72,7 @@ async def test_body_that_is_too_large_is_refused(limited: httpx.AsyncClient) -> 
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_rest_of_a_body_that_is_too_large_is_read_before_the_answer(
+async def test_rest_of_a_body_that_is_too_large_is_read_before_the_response(
     small_app: FastAPI, settings: Settings, announced: bool
 ) -> None:
     """Else the server would close the connection on a client that is still sending."""

@@ -1,4 +1,4 @@
-"""Headers that hold an address."""
+"""Headers that hold URLs."""
 
 from fastapi import Request, Response
 

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of routes beyond what FastAPI writes itself."""
+"""Additions to the OpenAPI document that FastAPI generates."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,13 +16,13 @@ def operation(app: FastAPI, name: str) -> dict[str, Any]:
 
 
 def statuses(app: FastAPI, name: str) -> set[str]:
-    """Return what an operation declares beside what every operation may respond."""
+    """Return the statuses of an operation, except those of all operations."""
     common = {"400", "408", "413", "414", "422", "500", "503"}
     return set(operation(app, name)["responses"]) - common
 
 
 def test_problems_follow_from_what_a_route_depends_on(probe_app: FastAPI) -> None:
-    signed_in = {"401", "403"} & statuses(probe_app, "POST /probes")  # in projects that know both
+    signed_in = {"401", "403"} & statuses(probe_app, "POST /probes")  # in projects with auth
 
     assert statuses(probe_app, "GET /probes") == {"200"}
     assert statuses(probe_app, "POST /probes") == {"201", "404", "409"} | signed_in
@@ -70,7 +70,7 @@ def test_links_name_operations_that_are_there(probe_app: FastAPI) -> None:
 
 
 def test_document_needs_no_security_scheme() -> None:
-    """A project may have none, and the document is made all the same."""
+    """A project may have no security schemes."""
     app = FastAPI()
     app.state.settings = type("Settings", (), {"api_prefix": ""})()
     install_openapi(app)

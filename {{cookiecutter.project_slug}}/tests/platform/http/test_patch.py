@@ -1,4 +1,4 @@
-"""PATCH: what is sent is written, null included; what is not sent stays."""
+"""PATCH: fields that are sent are written, null included. Omitted fields stay unchanged."""
 
 from typing import Annotated, Any, Literal
 

@@ -45,7 +45,7 @@ async def test_every_error_has_one_shape(
     ("path", "allow"),
     [("/probes", "GET, POST"), ("/probes/1", "DELETE, GET, PATCH"), ("/health/live", "GET")],
 )
-async def test_wrong_method_is_answered_with_all_right_ones(
+async def test_wrong_method_gets_the_allowed_ones(
     probes: httpx.AsyncClient, path: str, allow: str
 ) -> None:
     response = await probes.put(path)

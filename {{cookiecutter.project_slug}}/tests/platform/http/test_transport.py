@@ -45,7 +45,7 @@ def app_with_more_routes(app_with_routers: Callable[..., FastAPI]) -> Callable[.
 
 @pytest.fixture
 def serve(app_with_more_routes: Callable[..., FastAPI]) -> Serve:
-    """Return a client of an app with other settings, and with some routes more."""
+    """Return a client of an app with other settings and additional routes."""
 
     def make_client(peer: str = "192.0.2.1", **changes: object) -> httpx.AsyncClient:
         return http_client(app_with_more_routes(**changes), address=peer, raises=False)
@@ -69,7 +69,7 @@ async def plain(serve: Serve) -> AsyncGenerator[httpx.AsyncClient]:
         ("/more/bug", 500),
     ],
 )
-async def test_every_answer_has_the_headers(
+async def test_every_response_has_the_headers(
     plain: httpx.AsyncClient, path: str, status: int
 ) -> None:
     response = await plain.get(path)
@@ -83,7 +83,7 @@ async def test_every_answer_has_the_headers(
     )
 
 
-async def test_answers_about_a_caller_are_not_stored(plain: httpx.AsyncClient) -> None:
+async def test_responses_about_a_caller_are_not_stored(plain: httpx.AsyncClient) -> None:
     for path in ("/more/caller", "/nowhere", "/more/bug"):
         known = await plain.get(path, headers={"Authorization": "nonsense"})
         unknown = await plain.get(path)
@@ -188,7 +188,7 @@ async def test_pages_of_an_origin_that_is_named_may_call(serve: Serve) -> None:
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] == "https://app.example.com"
     assert "access-control-allow-credentials" not in preflight.headers
-    assert bug.status_code == 500  # the page can read what went wrong
+    assert bug.status_code == 500  # the web page can read the error
     assert bug.headers["access-control-allow-origin"] == "https://app.example.com"
     assert "ETag" in bug.headers["access-control-expose-headers"]
     assert "access-control-allow-origin" not in other.headers
@@ -206,9 +206,9 @@ async def test_proxy_is_believed_only_if_it_is_named(serve: Serve) -> None:
     async with serve(peer="11.1.2.3", trusted_proxies=networks) as client:
         stranger = await client.get("/more/caller", headers=FORWARDED)
 
-    assert [answer.json() for answer in (unnamed, named, stranger)] == [
+    assert [response.json() for response in (unnamed, named, stranger)] == [
         "10.1.2.3",
-        "203.0.113.5",  # the last one, which the proxy itself has added
+        "203.0.113.5",  # the last one, which the proxy itself added
         "11.1.2.3",
     ]
     assert "strict-transport-security" in named.headers

@@ -82,7 +82,7 @@ def test_subject_cannot_add_a_header(subject: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "is_final"),
+    ("response", "is_final"),
     [
         ("451 4.3.0 ann@example.com: later", False),
         ("550 5.7.1 ann@example.com: no", True),
@@ -90,19 +90,19 @@ def test_subject_cannot_add_a_header(subject: str) -> None:
     ],
 )
 async def test_refusal_says_whether_it_is_final_and_no_address(
-    settings: Settings, server: SmtpServer, answer: str, is_final: bool
+    settings: Settings, server: SmtpServer, response: str, is_final: bool
 ) -> None:
-    server.answers = [answer]
+    server.replies = [response]
 
-    with pytest.raises(MailError, match=answer[:3]) as error:
+    with pytest.raises(MailError, match=response[:3]) as error:
         await make(settings, server).send(Mail("ann@example.com", "Subject", "Text"))
 
     assert error.value.is_final is is_final
     assert "ann" not in str(error.value)
-    assert error.value.__suppress_context__  # a logged traceback would show the server's words
+    assert error.value.__suppress_context__  # else a logged traceback would hold the server's text
 
 
-async def test_refused_recipient_is_named_by_nobody(settings: Settings) -> None:
+async def test_error_does_not_name_the_refused_recipient(settings: Settings) -> None:
     class Refusing(SmtpServer):
         async def handle_RCPT(self, *_: object) -> str:  # noqa: N802 (aiosmtpd calls it so)
             return "550 5.1.1 ann@example.com: user unknown"
@@ -122,7 +122,7 @@ async def test_server_that_is_down_or_silent_is_worth_another_try(settings: Sett
     with pytest.raises(MailError, match="no connection") as refused:
         await make(settings, down).send(message)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:  # nobody accepts
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # accepts no connection
         silent = SmtpServer(port=listener.getsockname()[1])
         async with asyncio.timeout(5):
             with pytest.raises(MailError, match="Timeout") as timeout:
@@ -169,7 +169,7 @@ async def test_mail_and_password_go_to_a_server_that_proves_its_name(
         recorded=recorded,
         **{security: server_tls(authority)},
         authenticator=recorded.authenticate,
-        # It sees no STARTTLS where TLS is there from the start.
+        # Over TLS from the start, the server offers no STARTTLS.
         auth_require_tls=security == "starttls",
     ) as server:
         mailer = make(
@@ -188,7 +188,7 @@ async def test_mail_and_password_go_to_a_server_that_proves_its_name(
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
 @pytest.mark.usefixtures("authority")
-async def test_server_with_a_certificate_of_nobody_gets_nothing(
+async def test_server_with_an_untrusted_certificate_gets_nothing(
     settings: Settings, security: str
 ) -> None:
     tls: dict[str, Any] = {security: server_tls(trustme.CA())}

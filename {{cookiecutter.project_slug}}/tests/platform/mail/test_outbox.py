@@ -39,7 +39,7 @@ async def refused(outbox: OutboxDep) -> None:
 
 @router.post("/uncommitted")
 async def uncommitted(session: SessionDep, outbox: OutboxDep) -> None:
-    """Break a rule that PostgreSQL checks at the commit only."""
+    """Violate a constraint that PostgreSQL checks at the commit."""
     await session.execute(text("CREATE TEMPORARY TABLE once (n int UNIQUE DEFERRABLE)"))
     await session.execute(text("SET CONSTRAINTS ALL DEFERRED"))
     await session.execute(text("INSERT INTO once VALUES (1), (1)"))
@@ -108,7 +108,7 @@ async def test_server_that_refuses_twice_gets_the_mail_once(
     mailer: SmtpMailer, server: SmtpServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "app")
-    server.answers = ["451 try later", "421 too busy"]
+    server.replies = ["451 try later", "421 too busy"]
 
     await deliver(mailer, MAIL)
 
@@ -124,7 +124,7 @@ async def test_server_that_refuses_twice_gets_the_mail_once(
 async def test_mail_that_is_refused_for_good_is_not_tried_again(
     mailer: SmtpMailer, server: SmtpServer
 ) -> None:
-    server.answers = ["554 no"]
+    server.replies = ["554 no"]
 
     await deliver(mailer, MAIL)
 

@@ -1,4 +1,4 @@
-"""What administrators decide about others."""
+"""Changes of access by administrators."""
 
 import asyncio
 from typing import Any
@@ -39,10 +39,10 @@ async def test_change_of_access_ends_every_token_at_once(
 ) -> None:
     before = await sign_in(open_client())
 
-    answer = await client.patch(f"/users/{ann.id}/access", json=change)
+    response = await client.patch(f"/users/{ann.id}/access", json=change)
 
-    assert answer.status_code == 200
-    assert answer.json() | change == answer.json()
+    assert response.status_code == 200
+    assert response.json() | change == response.json()
     assert not await is_signed_in(open_client(), signed_in(before))
     assert (await refresh(open_client(), before.json()["refresh_token"])).status_code == 401
     event = "role_changed" if "role" in change else "deactivated"
@@ -70,9 +70,11 @@ async def test_change_that_changes_nothing_ends_nothing(
 ) -> None:
     before = await sign_in(open_client())
 
-    answer = await client.patch(f"/users/{ann.id}/access", json={"role": "user", "is_active": True})
+    response = await client.patch(
+        f"/users/{ann.id}/access", json={"role": "user", "is_active": True}
+    )
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert await is_signed_in(open_client(), signed_in(before))
 
 
@@ -120,18 +122,18 @@ async def test_two_administrators_cannot_demote_one_another_at_once(
     me = (await live_client.get("/users/me")).json()["id"]
     other = await make_live.user(role="admin")
 
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         live_client.patch(f"/users/{other.id}/access", json={"role": "user"}),
         live_client.patch(
             f"/users/{me}/access", json={"role": "user"}, headers=bearer(other, settings)
         ),
     )
 
-    done, refused = sorted(answer.status_code for answer in answers)
+    done, refused = sorted(response.status_code for response in responses)
     assert done == 200
-    assert refused in {401, 403}  # by then the other one was no administrator any more
+    assert refused in {401, 403}  # the other one has just lost the role
     admins = await live_client.get("/users?role=admin")
-    survivor = admins if admins.status_code == 200 else answers[1]
+    survivor = admins if admins.status_code == 200 else responses[1]
     assert survivor.status_code == 200
 
 
@@ -142,8 +144,8 @@ async def test_users_are_found_by_text_role_and_state(
     await make.user(email="zoe21@example.com", display_name="Other", is_active=False)
 
     async def found(query: str) -> list[str]:
-        answer = await client.get(f"/users?{query}")
-        return [user["email"] for user in answer.json()["items"]]
+        response = await client.get(f"/users?{query}")
+        return [user["email"] for user in response.json()["items"]]
 
     assert await found("q=ZOE") == ["zoe_1@example.com", "zoe21@example.com"]
     assert await found("q=zoe_") == ["zoe_1@example.com"]  # no wildcard
@@ -158,8 +160,8 @@ async def test_filters_hold_on_every_page(client: httpx.AsyncClient, make: Facto
     seen: list[int] = []
     url: str | None = "/users?q=zed 0&limit=2"
     while url:
-        answer = await client.get(url)
-        seen += [user["id"] for user in answer.json()["items"]]
-        url = answer.links["next"]["url"] if "next" in answer.links else None
+        response = await client.get(url)
+        seen += [user["id"] for user in response.json()["items"]]
+        url = response.links["next"]["url"] if "next" in response.links else None
 
     assert seen == expected

@@ -1,4 +1,4 @@
-"""Who may do what. What each endpoint admits stands in `ENDPOINTS` beside its tests."""
+"""Authorization, beyond the access that `ENDPOINTS` states."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ async def test_absent_users_cannot_be_told_from_those_of_others(
 
 
 @pytest.mark.parametrize("field", [{"role": "admin"}, {"is_active": True}, {"id": 1}])
-async def test_nobody_can_promote_themselves(
+async def test_users_cannot_promote_themselves(
     open_client: Opener, make: Factory, settings: Settings, field: dict[str, Any]
 ) -> None:
     headers = bearer(await make.user(), settings)

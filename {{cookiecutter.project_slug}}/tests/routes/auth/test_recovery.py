@@ -1,4 +1,4 @@
-"""Changing passwords and addresses, and getting back in by mail."""
+"""Changes of passwords and addresses, and password resets by mail."""
 
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ MAIL = {"email": "x@example.com"}
 RESET = {"token": "x", "new_password": NEW_PASSWORD}
 
 ENDPOINTS = [
-    # Two limits are asked; without the right password that is nearly all.
+    # The statements of a wrong password: mainly two limits.
     AccountEndpoint(
         "POST /auth/password",
         CALLER,
@@ -43,7 +43,7 @@ ENDPOINTS = [
         status=403,
         json=CHANGE | {"current_password": "x"},
     ),
-    # Whether the account exists is asked later; here it does not.
+    # The account is looked up after the response; here it does not exist.
     Endpoint("POST /auth/password-reset", OPEN, statements=3, status=202, json=MAIL),
     Endpoint("POST /auth/password-reset/confirm", OPEN, statements=1, status=403, json=RESET),
     Endpoint("POST /auth/verify-email", OPEN, statements=3, status=202, json=MAIL),
@@ -60,15 +60,15 @@ async def test_changed_password_ends_every_session_and_begins_a_new_one(
     client = open_client()
     here, elsewhere = await sign_in(client), await sign_in(client)
 
-    answer = await client.post("/auth/password", json=CHANGE, headers=signed_in(here))
+    response = await client.post("/auth/password", json=CHANGE, headers=signed_in(here))
 
-    assert answer.status_code == 200
-    assert answer.headers["cache-control"] == "no-store"
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
     for old in (here, elsewhere):
         assert not await is_signed_in(client, signed_in(old))
         assert (await refresh(client, old.json()["refresh_token"])).status_code == 401
-    assert await is_signed_in(client, signed_in(answer))
-    assert (await refresh(client, answer.json()["refresh_token"])).status_code == 200
+    assert await is_signed_in(client, signed_in(response))
+    assert (await refresh(client, response.json()["refresh_token"])).status_code == 200
     assert (await sign_in(client)).status_code == 401
     assert (await sign_in(client, password=NEW_PASSWORD)).status_code == 200
     assert mailbox.subjects() == [f"{EMAIL}: your password was changed"]
@@ -81,11 +81,11 @@ async def test_password_is_changed_by_those_only_who_know_it(
     client = open_client()
     headers = signed_in(await sign_in(client))
 
-    answer = await client.post(
+    response = await client.post(
         "/auth/password", json=CHANGE | {"current_password": "wrong"}, headers=headers
     )
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
     assert (await sign_in(client)).status_code == 200
     assert mailbox.mails == []
 
@@ -95,14 +95,14 @@ async def test_password_cannot_be_patched(open_client: Opener) -> None:
     client = open_client()
     headers = signed_in(await sign_in(client))
 
-    answer = await client.patch("/users/me", json={"password": NEW_PASSWORD}, headers=headers)
+    response = await client.patch("/users/me", json={"password": NEW_PASSWORD}, headers=headers)
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
 
 
 async def request_reset(open_client: Opener, email: str = EMAIL) -> None:
-    answer = await open_client().post("/auth/password-reset", json={"email": email})
-    assert answer.status_code == 202
+    response = await open_client().post("/auth/password-reset", json={"email": email})
+    assert response.status_code == 202
 
 
 @pytest.mark.usefixtures("ann")
@@ -113,9 +113,9 @@ async def test_password_is_reset_by_mail(open_client: Opener, mailbox: Mailbox) 
     assert mailbox.subjects() == [f"{EMAIL}: choose a new password"]
 
     body = {"token": mailbox.token(), "new_password": NEW_PASSWORD}
-    answer = await client.post("/auth/password-reset/confirm", json=body)
+    response = await client.post("/auth/password-reset/confirm", json=body)
 
-    assert answer.status_code == 204
+    assert response.status_code == 204
     assert not await is_signed_in(client, signed_in(before))
     assert (await refresh(client, before.json()["refresh_token"])).status_code == 401
     assert (await sign_in(client)).status_code == 401
@@ -147,9 +147,9 @@ async def test_newer_reset_takes_the_place_of_the_older_one(
     await request_reset(open_client)
 
     body = {"token": old, "new_password": NEW_PASSWORD}
-    answer = await open_client().post("/auth/password-reset/confirm", json=body)
+    response = await open_client().post("/auth/password-reset/confirm", json=body)
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
     assert await session.scalar(select(func.count()).select_from(OneTimeToken)) == 1
     body["token"] = mailbox.token()
     assert (await open_client().post("/auth/password-reset/confirm", json=body)).status_code == 204
@@ -164,9 +164,9 @@ async def test_reset_expires(open_client: Opener, mailbox: Mailbox, session: Asy
     await session.commit()
 
     body = {"token": mailbox.token(), "new_password": NEW_PASSWORD}
-    answer = await open_client().post("/auth/password-reset/confirm", json=body)
+    response = await open_client().post("/auth/password-reset/confirm", json=body)
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
     assert (await sign_in(open_client())).status_code == 200
 
 
@@ -183,7 +183,7 @@ async def test_imported_user_gets_a_password_by_mail(
     assert (await sign_in(open_client(), password=NEW_PASSWORD)).status_code == 200
 
 
-async def test_nobody_gets_mail_who_has_no_account(
+async def test_unknown_and_inactive_accounts_get_no_mail(
     open_client: Opener, mailbox: Mailbox, session: AsyncSession
 ) -> None:
     session.add(User(email="gone@example.com", display_name="Gone", is_active=False))
@@ -238,8 +238,8 @@ async def test_new_address_takes_the_password_and_is_told_to_the_old_one(
 
 
 async def version_of(client: object, headers: dict[str, str]) -> str:
-    answer = await client.get("/users/me", headers=headers)  # type: ignore[attr-defined]
-    return str(answer.headers["etag"].strip('"'))
+    response = await client.get("/users/me", headers=headers)  # type: ignore[attr-defined]
+    return str(response.headers["etag"].strip('"'))
 
 
 async def test_new_address_has_to_be_verified_where_addresses_are(
@@ -277,13 +277,13 @@ async def test_new_address_has_to_be_verified_where_addresses_are(
 async def test_password_that_is_none_is_refused_by_its_rule_and_not_repeated(
     open_client: Opener, password: str, code: str
 ) -> None:
-    answer = await open_client().post("/users", json=new_user(password=password))
+    response = await open_client().post("/users", json=new_user(password=password))
 
-    assert answer.status_code == 422
-    assert [(error["loc"], error["code"]) for error in answer.json()["errors"]] == [
+    assert response.status_code == 422
+    assert [(error["loc"], error["code"]) for error in response.json()["errors"]] == [
         (["body", "password"], code)
     ]
-    assert password not in answer.text
+    assert password not in response.text
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ async def test_password_that_is_none_is_refused_by_its_rule_and_not_repeated(
     ids=range(4),
 )
 async def test_password_may_be_of_any_characters(open_client: Opener, password: str) -> None:
-    answer = await open_client().post("/users", json=new_user(password=password))
+    response = await open_client().post("/users", json=new_user(password=password))
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert (await sign_in(open_client(), password=password)).status_code == 200

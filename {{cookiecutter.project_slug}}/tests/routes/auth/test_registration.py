@@ -1,4 +1,4 @@
-"""Who may register, and what they learn from trying."""
+"""Registration: who may register, and what the response reveals."""
 
 import httpx
 import pytest
@@ -25,13 +25,13 @@ from tests.endpoints import CALLER, OPEN, OWNER, Endpoint
 from tests.factories import Factory
 
 ENDPOINTS = [
-    # Two limits hold for those who are not administrators.
+    # Without the two limits, which do not apply to administrators.
     AccountEndpoint(
         "POST /users", OPEN, statements=3, status=201, json=new_user(), measured_as="anonymous"
     ),
     Endpoint("GET /users/me", CALLER, statements=0),
     Endpoint("PATCH /users/me", CALLER, statements=2, json={"display_name": "Other"}),
-    # Administrators are counted, for the last one cannot be deleted.
+    # One statement locks the administrators, because the last one cannot be deleted.
     AccountEndpoint(
         "DELETE /users/{user_id}", OWNER, statements=3, status=204, measured_as="admin"
     ),
@@ -62,9 +62,9 @@ async def test_administrators_create_accounts_in_any_case(
 ) -> None:
     client = open_client(registration=registration)
 
-    answer = await client.post("/users", json=new_user(), headers=bearer(admin, settings))
+    response = await client.post("/users", json=new_user(), headers=bearer(admin, settings))
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert (await sign_in(client)).status_code == 200
 
 
@@ -73,17 +73,17 @@ async def test_account_by_an_administrator_is_verified_where_addresses_are(
 ) -> None:
     client = open_client(require_verified_email=True)
 
-    answer = await client.post("/users", json=new_user(), headers=bearer(admin, settings))
+    response = await client.post("/users", json=new_user(), headers=bearer(admin, settings))
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert mailbox.subjects() == [f"{EMAIL}: confirm your e-mail address"]
     assert (await sign_in(client)).status_code == 401
 
 
 async def invite(open_client: Opener, settings: Settings, admin: User, email: str = EMAIL) -> None:
     headers = bearer(admin, settings)
-    answer = await open_client().post("/auth/invitations", json={"email": email}, headers=headers)
-    assert answer.status_code == 202
+    response = await open_client().post("/auth/invitations", json={"email": email}, headers=headers)
+    assert response.status_code == 202
 
 
 @pytest.mark.parametrize("registration", ["open", "invitation"])
@@ -111,12 +111,12 @@ async def test_invitation_is_for_one_address(
     client = open_client(registration="invitation")
 
     for token in (mailbox.token(), "unknown"):
-        answer = await client.post(
+        response = await client.post(
             "/users", json=new_user(email="eve@example.com", invitation=token)
         )
-        assert answer.status_code == 403
+        assert response.status_code == 403
     assert await count_users(session) == 1
-    # It was not used up by the wrong one.
+    # The wrong address has not consumed it.
     right = await client.post("/users", json=new_user(invitation=mailbox.token()))
     assert right.status_code == 201
 
@@ -126,11 +126,11 @@ async def test_new_account_waits_until_its_address_is_verified(
 ) -> None:
     client = open_client(require_verified_email=True)
 
-    answer = await client.post("/users", json=new_user())
+    response = await client.post("/users", json=new_user())
     before = await sign_in(client)
     await client.post("/auth/verify-email/confirm", json={"token": mailbox.token()})
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
     assert before.status_code == 401
     assert (await sign_in(client)).status_code == 200
     assert mailbox.subjects() == [f"{EMAIL}: confirm your e-mail address"]
@@ -141,14 +141,14 @@ async def test_registration_does_not_tell_whether_an_address_is_known(
 ) -> None:
     client = open_client(require_verified_email=True)
 
-    answers = [
+    responses = [
         await client.post("/users", json=new_user(email=email, password=NEW_PASSWORD))
         for email in (EMAIL, EMAIL.upper(), "new@example.com")
     ]
 
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.text for answer in answers}) == 1
-    assert len({str(dict(answer.headers)) for answer in answers}) == 1
+    assert {response.status_code for response in responses} == {202}
+    assert len({response.text for response in responses}) == 1
+    assert len({str(dict(response.headers)) for response in responses}) == 1
     assert mailbox.subjects() == [
         f"{EMAIL}: you have an account already",
         f"{EMAIL}: you have an account already",
@@ -166,9 +166,9 @@ async def test_owner_of_an_address_gets_the_account_that_somebody_else_has_regis
     await client.post("/users", json=new_user(password=PASSWORD))
 
     body = {"token": mailbox.token(), "new_password": NEW_PASSWORD}
-    answer = await client.post("/auth/password-reset/confirm", json=body)
+    response = await client.post("/auth/password-reset/confirm", json=body)
 
-    assert answer.status_code == 204
+    assert response.status_code == 204
     assert (await sign_in(client, password=NEW_PASSWORD)).status_code == 200
     assert (await sign_in(client, password="password of the thief")).status_code == 401
 
@@ -192,13 +192,13 @@ async def test_key_of_an_idempotent_registration_needs_a_token_that_counts(
 
 async def test_registrations_are_limited_by_address(open_client: Opener) -> None:
     client = open_client("192.0.2.1", mails_per_address=3)
-    answers: list[httpx.Response] = [
+    responses: list[httpx.Response] = [
         await client.post("/users", json=new_user(email=f"new{number}@example.com"))
         for number in range(5)
     ]
 
-    assert [answer.status_code for answer in answers] == [201, 201, 201, 429, 429]
-    assert int(answers[-1].headers["retry-after"]) == 1200
+    assert [response.status_code for response in responses] == [201, 201, 201, 429, 429]
+    assert int(responses[-1].headers["retry-after"]) == 1200
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ async def test_registration_with_an_invalid_field_is_refused(
 async def test_registration_that_conflicts_in_something_else_does_not_promise_a_mail(
     open_client: Opener, session: AsyncSession, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A project may have a second unique column. Its owner is not asked to confirm nothing."""
+    """A project may have a second unique column, whose violation must not be swallowed."""
     refusals = declared_refusals() | {
         "uq_users_display_name": (ConflictError, "This name is taken")
     }

@@ -33,7 +33,7 @@ from tests.factories import Factory
 
 
 async def make_login_session(make: Factory, user: User) -> LoginSession:
-    """Write a session of a user's, as a device has it that is signed in."""
+    """Write a login session of a user."""
     now = datetime.now(UTC)
     session = LoginSession(
         user_id=user.id,
@@ -53,13 +53,13 @@ WRONG = {"username": "x@example.com", "password": "wrong"}
 UNKNOWN = {"refresh_token": "A" * 64}
 
 ENDPOINTS = [
-    # One statement for each limit that a failure counts against.
+    # Includes one statement for each limit.
     Endpoint("POST /auth/token", OPEN, statements=4, status=401, data=WRONG),
     Endpoint("POST /auth/refresh", OPEN, statements=1, status=401, data=UNKNOWN),
     Endpoint("POST /auth/logout", OPEN, statements=1, status=204, data=UNKNOWN),
     Endpoint("GET /auth/sessions", CALLER, statements=1),
     Endpoint("DELETE /auth/sessions", CALLER, statements=4, status=204),
-    # Not even administrators end the sessions of others, but by taking their access away.
+    # Not even administrators may end sessions of others, except by `PATCH /users/{id}/access`.
     AccountEndpoint(
         "DELETE /auth/sessions/{session_id}",
         CALLER,
@@ -76,13 +76,13 @@ async def test_password_is_exchanged_for_tokens_that_work(
     open_client: Opener, username: str
 ) -> None:
     client = open_client()
-    answer = await sign_in(client, username)
+    response = await sign_in(client, username)
 
-    assert answer.status_code == 200
-    assert answer.json()["token_type"] == "bearer"
-    assert answer.json()["expires_in"] == 900
-    assert answer.headers["cache-control"] == "no-store"
-    me = await client.get("/users/me", headers=signed_in(answer))
+    assert response.status_code == 200
+    assert response.json()["token_type"] == "bearer"
+    assert response.json()["expires_in"] == 900
+    assert response.headers["cache-control"] == "no-store"
+    me = await client.get("/users/me", headers=signed_in(response))
     assert me.json()["email"] == EMAIL
 
 
@@ -117,7 +117,7 @@ async def test_failures_to_sign_in_look_alike_and_cost_the_same(
 
     monkeypatch.setattr(PasswordHash, "verify_and_update", count)
     client = open_client()
-    answers = [
+    responses = [
         await sign_in(client, EMAIL, "wrong password"),
         await sign_in(client, "nobody@example.com"),
         await sign_in(client, "imported@example.com"),
@@ -125,9 +125,9 @@ async def test_failures_to_sign_in_look_alike_and_cost_the_same(
         await sign_in(client, "not an address", "x"),
     ]
 
-    assert {answer.status_code for answer in answers} == {401}
-    assert len({answer.text for answer in answers}) == 1
-    assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
+    assert {response.status_code for response in responses} == {401}
+    assert len({response.text for response in responses}) == 1
+    assert {response.headers["www-authenticate"] for response in responses} == {"Bearer"}
     assert len(verified) == 5
     assert len(set(verified)) == 1  # the same algorithm with the same parameters
 
@@ -145,10 +145,10 @@ async def test_failures_to_sign_in_look_alike_and_cost_the_same(
 async def test_wrong_form_is_refused_without_repeating_it(
     open_client: Opener, form: dict[str, str]
 ) -> None:
-    answer = await open_client().post("/auth/token", data=form)
+    response = await open_client().post("/auth/token", data=form)
 
-    assert answer.status_code == 422
-    assert "hunter2" not in answer.text
+    assert response.status_code == 422
+    assert "hunter2" not in response.text
 
 
 @pytest.mark.usefixtures("ann")
@@ -204,18 +204,18 @@ async def test_refresh_token_is_exchanged_again_and_again_in_one_row(
     open_client: Opener, session: AsyncSession
 ) -> None:
     client = open_client()
-    answer = await sign_in(client)
-    session_id = answer.json()["session_id"]
-    seen = {answer.json()["refresh_token"]}
+    response = await sign_in(client)
+    session_id = response.json()["session_id"]
+    seen = {response.json()["refresh_token"]}
     for _ in range(5):
-        answer = await refresh(client, answer.json()["refresh_token"])
-        assert answer.status_code == 200
-        assert answer.headers["cache-control"] == "no-store"
-        assert answer.json()["session_id"] == session_id
-        seen.add(answer.json()["refresh_token"])
+        response = await refresh(client, response.json()["refresh_token"])
+        assert response.status_code == 200
+        assert response.headers["cache-control"] == "no-store"
+        assert response.json()["session_id"] == session_id
+        seen.add(response.json()["refresh_token"])
 
     assert len(seen) == 6
-    assert await is_signed_in(client, signed_in(answer))
+    assert await is_signed_in(client, signed_in(response))
     assert await session.scalar(select(func.count()).select_from(LoginSession)) == 1
 
 
@@ -232,7 +232,7 @@ async def test_refresh_token_is_stored_as_a_digest(
 
 
 @pytest.mark.usefixtures("ann")
-async def test_lost_answer_is_given_again_to_the_same_client(open_client: Opener) -> None:
+async def test_lost_response_is_given_again_to_the_same_client(open_client: Opener) -> None:
     client = open_client()
     first = (await sign_in(client)).json()["refresh_token"]
     lost = await refresh(client, first)
@@ -246,7 +246,7 @@ async def test_lost_answer_is_given_again_to_the_same_client(open_client: Opener
 
 
 @pytest.mark.usefixtures("ann")
-async def test_lost_answer_is_given_again_though_the_key_has_changed_meanwhile(
+async def test_lost_response_is_given_again_though_the_key_has_changed_meanwhile(
     open_client: Opener, settings: Settings
 ) -> None:
     first = (await sign_in(open_client())).json()["refresh_token"]
@@ -262,7 +262,7 @@ async def test_lost_answer_is_given_again_though_the_key_has_changed_meanwhile(
 
 
 async def pass_time(session: AsyncSession, **by: float) -> None:
-    """Make all sessions older."""
+    """Let all sessions age."""
     age = timedelta(**by)
     await session.execute(
         update(LoginSession).values(
@@ -323,10 +323,10 @@ async def test_all_of_many_who_refresh_at_once_get_a_token_that_works(
     await make_live.user(email=EMAIL, hashed_password=hashed_password)
     token = (await sign_in(live_client)).json()["refresh_token"]
 
-    answers = await asyncio.gather(*(refresh(live_client, token) for _ in range(8)))
+    responses = await asyncio.gather(*(refresh(live_client, token) for _ in range(8)))
 
-    assert {answer.status_code for answer in answers} == {200}
-    (following,) = {answer.json()["refresh_token"] for answer in answers}
+    assert {response.status_code for response in responses} == {200}
+    (following,) = {response.json()["refresh_token"] for response in responses}
     assert (await refresh(live_client, following)).status_code == 200
 
 
@@ -368,19 +368,19 @@ async def test_logout_ends_the_session_and_no_other(
     first = (await sign_in(client)).json()["refresh_token"]
     second = (await refresh(client, first)).json()["refresh_token"]
 
-    answer = await client.post(
+    response = await client.post(
         "/auth/logout", data={"refresh_token": first if use_first else second}
     )
 
-    assert answer.status_code == 204
+    assert response.status_code == 204
     assert (await refresh(client, second)).status_code == 401
     assert (await refresh(client, other)).status_code == 200
 
 
 async def test_logout_with_an_unknown_token_does_nothing(open_client: Opener) -> None:
     for token in ("x", "A" * 64):
-        answer = await open_client().post("/auth/logout", data={"refresh_token": token})
-        assert answer.status_code == 204
+        response = await open_client().post("/auth/logout", data={"refresh_token": token})
+        assert response.status_code == 204
 
 
 @pytest.mark.usefixtures("ann")
@@ -410,24 +410,24 @@ async def test_session_that_is_over_is_not_listed(
 ) -> None:
     await sign_in(open_client())
     await pass_time(session, days=7)
-    answer = await sign_in(open_client())
+    response = await sign_in(open_client())
 
-    listed = await open_client().get("/auth/sessions", headers=signed_in(answer))
+    listed = await open_client().get("/auth/sessions", headers=signed_in(response))
 
-    assert [item["id"] for item in listed.json()] == [answer.json()["session_id"]]
+    assert [item["id"] for item in listed.json()] == [response.json()["session_id"]]
 
 
 @pytest.mark.usefixtures("ann")
 async def test_signing_out_everywhere_ends_every_token_at_once(open_client: Opener) -> None:
     client = open_client()
-    answers = [await sign_in(client) for _ in range(2)]
+    responses = [await sign_in(client) for _ in range(2)]
 
-    gone = await client.delete("/auth/sessions", headers=signed_in(answers[0]))
+    gone = await client.delete("/auth/sessions", headers=signed_in(responses[0]))
 
     assert gone.status_code == 204
-    for answer in answers:
-        assert (await refresh(client, answer.json()["refresh_token"])).status_code == 401
-        refused = await client.get("/users/me", headers=signed_in(answer))
+    for response in responses:
+        assert (await refresh(client, response.json()["refresh_token"])).status_code == 401
+        refused = await client.get("/users/me", headers=signed_in(response))
         assert refused.status_code == 401
         assert refused.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
@@ -439,12 +439,12 @@ async def test_all_of_many_who_sign_out_everywhere_at_once_do_so(
     await make_live.user(email=EMAIL, hashed_password=hashed_password)
     headers = signed_in(await sign_in(live_client))
 
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(live_client.delete("/auth/sessions", headers=headers) for _ in range(8))
     )
 
-    statuses = {answer.status_code for answer in answers}
-    assert statuses <= {204, 401}  # whoever comes late holds a token that counts no more
+    statuses = {response.status_code for response in responses}
+    assert statuses <= {204, 401}  # later requests have a revoked token
     assert 204 in statuses
 
 
@@ -464,6 +464,6 @@ async def test_idlest_device_is_signed_out_when_there_are_too_many(
 
 
 async def test_brackets_in_a_form_are_no_nesting(open_client: Opener) -> None:
-    answer = await sign_in(open_client(max_json_depth=4), password="[" * 40)
+    response = await sign_in(open_client(max_json_depth=4), password="[" * 40)
 
-    assert answer.status_code == 401
+    assert response.status_code == 401

@@ -1,4 +1,4 @@
-"""Services of accounts take values and return rows: a project's own bodies need not look like ours."""
+"""Services of accounts take values and return rows, so a project can change its request bodies."""
 
 from collections.abc import Awaitable, Callable
 

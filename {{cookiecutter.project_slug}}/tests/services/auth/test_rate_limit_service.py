@@ -37,7 +37,7 @@ async def rows(database: Database) -> int:
 
 
 async def fill(database: Database, count: int, seconds: int) -> None:
-    """Write rows that are free in so many seconds from now."""
+    """Write rows whose limits are unused again after the given seconds."""
     async with database.transaction() as session:
         await session.execute(
             text(
@@ -49,7 +49,7 @@ async def fill(database: Database, count: int, seconds: int) -> None:
 
 
 async def let_pass(database: Database, seconds: int) -> None:
-    """Let time pass for what was counted so far, and for nobody else."""
+    """Shift the rows written so far into the past."""
     earlier = rate_limits.c.free_at - timedelta(seconds=seconds)
     async with database.transaction() as session:
         await session.execute(update(rate_limits).values(free_at=earlier))
@@ -61,7 +61,7 @@ async def test_hits_beyond_the_limit_are_refused_with_the_seconds_to_wait(
     for _ in range(5):
         await limits.hit(FIVE, "ann")
 
-    for _ in range(3):  # refused hits do not make it any longer
+    for _ in range(3):  # refused hits do not prolong the wait
         with pytest.raises(TooManyRequestsError, match=r"try again in \d+ s") as error:
             await limits.hit(FIVE, "ann")
         assert error.value.headers
@@ -95,7 +95,7 @@ async def test_of_fifty_hits_at_once_exactly_so_many_pass_as_the_limit_says(
 async def test_hit_locks_its_row_no_longer_than_its_statement_runs(
     limits: RateLimitService, live_database: Database
 ) -> None:
-    """Else those who hit the same row wait for this process to send the COMMIT, each in turn."""
+    """Else requests for the same row would wait for each other's COMMIT."""
     async with live_database.statement() as session:
         await RateLimitRepository(session).hit(FIVE.key("ann"), FIVE.interval, FIVE.seconds)
         async with asyncio.timeout(1):
@@ -206,7 +206,7 @@ async def test_expired_rows_are_pruned_in_batches(
 async def test_hits_of_rows_that_others_prune_never_end_in_a_deadlock(
     limits: RateLimitService,
 ) -> None:
-    gone = Limit("gone", hits=1, seconds=0.001)  # needless a moment later
+    gone = Limit("gone", hits=1, seconds=0.001)  # expired a moment later
 
     async def hit(start: int) -> None:
         for number in range(60):
@@ -223,7 +223,7 @@ def limited(settings: Settings, limits: RateLimitService) -> FastAPI:
     @app.post("/attempts")
     async def attempt() -> None:
         await limits.hit(Limit("one", hits=1, seconds=60), "ann")
-        raise ZeroDivisionError  # the request fails, and counts all the same
+        raise ZeroDivisionError  # the request fails, but the hit counts
 
     return app
 

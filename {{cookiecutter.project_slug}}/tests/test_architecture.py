@@ -1,6 +1,6 @@
-"""The rules of the layers, as far as the source shows them.
+"""Rules of the layers, checked in the source and in the app.
 
-Routes are read from the app and tables from the metadata, so that none escapes.
+Routes are read from the app, and tables from the metadata, so that no list has to be kept.
 """
 
 import ast
@@ -31,12 +31,12 @@ from app.core.database.constraints import declared_refusals
 from app.core.http.edge import SAFE_METHODS, EdgeRoute, dependencies
 from app.models import Base
 
-PROJECT: Final = Path(__file__).parents[2]
+PROJECT: Final = Path(__file__).parents[1]
 BELOW_ROUTES: Final = ("core", "models", "repositories", "schemas", "services")
 
 
 def modules(package: str) -> list[str]:
-    """Return the names of a package's modules, those of its packages included."""
+    """Return the names of the modules of a package and of its subpackages."""
     folder = PROJECT.joinpath(*package.split("."))
     return [module.name for module in pkgutil.walk_packages([str(folder)], f"{package}.")]
 
@@ -46,7 +46,7 @@ def sources(*packages: str) -> list[Path]:
 
 
 def raised_names(path: Path) -> set[str]:
-    """Return the names of the classes that a module raises, or passes on as exceptions."""
+    """Return the names of the exceptions that a module raises."""
     return {
         ast.unparse(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -104,22 +104,22 @@ def test_every_router_is_mounted(app: FastAPI) -> None:
         if (paths := router_paths(name)) - mounted
     }
 
-    assert not forgotten, f"list their routers in app/routes/__init__.py: {forgotten}"
+    assert not forgotten, f"add their routers to ROUTERS in app/routes/__init__.py: {forgotten}"
 
 
 def test_every_model_is_registered() -> None:
-    """Where nothing else imports a model, migrations would not see it."""
+    """Migrations do not see a model that is not imported."""
     command = "import app.models, sys; print(*sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", command], cwd=PROJECT, capture_output=True, text=True, check=True
     )
 
     forgotten = set(modules("app.models")) - set(result.stdout.split())
-    assert not forgotten, f"not imported in app/models/__init__.py: {sorted(forgotten)}"
+    assert not forgotten, f"import these in app/models/__init__.py: {sorted(forgotten)}"
 
 
 def test_every_route_that_changes_something_has_the_edge(app: FastAPI) -> None:
-    """Without it there is no bound on the body, no transaction and no Idempotency-Key."""
+    """Without the edge there is no body limit, no transaction and no Idempotency-Key."""
     without = [
         f"{context.methods} {context.path}"
         for context in iter_route_contexts(app.routes)
@@ -127,7 +127,7 @@ def test_every_route_that_changes_something_has_the_edge(app: FastAPI) -> None:
         and not isinstance(context.original_route, EdgeRoute)
     ]
 
-    assert not without, f"give their router route_class=EdgeRoute: {without}"
+    assert not without, f"create their routers with route_class=EdgeRoute: {without}"
 
 
 def test_no_endpoint_or_dependency_runs_in_a_thread(app: FastAPI) -> None:
@@ -174,7 +174,7 @@ def test_models_have_times_with_zone_and_relationships_that_load_in_async(mapper
 
 
 def breakable(table: Table) -> Iterator[tuple[Constraint | Index, str]]:
-    """Yield what the data of a client can break, with what it might say then."""
+    """Yield the constraints that a client's data can violate, each with a declaration to paste."""
     for index in table.indexes:
         if index.unique:
             yield index, 'refusal(ConflictError, "... {value} is taken")'
@@ -188,7 +188,7 @@ def breakable(table: Table) -> Iterator[tuple[Constraint | Index, str]]:
             yield constraint, f'refusal(ValidationError, "{constraint.sqltext}")'
 
 
-def test_every_constraint_says_what_its_refusal_means() -> None:
+def test_every_constraint_declares_its_error() -> None:
     silent = [
         f"{constraint.name} of {table.name}: info={hint}"
         for table in Base.metadata.sorted_tables
@@ -196,4 +196,6 @@ def test_every_constraint_says_what_its_refusal_means() -> None:
         if constraint.name not in declared_refusals()
     ]
 
-    assert not silent, "Clients would get a 500. Say beside them:\n" + "\n".join(silent)
+    assert not silent, "Clients would get a 500. Declare their errors in the models:\n" + "\n".join(
+        silent
+    )

@@ -1,0 +1,131 @@
+"""Every revision can be applied and reverted, and all of them together match the models."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import nullcontext
+from typing import Final
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import URL, Connection, inspect
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.cli import dev_server
+from app.core.database.migrations import PROJECT, alembic_config
+from tests.migration_lint import check_locks
+from tests.postgres import temporary_database
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def empty_url(template_url: URL, worker_id: str) -> Generator[URL]:
+    name = f"{template_url.database}_{worker_id}_migrations"
+    with temporary_database(template_url, name) as url:
+        yield url
+
+
+def schema(url: URL) -> dict[str, object]:
+    """Return the tables with their columns, indexes and constraints."""
+
+    def describe(connection: Connection) -> dict[str, object]:
+        found = inspect(connection)
+        # For all tables at once: a query for each table would take most of the time.
+        indexes = found.get_multi_indexes()
+        foreign_keys = found.get_multi_foreign_keys()
+        check_constraints = found.get_multi_check_constraints()
+        return {
+            table: [
+                [(column["name"], str(column["type"])) for column in columns],
+                indexes[schema, table],
+                foreign_keys[schema, table],
+                check_constraints[schema, table],
+            ]
+            for (schema, table), columns in found.get_multi_columns().items()
+            if table != "alembic_version"
+        }
+
+    async def connect() -> dict[str, object]:
+        engine = create_async_engine(url)
+        async with engine.connect() as connection:
+            result = await connection.run_sync(describe)
+        await engine.dispose()
+        return result
+
+    return asyncio.run(connect())
+
+
+def revisions() -> list[Script]:
+    """Return all revisions, oldest first. Fails if there is more than one head."""
+    script = ScriptDirectory.from_config(alembic_config(URL.create("postgresql")))
+    assert len(script.get_heads()) == 1, (
+        "there are several heads; join them: uv run alembic merge heads"
+    )
+    return list(script.walk_revisions())[::-1]
+
+
+# Without merges, which do nothing themselves.
+STEPS: Final = [revision for revision in revisions() if not revision.is_merge_point]
+
+
+def test_each_revision_goes_up_down_and_up_again(empty_url: URL) -> None:
+    config = alembic_config(empty_url)
+    before = schema(empty_url)
+    for step in STEPS:
+        command.upgrade(config, step.revision)
+        after = schema(empty_url)
+        command.downgrade(config, f"{step.revision}@-1")
+        assert schema(empty_url) == before, f"the downgrade of {step.revision} is incomplete"
+        command.upgrade(config, step.revision)
+        assert schema(empty_url) == after
+        before = after
+
+
+def test_downgrade_to_nothing_leaves_nothing(empty_url: URL) -> None:
+    config = alembic_config(empty_url)
+    command.upgrade(config, "head")
+
+    command.downgrade(config, "base")
+
+    assert schema(empty_url) == {}
+
+
+def test_models_and_migrations_agree(empty_url: URL) -> None:
+    config = alembic_config(empty_url)
+    command.upgrade(config, "head")
+
+    command.check(config)  # raises if autogenerate finds a difference
+
+
+def test_merged_branches_run_in_any_order(empty_url: URL) -> None:
+    config = alembic_config(empty_url)
+    for merge in (revision for revision in revisions() if revision.is_merge_point):
+        for parent in merge.down_revision or ():
+            command.upgrade(config, parent)
+            command.upgrade(config, "head")
+            command.check(config)
+            command.downgrade(config, "base")
+
+
+def test_alembic_command_line_uses_the_database_of_the_commands(
+    empty_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev_server, "database_url", lambda: nullcontext(empty_url))
+
+    command.upgrade(Config(toml_file=PROJECT / "pyproject.toml"), "head")
+
+    assert schema(empty_url)
+
+
+def test_sql_can_be_printed_instead_of_run(capsys: pytest.CaptureFixture[str]) -> None:
+    command.upgrade(alembic_config(URL.create("postgresql")), "head", sql=True)
+
+    assert "CREATE TABLE users" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.revision)
+def test_revision_locks_no_table_for_long(step: Script) -> None:
+    """Tables that the revision creates may be locked, because they are not in use yet."""
+    check_locks(step, alembic_config(URL.create("postgresql")))

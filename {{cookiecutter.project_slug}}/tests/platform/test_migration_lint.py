@@ -1,0 +1,89 @@
+"""Migrations that would lock a table in use are found, with the rule and the remedy."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL
+
+from app.core.database.migrations import alembic_config
+from tests.migration_lint import REMEDIES, check_locks, lint
+
+pytestmark = pytest.mark.long
+
+PLANTED: Final = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "bad"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table("tags", sa.Column("id", sa.BigInteger(), nullable=False))
+    op.create_index("ix_users_name", "users", ["name"])
+    op.execute("ALTER TABLE users\\n  ALTER COLUMN näme TYPE text")
+    op.create_index("ix_tags_id", "tags", ["id"])
+"""
+
+
+def test_finding_names_file_statement_rule_and_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad_add_index.py").write_text(PLANTED, encoding="utf-8")
+    config = alembic_config(URL.create("postgresql"))
+    config.set_main_option("version_locations", str(tmp_path))
+    config.set_main_option("path_separator", "os")
+    step = ScriptDirectory.from_config(config).get_revision("bad")
+    assert step
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(pytest.fail.Exception) as failure:
+        check_locks(step, config)
+
+    assert str(failure.value) == (
+        "bad_add_index.py\n"
+        "    CREATE INDEX ix_users_name ON users (name);\n"
+        "  require-concurrent-index-creation: During normal index creation, table updates are "
+        "blocked, but reads are still allowed.\n"
+        f"  Remedy: {REMEDIES['require-concurrent-index-creation']}\n"
+        "\n"
+        "bad_add_index.py\n"
+        "    ALTER TABLE users\n"
+        "      ALTER COLUMN näme TYPE text;\n"
+        "  changing-column-type: Changing a column type requires an `ACCESS EXCLUSIVE` lock on the "
+        "table which blocks reads and writes while the table is rewritten. Changing the type of "
+        "the column may also break other clients reading from the table.\n"
+        f"  Remedy: {REMEDIES['changing-column-type']}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("CREATE INDEX ix_users_name ON users (name)", "require-concurrent-index-creation"),
+        ("ALTER TABLE users ADD COLUMN age bigint NOT NULL", "adding-required-field"),
+        ("ALTER TABLE users ALTER COLUMN name SET NOT NULL", "adding-not-nullable-field"),
+        ("ALTER TABLE users ALTER COLUMN age TYPE text", "changing-column-type"),
+        ("ALTER TABLE users DROP COLUMN name", "ban-drop-column"),
+        ("ALTER TABLE users ADD CONSTRAINT c CHECK (age > 0)", "constraint-missing-not-valid"),
+    ],
+)
+def test_locks_that_hurt_would_be_found(statement: str, rule: str) -> None:
+    findings = lint("bad.py", f"BEGIN;\n\n{statement};\n\nCOMMIT;\n")
+
+    assert [(finding.statement, finding.rule) for finding in findings] == [(f"{statement};", rule)]
+    assert all(finding.remedy for finding in findings)
+
+
+def test_rule_without_a_remedy_is_explained_elsewhere() -> None:
+    (finding,) = lint("bad.py", "DROP DATABASE app;")
+
+    assert "squawkhq.com/docs/ban-drop-database" in finding.remedy
+
+
+def test_statement_that_is_meant_says_so() -> None:
+    statement = "-- squawk-ignore ban-drop-column\nALTER TABLE users DROP COLUMN name"
+
+    assert lint("meant.py", f"BEGIN;\n\n{statement};\n\nCOMMIT;\n") == []
