@@ -9,7 +9,10 @@ from pathlib import Path
 from benchmarks import ladder
 from benchmarks.answers import DifferentAnswersError
 from benchmarks.bench import bench
+from benchmarks.calls import calls
 from benchmarks.experiments import EXPERIMENTS
+
+MEASUREMENTS = {"calls": calls, **EXPERIMENTS}
 
 
 def main() -> int | str:
@@ -18,16 +21,16 @@ def main() -> int | str:
     parser.add_argument(
         "only",
         nargs="*",
-        choices=["ladder", *EXPERIMENTS, []],
+        choices=["ladder", *MEASUREMENTS, []],
         metavar="measurement",
-        help=f"of: ladder, {', '.join(EXPERIMENTS)}; all, if none is named",
+        help=f"of: ladder, {', '.join(MEASUREMENTS)}; all, if none is named",
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds of load in each round")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--check", action="store_true", help="fail below the ladder's floors")
     options = parser.parse_args()
-    wanted = options.only or ["ladder", *EXPERIMENTS]
+    wanted = options.only or ["ladder", *MEASUREMENTS]
     figures: dict[str, object] = {}
     low: list[str] = []
     with bench() as running:
@@ -39,7 +42,7 @@ def main() -> int | str:
             print(ladder.table(rows), flush=True)
             figures["ladder"] = [asdict(row) for row in rows]
             low = ladder.below_floors(rows)
-        for name, measure in EXPERIMENTS.items():
+        for name, measure in MEASUREMENTS.items():
             if name in wanted:
                 print(f"\n{name}: {measure.__doc__}", flush=True)
                 found = measure(running, options.rounds, options.seconds)
