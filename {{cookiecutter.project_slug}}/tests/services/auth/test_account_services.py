@@ -92,7 +92,9 @@ async def test_password_change_takes_values_and_returns_tokens_and_a_mail(
     service = PasswordService(database, settings)
 
     with pytest.raises(PermissionError):
-        await service.change(user, SecretStr("another pass phrase"), SecretStr(NEW_PASSWORD), CLIENT)
+        await service.change(
+            user, SecretStr("another pass phrase"), SecretStr(NEW_PASSWORD), CLIENT
+        )
     with pytest.raises(ValidationError) as error:
         await service.change(user, SecretStr(PASSWORD), SecretStr("short"), CLIENT)
     tokens, mail = await service.change(user, SecretStr(PASSWORD), SecretStr(NEW_PASSWORD), CLIENT)
