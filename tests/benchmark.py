@@ -12,7 +12,7 @@ from benchmarks.bench import bench
 from benchmarks.calls import calls
 from benchmarks.experiments import EXPERIMENTS
 
-MEASUREMENTS = {**EXPERIMENTS, "calls": calls}
+MEASUREMENTS = {"calls": calls, **EXPERIMENTS}
 
 
 def main() -> int | str:

@@ -2,113 +2,114 @@
 
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from baking import ROOT
 
-NEW_FILES = ROOT / "tests" / "edits"  # laid out as in a project, where they are linted and tested
-MIGRATION = "alembic/versions/2026_11_24_a5d2c81f4e60_add_hints_table.py"
+# Both are laid out as in a project, where they are linted and tested.
+ARTICLES = ROOT / "tests" / "own_resource"
+MIGRATIONS = ROOT / "tests" / "edits"
+MIGRATION = "alembic/versions/2026_11_24_a5d2c81f4e60_add_articles_table.py"
 
-# path: what one line begins with, and what the team puts before it.
-ADDITIONS = {
-    "app/main.py": (
-        ("    posts,\n", "    hints,\n"),
-        ("        posts,\n", "        hints,\n"),
-    ),
+# path: a text there, and what takes its place.
+Edits = Mapping[str, tuple[tuple[str, str], ...]]
+
+METADATA = "from app.core.database.metadata import metadata as metadata\n"
+LISTING: Edits = {
     "app/models/__init__.py": (
-        ("from app.models.idempotency_key", "from app.models.hint import Hint\n"),
-        ('    "IdempotencyKey",\n', '    "Hint",\n'),
+        (METADATA, METADATA + "from app.models.article import Article as Article\n"),
     ),
-    "app/dependencies/services.py": (
-        (
-            "from app.services.post_service",
-            "from app.services.hint_service import HintService\n",
-        ),
-        (
-            "async def get_user_service(",
-            ("async def get_hint_service(session: SessionDep) -> HintService:\n"
-            "    return HintService(session)\n\n\n"),
-        ),
-        (
-            "UserServiceDep = ",
-            "HintServiceDep = Annotated[HintService, Depends(get_hint_service)]\n",
-        ),
+    "app/routes/__init__.py": (
+        ("import accounts, ", "import accounts, articles, "),
+        ("    posts.router,\n", "    articles.router,\n    posts.router,\n"),
     ),
-    "README.md": (("## Where things are\n", "There are hints, too: `/hints`.\n\n"),),
-    "tests/test_architecture.py": (
-        ("    posts,\n", "    hints,\n"),
-        ("        posts,\n", "        hints,\n"),
-    ),
-    "tests/routes/test_statement_counts.py": (
-        (
-            '    "GET /users": (',
-            ('    "POST /hints": (1, {"json": {"text": "Look up"}}),\n'
-            '    "GET /hints": (1, {}),\n'),
-        ),
-    ),
-}  # fmt: skip
+}
 
-# With auth, tables of the tests ask who may call a new route.
-ADDITIONS_WITH_AUTH = {
-    "tests/routes/test_statement_counts.py": (
-        ('    "GET /posts",\n', '    "POST /hints",\n    "GET /hints",\n'),
-    ),
-    "tests/routes/test_authorization.py": (
+CHANGES: Edits = {
+    "README.md": (
         (
-            '    "GET /posts": (',
-            ('    "POST /hints": ((201, 201, 201, 201), {"text": "Look up"}),\n'
-            '    "GET /hints": ((200, 200, 200, 200), None),\n'),
+            "\n## Where things are\n",
+            "\nThere are articles, too: `/articles`.\n\n## Where things are\n",
         ),
     ),
-}  # fmt: skip
-
-# path: what one line begins with, and what the team writes there.
-SETTINGS = {
     "app/core/config.py": (
         (
-            '        default=10, description="Seconds that a client has to send the body',
-            '        default=20, description="Seconds that a client has to send the body',
+            'default=10, description="Maximum time for receiving a request body',
+            'default=20, description="Maximum time for receiving a request body',
         ),
     ),
-    ".env.example": (("# BODY_TIMEOUT=10\n", "# BODY_TIMEOUT=20\n"),),
+    ".env.example": (("\n# BODY_TIMEOUT=10\n", "\n# BODY_TIMEOUT=20\n"),),
+}
+
+# Undoes changes of the template, some of them in files that the team changes, too.
+EARLIER: Edits = {
+    "README.md": (("nothing\nelse. The first prints", "nothing\nmore. The first prints"),),
+    "app/core/config.py": (("default=32, ge=1, le=200,", "default=24, ge=1, le=200,"),),
+    ".env.example": (("\n# MAX_JSON_DEPTH=32\n", "\n# MAX_JSON_DEPTH=24\n"),),
+    "app/models/__init__.py": (("from app.models.user import User as User\n", ""),),
+    "app/routes/__init__.py": (("\n# Outside of API_PREFIX, for orchestrators", "\n# For orchestrators"),),
+    "app/services/post_service.py": (('"""The business rules of posts."""', '"""What posts are about."""'),),
+}  # fmt: skip
+NOT_YET_THERE = ("docs/decisions/0008-documented-interfaces.md", "app/core/garbage.py")
+GONE_SINCE = "app/core/collecting.py"
+
+# What a team had changed in a project of release 0.1.0, which had another structure.
+CHANGES_OF_0_1: Edits = {
+    "README.md": CHANGES["README.md"],
+    "app/main.py": (("\n    posts,\n", "\n    articles,\n    posts,\n"),),
+    "app/models/__init__.py": (
+        (
+            "from app.models.idempotency_key",
+            "from app.models.article import Article  # of articles\nfrom app.models.idempotency_key",
+        ),
+    ),
+    "app/routes/posts.py": (
+        ('"""Publish a post."""', '"""Publish a post; articles are at `/articles`."""'),
+    ),
+    # Moved since.
+    "app/core/etags.py": (("strong entity tag.", "strong entity tag, as in articles."),),
+}
+# In files that are gone since.
+CHANGES_OF_WHAT_WENT: Edits = {
+    "app/core/constraints.py": (
+        (
+            '    "fk_posts_author_id_users"',
+            '    "uq_articles_slug": (ConflictError, "Slug {value} is taken"),\n    "fk_posts_author_id_users"',
+        ),
+    ),
+    "tests/routes/test_statement_counts.py": (
+        ('    "GET /users": (', '    "GET /articles": (1, {}),\n    "GET /users": ('),
+    ),
 }
 
 
 def edit(project: Path, *, follows: str) -> None:
     """Add a resource of the team's own, whose migration follows that revision, and change what it came with."""
-    shutil.copytree(NEW_FILES, project, dirs_exist_ok=True)
+    shutil.copytree(ARTICLES, project, dirs_exist_ok=True)
+    shutil.copytree(MIGRATIONS, project, dirs_exist_ok=True)
     migration = project / MIGRATION
     text = migration.read_text(encoding="utf-8")
     migration.write_text(text.replace("HEAD_OF_THE_PROJECT", follows), encoding="utf-8")
-    add(project, ADDITIONS)
-    replace(project, SETTINGS)
+    change(project, LISTING)
+    change(project, CHANGES)
 
 
-def edit_with_auth(project: Path) -> None:
-    """Say of the new routes that everybody may call them."""
-    add(project, ADDITIONS_WITH_AUTH)
+def make_earlier(template_folder: Path) -> None:
+    """Make a template folder what it might have been some time ago."""
+    change(template_folder, EARLIER)
+    for name in NOT_YET_THERE:
+        (template_folder / name).unlink()
+    (template_folder / GONE_SINCE).write_text('"""Collects."""\n', encoding="utf-8")
 
 
-Edits = Mapping[str, Iterable[tuple[str, str]]]
-
-
-def add(project: Path, additions: Edits) -> None:
-    replace(
-        project,
-        {name: [(old, new + old) for old, new in pairs] for name, pairs in additions.items()},
-    )
-
-
-def replace(project: Path, replacements: Edits) -> None:
-    for name, pairs in replacements.items():
-        path = project / name
-        text = path.read_text(encoding="utf-8")
-        for old, new in pairs:
-            if text.count(f"\n{old}") != 1:
-                raise AssertionError(f"{name}: not one line begins with {old!r}")
-            text = text.replace(f"\n{old}", f"\n{new}")
-        path.write_text(text, encoding="utf-8")
+def change(project: Path, edits: Edits) -> None:
+    for name, replacements in edits.items():
+        text = (project / name).read_text(encoding="utf-8")
+        for old, new in replacements:
+            assert text.count(old) == 1, f"{name}: not once {old!r}"
+            text = text.replace(old, new)
+        (project / name).write_text(text, encoding="utf-8")
 
 
 def heads(project: Path) -> list[str]:

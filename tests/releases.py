@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from repositories import git
@@ -12,14 +13,26 @@ FULL_HISTORY = (
 )
 
 
+# From this version on, an edited project is updated without conflicts.
+PROMISED = (0, 2)
+
+
 class NoReleaseError(Exception):
     """Says why the release before cannot be found."""
 
 
 def previous_release(repository: Path) -> str:
-    """Return the commit of the newest release that is not the work tree itself.
+    """Return the commit of the newest release that is not the work tree itself."""
+    for release in releases(repository):
+        if git(repository, "diff", "--name-only", release):
+            return release
+    raise NoReleaseError(FULL_HISTORY)
 
-    It is what the tag of its version names, or else the commit that brought the version.
+
+def releases(repository: Path) -> Iterator[str]:
+    """Yield the commits of the releases, newest first.
+
+    A release is what the tag of its version names, or else the commit that brought the version.
     """
     if git(repository, "rev-parse", "--is-shallow-repository") == "true":
         raise NoReleaseError(FULL_HISTORY)
@@ -28,11 +41,19 @@ def previous_release(repository: Path) -> str:
     ).split()
     tags = git(repository, "tag", "--list").split()
     for commit in bringing:
-        version = json.loads(git(repository, "show", f"{commit}:cookiecutter.json"))["_version"]
-        release = git(repository, "rev-list", "-1", version) if version in tags else commit
-        if git(repository, "diff", "--name-only", release):
-            return release
-    raise NoReleaseError(FULL_HISTORY)
+        version = version_of(repository, commit)
+        yield git(repository, "rev-list", "-1", version) if version in tags else commit
+
+
+def version_of(repository: Path, commit: str) -> str:
+    return str(json.loads(git(repository, "show", f"{commit}:cookiecutter.json"))["_version"])
+
+
+def promised_release(repository: Path) -> str | None:
+    """Return the previous release if updates from it have no conflicts, or None if it is older."""
+    release = previous_release(repository)
+    version = tuple(map(int, version_of(repository, release).split(".")))
+    return release if version >= PROMISED else None
 
 
 def moved_without_entry(repository: Path, folder: str, release: str) -> list[str]:
@@ -44,7 +65,7 @@ def moved_without_entry(repository: Path, folder: str, release: str) -> list[str
         repository, "diff", "-z", "--name-only", "--no-renames", "--diff-filter=D", "--relative",
         release, "--", folder,
     )  # fmt: skip
-    version = json.loads(git(repository, "show", f"{release}:cookiecutter.json"))["_version"]
+    version = version_of(repository, release)
     upgrading = (repository / "UPGRADING.md").read_text(encoding="utf-8")
     # Newest first, and the last that counts is the release's own minor: a patch may follow it.
     news, heading, rest = upgrading.partition(f"\n## {version.rpartition('.')[0]}\n")

@@ -7,27 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import ROOT, bake, run
+from baking import bake, run
 from postgres import scratch_database
+from project_edits import ARTICLES, LISTING, Edits, change
 from repositories import commit_all, git, make_repository
 from test_variants import CHECKS, SETTINGS, check_suite
 from variants import VARIANTS, Variant
-
-# Laid out as in a project.
-ARTICLES = ROOT / "tests" / "own_resource"
-
-# path: a text there, and what takes its place.
-Edits = dict[str, tuple[tuple[str, str], ...]]
-METADATA = "from app.core.database.metadata import metadata as metadata\n"
-LISTING: Edits = {
-    "app/models/__init__.py": (
-        (METADATA, METADATA + "from app.models.article import Article as Article\n"),
-    ),
-    "app/routes/__init__.py": (
-        ("import accounts, ", "import accounts, articles, "),
-        ("    posts.router,\n", "    articles.router,\n    posts.router,\n"),
-    ),
-}
 
 # Posts, and the import of users with their posts.
 POSTS = (
@@ -91,7 +76,7 @@ def changed(
 
 def add_articles(project: Path, database_server: str) -> None:
     shutil.copytree(ARTICLES, project, dirs_exist_ok=True)
-    edit(project, LISTING)
+    change(project, LISTING)
     with scratch_database(database_server) as url:
         env = SETTINGS | {"DATABASE_URL": url}
         run(project, "app", "migrate", env=env)
@@ -113,17 +98,8 @@ def take_posts_out(project: Path) -> None:
     for path in project.glob("alembic/versions/*.py"):
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace(revision[1], follows[1]), encoding="utf-8")
-    edit(project, UNLISTING)
+    change(project, UNLISTING)
     git(project, "add", "--all")
-
-
-def edit(project: Path, edits: Edits) -> None:
-    for name, replacements in edits.items():
-        text = (project / name).read_text(encoding="utf-8")
-        for old, new in replacements:
-            assert text.count(old) == 1, f"{name}: not once {old!r}"
-            text = text.replace(old, new)
-        (project / name).write_text(text, encoding="utf-8")
 
 
 def test_own_resource_changes_three_lines_elsewhere(

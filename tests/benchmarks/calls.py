@@ -1,53 +1,58 @@
-"""How many functions a request calls: a figure that no other process on the machine changes."""
+"""Function calls of one request: unlike times, they are the same on every machine."""
 
 import json
 import subprocess
-from pathlib import Path
 from typing import Any
 
 from baking import project_environment
 
-from benchmarks.bench import CREATE, DRIVERS, READ_ONE, READ_PAGE, Bench
-from benchmarks.ladder import CORE, ME, NEW, ONE, PAGE, TEMPLATE
+from benchmarks.bench import DRIVERS, SETTINGS, Bench
 from benchmarks.servers import APPS
 
-PLAIN = {ONE: READ_ONE, PAGE: READ_PAGE, NEW: CREATE}
+Figures = dict[str, Any]
+NEW_POST = json.dumps({"author_id": 1, "title": "Hello", "body": "World"})
 
 
-def calls(bench: Bench, _rounds: int, _seconds: float) -> dict[str, Any]:
-    """Functions that are called for one request, Python's and C's, by one process without a network.
-
-    asyncio and the driver are part of it, the web server is not.
-    """
-    figures: dict[str, Any] = {}
-    for driver in DRIVERS:
-        with_auth = bench.projects[driver, True]
-        plain = bench.projects[driver, False]
-        me = {ME: bench.me}
-        template = count(bench, plain, "app.asgi:app", driver, PLAIN)
-        template |= count(bench, with_auth, "app.asgi:app", driver, me)
-        core = count(bench, with_auth, "fastapi_core:app", driver, PLAIN | me)
-        figures[driver] = {
-            name: {TEMPLATE: template[name], CORE: core[name]} for name in (ONE, ME, PAGE, NEW)
-        }
-    bench.tidy()
-    return figures
+def calls(bench: Bench, _rounds: int, _seconds: float) -> Figures:
+    """Count the function calls of one request by cProfile, Python's and C's, in one process."""
+    return {
+        f"{driver}, {'auth' if use_auth else 'no auth'}": count(bench, driver, use_auth=use_auth)
+        for driver in DRIVERS
+        for use_auth in (False, True)
+    }
 
 
-def count(
-    bench: Bench, project: Path, app: str, driver: str, requests: dict[str, str]
-) -> dict[str, int]:
-    """Return the calls of each request to an app that runs with a project's environment."""
-    environment = bench.environment | {"LADDER_DRIVER": driver, "PYTHONPATH": str(APPS)}
+def count(bench: Bench, driver: str, *, use_auth: bool) -> Figures:
+    project = bench.projects[driver, use_auth]
+    environment = SETTINGS | {"DATABASE_URL": bench.url, "PYTHONPATH": str(APPS)}
     completed = subprocess.run(
-        [project / ".venv/bin/python", "-m", "count_calls"],
-        input=json.dumps({"app": app, "requests": requests}),
+        [project / ".venv/bin/python", "-m", "counted_calls"],
+        input=json.dumps(requests(bench.token if use_auth else None)),
         cwd=project,
         env=project_environment(environment),
         capture_output=True,
         text=True,
         check=False,
     )
+    bench.postgres.query("DELETE FROM posts WHERE id > 10000", database="bench")
     assert completed.returncode == 0, completed.stderr
-    found: dict[str, int] = json.loads(completed.stdout)
+    figures: Figures = json.loads(completed.stdout)
+    return figures
+
+
+def requests(token: str | None) -> dict[str, dict[str, Any]]:
+    """Return the ladder's requests, but W4 creates a post, which both variants can."""
+    caller = {"authorization": f"Bearer {token}"} if token else {}
+    found = {"W1": request("GET", "/posts/4711")}
+    if token:
+        found["W2"] = request("GET", "/users/me", headers=caller)
+    found["W3"] = request("GET", "/posts", query="limit=20")
+    headers = caller | {"content-type": "application/json"}
+    found["W4"] = request("POST", "/posts", headers=headers, body=NEW_POST)
     return found
+
+
+def request(
+    method: str, path: str, query: str = "", headers: dict[str, str] | None = None, body: str = ""
+) -> dict[str, Any]:
+    return {"method": method, "path": path, "query": query, "headers": headers or {}, "body": body}
