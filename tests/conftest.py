@@ -9,7 +9,8 @@ import pytest
 from baking import copy_template
 from postgres import Server, ServerError, start_server
 
-collect_ignore = ["edits"]  # tests of the projects that tests/test_updates.py makes
+# Tests of the projects that tests/test_updates.py and tests/test_own_resource.py make.
+collect_ignore = ["edits", "own_resource"]
 server_key = pytest.StashKey[Server]()
 
 

@@ -14,11 +14,6 @@ from typing import Any, Final
 import httpx
 import pytest
 from fastapi import FastAPI
-
-# {%- if cookiecutter.use_auth +%}
-from pydantic import SecretStr
-
-# {%- endif +%}
 from sqlalchemy import URL, Connection, ExceptionContext, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, SessionTransaction
@@ -27,37 +22,20 @@ from app.core.config import Settings
 from app.core.database.budget import current_budget
 from app.core.database.errors import ReadOnlySessionError
 from app.core.database.sessions import Database, ReadSession, WriteSession
-
-# {%- if cookiecutter.use_auth +%}
-from app.core.mail.mailer import Mailer
-from app.core.security.tokens import create_access_token
-
-# {%- endif +%}
 from app.main import create_app
-from app.models import Base
-
-# {%- if cookiecutter.use_auth +%}
-from app.models.user import User
-
-# {%- endif +%}
 from tests.factories import Factory
 from tests.postgres import NoServerError, clone, migrated_template, postgres_server
 
 _stack = pytest.StashKey[ExitStack]()
 _template = pytest.StashKey[URL]()
 _header = pytest.StashKey[str]()
-_LONGEST: Final = {
-    "test_contract.py",
-    "test_dev.py",
-    # {% if cookiecutter.use_auth %}
-    "test_enumeration_by_time.py",
-    # {% endif %}
-    "test_migrations.py",
-}
-# {% if cookiecutter.use_auth %}
+# All tables, those included that tests have made.
+_TABLES: Final = text(
+    "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables "
+    "WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+)
 
-pytest_plugins = ("tests.auth.accounts", "tests.auth.secrets_in_logs")
-# {% endif %}
+pytest_plugins = ("tests.callers",)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -83,8 +61,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that parallel workers end together."""
-    items.sort(key=lambda item: item.path.name not in _LONGEST)
+    """Begin with tests that take long, so that parallel workers end together."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_collection_finish() -> None:
@@ -122,7 +100,7 @@ def database_url(template_url: URL, worker_id: str) -> Generator[URL]:
 
 
 @pytest.fixture(scope="session")
-def settings(database_url: URL) -> Settings:
+def settings(database_url: URL, caller_settings: dict[str, Any]) -> Settings:
     return Settings(
         _env_file=None,
         database_url=database_url,
@@ -132,13 +110,7 @@ def settings(database_url: URL) -> Settings:
         database_connect_timeout=60,
         readiness_timeout=60,
         database_second_connection="raise",
-        # {% if cookiecutter.use_auth %}
-        secret_key=SecretStr("only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM"),
-        # Nobody attacks them, and each test hashes some.
-        argon2_time_cost=1,
-        argon2_memory_kib=8,
-        argon2_parallelism=1,
-        # {% endif %}
+        **caller_settings,
     )
 
 
@@ -158,12 +130,14 @@ async def pool(settings: Settings) -> AsyncGenerator[Database]:
 
 
 @pytest.fixture(scope="session")
-def app_with(settings: Settings) -> Callable[..., FastAPI]:
+def app_with(settings: Settings, prepare_app: Callable[[FastAPI], None]) -> Callable[..., FastAPI]:
     """Make apps with other settings, each of them once; a test does not change them."""
 
     @cache
     def make_app(**changes: object) -> FastAPI:
-        return create_app(settings.model_copy(update=changes))
+        app = create_app(settings.model_copy(update=changes))
+        prepare_app(app)
+        return app
 
     return make_app
 
@@ -217,9 +191,7 @@ class RolledBackDatabase(Database):
         self.read_sessions = async_sessionmaker(
             connection, class_=ReadSession, sync_session_class=RolledBackReadSession, **options
         )
-        # {% if cookiecutter.use_auth %}
         self.statement_sessions = self.write_sessions
-        # {% endif %}
 
 
 @pytest.fixture
@@ -241,53 +213,29 @@ def make(session: AsyncSession) -> Factory:
     return Factory(session)
 
 
-# {% if cookiecutter.use_auth %}
-def bearer(user: User, settings: Settings) -> dict[str, str]:
-    """Return the header that signs a user in."""
-    return {
-        "Authorization": f"Bearer {create_access_token(user.id, user.token_generation, settings)}"
-    }
-
-
 @pytest.fixture
-async def admin(make: Factory) -> User:
-    return await make.user(role="admin")
+async def anonymous(
+    app: FastAPI, database: Database, session: AsyncSession
+) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client of the app that says nothing of itself."""
+    async with rolled_back_client(app, database, session) as client:
+        yield client
 
 
-# {% endif %}
 @pytest.fixture
 async def client(
-    app: FastAPI,
-    database: Database,
-    session: AsyncSession,
-    # {% if cookiecutter.use_auth %}
-    settings: Settings,
-    admin: User,
-    mailbox: Mailer,
-    # {% endif %}
+    app: FastAPI, database: Database, session: AsyncSession, admin_headers: dict[str, str]
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """A client of the app that may do everything."""
-
-    async def forget(_: httpx.Response) -> None:
-        """Make the test's session read again what a request may have changed."""
-        session.expunge_all()
-
-    app.state.database = database
-    # {% if cookiecutter.use_auth %}
-    app.state.mailer = mailbox
-    # {% endif %}
-    async with http_client(app, event_hooks={"response": [forget]}) as client:
-        # {% if cookiecutter.use_auth %}
-        client.headers.update(bearer(admin, settings))
-        # {% endif %}
+    async with rolled_back_client(app, database, session, headers=admin_headers) as client:
         yield client
 
 
 @pytest.fixture
 async def live_database(pool: Database) -> AsyncGenerator[Database]:
     yield pool
-    tables = ", ".join(Base.metadata.tables)
     async with pool.writer.begin() as connection:
+        tables = await connection.scalar(_TABLES)
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
 
 
@@ -304,27 +252,34 @@ def make_live(live_session: AsyncSession) -> Factory:
 
 @pytest.fixture
 async def live_client(
-    app: FastAPI,
-    live_database: Database,
-    # {% if cookiecutter.use_auth %}
-    settings: Settings,
-    make_live: Factory,
-    mailbox: Mailer,
-    # {% endif %}
+    app: FastAPI, live_database: Database, live_admin_headers: dict[str, str]
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """A client whose requests commit, each on a connection of its own."""
     app.state.database = live_database
-    # {% if cookiecutter.use_auth %}
-    app.state.mailer = mailbox
-    # {% endif %}
-    async with http_client(app) as client:
-        # {% if cookiecutter.use_auth %}
-        client.headers.update(bearer(await make_live.user(role="admin"), settings))
-        # {% endif %}
+    async with http_client(app, headers=live_admin_headers) as client:
         yield client
 
 
-def http_client(app: FastAPI, **options: Any) -> httpx.AsyncClient:
-    """Return a client that gets an answer, as over a network, where the app raises an error."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+def rolled_back_client(
+    app: FastAPI, database: Database, session: AsyncSession, **options: Any
+) -> httpx.AsyncClient:
+    """Return a client of an app that works on the database of a test."""
+
+    async def forget(_: httpx.Response) -> None:
+        """Make the test's session read again what a request may have changed."""
+        session.expunge_all()
+
+    app.state.database = database
+    return http_client(app, event_hooks={"response": [forget]}, **options)
+
+
+def http_client(
+    app: FastAPI, *, raises: bool = True, address: str = "127.0.0.1", **options: Any
+) -> httpx.AsyncClient:
+    """Return a client at a network address.
+
+    It raises what the app raises, so that a test shows the traceback of a bug. With `raises=False`
+    it gets the response, as over a network.
+    """
+    transport = httpx.ASGITransport(app, raise_app_exceptions=raises, client=(address, 12345))
     return httpx.AsyncClient(transport=transport, base_url="http://test", **options)

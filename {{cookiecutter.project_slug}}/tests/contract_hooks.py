@@ -1,26 +1,18 @@
 """What schemathesis cannot know of valid input (it imports this file: SCHEMATHESIS_HOOKS)."""
 
 import uuid
-
-# {%- if cookiecutter.use_auth +%}
-from os import environ
-
-# {%- endif +%}
 from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
 
+from tests.contract_callers import FORMATS, adapt
+
 # The part of all addresses that email-validator takes, which no JSON schema can describe.
-schemathesis.openapi.format(
-    "email", st.from_regex(r"[a-z][a-z0-9]{0,20}@[a-z]{1,10}\.example\.com", fullmatch=True)
-)
-# {% if cookiecutter.use_auth %}
-# Of all passwords those that nobody guesses first, and that count as long as they look.
-schemathesis.openapi.format(
-    "password", st.from_regex(r"[A-Za-z0-9]{8}-[A-Za-z0-9]{8}", fullmatch=True)
-)
-# {% endif %}
+EMAIL = r"[a-z][a-z0-9]{0,20}@[a-z]{1,10}\.example\.com"
+
+for name, pattern in {"email": EMAIL, **FORMATS}.items():
+    schemathesis.openapi.format(name, st.from_regex(pattern, fullmatch=True))
 
 
 @schemathesis.hook
@@ -40,11 +32,4 @@ def before_call(_context: Any, case: Any, _options: dict[str, Any]) -> None:
     # A key belongs to one request.
     if "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
-    # {% if cookiecutter.use_auth %}
-    # The caller goes on calling: it neither loses its account or role nor signs itself out.
-    taken_away = case.method == "DELETE" or case.path.endswith("/access")
-    if taken_away and str(case.path_parameters.get("user_id")) == "1":
-        case.path_parameters["user_id"] = 2
-    if case.method == "DELETE" and case.path.endswith("/sessions"):
-        case.headers["Authorization"] = f"Bearer {environ['CONTRACT_OTHER_TOKEN']}"
-    # {% endif %}
+    adapt(case)

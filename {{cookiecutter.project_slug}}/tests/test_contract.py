@@ -13,16 +13,8 @@ import pytest
 from sqlalchemy import URL
 
 from app.core.config import Settings
-
-# {%- if cookiecutter.use_auth +%}
-from app.core.database.sessions import Database
-from app.core.security.tokens import create_access_token
-
-# {%- endif +%}
-# {%- if cookiecutter.use_auth +%}
-from tests.factories import Factory
-
-# {%- endif +%}
+from app.core.database import Database
+from tests.contract_callers import Caller, prepare_caller, service_environment
 from tests.postgres import clone
 
 PROJECT = Path(__file__).parents[1]
@@ -54,17 +46,7 @@ def service(own_database: URL, settings: Settings, log: Path) -> Generator[str]:
         listener.listen()
         environment = os.environ | {
             "DATABASE_URL": own_database.render_as_string(hide_password=False),
-            # {% if cookiecutter.use_auth %}
-            "SECRET_KEY": settings.secret_key.get_secret_value(),
-            "MAIL_DELIVERY": "console",
-            # Those of production would be most of the service's work.
-            "ARGON2_TIME_COST": str(settings.argon2_time_cost),
-            "ARGON2_MEMORY_KIB": str(settings.argon2_memory_kib),
-            "ARGON2_PARALLELISM": str(settings.argon2_parallelism),
-            # One address sends all the requests.
-            "PASSWORD_TRIES_PER_ADDRESS": "1000000",
-            "MAILS_PER_ADDRESS": "1000000",
-            # {% endif %}
+            **service_environment(settings),
         }
         process = subprocess.Popen(
             [
@@ -87,34 +69,21 @@ def service(own_database: URL, settings: Settings, log: Path) -> Generator[str]:
         process.wait(10)
 
 
-# {% if cookiecutter.use_auth %}
 @pytest.fixture
-async def tokens(own_database: URL, settings: Settings) -> list[str]:
-    """Tokens of the database's first two users, administrators."""
+async def caller(own_database: URL, settings: Settings) -> Caller:
     database = Database(settings.model_copy(update={"database_url": own_database}))
-    async with database.write_sessions() as session:
-        admins = [await Factory(session).user(role="admin") for _ in range(2)]
+    prepared = await prepare_caller(database, settings)
     await database.dispose()
-    return [create_access_token(admin.id, admin.token_generation, settings) for admin in admins]
+    return prepared
 
 
-# {% endif %}
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot inherit a socket")
 async def test_service_keeps_its_openapi_document(
-    service: str,
-    # {% if cookiecutter.use_auth %}
-    tokens: list[str],
-    settings: Settings,
-    # {% endif %}
-    log: Path,
-    tmp_path: Path,
+    service: str, caller: Caller, log: Path, tmp_path: Path
 ) -> None:
-    environment = {"PYTHONPATH": str(PROJECT), "SCHEMATHESIS_HOOKS": "tests.contract_hooks"}
-    options = ["--checks=all", f"--phases={PHASES}", "--no-color"]
-    # {% if cookiecutter.use_auth %}
-    options.append(f"--header=Authorization: Bearer {tokens[0]}")
-    environment["CONTRACT_OTHER_TOKEN"] = tokens[1]
-    # {% endif %}
+    options, environment, secrets = caller
+    environment |= {"PYTHONPATH": str(PROJECT), "SCHEMATHESIS_HOOKS": "tests.contract_hooks"}
     result = await anyio.run_process(
         [
             str(Path(sys.executable).with_name("schemathesis")),
@@ -126,6 +95,9 @@ async def test_service_keeps_its_openapi_document(
             f"--seed={SEED}",
             f"--report-dir={tmp_path}",
             "--generation-database=none",
+            "--checks=all",
+            f"--phases={PHASES}",
+            "--no-color",
             *options,
         ],
         cwd=tmp_path,
@@ -140,9 +112,6 @@ async def test_service_keeps_its_openapi_document(
     print(output[summary.start() :])  # noqa: T201 (shown by pytest -s)
     assert int(summary[1]) >= 50
     logged = await anyio.Path(log).read_text()
-    assert "GET /posts" in logged
+    assert "GET /users" in logged
     assert "Traceback" not in logged  # nor in what follows an answer
-    # {% if cookiecutter.use_auth %}
-    secrets = [*tokens, settings.secret_key.get_secret_value()]
     assert not any(secret in logged for secret in secrets)
-    # {% endif %}

@@ -23,4 +23,3 @@ def test_statuses_that_a_route_may_answer_are_declared(app: FastAPI) -> None:
 
     assert "409" in paths["/users"]["post"]["responses"]
     assert "409" in paths["/users/{user_id}"]["patch"]["responses"]
-    assert "404" in paths["/posts"]["post"]["responses"]

@@ -68,7 +68,8 @@ def seed_command() -> None:
     with database_url() as url:
         written = with_database(url, seed)
     if written:
-        typer.echo(f"Wrote {written.users} users and {written.posts} posts.")
+        kinds = " and ".join(f"{number} {kind}" for kind, number in written.items())
+        typer.echo(f"Wrote {kinds}.")
     else:
         typer.echo("The demo data is there already; wrote nothing.")
 

@@ -26,7 +26,7 @@ class Post(Base):
     title: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text)
 
-    author: Mapped[User] = relationship(back_populates="posts", lazy="selectin")
+    author: Mapped[User] = relationship(lazy="selectin")
 
     # One index for each order that lists offer, ending in the id: a page is one range of the index.
     __table_args__ = (

@@ -1,20 +1,13 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.constraints import refusal
 from app.exceptions import ConflictError
 from app.models.base import Base
 
-if TYPE_CHECKING:
-    from app.models.post import Post
-
 
 class User(Base):
-    """A person who writes posts."""
+    """A person who uses the service."""
 
     __tablename__ = "users"
 
@@ -29,11 +22,6 @@ class User(Base):
     # Access tokens of an older generation are revoked.
     token_generation: Mapped[int] = mapped_column(server_default="1")
     # {% endif %}
-
-    # passive_deletes: the foreign key's ON DELETE CASCADE removes the posts without loading them.
-    posts: Mapped[list[Post]] = relationship(
-        back_populates="author", lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
-    )
 
     __table_args__ = (
         # Ann@example.com and ann@example.com are one mailbox to everyone but RFC 5321.

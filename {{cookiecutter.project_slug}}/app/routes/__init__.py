@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from app.routes import accounts, health, posts, users
+from app.routes import accounts, health, posts, user_import, users
 
 # {%- if cookiecutter.use_auth +%}
 from app.routes.auth import access, recovery, sign_in
@@ -16,6 +16,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     posts.router,
     accounts.router,
     users.router,
+    user_import.router,
     # {% if cookiecutter.use_auth %}
     access.router,
     sign_in.router,

@@ -94,5 +94,5 @@ async def update_user(
 
 @router.delete("/{user_id:id}", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_user(user_id: Id, accounts: AccountServiceDep, if_match: IfMatch) -> None:
-    """Delete a user and their posts."""
+    """Delete a user and what belongs to them."""
     await accounts.delete(user_id, if_match)

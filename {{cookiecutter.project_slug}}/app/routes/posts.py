@@ -13,7 +13,7 @@ from app.dependencies.pagination import PageCursor, PageLimit
 from app.dependencies.services import public_service, service
 from app.schemas.page import Page
 from app.schemas.post import PostCreate, PostPatch, PostResponse, PostSort, PostWithAuthor
-from app.services.announcements import announce_post
+from app.services.post_announcements import announce_post
 from app.services.post_service import PostService
 
 router = APIRouter(prefix="/posts", tags=["Posts"], route_class=EdgeRoute)

@@ -1,6 +1,6 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
 from app.core.http.edge import EdgeRoute
@@ -9,18 +9,12 @@ from app.core.types import Id
 from app.dependencies.caller import require_admin
 from app.dependencies.services import service
 from app.schemas.page import Page
-from app.schemas.user import UserImport, UserImportResponse, UserQuery, UserResponse
+from app.schemas.user import UserQuery, UserResponse
 from app.services.user_service import UserService
 
 router = APIRouter(prefix="/users", tags=["Users"], route_class=EdgeRoute)
 
 UserServiceDep = Annotated[UserService, Depends(service(UserService))]
-
-
-@router.post("/import", status_code=status.HTTP_201_CREATED, dependencies=[Depends(require_admin)])
-async def import_users(data: UserImport, users: UserServiceDep) -> UserImportResponse:
-    """Write many users with their posts: all of them, or on any error none."""
-    return await users.import_users(data)
 
 
 @router.get("", dependencies=[Depends(require_admin)])

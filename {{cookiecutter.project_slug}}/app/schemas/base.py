@@ -21,11 +21,11 @@ def _is_nullable(body: type[BaseModel], name: str) -> bool:
 
 def _describe_as_optional(schema: dict[str, Any], body: type[BaseModel]) -> None:
     """Say of each field that it may be omitted, and only of nullable ones that it may be null."""
-    for name, field in schema.get("properties", {}).items():
-        if "default" in field and field["default"] is None:
-            del field["default"]
+    names = {field.alias or name: name for name, field in body.model_fields.items()}
+    for alias, field in schema.get("properties", {}).items():
+        field.pop("default", None)
         kinds = field.get("anyOf", [])
-        if {"type": "null"} in kinds and not _is_nullable(body, name):
+        if {"type": "null"} in kinds and not _is_nullable(body, names[alias]):
             others = [kind for kind in kinds if kind != {"type": "null"}]
             field["anyOf"] = others
             if len(others) == 1:

@@ -1,7 +1,7 @@
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
-from pydantic import EmailStr, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from app.core.types import Text, Trimmed, VisibleText
 
@@ -9,11 +9,8 @@ from app.core.types import Text, Trimmed, VisibleText
 from app.schemas.auth.access import Role
 
 # {%- endif +%}
-from app.schemas.base import RequestBody, ResponseBody
+from app.schemas.base import ResponseBody
 from app.schemas.page import PageQuery
-from app.schemas.post import PostFields
-
-MAX_IMPORT: Final = 1000
 
 DisplayName = Annotated[
     VisibleText, StringConstraints(min_length=1, max_length=100), Field(examples=["Ann"]), Trimmed
@@ -47,24 +44,3 @@ class UserQuery(PageQuery):
     # {% if cookiecutter.use_auth %}
     role: Role | None = Field(default=None, description="Only users with this role.")
     # {% endif %}
-
-
-class UserImportItem(RequestBody):
-    """A user with the posts they bring along."""
-
-    email: EmailStr
-    display_name: DisplayName
-    posts: list[PostFields] = Field(default=[], max_length=100)
-
-
-class UserImport(RequestBody):
-    """POST body of an import: all of it is written, or nothing."""
-
-    users: list[UserImportItem] = Field(min_length=1, max_length=MAX_IMPORT)
-
-
-class UserImportResponse(ResponseBody):
-    """How many rows an import wrote."""
-
-    users: int
-    posts: int

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -6,9 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.pagination import KeysetPage, decode_cursor, encode_cursor
 from app.models.user import User
 from app.repositories.user_repo import UserRepository
-from app.schemas.user import UserImport, UserImportResponse, UserQuery
+from app.schemas.user import UserQuery
 from app.services.permissions import Caller, require_owner_or_admin
-from app.services.post_service import PostService
 from app.services.rows import found, require_version
 
 _SORT: Final = "id"
@@ -20,7 +19,6 @@ class UserService:
     def __init__(self, session: AsyncSession, caller: Caller | None = None) -> None:
         self._caller = caller
         self._users = UserRepository(session)
-        self._posts = PostService(session, caller)
 
     async def create_user(self, values: Mapping[str, Any]) -> User:
         """Register a user, given by the values of its columns.
@@ -30,21 +28,12 @@ class UserService:
         """
         return await self._users.create(User(**values))
 
-    async def import_users(self, data: UserImport) -> UserImportResponse:
-        """Write many users with their posts in bulk: all of them, or on any error none.
+    async def create_users(self, rows: Sequence[dict[str, Any]]) -> Sequence[int]:
+        """Write many users in bulk, and return their ids in the order of the rows.
 
         Raises `ConflictError` if an e-mail address is taken or comes twice.
         """
-        ids = await self._users.create_many(
-            [{"email": user.email, "display_name": user.display_name} for user in data.users]
-        )
-        posts = [
-            (author_id, post)
-            for author_id, user in zip(ids, data.users, strict=True)
-            for post in user.posts
-        ]
-        await self._posts.import_posts(posts)
-        return UserImportResponse(users=len(ids), posts=len(posts))
+        return await self._users.create_many(rows)
 
     async def list_users(self, query: UserQuery) -> KeysetPage[User]:
         """Return a page of users in the order of their ids, narrowed as asked.
@@ -74,7 +63,7 @@ class UserService:
         return await self._users.update(await self._lock(user_id, if_match), values)
 
     async def delete_user(self, user_id: int, if_match: frozenset[int] | None) -> None:
-        """Delete a user and their posts. Raises `NotFoundError` and `VersionMismatchError`."""
+        """Delete a user and what belongs to them. Raises `NotFoundError` and `VersionMismatchError`."""
         require_owner_or_admin(self._caller, user_id)
         await self._users.delete(await self._lock(user_id, if_match))
 

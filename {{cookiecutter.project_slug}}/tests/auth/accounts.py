@@ -1,21 +1,14 @@
-"""What tests of signing in share: an account, what its owner sends, and the mail they get."""
+"""What tests of signing in share: what the owner of an account sends, and the mail they get."""
 
 import re
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import httpx
-import pytest
-from fastapi import FastAPI
-from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.database.sessions import Database
 from app.core.mail.mailer import Mail
-from app.core.security.passwords import hash_password
+from app.core.security.tokens import create_access_token
 from app.models.user import User
-from tests.factories import Factory
 
 PASSWORD: Final = "correct horse battery"
 NEW_PASSWORD: Final = "staple in the meadow"
@@ -46,40 +39,14 @@ class Opener(Protocol):
     def __call__(self, address: str = "127.0.0.1", **settings: object) -> httpx.AsyncClient: ...
 
 
-@pytest.fixture
-def mailbox() -> Mailbox:
-    return Mailbox()
+# That of all apps that `app_with` makes; the fixture `mailbox` empties it.
+MAILBOX: Final = Mailbox()
 
 
-@pytest.fixture
-async def ann(make: Factory, settings: Settings) -> User:
-    """A user who can sign in."""
-    hashed_password = await hash_password(SecretStr(PASSWORD), settings)
-    return await make.user(email=EMAIL, hashed_password=hashed_password)
-
-
-@pytest.fixture
-def open_client(
-    app_with: Callable[..., FastAPI],
-    database: Database,
-    session: AsyncSession,
-    mailbox: Mailbox,
-) -> Opener:
-    """Make a client at a network address, of the app or of one with other settings."""
-
-    async def forget(_: httpx.Response) -> None:
-        session.expunge_all()
-
-    def make_client(address: str = "127.0.0.1", **changes: object) -> httpx.AsyncClient:
-        app = app_with(**changes)
-        app.state.database = database
-        app.state.mailer = mailbox
-        transport = httpx.ASGITransport(app, False, client=(address, 12345))
-        return httpx.AsyncClient(
-            transport=transport, base_url="http://test", event_hooks={"response": [forget]}
-        )
-
-    return make_client
+def bearer(user: User, settings: Settings) -> dict[str, str]:
+    """Return the header that signs a user in."""
+    token = create_access_token(user.id, user.token_generation, settings)
+    return {"Authorization": f"Bearer {token}"}
 
 
 def new_user(**values: object) -> dict[str, object]:

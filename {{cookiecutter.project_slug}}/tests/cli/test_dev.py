@@ -41,6 +41,7 @@ def wait_for(url: str, process: subprocess.Popen[str]) -> httpx.Response:
     pytest.fail(f"no answer; the command printed:\n{process.communicate()[0]}")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to a console only")
 def test_dev_serves_demo_data_and_leaves_nothing_running(tmp_path: Path) -> None:
     directory = tmp_path / ".postgres"

@@ -18,6 +18,8 @@ from app.core.database.migrations import alembic_config
 from tests.migration_lint import REMEDIES, lint
 from tests.postgres import temporary_database
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def empty_url(template_url: URL, worker_id: str) -> Generator[URL]:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.post_repo import PostRepository
 from tests.factories import Factory
+from tests.post_factory import make_post
 from tests.repositories.scans import scanned_rows
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -72,7 +73,7 @@ async def test_deep_page_of_an_author_reads_as_few_rows_as_the_first(
 async def test_author_is_loaded_only_where_it_is_asked_for(
     session: AsyncSession, make: Factory
 ) -> None:
-    post_id = (await make.post()).id
+    post_id = (await make_post(make)).id
     repo = PostRepository(session)
     session.expunge_all()
 
@@ -87,7 +88,7 @@ async def test_author_is_loaded_only_where_it_is_asked_for(
 
 
 async def test_headline_names_the_author(session: AsyncSession, make: Factory) -> None:
-    post = await make.post(await make.user(display_name="Ann"), title="Hello")
+    post = await make_post(make, await make.user(display_name="Ann"), title="Hello")
     repo = PostRepository(session)
 
     assert await repo.get_headline(post.id) == (post.id, "Hello", "Ann")

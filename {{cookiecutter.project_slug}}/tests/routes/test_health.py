@@ -9,6 +9,13 @@ from app.core.config import Settings
 from app.core.database.migrations import revisions
 from app.core.database.sessions import Database
 from tests.conftest import http_client
+from tests.endpoints import OPEN, Endpoint
+
+# The readiness check asks on a connection of its own.
+ENDPOINTS = [
+    Endpoint("GET /health/live", OPEN, statements=0),
+    Endpoint("GET /health/ready", OPEN, statements=0),
+]
 
 NOWHERE = URL.create("postgresql", host="127.0.0.1", port=9, database="app")
 

@@ -8,7 +8,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import encode_cursor
 from app.models.post import Post
+from tests.endpoints import OPEN, OWNER, Endpoint
 from tests.factories import Factory
+from tests.post_factory import make_post
+
+PATH_PARAMETERS = {"post_id": make_post}
+
+NEW_POST = {"author_id": "{user_id}", "title": "Title", "body": "Body"}
+
+ENDPOINTS = [
+    # The second statement is the announcement's.
+    Endpoint("POST /posts", OWNER, statements=2, status=201, json=NEW_POST),
+    Endpoint("GET /posts", OPEN, statements=1),
+    Endpoint("GET /posts/{post_id}", OPEN, statements=1),
+    Endpoint("PATCH /posts/{post_id}", OWNER, statements=2, json={"title": "Other"}),
+    Endpoint("DELETE /posts/{post_id}", OWNER, statements=2, status=204),
+]
 
 
 async def read_all(client: httpx.AsyncClient, url: str) -> list[Any]:
@@ -35,7 +50,8 @@ async def test_created_post_is_answered_with_its_address(
     assert response.status_code == 201
     post = response.json()
     assert response.headers["location"] == f"/posts/{post['id']}"
-    assert (await client.get(response.headers["location"])).json() == post
+    read = await client.get(response.headers["location"])
+    assert (read.json(), read.headers["etag"]) == (post, response.headers["etag"])
 
 
 async def test_text_of_a_post_is_kept_to_the_last_blank(
@@ -56,7 +72,7 @@ async def test_text_of_a_post_is_kept_to_the_last_blank(
 async def test_reading_time_is_computed(
     client: httpx.AsyncClient, make: Factory, words: int, minutes: int
 ) -> None:
-    post = await make.post(body="word " * words)
+    post = await make_post(make, body="word " * words)
 
     assert (await client.get(f"/posts/{post.id}")).json()["reading_minutes"] == minutes
 
@@ -85,7 +101,7 @@ async def test_post_is_announced_after_the_commit(
 
 
 async def test_patch_changes_only_what_it_names(client: httpx.AsyncClient, make: Factory) -> None:
-    post = await make.post()
+    post = await make_post(make)
 
     response = await client.patch(f"/posts/{post.id}", json={"title": "After"})
 
@@ -94,7 +110,7 @@ async def test_patch_changes_only_what_it_names(client: httpx.AsyncClient, make:
 
 
 async def test_author_of_a_post_cannot_be_changed(client: httpx.AsyncClient, make: Factory) -> None:
-    post = await make.post()
+    post = await make_post(make)
 
     response = await client.patch(f"/posts/{post.id}", json={"author_id": 1})
 
@@ -104,11 +120,21 @@ async def test_author_of_a_post_cannot_be_changed(client: httpx.AsyncClient, mak
 async def test_deleted_post_is_gone(
     client: httpx.AsyncClient, make: Factory, session: AsyncSession
 ) -> None:
-    post = await make.post()
+    post = await make_post(make)
 
     response = await client.delete(f"/posts/{post.id}")
 
     assert (response.status_code, response.content) == (204, b"")
+    assert await session.get(Post, post.id) is None
+
+
+async def test_post_is_gone_with_its_author(
+    client: httpx.AsyncClient, make: Factory, session: AsyncSession
+) -> None:
+    post = await make_post(make)
+
+    await client.delete(f"/users/{post.author_id}")
+
     assert await session.get(Post, post.id) is None
 
 
@@ -129,8 +155,8 @@ async def test_pages_hold_every_post_once_in_order_even_with_equal_values(
     author = await make.user()
     start = datetime(2026, 1, 1, tzinfo=UTC)
     posts = [
-        await make.post(
-            author, title=f"Title {number % 3}", created_at=start + timedelta(days=number % 2)
+        await make_post(
+            make, author, title=f"Title {number % 3}", created_at=start + timedelta(days=number % 2)
         )
         for number in range(10)
     ]
@@ -150,12 +176,13 @@ async def test_rows_that_come_and_go_do_not_disturb_the_pages(
     author = await make.user()
     start = datetime(2026, 1, 1, tzinfo=UTC)
     posts = [
-        await make.post(author, created_at=start + timedelta(days=number)) for number in range(4)
+        await make_post(make, author, created_at=start + timedelta(days=number))
+        for number in range(4)
     ]
     first = await client.get(f"/posts?author_id={author.id}&limit=2")
 
     await client.delete(f"/posts/{posts[3].id}")
-    await make.post(author, created_at=start + timedelta(days=9))
+    await make_post(make, author, created_at=start + timedelta(days=9))
     second = await client.get(first.links["next"]["url"])
 
     assert [post["id"] for post in first.json()["items"]] == [posts[3].id, posts[2].id]
@@ -166,11 +193,11 @@ async def test_rows_that_come_and_go_do_not_disturb_the_pages(
 async def test_list_is_newest_first_and_narrowed_to_an_author(
     client: httpx.AsyncClient, make: Factory
 ) -> None:
-    await make.post()
+    await make_post(make)
     author = await make.user()
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    old = await make.post(author, created_at=start)
-    new = await make.post(author, created_at=start + timedelta(seconds=1))
+    old = await make_post(make, author, created_at=start)
+    new = await make_post(make, author, created_at=start + timedelta(seconds=1))
 
     items = await read_all(client, f"/posts?author_id={author.id}")
 
@@ -192,7 +219,7 @@ async def test_text_is_found_in_title_and_body_and_taken_literally(
 ) -> None:
     author = await make.user()
     ids = {
-        (await make.post(author, title=title, body=body)).id: name
+        (await make_post(make, author, title=title, body=body)).id: name
         for name, title, body in [
             ("title", "A needle", "x"),
             ("body", "x", "The Needle"),
@@ -234,7 +261,7 @@ async def test_wrong_query_is_refused_with_its_name(
 async def test_cursor_of_another_order_is_refused(client: httpx.AsyncClient, make: Factory) -> None:
     author = await make.user()
     for _ in range(2):
-        await make.post(author)
+        await make_post(make, author)
     cursor = (await client.get("/posts?sort=title&limit=1")).json()["next_cursor"]
 
     response = await client.get(f"/posts?sort=-title&limit=1&cursor={cursor}")
@@ -257,7 +284,7 @@ async def test_cursor_of_an_impossible_moment_is_refused(
 async def test_link_keeps_the_other_parameters(client: httpx.AsyncClient, make: Factory) -> None:
     author = await make.user()
     for _ in range(2):
-        await make.post(author, title="a b")
+        await make_post(make, author, title="a b")
 
     response = await client.get("/posts", params={"q": "a b", "sort": "title", "limit": 1})
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Constraint, ForeignKeyConstraint, Index, Table
+from sqlalchemy import Constraint, ForeignKeyConstraint, Index, MetaData, Table
 
 from app.core.database.drivers import ConstraintViolation
 from app.core.database.metadata import metadata
@@ -41,11 +41,11 @@ def domain_error(violation: ConstraintViolation) -> AppError | None:
 
 
 @cache
-def declared_refusals() -> dict[str, tuple[type[AppError], str]]:
+def declared_refusals(of: MetaData = metadata) -> dict[str, tuple[type[AppError], str]]:
     """Return what the constraints of all tables say, by their names. Import the models first."""
     return {
         str(constraint.name): info[_KEY]
-        for table in metadata.tables.values()
+        for table in of.tables.values()
         for constraint in _constraints(table)
         if _KEY in (info := _info(constraint))
     }

@@ -15,7 +15,7 @@ _KNOWS_ADDRESS: Final = exists().where(
 _HASHED_PASSWORD: Final = select(User.hashed_password).where(User.id == bindparam("user_id"))
 _BY_EMAIL: Final = (
     select(User, _KNOWS_ADDRESS)
-    .options(raiseload(User.posts))
+    .options(raiseload("*"))
     .where(func.lower(User.email) == func.lower(bindparam("email")))
 )
 # In the order of the ids, so that two who lock them wait for one another and never crosswise.

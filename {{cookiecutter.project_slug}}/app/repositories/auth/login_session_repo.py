@@ -13,7 +13,7 @@ from app.repositories.base import Repository
 _FOR_EXCHANGE: Final = (
     select(LoginSession, User)
     .join(User, User.id == LoginSession.user_id)
-    .options(raiseload(User.posts))
+    .options(raiseload("*"))
     .where(LoginSession.key == bindparam("key"))
     .with_for_update(of=LoginSession)
 )

@@ -42,7 +42,7 @@ class AccountService:
         return user
 
     async def delete(self, user_id: int, if_match: frozenset[int] | None) -> None:
-        """Delete a user and their posts.
+        """Delete a user and what belongs to them.
 
         Raises as `UserService.delete_user` and `AccessService.authorize_deletion`.
         """

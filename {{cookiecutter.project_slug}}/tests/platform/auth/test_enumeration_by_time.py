@@ -25,6 +25,8 @@ from app.main import create_app
 from tests.auth.accounts import PASSWORD, Mailbox, new_user
 from tests.factories import Factory
 
+pytestmark = pytest.mark.long
+
 TRIES: Final = 200
 VISIBLE: Final = 0.1  # of the time of an answer, most of which is a hash in production
 CHANCE: Final = 0.001

@@ -1,6 +1,5 @@
 """What tests of sessions share."""
 
-import httpx
 from fastapi import FastAPI
 from sqlalchemy import select, text
 
@@ -18,12 +17,6 @@ def edged(settings: Settings, database: Database | None = None) -> FastAPI:
     if database:
         app.state.database = database
     return app
-
-
-def raising_client(app: FastAPI) -> httpx.AsyncClient:
-    """Return a client that raises the errors of the app that are its bugs."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=True)
-    return httpx.AsyncClient(transport=transport, base_url="http://test")
 
 
 async def count_users(database: Database) -> int:

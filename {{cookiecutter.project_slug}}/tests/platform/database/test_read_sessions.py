@@ -14,8 +14,9 @@ from app.core.database.sessions import Database
 from app.dependencies.database import SessionDep
 from app.exceptions import UnavailableError
 from app.models.user import User
+from tests.conftest import http_client
 from tests.factories import Factory
-from tests.platform.database.apps import count_users, edged, raising_client, run
+from tests.platform.database.apps import count_users, edged, run
 
 USER: Final = {"email": "a@example.com", "display_name": "A"}
 
@@ -105,7 +106,7 @@ async def test_safe_method_cannot_write(
         if flushes:
             await session.flush()
 
-    async with raising_client(app) as client:
+    async with http_client(app) as client:
         with pytest.raises(ReadOnlySessionError):
             await client.request(method, "/write")
 

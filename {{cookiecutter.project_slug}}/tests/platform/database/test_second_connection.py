@@ -11,7 +11,8 @@ from app.core.config import Settings
 from app.core.database.budget import SecondConnectionError, budgeted, require_no_connection
 from app.core.database.sessions import Database
 from app.dependencies.database import DatabaseDep, OpenSessionDep, SessionDep
-from tests.platform.database.apps import edged, raising_client
+from tests.conftest import http_client
+from tests.platform.database.apps import edged
 
 ONE = text("SELECT 1")
 
@@ -70,7 +71,7 @@ WAYS = [("GET", "/second"), ("POST", "/second"), ("POST", "/statement"), ("GET",
 async def test_second_connection_is_refused_where_it_is_told_to_raise(
     app_that: Callable[..., FastAPI], method: str, path: str
 ) -> None:
-    async with raising_client(app_that("raise")) as client:
+    async with http_client(app_that("raise")) as client:
         with pytest.raises(SecondConnectionError, match="Finish with it first") as error:
             await client.request(method, path)
 
@@ -84,7 +85,7 @@ async def test_second_connection_is_logged_once_where_it_is_told_to_log(
     method: str,
     path: str,
 ) -> None:
-    async with raising_client(app_that("log")) as client:
+    async with http_client(app_that("log")) as client:
         response = await client.request(method, path)
 
     assert response.json() == "served"
@@ -98,7 +99,7 @@ async def test_second_connection_is_logged_once_where_it_is_told_to_log(
 async def test_connections_one_after_the_other_are_fine(
     app_that: Callable[..., FastAPI], caplog: pytest.LogCaptureFixture, method: str
 ) -> None:
-    async with raising_client(app_that("raise")) as client:
+    async with http_client(app_that("raise")) as client:
         response = await client.request(method, "/one-by-one")
 
     assert response.json() == "served"

@@ -15,7 +15,6 @@ from app.core.http.edge import EdgeRoute
 from app.dependencies.database import DatabaseDep, OpenSessionDep, SessionDep
 from app.main import create_app
 from tests.conftest import http_client
-from tests.platform.database.apps import raising_client
 
 Start = Callable[..., Coroutine[Any, Any, None]]
 
@@ -132,7 +131,7 @@ async def test_session_is_the_same_throughout_a_request(
     ) -> bool:
         return session is other is await open_session()
 
-    async with raising_client(app) as client:
+    async with http_client(app) as client:
         assert (await client.post("/same")).json() is True
 
 
@@ -151,7 +150,7 @@ async def test_response_that_streams_from_the_session_fails_instead_of_reading_o
 
         return StreamingResponse(lines())
 
-    async with raising_client(app) as client:
+    async with http_client(app) as client:
         with pytest.raises(Exception, match="permanently closed"):
             await client.get("/stream")
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import gc
-import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
 import httpx
 import pytest
+from fastapi import BackgroundTasks, FastAPI
 from sqlalchemy import insert, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,22 +16,21 @@ from app.core.database.errors import FailedTransactionError
 from app.core.database.sessions import Database
 from app.dependencies.database import SessionDep
 from app.exceptions import ConflictError, NotFoundError
-from app.main import create_app
-from app.models.post import Post
 from app.models.user import User
 from tests.conftest import http_client
 from tests.factories import Factory
 from tests.platform.database.apps import count_users, edged, run
+from tests.platform.probe import Probe, make_probe, router
 
 
 @pytest.fixture
 async def commits_are_refused(live_database: Database) -> AsyncGenerator[None]:
-    """Let every transaction that writes a post fail when it commits, not before."""
+    """Let every transaction that writes a user fail when it commits, not before."""
     await run(
         live_database,
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'refused at commit'; END $$",
-        "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE ON posts "
+        "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT OR UPDATE ON users "
         "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
     )
     yield
@@ -39,42 +38,44 @@ async def commits_are_refused(live_database: Database) -> AsyncGenerator[None]:
 
 
 @pytest.fixture
-async def foreign_keys_are_deferred(live_database: Database) -> AsyncGenerator[None]:
-    """Let the foreign key of posts be checked at commit."""
-    alter = "ALTER TABLE posts ALTER CONSTRAINT fk_posts_author_id_users"
+async def foreign_keys_are_deferred(
+    live_database: Database, probe_table: None
+) -> AsyncGenerator[None]:
+    """Let the foreign key of probes be checked at commit."""
+    alter = "ALTER TABLE probes ALTER CONSTRAINT fk_probes_owner_id_users"
     await run(live_database, f"{alter} DEFERRABLE INITIALLY DEFERRED")
     yield
     await run(live_database, f"{alter} NOT DEFERRABLE")
 
 
 @pytest.mark.usefixtures("commits_are_refused")
-async def test_commit_that_fails_is_no_success(
-    live_client: httpx.AsyncClient, make_live: Factory, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "app")
-    author = await make_live.user()
+async def test_commit_that_fails_is_no_success(settings: Settings, live_database: Database) -> None:
+    app = edged(settings, live_database)
+    done_afterwards: list[str] = []
 
-    response = await live_client.post(
-        "/posts", json={"author_id": author.id, "title": "Hello", "body": "World"}
-    )
+    @app.post("/write")
+    async def write(session: SessionDep, background: BackgroundTasks) -> None:
+        session.add(User(email="ann@example.com", display_name="Ann"))
+        background.add_task(done_afterwards.append, "this")
+
+    async with http_client(app, raises=False) as client:
+        response = await client.post("/write")
 
     assert response.status_code == 500
     assert response.headers["content-type"] == "application/problem+json"
     assert "refused" not in response.text
-    assert (await live_client.get("/posts")).json()["items"] == []
-    assert not caplog.messages  # the background task did not run
+    assert await count_users(live_database) == 0
+    assert done_afterwards == []
 
 
 @pytest.mark.usefixtures("foreign_keys_are_deferred")
 async def test_constraint_that_fails_at_commit_is_a_domain_error(
-    live_client: httpx.AsyncClient,
+    live_probes: httpx.AsyncClient,
 ) -> None:
-    response = await live_client.post(
-        "/posts", json={"author_id": 4711, "title": "Hello", "body": "World"}
-    )
+    response = await live_probes.post("/probes", json={"owner_id": 4711, "name": "Name"})
 
     assert response.status_code == 404
-    assert response.json()["detail"] == "Author 4711 not found"
+    assert response.json()["detail"] == "Owner 4711 not found"
 
 
 async def test_error_after_a_write_rolls_it_back(
@@ -95,6 +96,7 @@ async def test_error_after_a_write_rolls_it_back(
     assert await count_users(live_database) == 0
 
 
+@pytest.mark.usefixtures("probe_table")
 async def test_transaction_that_failed_is_no_success_though_the_error_was_caught(
     settings: Settings, live_database: Database
 ) -> None:
@@ -102,11 +104,11 @@ async def test_transaction_that_failed_is_no_success_though_the_error_was_caught
 
     @app.post("/swallow")
     async def swallow(session: SessionDep) -> None:
-        session.add(Post(author_id=4711, title="Hello", body="World"))
+        session.add(Probe(owner_id=4711, name="Name"))
         with suppress(NotFoundError):
             await session.flush()
 
-    async with http_client(app) as client:
+    async with http_client(app, raises=False) as client:
         response = await client.post("/swallow")
 
     assert response.status_code == 500
@@ -167,13 +169,13 @@ async def test_commit_halfway_after_a_failed_statement_is_an_error(live_database
     assert await count_users(live_database) == 1
 
 
+@pytest.mark.usefixtures("probe_table")
 async def test_failure_is_that_of_the_transaction_in_which_it_happened(
     live_database: Database,
 ) -> None:
     async with live_database.transaction() as failing, live_database.transaction() as good:
         with suppress(NotFoundError):
-            post = {"author_id": 4711, "title": "Hello", "body": "World"}
-            await failing.execute(insert(Post), post)
+            await failing.execute(insert(Probe), {"owner_id": 4711, "name": "Name"})
         await good.execute(insert(User), {"email": "a@example.com", "display_name": "A"})
         await good.commit()
         with pytest.raises(FailedTransactionError):
@@ -247,22 +249,24 @@ async def test_row_is_committed_before_the_response_starts(
     assert seen == [1]
 
 
+@pytest.mark.usefixtures("probe_table")
 async def test_hidden_lazy_load_is_an_error(live_database: Database, make_live: Factory) -> None:
-    post = await make_live.post()
+    probe = await make_probe(make_live)
     async with live_database.read() as session:
-        row = await session.get_one(Post, post.id)
-        session.expire(row, ["author"])
+        row = await session.get_one(Probe, probe.id)
+        session.expire(row, ["owner"])
         with pytest.raises(SQLAlchemyError, match="greenlet_spawn has not been called"):
-            _ = row.author
+            _ = row.owner
 
 
+@pytest.mark.usefixtures("probe_table")
 async def test_constraint_violation_in_a_session_is_a_domain_error(database: Database) -> None:
     async def write() -> None:
         async with database.transaction() as session:
-            session.add(Post(author_id=4711, title="Hello", body="World"))
+            session.add(Probe(owner_id=4711, name="Name"))
             await session.flush()
 
-    with pytest.raises(NotFoundError, match="Author 4711 not found"):
+    with pytest.raises(NotFoundError, match="Owner 4711 not found"):
         await write()
 
 
@@ -285,7 +289,7 @@ async def test_url_as_providers_write_it_connects(settings: Settings) -> None:
 async def test_dead_connections_are_replaced_without_an_error(
     settings: Settings, live_client: httpx.AsyncClient
 ) -> None:
-    await live_client.get("/posts")
+    await live_client.get("/users")
     killer = Database(settings)
     async with killer.writer.connect() as connection:
         await connection.execute(
@@ -297,7 +301,7 @@ async def test_dead_connections_are_replaced_without_an_error(
     await killer.dispose()
     await asyncio.sleep(0.05)  # the end of the stream is under way
 
-    assert (await live_client.get("/posts")).status_code == 200
+    assert (await live_client.get("/users")).status_code == 200
 
 
 async def test_message_of_an_error_shows_no_parameters(live_database: Database) -> None:
@@ -325,10 +329,11 @@ async def test_server_ends_what_takes_too_long(settings: Settings) -> None:
     }
 
 
+@pytest.mark.usefixtures("probe_table")
 async def test_lifespan_connects_late_and_leaves_no_connection(
-    settings: Settings, live_database: Database
+    app_with_routers: Callable[..., FastAPI], live_database: Database
 ) -> None:
-    app = create_app(settings)
+    app = app_with_routers(router)
     others = text(
         "SELECT pid FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -341,7 +346,7 @@ async def test_lifespan_connects_late_and_leaves_no_connection(
         before = await connections()
         async with app.router.lifespan_context(app), http_client(app) as client:
             assert await connections() <= before
-            await client.get("/posts")
+            await client.get("/probes")
             (own,) = await connections() - before
         async with asyncio.timeout(3):
             while own in await connections():

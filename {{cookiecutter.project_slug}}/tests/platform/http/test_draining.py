@@ -30,7 +30,7 @@ async def test_server_is_told_to_stop_only_after_the_delay(told: list[int]) -> N
         assert told == []
         await asyncio.sleep(0.2)
 
-    assert told == [signal.SIGINT]
+    assert told == [signal.SIGTERM]
 
 
 async def test_second_signal_ends_the_delay(told: list[int]) -> None:
@@ -40,7 +40,7 @@ async def test_second_signal_ends_the_delay(told: list[int]) -> None:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
 
-    assert told == [signal.SIGINT]
+    assert told == [signal.SIGTERM]
 
 
 async def test_handler_of_the_server_is_put_back(told: list[int]) -> None:

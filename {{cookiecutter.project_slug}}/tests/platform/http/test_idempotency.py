@@ -1,130 +1,108 @@
 """`Idempotency-Key`: a request that is sent again is answered again, and done once."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends
-from sqlalchemy import func, select, update
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.cli.main import prune
-from app.core.config import Settings
-from app.core.database.sessions import Database
-from app.core.http.routing import add_routes
-from app.dependencies.idempotency import IdempotentRoute, claim_key
-from app.main import create_app
+from app.cli.commands import prune
+from app.core.database import Database
+from app.core.http.edge import EdgeRoute
+from app.dependencies.database import OpenSessionDep
 from app.models.idempotency_key import IdempotencyKey
-from app.models.post import Post
 from tests.conftest import http_client
 from tests.factories import Factory
+from tests.platform.probe import Probe, ProbeCreate, ProbeService, count_probes
 
 
 @pytest.fixture
 async def body(make_live: Factory) -> dict[str, Any]:
-    author = await make_live.user()
-    return {"author_id": author.id, "title": "Title", "body": "Body"}
-
-
-async def count_posts(session: AsyncSession) -> int:
-    return await session.scalar(select(func.count()).select_from(Post)) or 0
+    owner = await make_live.user()
+    return {"owner_id": owner.id, "name": "Name"}
 
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 
 
 async def test_repeated_request_gets_the_first_answer_and_does_nothing(
-    live_client: httpx.AsyncClient, live_session: AsyncSession, body: Any
+    live_probes: httpx.AsyncClient, live_session: AsyncSession, body: Any
 ) -> None:
-    first = await live_client.post("/posts", json=body, headers=KEY)
-    again = await live_client.post("/posts", json=body, headers=KEY)
+    first = await live_probes.post("/probes", json=body, headers=KEY)
+    again = await live_probes.post("/probes", json=body, headers=KEY)
 
     assert first.status_code == again.status_code == 201
     assert again.content == first.content
     assert "idempotency-replayed" not in first.headers
     assert again.headers.pop("idempotency-replayed") == "true"
     assert again.headers == first.headers
-    assert await count_posts(live_session) == 1
+    assert await count_probes(live_session) == 1
 
 
 async def test_requests_without_a_key_are_each_done(
-    live_client: httpx.AsyncClient, live_session: AsyncSession, body: Any
+    live_probes: httpx.AsyncClient, live_session: AsyncSession, body: Any
 ) -> None:
-    for _ in range(2):
-        await live_client.post("/posts", json=body)
+    for name in ("One", "Two"):
+        await live_probes.post("/probes", json=body | {"name": name})
 
-    assert await count_posts(live_session) == 2
-
-
-async def test_handler_may_take_the_claim_as_a_parameter(
-    settings: Settings, live_database: Database
-) -> None:
-    router = APIRouter(route_class=IdempotentRoute)
-
-    @router.post("/claims")
-    async def claim(_: Annotated[None, Depends(claim_key)]) -> str:
-        return "done"
-
-    app = create_app(settings)
-    app.state.database = live_database
-    add_routes(app, router)
-    async with http_client(app) as client:
-        answers = [await client.post("/claims", headers=headers) for headers in ({}, KEY, KEY)]
-
-    assert [answer.json() for answer in answers] == ["done"] * 3
-    assert ["idempotency-replayed" in answer.headers for answer in answers] == [False, False, True]
+    assert await count_probes(live_session) == 2
 
 
-async def test_key_of_another_request_is_refused(live_client: httpx.AsyncClient, body: Any) -> None:
-    await live_client.post("/posts", json=body, headers=KEY)
+async def test_key_of_another_request_is_refused(live_probes: httpx.AsyncClient, body: Any) -> None:
+    await live_probes.post("/probes", json=body, headers=KEY)
 
-    response = await live_client.post("/posts", json=body | {"title": "Other"}, headers=KEY)
+    response = await live_probes.post("/probes", json=body | {"name": "Other"}, headers=KEY)
 
     assert response.status_code == 422
     assert "was used for another request" in response.json()["detail"]
 
 
 async def test_of_many_at_once_one_is_done(
-    live_client: httpx.AsyncClient, live_session: AsyncSession, body: Any
+    live_probes: httpx.AsyncClient, live_session: AsyncSession, body: Any
 ) -> None:
     responses = await asyncio.gather(
-        *(live_client.post("/posts", json=body, headers=KEY) for _ in range(8))
+        *(live_probes.post("/probes", json=body, headers=KEY) for _ in range(8))
     )
 
     assert {response.status_code for response in responses} <= {201, 409}
     assert len({r.content for r in responses if r.status_code == 201}) == 1
-    assert await count_posts(live_session) == 1
+    assert await count_probes(live_session) == 1
 
 
 async def test_request_in_flight_is_a_conflict(
-    live_client: httpx.AsyncClient, body: Any, monkeypatch: pytest.MonkeyPatch
+    live_probes: httpx.AsyncClient, body: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, leave = asyncio.Event(), asyncio.Event()
 
-    async def wait(*_: object) -> None:
+    create = ProbeService.create
+
+    async def wait(service: ProbeService, data: ProbeCreate) -> Probe:
         entered.set()
         await leave.wait()
+        return await create(service, data)
 
-    monkeypatch.setattr("app.services.user_service.UserService.import_users", wait)
-    users = {"users": [{"email": "a@example.com", "display_name": "A"}]}
-    first = asyncio.create_task(live_client.post("/users/import", json=users, headers=KEY))
+    monkeypatch.setattr(ProbeService, "create", wait)
+    first = asyncio.create_task(live_probes.post("/probes", json=body, headers=KEY))
     await entered.wait()
-    second = await live_client.post("/users/import", json=users, headers=KEY)
+    second = await live_probes.post("/probes", json=body, headers=KEY)
     leave.set()
-    await first
 
+    assert (await first).status_code == 201
     assert second.status_code == 409
     assert "is being processed" in second.json()["detail"]
 
 
 async def test_failed_request_leaves_the_key_free(
-    live_client: httpx.AsyncClient, body: Any
+    live_probes: httpx.AsyncClient, body: Any
 ) -> None:
-    failed = await live_client.post("/posts", json=body | {"author_id": 2**40}, headers=KEY)
+    failed = await live_probes.post("/probes", json=body | {"owner_id": 2**40}, headers=KEY)
 
-    response = await live_client.post("/posts", json=body, headers=KEY)
+    response = await live_probes.post("/probes", json=body, headers=KEY)
 
     assert failed.status_code == 404
     assert response.status_code == 201
@@ -132,42 +110,70 @@ async def test_failed_request_leaves_the_key_free(
 
 
 async def test_expired_key_is_free_again(
-    live_client: httpx.AsyncClient, live_session: AsyncSession, body: Any
+    live_probes: httpx.AsyncClient, live_session: AsyncSession, body: Any
 ) -> None:
-    await live_client.post("/posts", json=body, headers=KEY)
+    await live_probes.post("/probes", json=body, headers=KEY)
     await live_session.execute(
         update(IdempotencyKey).values(
             created_at=IdempotencyKey.created_at - timedelta(hours=24, seconds=1)
         )
     )
+    await live_session.execute(delete(Probe))
     await live_session.commit()
 
-    response = await live_client.post("/posts", json=body, headers=KEY)
+    response = await live_probes.post("/probes", json=body, headers=KEY)
 
     assert "idempotency-replayed" not in response.headers
-    assert await count_posts(live_session) == 2
+    assert await count_probes(live_session) == 1
+
+
+async def test_key_is_claimed_when_the_session_opens(
+    app_with_routers: Callable[..., FastAPI], live_database: Database
+) -> None:
+    """What a route does before that, such as asking another system, is done again."""
+    router = APIRouter(route_class=EdgeRoute)
+    calls: list[str] = []
+
+    @router.post("/calls")
+    async def call(open_session: OpenSessionDep) -> int:
+        calls.append("before")
+        await open_session()
+        calls.append("after")
+        return len(calls)
+
+    app = app_with_routers(router)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        answers = [await client.post("/calls", headers=KEY) for _ in range(2)]
+
+    assert [answer.json() for answer in answers] == [2, 2]
+    assert calls == ["before", "after", "before"]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words", "\u00e4"])
 async def test_key_that_is_none_is_refused(
-    live_client: httpx.AsyncClient, body: Any, key: str
+    live_probes: httpx.AsyncClient, body: Any, key: str
 ) -> None:
     headers = [(b"Idempotency-Key", key.encode("latin-1"))]
 
-    response = await live_client.post("/posts", json=body, headers=headers)
+    response = await live_probes.post("/probes", json=body, headers=headers)
 
     assert response.status_code == 422
     assert response.json()["errors"][0]["loc"][0] == "header"
 
 
 async def test_expired_keys_are_pruned_and_others_stay(
-    live_client: httpx.AsyncClient,
+    live_probes: httpx.AsyncClient,
     live_database: Database,
     live_session: AsyncSession,
     body: Any,
 ) -> None:
     for number in range(3):
-        await live_client.post("/posts", json=body, headers={"Idempotency-Key": f"key{number}"})
+        await live_probes.post(
+            "/probes",
+            json=body | {"name": f"{number}"},
+            headers={"Idempotency-Key": f"key{number}"},
+        )
     await live_session.execute(
         update(IdempotencyKey)
         .where(IdempotencyKey.key != "key2")

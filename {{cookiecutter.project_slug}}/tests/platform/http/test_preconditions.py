@@ -1,7 +1,6 @@
-"""ETag, If-Match and If-None-Match, on users and on posts alike."""
+"""ETag, If-Match and If-None-Match."""
 
 import asyncio
-from typing import Any
 
 import httpx
 import pytest
@@ -9,27 +8,23 @@ from fastapi import FastAPI
 
 from app.core.config import Settings
 from tests.factories import Factory
+from tests.platform.probe import make_probe
 
-PATCHES: dict[str, Any] = {"users": {"display_name": "Other"}, "posts": {"title": "Other"}}
-
-
-@pytest.fixture(params=PATCHES)
-async def path(request: pytest.FixtureRequest, make: Factory) -> str:
-    row = await (make.user() if request.param == "users" else make.post())
-    return f"/{request.param}/{row.id}"
+CHANGE = {"name": "Other"}
 
 
-def patch_of(path: str) -> Any:
-    return PATCHES[path.split("/")[1]]
+@pytest.fixture
+async def path(make: Factory) -> str:
+    return f"/probes/{(await make_probe(make)).id}"
 
 
 async def test_etag_changes_with_the_resource_and_only_then(
-    client: httpx.AsyncClient, path: str
+    probes: httpx.AsyncClient, path: str
 ) -> None:
-    first = await client.get(path)
-    unchanged = await client.patch(path, json={})
-    changed = await client.patch(path, json=patch_of(path))
-    last = await client.get(path)
+    first = await probes.get(path)
+    unchanged = await probes.patch(path, json={})
+    changed = await probes.patch(path, json=CHANGE)
+    last = await probes.get(path)
 
     assert unchanged.headers["etag"] == first.headers["etag"]
     assert changed.headers["etag"] != first.headers["etag"]
@@ -37,13 +32,12 @@ async def test_etag_changes_with_the_resource_and_only_then(
 
 
 async def test_created_resource_has_the_etag_that_reading_it_gives(
-    client: httpx.AsyncClient, make: Factory
+    probes: httpx.AsyncClient, make: Factory
 ) -> None:
-    author = await make.user()
-    body = {"author_id": author.id, "title": "Title", "body": "Body"}
-    created = await client.post("/posts", json=body)
+    owner = await make.user()
+    created = await probes.post("/probes", json={"owner_id": owner.id, "name": "Name"})
 
-    read = await client.get(created.headers["location"])
+    read = await probes.get(created.headers["location"])
 
     assert created.headers["etag"] == read.headers["etag"]
 
@@ -63,12 +57,12 @@ async def test_created_resource_has_the_etag_that_reading_it_gives(
     ],
 )
 async def test_change_of_another_version_is_refused(
-    client: httpx.AsyncClient, path: str, method: str, if_match: str, passes: bool
+    probes: httpx.AsyncClient, path: str, method: str, if_match: str, passes: bool
 ) -> None:
-    etag = (await client.get(path)).headers["etag"]
-    body = patch_of(path) if method == "PATCH" else None
+    etag = (await probes.get(path)).headers["etag"]
+    body = CHANGE if method == "PATCH" else None
 
-    response = await client.request(
+    response = await probes.request(
         method, path, json=body, headers={"If-Match": if_match.format(etag=etag)}
     )
 
@@ -78,7 +72,7 @@ async def test_change_of_another_version_is_refused(
         assert response.status_code == 412
         assert response.json()["code"] == "PRECONDITION_FAILED"
         assert response.headers["etag"] == etag
-        assert (await client.get(path)).headers["etag"] == etag
+        assert (await probes.get(path)).headers["etag"] == etag
 
 
 @pytest.mark.parametrize(
@@ -86,11 +80,11 @@ async def test_change_of_another_version_is_refused(
     [("{etag}", 304), ("W/{etag}", 304), ('"0", {etag}', 304), ("*", 304), ('"0"', 200)],
 )
 async def test_reader_that_is_up_to_date_gets_no_body(
-    client: httpx.AsyncClient, path: str, if_none_match: str, status: int
+    probes: httpx.AsyncClient, path: str, if_none_match: str, status: int
 ) -> None:
-    etag = (await client.get(path)).headers["etag"]
+    etag = (await probes.get(path)).headers["etag"]
 
-    response = await client.get(path, headers={"If-None-Match": if_none_match.format(etag=etag)})
+    response = await probes.get(path, headers={"If-None-Match": if_none_match.format(etag=etag)})
 
     assert response.status_code == status
     assert response.headers["etag"] == etag
@@ -99,29 +93,27 @@ async def test_reader_that_is_up_to_date_gets_no_body(
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 async def test_precondition_can_be_demanded(
-    settings: Settings, client: httpx.AsyncClient, app: FastAPI, path: str, method: str
+    settings: Settings, probes: httpx.AsyncClient, probe_app: FastAPI, path: str, method: str
 ) -> None:
-    app.state.settings = settings.model_copy(update={"require_if_match": True})
+    probe_app.state.settings = settings.model_copy(update={"require_if_match": True})
     try:
-        response = await client.request(method, path, json={} if method == "PATCH" else None)
+        response = await probes.request(method, path, json={} if method == "PATCH" else None)
     finally:
-        app.state.settings = settings
+        probe_app.state.settings = settings
 
     assert response.status_code == 428
     assert response.json()["code"] == "PRECONDITION_REQUIRED"
 
 
 async def test_of_many_writers_with_one_etag_one_wins(
-    live_client: httpx.AsyncClient, make_live: Factory
+    live_probes: httpx.AsyncClient, make_live: Factory
 ) -> None:
-    post = await make_live.post()
-    etag = (await live_client.get(f"/posts/{post.id}")).headers["etag"]
+    path = f"/probes/{(await make_probe(make_live)).id}"
+    etag = (await live_probes.get(path)).headers["etag"]
 
     responses = await asyncio.gather(
         *(
-            live_client.patch(
-                f"/posts/{post.id}", json={"title": f"Title {n}"}, headers={"If-Match": etag}
-            )
+            live_probes.patch(path, json={"name": f"Name {n}"}, headers={"If-Match": etag})
             for n in range(8)
         )
     )
@@ -130,12 +122,12 @@ async def test_of_many_writers_with_one_etag_one_wins(
 
 
 async def test_writers_without_an_etag_wait_for_each_other(
-    live_client: httpx.AsyncClient, make_live: Factory
+    live_probes: httpx.AsyncClient, make_live: Factory
 ) -> None:
-    post = await make_live.post()
+    path = f"/probes/{(await make_probe(make_live)).id}"
 
     responses = await asyncio.gather(
-        *(live_client.patch(f"/posts/{post.id}", json={"title": f"T {n}"}) for n in range(8))
+        *(live_probes.patch(path, json={"name": f"Name {n}"}) for n in range(8))
     )
 
     assert {response.status_code for response in responses} == {200}

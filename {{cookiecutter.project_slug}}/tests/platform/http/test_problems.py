@@ -3,12 +3,12 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from sqlalchemy import text
 
-from app.core.config import Settings
-from app.main import create_app
+from app.core.database import Database
 from tests.conftest import http_client
+from tests.platform import probe
 
 
 def assert_is_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -29,69 +29,71 @@ def assert_is_problem(response: httpx.Response, status: int, code: str) -> dict[
     [
         ("GET", "/nowhere", 404, "NOT_FOUND"),
         ("GET", "/no%20where/%C3%A4", 404, "NOT_FOUND"),
-        ("PUT", "/users", 405, "METHOD_NOT_ALLOWED"),
-        ("GET", f"/posts/{2**40}", 404, "NOT_FOUND"),
-        ("GET", "/posts?limit=0", 422, "VALIDATION_ERROR"),
-        ("GET", "/posts?cursor=x", 422, "VALIDATION_ERROR"),
+        ("PUT", "/probes", 405, "METHOD_NOT_ALLOWED"),
+        ("GET", f"/probes/{2**40}", 404, "NOT_FOUND"),
+        ("GET", "/probes?limit=0", 422, "VALIDATION_ERROR"),
+        ("GET", "/probes?cursor=x", 422, "VALIDATION_ERROR"),
     ],
 )
 async def test_every_error_has_one_shape(
-    client: httpx.AsyncClient, method: str, path: str, status: int, code: str
+    probes: httpx.AsyncClient, method: str, path: str, status: int, code: str
 ) -> None:
-    assert_is_problem(await client.request(method, path), status, code)
+    assert_is_problem(await probes.request(method, path), status, code)
 
 
 @pytest.mark.parametrize(
     ("path", "allow"),
-    [("/users", "GET, POST"), ("/users/1", "DELETE, GET, PATCH"), ("/users/import", "POST")],
+    [("/probes", "GET, POST"), ("/probes/1", "DELETE, GET, PATCH"), ("/health/live", "GET")],
 )
 async def test_wrong_method_is_answered_with_all_right_ones(
-    client: httpx.AsyncClient, path: str, allow: str
+    probes: httpx.AsyncClient, path: str, allow: str
 ) -> None:
-    response = await client.put(path)
+    response = await probes.put(path)
 
     assert_is_problem(response, 405, "METHOD_NOT_ALLOWED")
     assert response.headers["allow"] == allow
 
 
-async def test_body_that_is_no_text_is_refused(client: httpx.AsyncClient) -> None:
-    response = await client.post(
-        "/users", content=b"\xff", headers={"Content-Type": "application/json"}
+async def test_body_that_is_no_text_is_refused(probes: httpx.AsyncClient) -> None:
+    response = await probes.post(
+        "/probes", content=b"\xff", headers={"Content-Type": "application/json"}
     )
 
     assert_is_problem(response, 400, "BAD_REQUEST")
 
 
 @pytest.mark.parametrize("body", ["{", "", "nul", '{"email": }', "\ufeff{}"])
-async def test_body_that_is_no_json_is_refused(client: httpx.AsyncClient, body: str) -> None:
-    response = await client.post(
-        "/users", content=body, headers={"Content-Type": "application/json"}
+async def test_body_that_is_no_json_is_refused(probes: httpx.AsyncClient, body: str) -> None:
+    response = await probes.post(
+        "/probes", content=body, headers={"Content-Type": "application/json"}
     )
 
     assert_is_problem(response, 422, "VALIDATION_ERROR")
 
 
 async def test_validation_errors_name_the_place_and_never_repeat_the_input(
-    client: httpx.AsyncClient,
+    probes: httpx.AsyncClient,
 ) -> None:
-    response = await client.post(
-        "/users", json={"email": "hunter2", "display_name": ["hunter2"], "unknown": "hunter2"}
+    response = await probes.post(
+        "/probes", json={"owner_id": "hunter2", "name": ["hunter2"], "unknown": "hunter2"}
     )
 
     body = assert_is_problem(response, 422, "VALIDATION_ERROR")
     places = {error["loc"][1] for error in body["errors"]}
-    assert {"email", "display_name", "unknown"} <= places
+    assert {"owner_id", "name", "unknown"} <= places
     assert "hunter2" not in response.text
 
 
-async def test_unexpected_error_tells_the_client_nothing_of_itself(settings: Settings) -> None:
-    app = create_app(settings)
+async def test_unexpected_error_tells_the_client_nothing_of_itself(
+    app_with_routers: Callable[..., FastAPI],
+) -> None:
+    router = APIRouter()
 
-    @app.get("/broken")
+    @router.get("/broken")
     async def broken() -> None:
         raise RuntimeError("SELECT hunter2 FROM vault")
 
-    async with http_client(app) as client:
+    async with http_client(app_with_routers(router), raises=False) as client:
         response = await client.get("/broken")
 
     assert_is_problem(response, 500, "INTERNAL_SERVER_ERROR")
@@ -100,11 +102,13 @@ async def test_unexpected_error_tells_the_client_nothing_of_itself(settings: Set
 
 
 async def test_error_of_the_database_tells_the_client_no_sql(
-    live_client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    probe_app: FastAPI, live_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.repositories.post_repo._BY_ID", text("SELECT hunter2 FROM vault"))
+    monkeypatch.setattr(probe, "_BY_ID", text("SELECT hunter2 FROM vault"))
+    probe_app.state.database = live_database
 
-    response = await live_client.get("/posts/1")
+    async with http_client(probe_app, raises=False) as client:
+        response = await client.get("/probes/1")
 
     assert_is_problem(response, 500, "INTERNAL_SERVER_ERROR")
     assert "hunter2" not in response.text
@@ -144,18 +148,9 @@ def test_every_schema_that_openapi_refers_to_is_there(app: FastAPI) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "/api/v1"])
 async def test_prefix_moves_every_route_but_the_health_checks(
-    app_with: Callable[..., FastAPI], prefix: str
+    app_with: Callable[..., FastAPI], app: FastAPI, prefix: str
 ) -> None:
-    app = app_with(api_prefix=prefix)
+    paths = set(app_with(api_prefix=prefix).openapi()["paths"])
 
-    paths = set(app.openapi()["paths"])
-
-    assert {"/health/live", "/health/ready", f"{prefix}/users", f"{prefix}/posts"} <= paths
-    assert {path for path in paths if not path.startswith(f"{prefix}/")} <= {
-        "/health/live",
-        "/health/ready",
-    }
-    # {% if cookiecutter.use_auth %}
-    scheme = app.openapi()["components"]["securitySchemes"]["OAuth2PasswordBearer"]
-    assert scheme["flows"]["password"]["tokenUrl"] == f"{prefix}/auth/token"
-    # {% endif %}
+    health = {"/health/live", "/health/ready"}
+    assert paths == health | {prefix + path for path in set(app.openapi()["paths"]) - health}

@@ -8,9 +8,25 @@ import pytest
 
 from app.core.config import Settings
 from app.models.user import User
-from tests.auth.accounts import EMAIL, Mailbox, Opener, is_signed_in, refresh, sign_in, signed_in
-from tests.conftest import bearer
+from tests.auth.accounts import (
+    EMAIL,
+    Mailbox,
+    Opener,
+    bearer,
+    is_signed_in,
+    refresh,
+    sign_in,
+    signed_in,
+)
+from tests.endpoints import ADMIN, Endpoint
 from tests.factories import Factory
+
+ENDPOINTS = [
+    Endpoint(
+        "POST /auth/invitations", ADMIN, statements=1, status=202, json={"email": "x@example.com"}
+    ),
+    Endpoint("PATCH /users/{user_id}/access", ADMIN, statements=5, json={"role": "admin"}),
+]
 
 
 @pytest.mark.parametrize("change", [{"role": "admin"}, {"is_active": False}])

@@ -20,8 +20,37 @@ from tests.auth.accounts import (
     sign_in,
     signed_in,
 )
+from tests.auth.endpoints import AccountEndpoint
+from tests.endpoints import CALLER, OPEN, Endpoint
 
 CHANGE = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+MAIL = {"email": "x@example.com"}
+RESET = {"token": "x", "new_password": NEW_PASSWORD}
+
+ENDPOINTS = [
+    # Two limits are asked; without the right password that is nearly all.
+    AccountEndpoint(
+        "POST /auth/password",
+        CALLER,
+        statements=10,
+        json=CHANGE,
+        statuses=(401, 403, 200, 403),
+    ),
+    AccountEndpoint(
+        "POST /auth/password",
+        CALLER,
+        statements=3,
+        status=403,
+        json=CHANGE | {"current_password": "x"},
+    ),
+    # Whether the account exists is asked later; here it does not.
+    Endpoint("POST /auth/password-reset", OPEN, statements=3, status=202, json=MAIL),
+    Endpoint("POST /auth/password-reset/confirm", OPEN, statements=1, status=403, json=RESET),
+    Endpoint("POST /auth/verify-email", OPEN, statements=3, status=202, json=MAIL),
+    Endpoint(
+        "POST /auth/verify-email/confirm", OPEN, statements=1, status=403, json={"token": "x"}
+    ),
+]
 
 
 @pytest.mark.usefixtures("ann")

@@ -15,12 +15,27 @@ from tests.auth.accounts import (
     PASSWORD,
     Mailbox,
     Opener,
+    bearer,
     new_user,
     sign_in,
     signed_in,
 )
-from tests.conftest import bearer
+from tests.auth.endpoints import AccountEndpoint
+from tests.endpoints import CALLER, OPEN, OWNER, Endpoint
 from tests.factories import Factory
+
+ENDPOINTS = [
+    # Two limits hold for those who are not administrators.
+    AccountEndpoint(
+        "POST /users", OPEN, statements=3, status=201, json=new_user(), measured_as="anonymous"
+    ),
+    Endpoint("GET /users/me", CALLER, statements=0),
+    Endpoint("PATCH /users/me", CALLER, statements=2, json={"display_name": "Other"}),
+    # Administrators are counted, for the last one cannot be deleted.
+    AccountEndpoint(
+        "DELETE /users/{user_id}", OWNER, statements=3, status=204, measured_as="admin"
+    ),
+]
 
 
 async def count_users(session: AsyncSession) -> int:
@@ -204,3 +219,15 @@ async def test_registration_that_conflicts_in_something_else_does_not_promise_a_
     assert (first.status_code, second.status_code) == (202, 409)
     assert second.json()["detail"] == "This name is taken"
     assert mailbox.subjects() == [f"{EMAIL}: confirm your e-mail address"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("role", "admin"), ("password", "short"), ("password", "x" * 129)]
+)
+async def test_registration_with_an_invalid_field_is_refused(
+    open_client: Opener, field: str, value: str
+) -> None:
+    response = await open_client().post("/users", json=new_user(**{field: value}))
+
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["body", field]

@@ -1,7 +1,8 @@
 """Signing in, staying signed in, and signing out."""
 
 import asyncio
-from datetime import timedelta
+import secrets
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import httpx
@@ -26,7 +27,47 @@ from tests.auth.accounts import (
     sign_in,
     signed_in,
 )
+from tests.auth.endpoints import AccountEndpoint
+from tests.endpoints import CALLER, OPEN, Endpoint
 from tests.factories import Factory
+
+
+async def make_login_session(make: Factory, user: User) -> LoginSession:
+    """Write a session of a user's, as a device has it that is signed in."""
+    now = datetime.now(UTC)
+    session = LoginSession(
+        user_id=user.id,
+        key=secrets.token_bytes(16),
+        secret_digest=secrets.token_bytes(32),
+        address="192.0.2.1",
+        user_agent="A browser",
+        last_used_at=now,
+        expires_at=now + timedelta(days=1),
+    )
+    return await make(session)
+
+
+PATH_PARAMETERS = {"session_id": make_login_session}
+
+WRONG = {"username": "x@example.com", "password": "wrong"}
+UNKNOWN = {"refresh_token": "A" * 64}
+
+ENDPOINTS = [
+    # One statement for each limit that a failure counts against.
+    Endpoint("POST /auth/token", OPEN, statements=4, status=401, data=WRONG),
+    Endpoint("POST /auth/refresh", OPEN, statements=1, status=401, data=UNKNOWN),
+    Endpoint("POST /auth/logout", OPEN, statements=1, status=204, data=UNKNOWN),
+    Endpoint("GET /auth/sessions", CALLER, statements=1),
+    Endpoint("DELETE /auth/sessions", CALLER, statements=4, status=204),
+    # Not even administrators end the sessions of others, but by taking their access away.
+    AccountEndpoint(
+        "DELETE /auth/sessions/{session_id}",
+        CALLER,
+        statements=1,
+        status=204,
+        statuses=(401, 404, 204, 404),
+    ),
+]
 
 
 @pytest.mark.usefixtures("ann")
@@ -420,3 +461,9 @@ async def test_idlest_device_is_signed_out_when_there_are_too_many(
     assert await session.scalar(select(func.count()).select_from(LoginSession)) == 3
     statuses = [(await refresh(client, token)).status_code for token in tokens]
     assert statuses == [200, 401, 200]
+
+
+async def test_brackets_in_a_form_are_no_nesting(open_client: Opener) -> None:
+    answer = await sign_in(open_client(max_json_depth=4), password="[" * 40)
+
+    assert answer.status_code == 401

@@ -3,15 +3,16 @@ import logging
 import pytest
 
 from app.core.database.sessions import Database
-from app.services.announcements import announce_post
+from app.services.post_announcements import announce_post
 from tests.factories import Factory
+from tests.post_factory import make_post
 
 
 async def test_announcement_names_post_and_author(
     database: Database, make: Factory, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "app")
-    post = await make.post(await make.user(display_name="Ann"), title="Hello")
+    post = await make_post(make, await make.user(display_name="Ann"), title="Hello")
 
     await announce_post(database, post.id)
 

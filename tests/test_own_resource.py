@@ -1,0 +1,162 @@
+"""A resource lives in its own files: one is added by three lines elsewhere, and the demo's is taken out."""
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from baking import ROOT, bake, run
+from postgres import scratch_database
+from repositories import commit_all, git, make_repository
+from test_variants import CHECKS, SETTINGS, check_suite
+from variants import VARIANTS, Variant
+
+# Laid out as in a project.
+ARTICLES = ROOT / "tests" / "own_resource"
+
+# path: a text there, and what takes its place.
+Edits = dict[str, tuple[tuple[str, str], ...]]
+METADATA = "from app.core.database.metadata import metadata as metadata\n"
+LISTING: Edits = {
+    "app/models/__init__.py": (
+        (METADATA, METADATA + "from app.models.article import Article as Article\n"),
+    ),
+    "app/routes/__init__.py": (
+        ("import accounts, ", "import accounts, articles, "),
+        ("    posts.router,\n", "    articles.router,\n    posts.router,\n"),
+    ),
+}
+
+# Posts, and the import of users with their posts.
+POSTS = (
+    "app/*/post.py", "app/*/post_*.py", "app/*/posts.py", "app/*/user_import*.py", "app/cli/demo_posts.py",
+    "tests/post_factory.py", "tests/*/test_post_*.py", "tests/*/test_posts.py", "tests/*/test_user_import.py",
+    "tests/cli/test_demo_posts.py", "alembic/versions/*_add_posts_table.py",
+)  # fmt: skip
+UNLISTING: Edits = {
+    "app/models/__init__.py": (("from app.models.post import Post as Post\n", ""),),
+    "app/routes/__init__.py": (
+        (" posts, user_import,", ""),
+        ("    posts.router,\n", ""),
+        ("    user_import.router,\n", ""),
+    ),
+    "app/cli/demo_data.py": (
+        ("from app.cli import demo_posts\n", ""),
+        ('{\n    "posts": demo_posts.write,\n}', "{}"),
+    ),
+}
+# Not those of the HTTP method, as in `client.post`.
+NAMES_OF_POSTS = re.compile(
+    r"\b(a post|the post|Post|Posts|posts)\b|(\b|_)post_(id|repo|service)\b"
+)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A project to which articles were added, and from which posts were taken out."""
+
+    path: Path
+    added: str
+    added_elsewhere: int
+    taken_out: str
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(variant, id=variant.name, marks=pytest.mark.xdist_group(f"own-{variant.name}"))
+        for variant in (VARIANTS[0], VARIANTS[-1])  # between them, every answer
+    ],
+)
+def changed(
+    request: pytest.FixtureRequest, template: Path, workspace: Path, database_server: str
+) -> Changed:
+    variant: Variant = request.param
+    output_dir = workspace / f"own-{variant.name}"
+    output_dir.mkdir()
+    path = bake(template, output_dir, db_driver=variant.db_driver, use_auth=variant.use_auth)
+    run(path, "python", "-V")  # which writes uv.lock
+    make_repository(path)
+    add_articles(path, database_server)
+    lines = [line.split("\t") for line in git(path, "diff", "--cached", "--numstat").splitlines()]
+    existing = set(git(path, "ls-tree", "-r", "--name-only", "HEAD").splitlines())
+    added_elsewhere = sum(int(added) for added, _, name in lines if name in existing)
+    added = git(path, "diff", "--cached", "--stat")
+    commit_all(path, "Add articles")
+    take_posts_out(path)
+    return Changed(path, added, added_elsewhere, git(path, "diff", "--cached", "--stat"))
+
+
+def add_articles(project: Path, database_server: str) -> None:
+    shutil.copytree(ARTICLES, project, dirs_exist_ok=True)
+    edit(project, LISTING)
+    with scratch_database(database_server) as url:
+        env = SETTINGS | {"DATABASE_URL": url}
+        run(project, "app", "migrate", env=env)
+        run(project, "alembic", "revision", "--autogenerate", "-m", "add articles table", env=env)
+    git(project, "add", "--all")
+
+
+def take_posts_out(project: Path) -> None:
+    """Delete posts as from a project that has run nowhere: else a migration would drop the table."""
+    (migration,) = project.glob("alembic/versions/*_add_posts_table.py")
+    revision, follows = (
+        re.search(rf'^{name}\b.* = "(\w+)"', migration.read_text(encoding="utf-8"), re.MULTILINE)
+        for name in ("revision", "down_revision")
+    )
+    assert revision
+    assert follows
+    for path in [path for pattern in POSTS for path in project.glob(pattern)]:
+        path.unlink()
+    for path in project.glob("alembic/versions/*.py"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(revision[1], follows[1]), encoding="utf-8")
+    edit(project, UNLISTING)
+    git(project, "add", "--all")
+
+
+def edit(project: Path, edits: Edits) -> None:
+    for name, replacements in edits.items():
+        text = (project / name).read_text(encoding="utf-8")
+        for old, new in replacements:
+            assert text.count(old) == 1, f"{name}: not once {old!r}"
+            text = text.replace(old, new)
+        (project / name).write_text(text, encoding="utf-8")
+
+
+def test_own_resource_changes_three_lines_elsewhere(
+    changed: Changed, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("figures", f"adding articles:\n{changed.added}")
+
+    assert changed.added_elsewhere <= 3, changed.added
+
+
+def test_posts_are_named_nowhere_but_in_their_own_files_and_the_lists(
+    changed: Changed, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("figures", f"taking posts out:\n{changed.taken_out}")
+    sources = [
+        path
+        for name in ("app", "tests", "alembic")
+        for path in changed.path.glob(f"{name}/**/*.py")
+    ]
+    named = [
+        f"{path.relative_to(changed.path)}: {line.strip()}"
+        for path in sources
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if NAMES_OF_POSTS.search(line)
+    ]
+
+    assert not named, "\n".join(named)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=" ".join)
+def test_check_passes(changed: Changed, check: tuple[str, ...]) -> None:
+    run(changed.path, *check)
+
+
+def test_suite_passes(changed: Changed, record_property: Callable[[str, object], None]) -> None:
+    check_suite(changed.path, record_property)

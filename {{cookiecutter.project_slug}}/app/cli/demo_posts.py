@@ -1,0 +1,29 @@
+"""Posts to look at in development."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.schemas.post import PostFields
+from app.services.post_service import PostService
+
+_TOPICS: Final = ("indexes", "transactions", "migrations", "pagination", "back pressure")
+_SENTENCE: Final = "What {name} learned about {topic} is best told slowly, and with examples. "
+
+
+async def write(session: AsyncSession, users: Mapping[int, str]) -> int:
+    """Write five posts for each user, the same every time."""
+    posts = [
+        (
+            user_id,
+            PostFields(
+                title=f"{name} on {topic}",
+                body=_SENTENCE.format(name=name, topic=topic) * (number * 20),
+            ),
+        )
+        for user_id, name in users.items()
+        for number, topic in enumerate(_TOPICS, start=1)
+    ]
+    await PostService(session).import_posts(posts)
+    return len(posts)

@@ -1,0 +1,19 @@
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, status
+
+from app.core.http.edge import EdgeRoute
+from app.dependencies.caller import require_admin
+from app.dependencies.services import service
+from app.schemas.user_import import UserImport, UserImportResponse
+from app.services.user_import_service import UserImportService
+
+router = APIRouter(prefix="/users/import", tags=["Users"], route_class=EdgeRoute)
+
+UserImportServiceDep = Annotated[UserImportService, Depends(service(UserImportService))]
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, dependencies=[Depends(require_admin)])
+async def import_users(data: UserImport, users: UserImportServiceDep) -> UserImportResponse:
+    """Write many users with their posts: all of them, or on any error none."""
+    return await users.import_users(data)

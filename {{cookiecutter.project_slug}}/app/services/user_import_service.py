@@ -1,0 +1,30 @@
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.schemas.user_import import UserImport, UserImportResponse
+from app.services.permissions import Caller
+from app.services.post_service import PostService
+from app.services.user_service import UserService
+
+
+class UserImportService:
+    """Writes users and posts in one transaction, by the services of both."""
+
+    def __init__(self, session: AsyncSession, caller: Caller | None = None) -> None:
+        self._users = UserService(session, caller)
+        self._posts = PostService(session, caller)
+
+    async def import_users(self, data: UserImport) -> UserImportResponse:
+        """Write many users with their posts in bulk: all of them, or on any error none.
+
+        Raises `ConflictError` if an e-mail address is taken or comes twice.
+        """
+        ids = await self._users.create_users(
+            [{"email": user.email, "display_name": user.display_name} for user in data.users]
+        )
+        posts = [
+            (author_id, post)
+            for author_id, user in zip(ids, data.users, strict=True)
+            for post in user.posts
+        ]
+        await self._posts.import_posts(posts)
+        return UserImportResponse(users=len(ids), posts=len(posts))

@@ -1,0 +1,125 @@
+"""Who calls the app in tests: users who have signed in, and anonymous clients."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.security.passwords import hash_password
+from app.models.user import User
+from tests.auth.accounts import MAILBOX, PASSWORD, bearer
+from tests.auth.accounts import new_user as new_user
+from tests.auth.endpoints import AccountEndpoint
+from tests.conftest import http_client
+from tests.endpoints import Access, Endpoint
+from tests.factories import Factory
+
+pytest_plugins = ("tests.auth.fixtures", "tests.auth.secrets_in_logs")
+
+# Makes the rows of an endpoint's request, and returns what sends it as one of the callers.
+Send = Callable[..., Awaitable[httpx.Response]]
+Arrange = Callable[[Endpoint, str], Awaitable[Send]]
+
+CALLERS: Final = ("anonymous", "another user", "owner", "admin")
+
+
+@pytest.fixture(scope="session")
+def caller_settings() -> dict[str, Any]:
+    return {
+        "secret_key": SecretStr(
+            "only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLM"
+        ),
+        # Nobody attacks them, and each test hashes some.
+        "argon2_time_cost": 1,
+        "argon2_memory_kib": 8,
+        "argon2_parallelism": 1,
+    }
+
+
+@pytest.fixture(scope="session")
+def prepare_app() -> Callable[[FastAPI], None]:
+    """Let an app put its mails into the mailbox of the tests."""
+
+    def prepare(app: FastAPI) -> None:
+        app.state.mailer = MAILBOX
+
+    return prepare
+
+
+@pytest.fixture
+async def admin(make: Factory) -> User:
+    return await make.user(role="admin")
+
+
+@pytest.fixture
+def admin_headers(admin: User, settings: Settings) -> dict[str, str]:
+    return bearer(admin, settings)
+
+
+@pytest.fixture
+async def live_admin_headers(make_live: Factory, settings: Settings) -> dict[str, str]:
+    return bearer(await make_live.user(role="admin"), settings)
+
+
+def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
+    """Return what each of the callers gets."""
+    if isinstance(endpoint, AccountEndpoint) and endpoint.statuses:
+        return endpoint.statuses
+    status = endpoint.status
+    return {
+        Access.OPEN: (status, status, status, status),
+        Access.CALLER: (401, status, status, status),
+        Access.OWNER: (401, 403, status, status),
+        Access.ADMIN: (401, 403, 403, status),
+    }[endpoint.access]
+
+
+def measured_as(endpoint: Endpoint) -> str:
+    """Return the caller whose request is measured."""
+    if isinstance(endpoint, AccountEndpoint) and endpoint.measured_as:
+        return endpoint.measured_as
+    return "owner" if endpoint.access in {Access.CALLER, Access.OWNER} else "admin"
+
+
+def statements_to_identify(caller: str) -> int:
+    """Return how many statements read who has signed in."""
+    return 0 if caller == "anonymous" else 1
+
+
+def _arrange(app: FastAPI, database: Database, make: Factory, settings: Settings) -> Arrange:
+    async def arrange(endpoint: Endpoint, caller: str) -> Send:
+        hashed_password = await hash_password(SecretStr(PASSWORD), settings)
+        owner = await make.user(hashed_password=hashed_password)
+        request = await endpoint.request(make, owner)
+        headers = {}
+        if caller == "owner":
+            headers = bearer(owner, settings)
+        elif caller != "anonymous":
+            role = "admin" if caller == "admin" else "user"
+            headers = bearer(await make.user(role=role), settings)
+
+        async def send(**more: str) -> httpx.Response:
+            app.state.database = database
+            async with http_client(app, headers=headers | more) as client:
+                return await client.request(**request)
+
+        return send
+
+    return arrange
+
+
+@pytest.fixture
+def arrange(app: FastAPI, database: Database, make: Factory, settings: Settings) -> Arrange:
+    return _arrange(app, database, make, settings)
+
+
+@pytest.fixture
+def arrange_live(
+    app: FastAPI, live_database: Database, make_live: Factory, settings: Settings
+) -> Arrange:
+    return _arrange(app, live_database, make_live, settings)

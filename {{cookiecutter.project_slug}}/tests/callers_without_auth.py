@@ -1,0 +1,126 @@
+"""Who calls the app in tests: anyone, and whom the rules of `app/services/permissions.py` refuse."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.core.database import Database
+from app.dependencies.caller import get_caller, require_admin
+from app.exceptions import PermissionError
+from tests.conftest import http_client
+from tests.endpoints import Access, Endpoint
+from tests.factories import Factory
+
+# Makes the rows of an endpoint's request, and returns what sends it while a rule refuses the caller.
+Send = Callable[..., Awaitable[httpx.Response]]
+Arrange = Callable[[Endpoint, str], Awaitable[Send]]
+
+# The rules let everyone in until a project fills them in; here they refuse, one at a time.
+CALLERS: Final = ("anyone", "unknown", "not the owner", "no admin")
+
+
+_OWNER_RULE: Final = "require_owner_or_admin"
+
+
+@pytest.fixture(scope="session")
+def caller_settings() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture(scope="session")
+def prepare_app() -> Callable[[FastAPI], None]:
+    def prepare(app: FastAPI) -> None:
+        """Change nothing: the app reaches nothing but its database."""
+
+    return prepare
+
+
+@pytest.fixture
+def admin_headers() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture
+def live_admin_headers() -> dict[str, str]:
+    return {}
+
+
+def new_user(**values: Any) -> dict[str, Any]:
+    """Return a body of POST /users."""
+    return {"email": "ann@example.com", "display_name": "Ann"} | values
+
+
+def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
+    """Return what each of the callers gets."""
+    status = endpoint.status
+    return {
+        Access.OPEN: (status, status, status, status),
+        Access.CALLER: (status, 403, status, status),
+        Access.OWNER: (status, 403, 403, status),
+        Access.ADMIN: (status, 403, status, 403),
+    }[endpoint.access]
+
+
+def measured_as(endpoint: Endpoint) -> str:
+    """Return the caller whose request is measured."""
+    return CALLERS[0]
+
+
+def statements_to_identify(_caller: str) -> int:
+    """Return how many statements read who calls: the gateway says so."""
+    return 0
+
+
+def _arrange(
+    app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch
+) -> Arrange:
+    async def arrange(endpoint: Endpoint, caller: str) -> Send:
+        request = await endpoint.request(make, await make.user())
+
+        async def send(**more: str) -> httpx.Response:
+            app.state.database = database
+            with monkeypatch.context() as patch:
+                _refuse(app, caller, patch)
+                async with http_client(app, headers=more) as client:
+                    return await client.request(**request)
+
+        return send
+
+    return arrange
+
+
+def _refuse(app: FastAPI, caller: str, patch: pytest.MonkeyPatch) -> None:
+    """Let one of the rules refuse."""
+
+    async def refuse() -> None:
+        raise PermissionError("Refused by a test")
+
+    def refuse_all(*_: object) -> None:
+        raise PermissionError("Refused by a test")
+
+    if caller == "unknown":
+        patch.setitem(app.dependency_overrides, get_caller, refuse)
+    elif caller == "no admin":
+        patch.setitem(app.dependency_overrides, require_admin, refuse)
+    elif caller == "not the owner":
+        for name, module in list(sys.modules.items()):
+            if name.startswith("app.services.") and hasattr(module, _OWNER_RULE):
+                patch.setattr(module, _OWNER_RULE, refuse_all)
+
+
+@pytest.fixture
+def arrange(
+    app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch
+) -> Arrange:
+    return _arrange(app, database, make, monkeypatch)
+
+
+@pytest.fixture
+def arrange_live(
+    app: FastAPI, live_database: Database, make_live: Factory, monkeypatch: pytest.MonkeyPatch
+) -> Arrange:
+    return _arrange(app, live_database, make_live, monkeypatch)

@@ -1,0 +1,148 @@
+"""Endpoints as the tests of their resources state them, and what sends requests to them.
+
+Each module in `tests/routes/` may have a list `ENDPOINTS`, and a dictionary `PATH_PARAMETERS` with
+functions that make what a `{parameter}` stands for. `tests/test_endpoints.py` runs them.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from sqlalchemy import event
+
+from app.core.database import Database
+from app.core.http.edge import dependencies
+from app.models.user import User
+from tests.factories import Factory
+
+# Makes a row, of the user's if it has an owner, or returns the value itself.
+Maker = Callable[[Factory, User], Awaitable[Any]]
+
+_TESTS: Final = Path(__file__).parent
+PARAMETER: Final = re.compile(r"\{(\w+)\}")
+
+
+class Access(Enum):
+    """Who may call an endpoint."""
+
+    OPEN = "anyone"
+    CALLER = "anyone who is known: the route depends on `Caller`"
+    OWNER = "the owner or an admin: the service asks `require_owner_or_admin`"
+    ADMIN = "an admin: the route depends on `require_admin`"
+
+
+OPEN, CALLER, OWNER, ADMIN = Access
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What an endpoint responds to a request, who may send it, and what it costs.
+
+    `statements` are the SQL statements of the endpoint itself, without BEGIN and COMMIT, and
+    without the one that may read the caller. In path and body, `"{user_id}"` stands for the id of
+    a row that a function in `PATH_PARAMETERS` makes; the row of `user_id` is the owner.
+    """
+
+    name: str  # method and path, as in "GET /users/{user_id}"
+    access: Access
+    statements: int
+    status: int = 200
+    json: Any = None
+    data: Mapping[str, str] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.status}"
+
+    async def request(self, make: Factory, owner: User) -> dict[str, Any]:
+        """Return the arguments of `client.request`, after making the rows that they name."""
+        names = set(PARAMETER.findall(repr((self.name, self.json, self.data))))
+        values = await path_values(names, make, owner)
+        method, path = self.name.format(**values).split()
+        return {
+            "method": method,
+            "url": path,
+            "json": _filled(self.json, values),
+            "data": _filled(self.data, values),
+        }
+
+
+def _filled(template: Any, values: Mapping[str, Any]) -> Any:
+    """Replace the parameters in a body by their values."""
+    match template:
+        case dict():
+            return {name: _filled(value, values) for name, value in template.items()}
+        case list():
+            return [_filled(value, values) for value in template]
+        case str() if parameter := PARAMETER.fullmatch(template):
+            return values.get(parameter[1], template)
+    return template
+
+
+@cache
+def _modules() -> tuple[ModuleType, ...]:
+    return tuple(
+        import_module(".".join(path.relative_to(_TESTS.parent).with_suffix("").parts))
+        for path in sorted((_TESTS / "routes").rglob("test_*.py"))
+    )
+
+
+def stated_endpoints() -> list[Endpoint]:
+    """Return what all modules of `tests/routes/` state."""
+    return [endpoint for module in _modules() for endpoint in getattr(module, "ENDPOINTS", ())]
+
+
+def path_parameters() -> dict[str, Maker]:
+    """Return what all modules of `tests/routes/` say about the parameters of paths."""
+    parameters: dict[str, Maker] = {}
+    for module in _modules():
+        parameters |= getattr(module, "PATH_PARAMETERS", {})
+    return parameters
+
+
+async def path_values(names: set[str], make: Factory, owner: User) -> dict[str, Any]:
+    """Make the rows that parameters stand for, and return the parameters' values."""
+    known = path_parameters()
+    rows = {name: await known[name](make, owner) for name in sorted(names) if name in known}
+    return {name: getattr(row, "id", row) for name, row in rows.items()}
+
+
+def routes(app: FastAPI) -> dict[str, RouteContext]:
+    """Return every HTTP route of the app, by method and path."""
+    return {
+        f"{method} {context.path_format}": context
+        for context in iter_route_contexts(app.routes)
+        if isinstance(context.original_route, APIRoute)
+        for method in context.methods or ()
+    }
+
+
+def depends_on(context: RouteContext, dependency: Callable[..., Any]) -> bool:
+    """Say whether a route has a dependency, directly or not."""
+    return dependency in dependencies(context.dependant)
+
+
+@contextmanager
+def recorded_statements(database: Database) -> Generator[list[str]]:
+    """Yield a list to which each statement on the database's engines is added."""
+    statements: list[str] = []
+
+    def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    engines = [database.writer.sync_engine, database.reader.sync_engine]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", record)
+    try:
+        yield statements
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", record)

@@ -1,0 +1,87 @@
+"""Fixtures of the tests of the machinery: an app that serves the probe too, and its clients."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from functools import cache
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.database.constraints import declared_refusals
+from app.main import create_app
+from app.routes import ROUTERS
+from tests.conftest import http_client, rolled_back_client
+from tests.platform import probe
+
+
+@pytest.fixture(scope="session")
+def probe_table(database_url: URL) -> None:
+    """The table, in the database of this worker."""
+    metadata = probe.ProbeBase.metadata
+
+    async def create() -> None:
+        engine = create_async_engine(database_url)
+        async with engine.begin() as connection:
+            await connection.run_sync(metadata.create_all)
+        await engine.dispose()
+
+    asyncio.run(create())
+    declared_refusals().update(declared_refusals(metadata))
+
+
+@pytest.fixture(scope="session")
+def app_with_routers(
+    settings: Settings, prepare_app: Callable[[FastAPI], None]
+) -> Callable[..., FastAPI]:
+    """Make a new app with routers beside its own, and with other settings."""
+
+    def make_app(*routers: APIRouter, **changes: object) -> FastAPI:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("app.main.ROUTERS", (*ROUTERS, *routers))
+            app = create_app(settings.model_copy(update=changes))
+        prepare_app(app)
+        return app
+
+    return make_app
+
+
+@pytest.fixture(scope="session")
+def probe_app_with(
+    app_with_routers: Callable[..., FastAPI], probe_table: None
+) -> Callable[..., FastAPI]:
+    """Make apps with other settings that serve the probe, each of them once."""
+
+    @cache
+    def make_app(**changes: object) -> FastAPI:
+        return app_with_routers(probe.router, **changes)
+
+    return make_app
+
+
+@pytest.fixture(scope="session")
+def probe_app(probe_app_with: Callable[..., FastAPI]) -> FastAPI:
+    return probe_app_with()
+
+
+@pytest.fixture
+async def probes(
+    probe_app: FastAPI, database: Database, session: AsyncSession, admin_headers: dict[str, str]
+) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client that may do everything, of the app with the probe."""
+    async with rolled_back_client(probe_app, database, session, headers=admin_headers) as client:
+        yield client
+
+
+@pytest.fixture
+async def live_probes(
+    probe_app: FastAPI, live_database: Database, live_admin_headers: dict[str, str]
+) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client whose requests commit, each on a connection of its own."""
+    probe_app.state.database = live_database
+    async with http_client(probe_app, headers=live_admin_headers) as client:
+        yield client

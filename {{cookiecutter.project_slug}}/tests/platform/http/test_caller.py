@@ -1,0 +1,51 @@
+"""Who calls is who has signed in: the one whom the access token names."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Request
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.http.edge import EdgeRoute
+from app.dependencies.caller import OptionalCaller, get_caller, name_caller
+from app.models.user import User
+from tests.auth.accounts import bearer
+from tests.conftest import http_client
+from tests.endpoints import recorded_statements
+from tests.factories import Factory
+
+router = APIRouter(route_class=EdgeRoute)
+
+
+@router.post("/caller")
+async def read_caller(
+    request: Request,
+    caller: OptionalCaller,
+    again: Annotated[User | None, Depends(get_caller, use_cache=False)],
+) -> tuple[int | None, str]:
+    assert again is caller
+    return caller.id if caller else None, await name_caller(request)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_caller_is_read_once_for_each_request_whatever_the_case_of_the_scheme(
+    app_with_routers: Callable[..., FastAPI],
+    live_database: Database,
+    make_live: Factory,
+    settings: Settings,
+    scheme: str,
+) -> None:
+    app = app_with_routers(router)
+    app.state.database = live_database
+    user = await make_live.user()
+    token = bearer(user, settings)["Authorization"].partition(" ")[2]
+    async with http_client(app) as client:
+        anonymous = await client.post("/caller")
+        with recorded_statements(live_database) as statements:
+            known = await client.post("/caller", headers={"Authorization": f"{scheme} {token}"})
+
+    assert anonymous.json() == [None, "anyone"]
+    assert known.json() == [user.id, f"user {user.id}"]
+    assert len(statements) == 1
