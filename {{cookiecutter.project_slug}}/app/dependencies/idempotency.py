@@ -58,13 +58,12 @@ class KeyClaim:
 
     async def store(self, session: AsyncSession, response: Response) -> None:
         """Keep the response, in the transaction of the work itself."""
-        headers = [(name.decode(), value.decode("latin-1")) for name, value in response.raw_headers]
         await IdempotencyService(session, self._settings).store(
             scope=self._scope,
             key=self._key,
             fingerprint=self._fingerprint,
             status=response.status_code,
-            headers=headers,
+            headers=response.headers.items(),
             body=bytes(response.body),
         )
 
@@ -78,8 +77,8 @@ class KeyClaim:
 def _replay(stored: IdempotencyKey) -> Response:
     """Make the response from its row, while that can be read: a rollback follows."""
     response = Response(stored.body, status_code=stored.status)
-    response.raw_headers = [
-        (name.encode(), value.encode("latin-1")) for name, value in stored.headers
-    ]
+    for name, value in stored.headers:
+        if name != "content-length":  # which the body has given it
+            response.headers.append(name, value)
     response.headers["Idempotency-Replayed"] = "true"
     return response

@@ -167,7 +167,8 @@ def begin_budget(budget: Budget) -> Token[Budget | None]:
 
 def end_budget(token: Token[Budget | None]) -> None:
     """Let the budget before hold again, and end this one."""
-    if budget := _current.get():
+    budget: Budget | None = _current.get()
+    if budget:
         budget.is_shared = False
     _current.reset(token)
 
