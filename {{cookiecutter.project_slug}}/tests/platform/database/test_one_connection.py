@@ -50,8 +50,8 @@ class Api:
 
     async def send(self, name: str, headers: dict[str, str] | None = None) -> httpx.Response:
         method, path = name.split()
-        for parameter in self._operation(name).get("parameters", []):
-            path = path.replace(f"{{{parameter['name']}}}", str(self.ids.get(parameter["name"], 1)))
+        parameters = self._operation(name).get("parameters", [])
+        path = path.format_map({each["name"]: self.ids.get(each["name"], 1) for each in parameters})
         options: dict[str, Any] = {"headers": headers or {}}
         if method == "POST":
             options["headers"] |= {"Idempotency-Key": f"key{next(_numbers)}"}
