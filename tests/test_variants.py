@@ -45,13 +45,9 @@ OTHER_MEANINGS = {
     # The URLs of security schemes, of which this variant declares none.
     "app/core/http/openapi.py": r"token_?urls?|refreshUrl",
     "app/core/http/problems.py": r"Not authenticated",  # an example of 401
-    # What sets a context variable, and a random value for a setting that is required.
-    "app/core/database/budget.py": r"\btoken\b",
-    "app/core/database/sessions.py": r"_tokens?\b",
+    # A random value for a setting that is required.
     "app/cli/main.py": r"token_urlsafe|role_limits|\brole of DATABASE_URL",
     # The role by which the database knows the service.
-    "app/core/database/engines.py": r"\brole\b",
-    "app/core/database/migrations.py": r"\brole\b",
     "app/core/database/role_limits.py": r"\brole(_limits)?\b",
     "tests/platform/database/test_role_limits.py": r"\brole(_limits)?\b|_role_limits",
 }

@@ -1,4 +1,4 @@
-"""How migrations run: one process at a time, on an async connection to the database of the settings."""
+"""Runs migrations, in one process at a time, on an async connection."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,7 +13,7 @@ from app.core.config import DatabaseSettings, load_settings
 from app.core.database.migrations import make_migration_engine
 from app.models import Base
 
-# Advisory locks belong to a database, so this number needs to differ from the project's others only.
+# The key of an advisory lock. It must differ from other keys of the project.
 MIGRATION_LOCK: Final = 7_244_106_193
 
 
@@ -29,8 +29,8 @@ def run_offline() -> None:
         context.run_migrations()
 
 
-def run_on(connection: Connection) -> None:
-    # A transaction for each revision: locks on tables are not kept while the next ones run.
+def run_migrations(connection: Connection) -> None:
+    # A transaction per revision, so that table locks are not held until the last revision.
     context.configure(
         connection=connection, target_metadata=Base.metadata, transaction_per_migration=True
     )
@@ -39,12 +39,12 @@ def run_on(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def only_one(engine: AsyncEngine) -> AsyncGenerator[None]:
-    """Wait until no other process migrates the database, and keep others waiting.
+async def migration_lock(engine: AsyncEngine) -> AsyncGenerator[None]:
+    """Hold a lock that lets only one process migrate the database, waiting for it if need be.
 
-    The lock belongs to a transaction on a connection of its own: a pooler takes that one apart
-    from others, and the migrations are free to commit. Waiting within PostgreSQL would hold a
-    snapshot, for whose end CREATE INDEX CONCURRENTLY of the other process waits in turn.
+    The lock belongs to a transaction on a connection of its own, which works behind a pooler and
+    leaves the migrations free to commit. It polls, because waiting within PostgreSQL would hold a
+    snapshot, which CREATE INDEX CONCURRENTLY in the other process would wait for.
     """
     lock = select(func.pg_try_advisory_xact_lock(MIGRATION_LOCK))
     async with engine.connect() as connection:
@@ -56,12 +56,12 @@ async def only_one(engine: AsyncEngine) -> AsyncGenerator[None]:
 
 
 async def run_online() -> None:
-    # `migrate(url)` in app.core.database.migrations passes the URL; the alembic command line does not.
+    # Set by app.core.database.migrations, but not by the alembic command line.
     url: URL | None = context.config.attributes.get("database_url")
     settings = DatabaseSettings(database_url=url) if url else load_settings(DatabaseSettings)
     engine = make_migration_engine(settings)
-    async with only_one(engine), engine.connect() as connection:
-        await connection.run_sync(run_on)
+    async with migration_lock(engine), engine.connect() as connection:
+        await connection.run_sync(run_migrations)
     await engine.dispose()
 
 

@@ -8,7 +8,7 @@ gc.disable()  # until the application is made; see `collect_garbage_rarely`
 from app.core.garbage import collect_garbage_rarely  # noqa: E402
 from app.main import create_app  # noqa: E402
 
-# Servers set up their own loggers only; without this the app's messages would go nowhere.
+# Servers configure only their own loggers, so the app has to configure its own.
 logging.basicConfig(format="%(levelname)s:     %(name)s: %(message)s")
 
 app = create_app()

@@ -1,7 +1,7 @@
-"""The domain's errors.
+"""Domain errors.
 
-Services raise them without knowing of HTTP; each carries the status and the code under which
-`app.core.http.problems` reports it, so that one handler serves them all.
+Each carries the HTTP status and the code of its response, so that services raise them without
+knowing HTTP and one handler in `app.core.http.problems` responds to all of them.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,9 @@ from typing import ClassVar
 
 
 class AppError(Exception):
-    """Base of every error that the application raises on purpose.
+    """Base class of all domain errors.
 
-    The message is shown to the client: it says what was wrong, with the value, and never holds
-    SQL or a secret.
+    Clients see the message: it says what is wrong, with the value, and never holds SQL or a secret.
     """
 
     status: ClassVar[int] = 500
@@ -29,7 +28,7 @@ class NotFoundError(AppError):
 
 
 class RequestTimeoutError(AppError):
-    """The client took too long to send its request. RFC 9110, section 15.5.9 asks for the header."""
+    """The client took too long to send its request (RFC 9110, section 15.5.9)."""
 
     status = 408
     code = "REQUEST_TIMEOUT"
@@ -37,7 +36,7 @@ class RequestTimeoutError(AppError):
 
 
 class ContentTooLargeError(AppError):
-    """The body of the request is too large to be read to its end."""
+    """The request body is too large."""
 
     status = 413
     code = "CONTENT_TOO_LARGE"
@@ -45,14 +44,14 @@ class ContentTooLargeError(AppError):
 
 
 class ConflictError(AppError):
-    """The request contradicts what is stored, for instance a duplicate."""
+    """The request conflicts with stored data, such as a duplicate."""
 
     status = 409
     code = "CONFLICT"
 
 
 class VersionMismatchError(AppError):
-    """The resource has changed since the caller read it. `version` is the present one."""
+    """The resource has changed since the client read it. `version` is its current version."""
 
     status = 412
     code = "PRECONDITION_FAILED"
@@ -63,16 +62,16 @@ class VersionMismatchError(AppError):
 
 
 class PreconditionRequiredError(AppError):
-    """The caller has to say which version of the resource it means to change (RFC 6585)."""
+    """The request needs an `If-Match` header (RFC 6585)."""
 
     status = 428
     code = "PRECONDITION_REQUIRED"
 
 
 class ValidationError(AppError):
-    """The request is well-formed but breaks a business rule.
+    """The request is well-formed but violates a business rule.
 
-    `field` is the member of the body that breaks it, `kind` names the rule for programs.
+    `field` is the field of the body that violates it, and `kind` names the rule for programs.
     """
 
     status = 422
@@ -88,7 +87,7 @@ class ValidationError(AppError):
 
 # {% if cookiecutter.use_auth %}
 class AuthenticationError(AppError):
-    """The caller is not known. RFC 6750, section 3 asks for the `WWW-Authenticate` header."""
+    """The caller is not authenticated (RFC 6750, section 3)."""
 
     status = 401
     code = "UNAUTHORIZED"
@@ -96,13 +95,13 @@ class AuthenticationError(AppError):
 
 
 class InvalidTokenError(AuthenticationError):
-    """The request holds an access token that does not count (RFC 6750, section 3.1)."""
+    """The access token is invalid, expired or revoked (RFC 6750, section 3.1)."""
 
     headers = MappingProxyType({"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
 class TooManyRequestsError(AppError):
-    """The caller has to wait before it tries again, for so many seconds (RFC 6585)."""
+    """The client has to wait `seconds` before the next attempt (RFC 6585)."""
 
     status = 429
     code = "TOO_MANY_REQUESTS"
@@ -114,14 +113,14 @@ class TooManyRequestsError(AppError):
 
 # {% endif %}
 class PermissionError(AppError):
-    """The caller may not do this."""
+    """The caller is not allowed to do this."""
 
     status = 403
     code = "FORBIDDEN"
 
 
 class UnavailableError(AppError):
-    """Something that the service needs does not answer; the same request may succeed later."""
+    """The database or another system is unavailable. The same request may succeed later."""
 
     status = 503
     code = "SERVICE_UNAVAILABLE"

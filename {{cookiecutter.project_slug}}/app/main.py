@@ -1,4 +1,4 @@
-"""The application factory: the one place where things are wired together."""
+"""The application factory, where all parts are wired together."""
 
 import logging
 from collections.abc import AsyncGenerator
@@ -33,9 +33,10 @@ from app.routes import HEALTH, ROUTERS
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Build the application. Nothing connects before its lifespan starts.
+    """Return the application. It connects to nothing before its lifespan starts.
 
-    Raises `ConfigurationError` if no settings are given and the environment lacks or spoils one.
+    Raises `ConfigurationError` if settings are not given and are missing or invalid in the
+    environment.
     """
     settings = settings or load_settings(Settings)
     logging.getLogger("app").setLevel(settings.log_level)
@@ -44,9 +45,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary=__description__,
         version=__version__,
         lifespan=_lifespan,
-        # Short names for generated clients, and for the links between operations.
+        # Short operation ids, for generated clients and for links between operations.
         generate_unique_id_function=lambda route: route.name,
-        # A redirect from /users/ to /users would turn a POST into two requests.
+        # A redirect from /users/ to /users would cost clients a second request.
         redirect_slashes=False,
     )
     app.state.settings = settings
@@ -72,7 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    """Own the database for as long as the application runs."""
+    """Open the database while the application runs."""
     require_edge(app)
     app.state.database = Database(app.state.settings)
     with app.state.draining.on_sigterm():

@@ -164,8 +164,8 @@ def _begin(session: Session, transaction: SessionTransaction, connection: Connec
     if transaction.nested:
         return
     if budget := current_budget():
-        budget.require_no_connection("while another one is asked for")
-        budget.take(session)
+        budget.require_no_connection("while another one is requested")
+        budget.hold(session)
     if isinstance(session, RolledBackReadSession):
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
 
@@ -173,7 +173,7 @@ def _begin(session: Session, transaction: SessionTransaction, connection: Connec
 @event.listens_for(RolledBackSession, "after_transaction_end", propagate=True)
 def _end(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is None and (budget := current_budget()):
-        budget.give_back(session)
+        budget.release(session)
 
 
 class RolledBackDatabase(Database):

@@ -18,8 +18,8 @@ depends_on: str | Sequence[str] | None = None
 def upgrade() -> None:
     op.add_column("users", sa.Column("hashed_password", sa.String(255), nullable=True))
     op.add_column("users", sa.Column("role", sa.String(20), server_default="user", nullable=False))
-    # NOT VALID: for new rows only, or the table would be locked while the old ones are checked.
-    # The next revision checks those.
+    # NOT VALID skips existing rows, whose check would lock the table. The next revision validates
+    # them.
     op.create_check_constraint(
         op.f("ck_users_role"), "users", "role IN ('user', 'admin')", postgresql_not_valid=True
     )

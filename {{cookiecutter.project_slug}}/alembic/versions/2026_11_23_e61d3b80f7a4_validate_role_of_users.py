@@ -15,7 +15,7 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    # Reads the whole table, but lets others read and write it meanwhile.
+    # Reads the whole table, but does not block reads and writes.
     op.execute("ALTER TABLE users VALIDATE CONSTRAINT ck_users_role")
 
 

@@ -1,4 +1,4 @@
-"""Merge auth's revisions with those that a project without auth has, too.
+"""Merge the revisions of auth with the common ones.
 
 Revision: 1e6f3a9d5c72
 Follows: 7b90d4e2c158, a60b8e4d17c3

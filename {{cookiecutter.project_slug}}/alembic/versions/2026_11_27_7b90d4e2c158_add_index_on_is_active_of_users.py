@@ -1,4 +1,4 @@
-"""Add index on is_active of users, without keeping anybody from writing them.
+"""Add index on is_active of users, without blocking writes.
 
 Revision: 7b90d4e2c158
 Follows: d90c4f7be215
@@ -17,13 +17,13 @@ INDEX = "ix_users_is_active_id"
 
 
 def upgrade() -> None:
-    # CONCURRENTLY is not allowed in a transaction.
+    # CONCURRENTLY cannot run in a transaction.
     with op.get_context().autocommit_block():
-        # It waits for every transaction that has written to the table, and nobody waits for it.
-        # The limit in alembic/env.py is for statements that keep others waiting.
+        # It waits for all transactions that have written to the table, and blocks none of them. So
+        # the default lock timeout, which protects others from waiting, is not needed.
         op.execute("SET lock_timeout = 0")
-        # A failed attempt leaves its index behind: INVALID, so that no query uses it, but kept up
-        # to date by every write, and good enough for IF NOT EXISTS. So it has to go first.
+        # A failed attempt leaves an INVALID index, which writes maintain, queries ignore, and IF
+        # NOT EXISTS accepts. So drop it first.
         op.drop_index(INDEX, "users", if_exists=True, postgresql_concurrently=True)
         op.create_index(
             INDEX, "users", ["is_active", "id"], if_not_exists=True, postgresql_concurrently=True

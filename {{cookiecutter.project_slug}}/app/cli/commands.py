@@ -1,4 +1,4 @@
-"""What the modules of commands share: the Typer object, the database, and two registries."""
+"""Shared by the modules of commands: the Typer app, the database, and two registries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,24 +26,24 @@ async def _prune_idempotency_keys(database: Database) -> int:
         return await IdempotencyService(session, database.settings).prune()
 
 
-# What `app prune` deletes when it has expired: each function returns how many rows it deleted.
+# What `app prune` deletes. Each function deletes expired rows and returns their number.
 PRUNERS: Final[dict[str, Callable[[Database], Awaitable[int]]]] = {
     "idempotency keys": _prune_idempotency_keys
 }
 
-# Settings that `app dev` makes up where they are not set. `{url}` is the URL of the service.
+# Defaults of settings for `app dev`. `{url}` stands for the URL of the service.
 DEVELOPMENT_SETTINGS: Final[dict[str, str]] = {
-    # A request that holds a connection and wants another one is a bug: show it.
+    # A request that wants a second connection is a bug: fail instead of logging it.
     "DATABASE_SECOND_CONNECTION": "raise"
 }
 
 
 class CommandError(Exception):
-    """A command cannot go on; the message says what to do."""
+    """A command failed. The message says what to do."""
 
 
 def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> ResultT:
-    """Run a coroutine function with a database that is open for just as long."""
+    """Run a coroutine function with a database, and close that afterwards."""
 
     async def run() -> ResultT:
         database = Database(DatabaseSettings(database_url=url))
@@ -56,5 +56,5 @@ def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> R
 
 
 async def prune(database: Database) -> dict[str, int]:
-    """Delete what has expired, and return how many there were of each kind."""
+    """Delete expired rows, and return the number of each kind."""
     return {kind: await delete(database) for kind, delete in PRUNERS.items()}

@@ -1,6 +1,6 @@
-"""Rows to look at in development: users, and what other resources add for them."""
+"""Demo data for development: users, and rows of other resources for them."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,32 +14,32 @@ from app.services.user_service import UserService
 # Writes rows for users, given as names by their ids, and returns how many.
 Writer = Callable[[AsyncSession, Mapping[int, str]], Awaitable[int]]
 
-NAMES: Final = ("Ada", "Barbara", "Edsger", "Frances", "Grace", "Ken", "Leslie", "Margaret")
+_NAMES: Final = ("Ada", "Barbara", "Edsger", "Frances", "Grace", "Ken", "Leslie", "Margaret")
+_USERS: Final = [{"email": f"{name.lower()}@example.com", "display_name": name} for name in _NAMES]
 WRITERS: Final[dict[str, Writer]] = {
     "posts": demo_posts.write,
 }
 
 
 async def seed(database: Database) -> dict[str, int] | None:
-    """Write the demo data in one transaction, and return how many rows there are of each kind.
+    """Write the demo data in one transaction. Return the number of rows by resource.
 
-    Returns None if it, or a part of it, is there.
+    Returns None if any of its users exists.
     """
-    users = [{"email": f"{name.lower()}@example.com", "display_name": name} for name in NAMES]
     try:
         async with database.transaction() as session:
-            ids = await UserService(session).create_users(users)
-            names = dict(zip(ids, NAMES, strict=True))
-            written = {kind: await write(session, names) for kind, write in WRITERS.items()}
+            ids = await UserService(session).create_users(_USERS)
+            names = dict(zip(ids, _NAMES, strict=True))
+            written = {name: await write(session, names) for name, write in WRITERS.items()}
     except ConflictError:
-        if not await _is_any_registered(database, [user["email"] for user in users]):
-            raise  # a conflict with something else
-        return None
+        if await _is_there(database):
+            return None
+        raise  # a conflict with something else
     return {"users": len(ids), **written}
 
 
-async def _is_any_registered(database: Database, emails: Sequence[str]) -> bool:
+async def _is_there(database: Database) -> bool:
     async with database.read() as session:
         users = UserService(session)
-        pages = [await users.list_users(UserQuery(q=email)) for email in emails]
+        pages = [await users.list_users(UserQuery(q=user["email"])) for user in _USERS]
     return any(page.items for page in pages)

@@ -1,4 +1,4 @@
-"""`app dev`: everything that is needed to look at the service and to change it."""
+"""`app dev`: the service with reload, and a database for it."""
 
 import os
 import socket
@@ -15,18 +15,18 @@ from sqlalchemy import URL
 from app.cli.commands import DEVELOPMENT_SETTINGS, CommandError
 from app.core.config import DatabaseSettings, load_settings, parse_database_url
 
-# Beside `app/`, wherever the command is called from.
+# Next to `app/`, independent of the working directory.
 DIRECTORY: Final = Path(__file__).parents[2] / ".postgres"
 
 
 def configured(variable: str) -> str | None:
-    """Return a variable of the environment or of `.env`, as the settings would find it."""
+    """Return a variable of the environment or of `.env`, as the settings read it."""
     return os.environ.get(variable) or dotenv_values(".env").get(variable)
 
 
 @contextmanager
 def database_url() -> Generator[URL]:
-    """Yield `DATABASE_URL`; where it is unset, that of the embedded server, started if need be."""
+    """Yield `DATABASE_URL`, or else the URL of the embedded server, which is started if needed."""
     if configured("DATABASE_URL"):
         yield load_settings(DatabaseSettings).database_url
         return
@@ -42,8 +42,8 @@ def database_url() -> Generator[URL]:
 
 
 @contextmanager
-def only_one() -> Generator[None]:
-    """Hold the project's lock. Raises `CommandError` if another `app dev` holds it."""
+def single_instance() -> Generator[None]:
+    """Hold a lock on the project. Raises `CommandError` if another `app dev` is running."""
     try:
         from fasteners import InterProcessLock
     except ImportError:
@@ -58,7 +58,7 @@ def only_one() -> Generator[None]:
     lock = InterProcessLock(DIRECTORY / "lock")
     if not lock.acquire(blocking=False):
         lock.lockfile.close()
-        raise CommandError(f"`app dev` already runs in {DIRECTORY.parent}; stop that one first")
+        raise CommandError(f"`app dev` already runs in {DIRECTORY.parent}; stop it first")
     try:
         yield
     finally:
@@ -66,15 +66,15 @@ def only_one() -> Generator[None]:
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Raise `CommandError` if something listens on the port already."""
+    """Raise `CommandError` if the port is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             raise CommandError(
-                f"Cannot listen on {host}:{port} ({error.strerror}): stop what runs there, "
-                "maybe what a killed `app dev` has left, or choose another with --port"
+                f"Cannot listen on {host}:{port} ({error.strerror}): stop the process that uses "
+                "the port, perhaps a leftover of `app dev`, or choose another port with --port"
             ) from None
 
 
@@ -95,5 +95,5 @@ def serve(host: str, port: int, url: URL) -> None:
         port=port,
         reload=True,
         reload_dirs=[str(DIRECTORY.parent / "app")],
-        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
+        proxy_headers=False,  # TRUSTED_PROXIES does that
     )

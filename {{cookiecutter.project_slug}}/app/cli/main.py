@@ -1,6 +1,6 @@
 """The command line of the service: `uv run app --help`.
 
-Without `DATABASE_URL` every command that needs a database uses the embedded one.
+Commands that need a database use the embedded server if `DATABASE_URL` is not set.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli.commands import CommandError, commands, prune, with_database
 from app.cli.demo_data import seed
-from app.cli.dev_server import database_url, only_one, require_free_port, serve
+from app.cli.dev_server import database_url, require_free_port, serve, single_instance
 
 # {%- if cookiecutter.use_auth +%}
 from app.cli.users import create_admin_command as create_admin_command
@@ -27,7 +27,7 @@ from app.main import create_app
 
 
 def cli() -> None:
-    """Run a command; show an expected error as one message, without a traceback."""
+    """Run a command, and print expected errors without a traceback."""
     try:
         commands()
     except (AppError, ConfigurationError, CommandError) as error:
@@ -45,8 +45,8 @@ def dev_command(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
 ) -> None:
-    """Serve with reload: database, migrations and demo data included."""
-    with only_one():
+    """Serve with reload, on a migrated database with demo data."""
+    with single_instance():
         require_free_port(host, port)
         with database_url() as url:
             migrate(url)
@@ -56,7 +56,7 @@ def dev_command(
 
 @commands.command("migrate")
 def migrate_command() -> None:
-    """Bring the database's schema to the newest revision."""
+    """Migrate the database to the newest revision."""
     with database_url() as url:
         migrate(url)
     typer.echo("The schema is at the newest revision.")
@@ -64,19 +64,19 @@ def migrate_command() -> None:
 
 @commands.command("seed")
 def seed_command() -> None:
-    """Write demo data, unless it is there."""
+    """Write the demo data, unless it exists."""
     with database_url() as url:
         written = with_database(url, seed)
     if written:
         kinds = " and ".join(f"{number} {kind}" for kind, number in written.items())
         typer.echo(f"Wrote {kinds}.")
     else:
-        typer.echo("The demo data is there already; wrote nothing.")
+        typer.echo("The demo data already exists; wrote nothing.")
 
 
 @commands.command("prune")
 def prune_command() -> None:
-    """Delete what has expired, such as old idempotency keys. Run it daily."""
+    """Delete expired rows, such as old idempotency keys. Run it daily."""
     with database_url() as url:
         deleted = with_database(url, prune)
     for kind, number in deleted.items():
@@ -85,7 +85,7 @@ def prune_command() -> None:
 
 @commands.command("set-limits")
 def set_limits_command() -> None:
-    """Set the database's time limits for the role of DATABASE_URL. Needed once behind PgBouncer."""
+    """Set the time limits for the role of DATABASE_URL. Run it once behind PgBouncer."""
     with database_url() as url:
         statements = asyncio.run(set_role_limits(DatabaseSettings(database_url=url)))
     for statement in statements:
@@ -96,7 +96,7 @@ def set_limits_command() -> None:
 @commands.command("openapi")
 def openapi_command() -> None:
     """Print the OpenAPI document."""
-    # The document depends on no secret and on no database, so neither need be configured.
+    # The document does not depend on secrets or on the database, so placeholders will do.
     required = {
         name: secrets.token_urlsafe(48)
         for name, field in Settings.model_fields.items()

@@ -1,4 +1,4 @@
-"""Commands for accounts, and what `app prune` and `app dev` do for them."""
+"""Commands for accounts, and their part in `app prune` and `app dev`."""
 
 import secrets
 from typing import Annotated
@@ -21,7 +21,7 @@ from app.services.auth.one_time_token_service import OneTimeTokenMaintenance
 from app.services.auth.rate_limit_service import RateLimitService
 from app.services.user_service import UserService
 
-# Reloads keep the key; the next `app dev` makes another one.
+# The key is the same for all reloads of one `app dev`.
 DEVELOPMENT_SETTINGS.update(
     {"SECRET_KEY": secrets.token_urlsafe(48), "MAIL_DELIVERY": "console", "FRONTEND_URL": "{url}"}
 )
@@ -29,7 +29,7 @@ DEVELOPMENT_SETTINGS.update(
 
 @commands.command("create-admin")
 def create_admin_command(
-    email: Annotated[str, typer.Option(prompt="E-mail address", help="To sign in with.")],
+    email: Annotated[str, typer.Option(prompt="E-mail address", help="Address to sign in with.")],
     password: Annotated[
         str,
         typer.Option(
@@ -37,12 +37,12 @@ def create_admin_command(
             prompt=True,
             hide_input=True,
             confirmation_prompt=True,
-            help="Asked for if not given.",
+            help="Password to sign in with; prompted for if not given.",
         ),
     ],
-    display_name: Annotated[str, typer.Option(help="Name to show.")] = "Administrator",
+    display_name: Annotated[str, typer.Option(help="Display name.")] = "Administrator",
 ) -> None:
-    """Create an account with the role admin."""
+    """Create an administrator."""
     with database_url() as url:
         user = with_database(
             url, lambda database: create_admin(database, email, display_name, password)
@@ -51,10 +51,11 @@ def create_admin_command(
 
 
 async def create_admin(database: Database, email: str, display_name: str, password: str) -> User:
-    """Write an account with the role admin, whose address is verified.
+    """Create an administrator with a verified address.
 
-    Raises `CommandError` for values that registration would refuse, `ConflictError` if the
-    address is taken: whoever registered it first must not become an admin by surprise.
+    Raises `CommandError` for invalid values, `ValidationError` for a password that the policy
+    refuses, and `ConflictError` if the address is taken. It never promotes an existing account,
+    which anyone may have registered.
     """
     settings = load_settings(PasswordSettings)
     try:

@@ -1,1 +1,1 @@
-"""What every layer may use: settings, types, pagination, and a package for each concern."""
+"""Shared by every layer: settings, types, pagination, and a package for each concern."""

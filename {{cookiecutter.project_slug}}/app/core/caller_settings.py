@@ -1,7 +1,7 @@
-"""How the service knows its callers: by their access tokens."""
+"""Settings of how callers are identified: by access tokens."""
 
 from app.core.security.settings import AuthSettings
 
 
 class CallerSettings(AuthSettings):
-    """What the service is told about accounts."""
+    """Settings of accounts."""

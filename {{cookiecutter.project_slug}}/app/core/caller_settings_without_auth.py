@@ -1,11 +1,11 @@
-"""How the service knows its callers: by what the gateway in front of it says."""
+"""Settings of how callers are identified: by a header of the gateway in front of the service."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
 
 class CallerSettings(BaseSettings):
-    """What the service is told about the gateway."""
+    """Settings of the gateway."""
 
     caller_header: str = Field(
         default="",

@@ -1,6 +1,6 @@
 """Settings, read from the environment and from `.env`.
 
-`.env.example` lists every variable; a test keeps the two alike.
+`.env.example` lists every variable; a test compares the two.
 """
 
 from pathlib import Path
@@ -14,8 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from app.core.caller_settings import CallerSettings
 from app.core.types import Hosts, Networks, Origins, Seconds
 
-# The database drivers of this project: those with a module. A URL that names none of them gets
-# the first.
+# The drivers that have a module. The first one is the default of a URL that names no other.
 DRIVERS: Final = sorted(
     path.stem.removesuffix("_driver")
     for path in Path(__file__).with_name("database").glob("drivers/*_driver.py")
@@ -23,14 +22,13 @@ DRIVERS: Final = sorted(
 
 
 class ConfigurationError(Exception):
-    """The environment does not describe a way to run. The message names each wrong variable."""
+    """The settings are invalid. The message names each invalid variable."""
 
 
 def parse_database_url(value: object) -> URL:
-    """Accept `postgres://`, `postgresql://` or a URL with a driver; choose the project's driver.
+    """Parse `postgres://`, `postgresql://` or a URL with a driver, and set the project's driver.
 
-    Raises `ValueError` for anything else. The message keeps the value to itself: it may hold the
-    database's credentials.
+    Raises `ValueError` for anything else. The message omits the value, which may hold credentials.
     """
     try:
         url = make_url(value) if isinstance(value, str | URL) else None
@@ -43,7 +41,7 @@ def parse_database_url(value: object) -> URL:
 
 
 def parse_optional_database_url(value: object) -> URL | None:
-    """Return None for an empty variable, else what `parse_database_url` does."""
+    """Parse a database URL as `parse_database_url` does, or return None for an empty value."""
     return parse_database_url(value) if value else None
 
 
@@ -52,7 +50,7 @@ OptionalDatabaseURL = Annotated[URL | None, NoDecode, PlainValidator(parse_optio
 
 
 class DatabaseSettings(BaseSettings):
-    """How to reach the database and what to keep in it: all that maintenance needs."""
+    """Settings of the database, all that maintenance commands need."""
 
     model_config = SettingsConfigDict(
         env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
@@ -62,95 +60,101 @@ class DatabaseSettings(BaseSettings):
         description="The PostgreSQL server, as postgresql://user:secret@host:5432/database."
     )
     database_replica_url: OptionalDatabaseURL = Field(
-        default=None, description="A streaming replica, which serves GET and HEAD while it is up."
+        default=None,
+        description="A streaming replica that serves GET and HEAD requests while it is up.",
     )
     database_pooler: bool = Field(
-        default=False, description="Reach the database by PgBouncer in transaction mode."
+        default=False, description="DATABASE_URL is a PgBouncer in transaction mode."
     )
     database_pooler_prepares: bool = Field(
-        default=False, description="The pooler keeps prepared statements (PgBouncer from 1.21 on)."
+        default=False,
+        description="The pooler supports prepared statements (PgBouncer 1.21 or later).",
     )
     database_direct_url: OptionalDatabaseURL = Field(
-        default=None, description="PostgreSQL itself, past the pooler: for migrations."
+        default=None, description="PostgreSQL itself, bypassing the pooler, for migrations."
     )
     database_pool_size: int = Field(
-        default=10, ge=1, description="Connections of each process for requests that write."
+        default=10,
+        ge=1,
+        description="Size of each process's connection pool for requests that write.",
     )
     database_read_pool_size: int = Field(
-        default=10, ge=1, description="Connections of each process for requests that read."
+        default=10,
+        ge=1,
+        description="Size of each process's connection pool for requests that only read.",
     )
     database_pool_timeout: Seconds = Field(
-        default=2, description="Seconds to wait for a free connection before the request fails."
+        default=2, description="Maximum wait for a free connection of the pool, in seconds."
     )
     database_deadline: Seconds = Field(
-        default=5, description="Seconds that a request may wait for the database, in sum."
+        default=5, description="Total time that a request may spend in the database, in seconds."
     )
     readiness_timeout: Seconds = Field(
-        default=1, description="Seconds that the readiness check gives the database."
+        default=1, description="Timeout of the readiness check, in seconds."
     )
     database_pool_pre_ping: bool = Field(
-        default=True,
-        description="Test a connection that was idle before its use, and replace a dead one.",
+        default=True, description="Test idle connections before use, and replace dead ones."
     )
     database_second_connection: Literal["log", "raise"] = Field(
         default="log",
-        description="What a request does that holds a connection and asks for another one.",
+        description="Reaction to a request that wants a second connection while it holds one.",
     )
     database_connect_timeout: Seconds = Field(
-        default=2, description="Seconds to wait for a new connection."
+        default=2, description="Timeout for opening a connection, in seconds."
     )
     database_statement_timeout: Seconds = Field(
-        default=4, description="Seconds after which PostgreSQL ends a statement."
+        default=4,
+        description="Maximum duration of a statement, in seconds; PostgreSQL then cancels it.",
     )
     database_lock_timeout: Seconds = Field(
-        default=2, description="Seconds that a statement waits for a lock."
+        default=2, description="Maximum wait of a statement for a lock, in seconds."
     )
     database_idle_in_transaction_timeout: Seconds = Field(
-        default=30, description="Seconds after which PostgreSQL ends an idle open transaction."
+        default=30,
+        description="Maximum idle time within a transaction, in seconds; PostgreSQL then ends it.",
     )
     idempotency_key_hours: int = Field(
-        default=24, ge=1, description="Hours for which the answer to an Idempotency-Key is kept."
+        default=24, ge=1, description="Hours for which the response to an Idempotency-Key is kept."
     )
 
 
 class Settings(CallerSettings, DatabaseSettings):
-    """Everything that the service is told from outside."""
+    """All settings of the service."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="The least severe messages of the app that are logged."
+        default="INFO", description="Minimum level of the app's log messages."
     )
     max_body_bytes: int = Field(
-        default=2 * 2**20, ge=1024, description="Bytes that the body of a request may have."
+        default=2 * 2**20, ge=1024, description="Maximum size of a request body, in bytes."
     )
     body_timeout: Seconds = Field(
-        default=10, description="Seconds that a client has to send the body of a request."
+        default=10, description="Maximum time for receiving a request body, in seconds."
     )
     max_json_depth: int = Field(
-        default=32,
-        ge=1,
-        le=200,
-        description="Arrays and objects that JSON may nest in one another.",
+        default=32, ge=1, le=200, description="Maximum nesting depth of JSON in a request body."
     )
     max_query_bytes: int = Field(
-        default=8192, ge=256, description="Bytes that the query string of a request may have."
+        default=8192, ge=256, description="Maximum size of a query string, in bytes."
     )
     drain_seconds: float = Field(
         default=0,
         ge=0,
         le=300,
-        description="Seconds between SIGTERM, from which on /health/ready fails, and the stop.",
+        description="Seconds from SIGTERM, when /health/ready starts to fail, to the shutdown.",
     )
     require_if_match: bool = Field(
-        default=False, description="Refuse a PATCH or DELETE without If-Match (428)."
+        default=False, description="Refuse PATCH and DELETE requests without If-Match (428)."
     )
     allowed_hosts: Hosts = Field(
-        default=(), description="Host names of the service; requests that name another get 400."
+        default=(),
+        description="Host names of the service; requests with any other Host header get 400.",
     )
     cors_origins: Origins = Field(
-        default=(), description="Origins of web pages that may call the service."
+        default=(), description="Origins whose web pages may call the service."
     )
     trusted_proxies: Networks = Field(
-        default=(), description="Proxies whose word on the client of a request is taken."
+        default=(),
+        description="Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted.",
     )
     collect_garbage_rarely: bool = Field(
         default=True, description="Run Python's cycle collector less often than by default."
@@ -158,7 +162,7 @@ class Settings(CallerSettings, DatabaseSettings):
     api_prefix: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
-        description="Path before every route but the health checks, such as /api/v1.",
+        description="Path prefix of every route except the health checks, such as /api/v1.",
     )
 
 
@@ -166,9 +170,9 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 def load_settings(kind: type[SettingsT], **given: Any) -> SettingsT:
-    """Read the settings that are not given.
+    """Create settings from the given values, the environment and `.env`, in this priority.
 
-    Raises `ConfigurationError` with a line for each variable that is wrong.
+    Raises `ConfigurationError` with a line for each invalid variable.
     """
     try:
         return kind(**given)
@@ -177,4 +181,4 @@ def load_settings(kind: type[SettingsT], **given: Any) -> SettingsT:
             f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg'].removeprefix('Value error, ')}"
             for item in error.errors(include_input=False)
         ]
-    raise ConfigurationError("\n".join(["Wrong settings (see .env.example):", *problems]))
+    raise ConfigurationError("\n".join(["Invalid settings (see .env.example):", *problems]))

@@ -1,14 +1,14 @@
-"""When Python looks for garbage that only its cycle collector finds."""
+"""Tuning of Python's cyclic garbage collector."""
 
 import gc
 
 
 def collect_garbage_rarely() -> None:
-    """Exclude what exists by now from garbage collection, and collect the rest seldom.
+    """Exclude all existing objects from garbage collection, and collect the others rarely.
 
-    What an application is made of lasts as long as the process, and a request leaves hardly a
-    cycle behind. By default the collector would take a noticeable part of each request's time
-    (0006 in docs/decisions has the figures).
+    The application's objects live as long as the process, and a request creates hardly any
+    cycles. With Python's defaults the collector takes a noticeable share of each request's time
+    (see docs/decisions/0006).
     """
     gc.collect()
     gc.freeze()

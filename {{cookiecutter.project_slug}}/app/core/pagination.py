@@ -1,7 +1,7 @@
-"""Keyset pagination: a page starts after the last row of the page before.
+"""Keyset pagination: a page starts after the last row of the previous page.
 
-The cursor holds that row's place in the order, so page 10,000 costs what page 1 costs, and rows
-that come or go in between neither repeat nor hide others, as they would with OFFSET.
+The cursor holds that row's position in the sort order. So page 10,000 costs what page 1 costs, and
+rows that are added or deleted meanwhile neither repeat nor hide others, as they would with OFFSET.
 """
 
 import base64
@@ -21,7 +21,7 @@ ItemT = TypeVar("ItemT")
 
 @dataclass(frozen=True)
 class KeysetPage(Generic[ItemT]):
-    """The rows of one page, and the cursor of the next page, if there is one."""
+    """The rows of a page, and the cursor of the next page or None."""
 
     items: Sequence[ItemT]
     next_cursor: str | None
@@ -30,34 +30,34 @@ class KeysetPage(Generic[ItemT]):
     def of(
         cls, rows: Sequence[ItemT], limit: int, cursor_of: Callable[[ItemT], str]
     ) -> "KeysetPage[ItemT]":
-        """Make a page of at most `limit` rows; one row more than that says that others follow."""
+        """Return a page of up to `limit` rows. Pass one row more if there is a next page."""
         items = rows[:limit]
         return cls(items, cursor_of(items[-1]) if len(rows) > limit else None)
 
 
 def encode_cursor(sort: str, value: object, row_id: int) -> str:
-    """Write down the place of a row in the order `sort`, as text that clients pass back as it is."""
+    """Return the position of a row in the order `sort`, as opaque text for clients."""
     position = to_json((sort, value, row_id))
     return base64.urlsafe_b64encode(position).rstrip(b"=").decode()
 
 
 def decode_cursor(cursor: str, sort: str, value_type: Any) -> tuple[Any, int]:
-    """Return the sort value, of the type given, and the id of the row that a cursor stands for.
+    """Return the sort value, of type `value_type`, and the row id that a cursor holds.
 
-    Raises `ValidationError` for a text that this service did not make, or made for another order.
+    Raises `ValidationError` for an invalid cursor, or for one of another sort order.
     """
     try:
         position = base64.b64decode(
             cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
         )
-        made_for, value, row_id = _adapter(value_type).validate_json(position)
+        cursor_sort, value, row_id = _adapter(value_type).validate_json(position)
     except (ValueError, OverflowError):
         raise ValidationError(
-            f"Cursor {cursor!r} is not one of ours; pass next_cursor of the page before, or none"
+            f"The cursor {cursor!r} is not valid; pass next_cursor of the previous page, or omit it"
         ) from None
-    if made_for != sort:
+    if cursor_sort != sort:
         raise ValidationError(
-            f"The cursor was made for the order {made_for!r}, not {sort!r}; start again without it"
+            f"The cursor is for the order {cursor_sort!r}, not {sort!r}; start again without it"
         )
     return value, row_id
 

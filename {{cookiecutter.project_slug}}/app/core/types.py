@@ -6,16 +6,16 @@ from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, Stri
 from pydantic_settings import NoDecode
 from starlette.convertors import Convertor, register_url_convertor
 
-# PostgreSQL's bigint goes further, but JSON numbers are exact up to here only (RFC 8259, section 6).
+# Integers in JSON are exact up to this limit (RFC 8259, section 6). PostgreSQL's bigint is larger.
 Id = Annotated[int, Field(ge=1, le=2**53 - 1, examples=[1])]
 
 Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
 
-# PostgreSQL's text holds every character but NUL.
+# PostgreSQL cannot store NUL.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 
-# Text with something to see in it, so that `str.strip` leaves something. Control and blank
-# characters stand one by one: `\s` means others in Rust (Pydantic) than in JSON Schema.
+# Text with at least one visible character. Control and blank characters are listed, because `\s`
+# means other characters in Rust (Pydantic) than in JSON Schema.
 VisibleText = Annotated[
     str,
     StringConstraints(
@@ -27,12 +27,12 @@ VisibleText = Annotated[
     ),
 ]
 
-# Put it last: the limits that OpenAPI names are those of the text as it was sent.
+# Put it last, so that length limits apply to the text as it was sent, as OpenAPI says.
 Trimmed = AfterValidator(str.strip)
 
 
 def _split_list(value: object) -> object:
-    """Split a text at its commas; an empty one has no items."""
+    """Split a comma-separated text."""
     if isinstance(value, str):
         return [item.strip().lower() for item in value.split(",")] if value.strip() else []
     return value
@@ -42,17 +42,17 @@ _HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
 _Host = Annotated[str, Field(pattern=rf"^(\*\.)?({_HOST})$")]
 _Origin = Annotated[str, Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]+)?)$")]
 
-# Lists in settings, whose items are parted by commas.
+# Comma-separated lists in settings.
 Hosts = Annotated[tuple[_Host, ...], NoDecode, BeforeValidator(_split_list)]
 Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(_split_list)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split_list)]
 
 
 class _IdConvertor(Convertor[str]):
-    """`{user_id:id}` in a path: digits, and few enough for Python to read as a number.
+    """The converter of ids in paths, such as `{user_id:id}`: up to 19 digits.
 
-    Starlette's own `int` raises an error for a number of more than 4300 digits. Any other text
-    is an unknown path (404), so `/users/import` and `/users/{user_id:id}` never meet.
+    Starlette's own `int` raises an error for more than 4300 digits. Other texts do not match, so
+    `/users/import` is not taken for `/users/{user_id:id}`.
     """
 
     regex = "[0-9]{1,19}"

@@ -1,4 +1,4 @@
-"""Who makes a request: the signed-in user."""
+"""The caller of a request: the signed-in user."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from app.models.user import User
 from app.services import permissions
 from app.services.auth.auth_service import AuthService
 
-# The one place that reads the token of a request. It takes the scheme in any case.
+# The only reader of the token of a request. It ignores the case of the scheme.
 read_token = OAuth2PasswordBearer(
     tokenUrl="auth/token", refreshUrl="auth/refresh", auto_error=False
 )
@@ -21,15 +21,15 @@ Token = Annotated[str | None, Depends(read_token)]
 
 
 def install_caller(app: FastAPI, settings: Settings) -> None:
-    """Do nothing: access tokens prove themselves. (Without auth there is a header to guard.)"""
+    """Do nothing: access tokens need no middleware."""
 
 
 @may_respond(401)
 async def get_caller(request: Request, token: Token) -> User | None:
-    """Return the signed-in user, or None if the request names none.
+    """Return the signed-in user, or None if the request has no token.
 
-    Raises `InvalidTokenError`. The user is read once for each request, on a connection that is
-    given back before the request's own session begins.
+    Raises `InvalidTokenError`. The user is read once per request, on a connection that is released
+    before the request's own session starts.
     """
     if token is None:
         return None
@@ -61,7 +61,7 @@ async def require_admin(caller: Caller) -> User:
     return caller
 
 
-async def name_caller(request: Request) -> str:
-    """Return a name for the caller, the same in each of their requests. Raises as `get_caller`."""
+async def identify_caller(request: Request) -> str:
+    """Return a unique and constant name of the caller. Raises as `get_caller` does."""
     caller = await get_caller(request, await read_token(request))
     return f"user {caller.id}" if caller else "anyone"

@@ -1,4 +1,4 @@
-"""Who makes a request: whom the gateway in front of the service names, or nobody."""
+"""The caller of a request, as the gateway in front of the service names them."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from app.core.http.gateway import GatewayCaller, GatewayHeaderMiddleware
 
 
 def install_caller(app: FastAPI, settings: CallerSettings) -> None:
-    """Let the header that names the caller in from trusted proxies only."""
+    """Accept the header that names the caller from trusted proxies only."""
     header = settings.caller_header
     if header:
         app.add_middleware(
@@ -18,26 +18,26 @@ def install_caller(app: FastAPI, settings: CallerSettings) -> None:
 
 
 async def get_caller(request: Request) -> GatewayCaller | None:
-    """Return whom a trusted proxy names in the header `CALLER_HEADER`, or None.
+    """Return the caller that the header `CALLER_HEADER` names, or None.
 
-    `GatewayHeaderMiddleware` has removed the header if any other client sent it.
+    `GatewayHeaderMiddleware` removes the header unless a trusted proxy sent it.
     """
     settings: CallerSettings = request.app.state.settings
     name = request.headers.get(settings.caller_header) if settings.caller_header else None
     return GatewayCaller(name) if name else None
 
 
-# The gateway decides who gets here, so both are the same.
+# The gateway controls access, so the two do not differ.
 OptionalCaller = Annotated[GatewayCaller | None, Depends(get_caller)]
 Caller = Annotated[GatewayCaller | None, Depends(get_caller)]
 
 
 async def require_admin(caller: Caller) -> GatewayCaller | None:
-    """Return the caller. The gateway lets nobody else in; a rule of your own goes here."""
+    """Return the caller. The gateway controls access; add a rule of your own here."""
     return caller
 
 
-async def name_caller(request: Request) -> str:
-    """Return a name for the caller, the same in each of their requests."""
+async def identify_caller(request: Request) -> str:
+    """Return a unique and constant name of the caller."""
     caller = await get_caller(request)
     return f"caller {caller.name}" if caller else "anyone"

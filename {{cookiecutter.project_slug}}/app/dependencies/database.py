@@ -12,7 +12,7 @@ SessionDep = Annotated[AsyncSession, Depends(get_async_session)]
 
 
 async def get_database(connection: HTTPConnection) -> Database:
-    """Return the database, for WebSocket routes, background tasks and checks."""
+    """Return the database, for WebSocket routes and background tasks."""
     database: Database = connection.app.state.database
     return database
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.http.edge import Replay
-from app.dependencies.caller import name_caller
+from app.dependencies.caller import identify_caller
 from app.models.idempotency_key import IdempotencyKey
 from app.services.idempotency_service import IdempotencyService
 
@@ -19,7 +19,7 @@ KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def read_idempotency_key(request: Request) -> "KeyClaim | None":
-    """Return the claim that a request makes, or None. Raises `RequestValidationError`."""
+    """Return the claim to the key of a POST request, or None. Raises `RequestValidationError`."""
     key = request.headers.get(HEADER) if request.method == "POST" else None
     if key is None:
         return None
@@ -29,7 +29,7 @@ def read_idempotency_key(request: Request) -> "KeyClaim | None":
                 {
                     "type": "string_pattern_mismatch",
                     "loc": ("header", HEADER),
-                    "msg": "A key has 1 to 255 visible ASCII characters",
+                    "msg": "The key must have 1 to 255 visible ASCII characters",
                     "input": None,
                 }
             ]
@@ -38,18 +38,19 @@ def read_idempotency_key(request: Request) -> "KeyClaim | None":
 
 
 class KeyClaim:
-    """The claim of a request to be the first with its key."""
+    """The claim of a request to its key."""
 
     def __init__(self, request: Request, key: str) -> None:
         self._request = request
         self._settings: Settings = request.app.state.settings
         self._key = key
 
-    async def make(self, session: AsyncSession) -> None:
-        """Claim the key. Raises `Replay`, `ConflictError`, `ValidationError`, and what the
-        caller's own authentication raises: nobody is sent what somebody else was.
+    async def acquire(self, session: AsyncSession) -> None:
+        """Claim the key for the caller, so that callers never get each other's responses.
+
+        Raises `Replay`, `ConflictError`, `ValidationError`, and as `identify_caller` does.
         """
-        self._scope = await name_caller(self._request)
+        self._scope = await identify_caller(self._request)
         self._fingerprint = await self._digest()
         service = IdempotencyService(session, self._settings)
         stored = await service.claim(self._scope, self._key, self._fingerprint)
@@ -57,7 +58,7 @@ class KeyClaim:
             raise Replay(_replay(stored))
 
     async def store(self, session: AsyncSession, response: Response) -> None:
-        """Keep the response, in the transaction of the work itself."""
+        """Store the response, in the transaction of the request."""
         await IdempotencyService(session, self._settings).store(
             scope=self._scope,
             key=self._key,
@@ -75,7 +76,7 @@ class KeyClaim:
 
 
 def _replay(stored: IdempotencyKey) -> Response:
-    """Make the response from its row, while that can be read: a rollback follows."""
+    """Return the stored response. Call it before the rollback, which expires the row."""
     response = Response(stored.body, status_code=stored.status)
     for name, value in stored.headers:
         if name != "content-length":  # which the body has given it

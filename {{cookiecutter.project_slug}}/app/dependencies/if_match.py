@@ -3,7 +3,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 
 from app.core.config import Settings
-from app.core.http.conditional_requests import versions_that_match
+from app.core.http.conditional_requests import parse_if_match
 from app.core.http.problems import may_respond
 from app.exceptions import PreconditionRequiredError
 
@@ -19,15 +19,15 @@ async def get_if_match(
         ),
     ] = None,
 ) -> frozenset[int] | None:
-    """Return the versions that the client is ready to change; None means any.
+    """Return the versions that the request may change, or None for any version.
 
-    Raises `PreconditionRequiredError` if the client names none, and the settings require it.
+    Raises `PreconditionRequiredError` if the header is missing and the settings require it.
     """
     settings: Settings = request.app.state.settings
     if if_match is not None:
-        return versions_that_match(if_match)
+        return parse_if_match(if_match)
     if settings.require_if_match:
-        raise PreconditionRequiredError("Say with If-Match which ETag you have read")
+        raise PreconditionRequiredError("Send the ETag that you have read in If-Match")
     return None
 
 

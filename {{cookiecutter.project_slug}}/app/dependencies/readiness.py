@@ -6,9 +6,9 @@ from app.exceptions import UnavailableError
 
 
 async def get_readiness(request: Request) -> Schema:
-    """Return where the schema stands. Raises `UnavailableError` unless requests can be served."""
+    """Return the state of the schema. Raises `UnavailableError` if requests cannot be served."""
     draining: Draining = request.app.state.draining
     probe: ReadinessProbe = request.app.state.readiness
     if draining.started:
-        raise UnavailableError("The process is about to stop")
+        raise UnavailableError("The process is shutting down")
     return await probe.check()

@@ -1,7 +1,7 @@
-"""Services that routes call, each made with the session of the request and its caller.
+"""Providers of services, each created with the session and the caller of the request.
 
-The providers are coroutines because FastAPI runs plain functions, and classes, in a thread pool:
-40 % more CPU time for each request (measured).
+They are coroutines, because FastAPI runs plain functions and classes in a thread pool, which is
+slower (see docs/decisions/0006).
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ ServiceT_co = TypeVar("ServiceT_co", covariant=True)
 
 
 class ServiceClass(Protocol[ServiceT_co]):
-    """A service takes the session and the caller in its constructor."""
+    """A service class, whose constructor takes the session and the caller."""
 
     def __call__(
         self, session: AsyncSession, caller: permissions.Caller | None = None
@@ -27,7 +27,7 @@ class ServiceClass(Protocol[ServiceT_co]):
 
 @cache
 def service(kind: ServiceClass[ServiceT_co]) -> Callable[..., Awaitable[ServiceT_co]]:
-    """Return the dependency that makes a service for the caller, who has to be signed in."""
+    """Return a dependency that provides a service to a known caller."""
 
     async def provide(caller: Caller, session: SessionDep) -> ServiceT_co:
         return kind(session, caller)
@@ -37,7 +37,7 @@ def service(kind: ServiceClass[ServiceT_co]) -> Callable[..., Awaitable[ServiceT
 
 @cache
 def public_service(kind: ServiceClass[ServiceT_co]) -> Callable[..., Awaitable[ServiceT_co]]:
-    """Return the dependency that makes a service for whoever asks, and does not ask who it is."""
+    """Return a dependency that provides a service to anyone, without identifying the caller."""
 
     async def provide(session: SessionDep) -> ServiceT_co:
         return kind(session)

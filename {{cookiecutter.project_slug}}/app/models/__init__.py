@@ -1,4 +1,4 @@
-"""The tables. Importing this package registers all of them on `Base.metadata`."""
+"""The tables. Importing this package registers them on `Base.metadata`."""
 
 from app.core.database.metadata import metadata as metadata
 

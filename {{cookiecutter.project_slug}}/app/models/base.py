@@ -1,4 +1,4 @@
-"""What every table has in common."""
+"""The base class of all tables."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -10,10 +10,10 @@ from app.core.database.metadata import metadata
 
 
 class Base(DeclarativeBase):
-    """A table with a bigint key, a version, and the times of its row's creation and last change.
+    """A table with a bigint key, a version, and the times of creation and of the last change.
 
-    `eager_defaults` fetches what the server makes with RETURNING in the INSERT or UPDATE itself,
-    so that a flush needs no `refresh()` after it: one statement instead of two.
+    `eager_defaults` fetches server-generated values by RETURNING in the INSERT or UPDATE itself,
+    which saves a `refresh()` after the flush.
     """
 
     __table__: ClassVar[Table]
@@ -25,7 +25,7 @@ class Base(DeclarativeBase):
     updated_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), onupdate=func.now(), sort_order=1
     )
-    # Counts the changes of the row; SQLAlchemy raises it, and clients see it as the ETag.
+    # Incremented by SQLAlchemy on each change. Clients see it as the ETag.
     version: Mapped[int] = mapped_column(server_default="1", sort_order=1)
 
     @declared_attr.directive

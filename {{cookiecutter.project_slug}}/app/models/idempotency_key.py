@@ -8,14 +8,14 @@ from app.models.base import Base
 
 
 class IdempotencyKey(Base):
-    """The answer to a request that its client may send again."""
+    """The stored response to a request that its client may repeat."""
 
     __tablename__ = "idempotency_keys"
 
-    # Whose key it is: keys of different callers never meet.
+    # The caller: the keys of different callers do not collide.
     scope: Mapped[str] = mapped_column(String(50))
     key: Mapped[str] = mapped_column(String(255))
-    # A digest of the request: the same key with another request is a mistake of the client.
+    # A digest of the request, which detects the use of a key for a different request.
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     status: Mapped[int]
     headers: Mapped[list[tuple[str, str]]] = mapped_column(JSONB)
@@ -26,7 +26,7 @@ class IdempotencyKey(Base):
             "scope",
             "key",
             name="uq_idempotency_keys_scope_key",
-            info=refusal(ConflictError, "The Idempotency-Key is in use"),
+            info=refusal(ConflictError, "The Idempotency-Key is already in use"),
         ),
         Index("ix_idempotency_keys_created_at", "created_at"),
     )

@@ -28,7 +28,7 @@ class Post(Base):
 
     author: Mapped[User] = relationship(lazy="selectin")
 
-    # One index for each order that lists offer, ending in the id: a page is one range of the index.
+    # One index per sort order of lists, ending in the id, so that a page is one range of it.
     __table_args__ = (
         Index("ix_posts_created_at_id", "created_at", "id"),
         Index("ix_posts_title_id", "title", "id"),

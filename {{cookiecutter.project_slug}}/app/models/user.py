@@ -15,29 +15,29 @@ class User(Base):
     display_name: Mapped[str] = mapped_column(sa.String(100))
     is_active: Mapped[bool] = mapped_column(server_default=sa.true())
     # {% if cookiecutter.use_auth %}
-    # NULL: an imported account, which cannot sign in.
+    # NULL for an imported account, which cannot sign in.
     hashed_password: Mapped[str | None] = mapped_column(sa.String(255))
     role: Mapped[str] = mapped_column(sa.String(20), server_default="user")
     is_email_verified: Mapped[bool] = mapped_column(server_default=sa.false())
-    # Access tokens of an older generation are revoked.
+    # Access tokens of earlier generations are revoked.
     token_generation: Mapped[int] = mapped_column(server_default="1")
     # {% endif %}
 
     __table_args__ = (
-        # Ann@example.com and ann@example.com are one mailbox to everyone but RFC 5321.
+        # In practice addresses are case-insensitive, though RFC 5321 does not say so.
         sa.Index(
             "uq_users_email_lower",
             sa.func.lower(email),
             unique=True,
             info=refusal(ConflictError, "E-mail address {value} is already registered"),
         ),
-        # The few who are not active are found without reading all who are.
+        # For listing the few inactive users.
         sa.Index("ix_users_is_active_id", "is_active", "id"),
         # {% if cookiecutter.use_auth %}
         sa.CheckConstraint(
             "role IN ('user', 'admin')",
             name="role",
-            info=refusal(ConflictError, "The role of a user is user or admin"),
+            info=refusal(ConflictError, "The role must be user or admin"),
         ),
         # {% endif %}
     )

@@ -10,16 +10,16 @@ ModelT = TypeVar("ModelT", bound=Base)
 
 
 class Repository(Generic[ModelT]):
-    """The reads and writes that every table has, one statement each.
+    """The reads and writes of every table, one statement each.
 
-    Nothing here commits: whoever opened the session does.
+    Repositories never commit; the owner of the session does.
     """
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
     async def one(self, statement: Select[ModelT], parameters: Mapping[str, Any]) -> ModelT | None:
-        """Return the first row of a statement, or None."""
+        """Return the first row of a statement, or None if it has none."""
         row: ModelT | None = await self._session.scalar(statement, parameters)
         return row
 
@@ -37,22 +37,22 @@ class Repository(Generic[ModelT]):
         after: Sequence[Any] = (),
         **parameters: object,
     ) -> Sequence[ModelT]:
-        """Return at most `limit` rows of a statement that `keyset` made.
+        """Return up to `limit` rows of a statement by `keyset`.
 
-        `after` holds the values of the row before the first one wanted, for a statement that
-        `keyset` made for that.
+        `after` holds the sort values of the last row of the previous page, for a statement by
+        `keyset(..., after=True)`.
         """
         place = {f"last_{number}": value for number, value in enumerate(after)}
         return await self.all(statement, {"n": limit, **place, **parameters})
 
     async def create(self, row: ModelT) -> ModelT:
-        """Insert a row and fill in what the server generated."""
+        """Insert a row, and load its server-generated values."""
         self._session.add(row)
         await self._session.flush()
         return row
 
     async def update(self, row: ModelT, values: Mapping[str, Any]) -> ModelT:
-        """Write the columns that differ; runs no statement if nothing differs."""
+        """Write the values that differ. Runs no statement if none does."""
         for name, value in values.items():
             setattr(row, name, value)
         await self._session.flush()
@@ -70,10 +70,10 @@ def keyset(
     descending: bool = False,
     after: bool = False,
 ) -> Select[ModelT]:
-    """Return a statement for `Repository.page`: in the order of columns, the last of them unique.
+    """Return a statement for `Repository.page`, ordered by columns of which the last is unique.
 
-    With `after` it begins after the row that has given values there: a row comparison, which
-    PostgreSQL answers from an index on these columns.
+    With `after` it starts after a given row, by a row comparison that PostgreSQL evaluates with an
+    index on these columns.
     """
     order = [column.desc() if descending else column for column in columns]
     statement = statement.order_by(*order).limit(bindparam("n"))

@@ -16,14 +16,14 @@ class IdempotencyKeyRepository(Repository[IdempotencyKey]):
     """SQL for idempotency keys. Every method runs one statement."""
 
     async def try_lock(self, scope: str, key: str) -> bool:
-        """Hold a key until the transaction ends; return False if another one holds it."""
+        """Lock a key until the transaction ends. Returns False if another transaction holds it."""
         return bool(await self._session.scalar(_LOCK, {"name": f"{scope}:{key}"}))
 
     async def get(self, scope: str, key: str) -> IdempotencyKey | None:
         return await self._session.scalar(_GET, {"scope": scope, "key": key})
 
     async def delete_older_than(self, moment: datetime) -> int:
-        """Delete keys and return how many."""
+        """Delete the older keys, and return the number."""
         statement = delete(IdempotencyKey).where(IdempotencyKey.created_at < moment)
         deleted = await self._session.scalars(statement.returning(IdempotencyKey.id))
         return len(deleted.all())

@@ -9,13 +9,13 @@ from app.models.post import Post
 from app.models.user import User
 from app.repositories.base import Repository, keyset
 
-# raiseload: what a statement does not load is an error to touch, instead of a query.
+# raiseload: accessing what a statement has not loaded raises an error instead of querying.
 _POSTS: Final = select(Post).options(raiseload("*"))
-# Statements are built once: building them per call costs about a fifth of a small request.
+# Statements are built once, because building them is slow (see docs/decisions/0006).
 _BY_ID: Final = _POSTS.where(Post.id == bindparam("post_id"))
-# populate_existing: what the session has read before may be older than the lock.
+# populate_existing: the session may have loaded an older state before the lock.
 _FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
-# Three columns, not two objects: half of what reading them costs (0006 in docs/decisions).
+# Three columns instead of two objects, which is faster (see docs/decisions/0006).
 _HEADLINE: Final = (
     select(Post.id, Post.title, User.display_name)
     .join(Post.author)
@@ -31,7 +31,7 @@ _SORT_COLUMNS: Final[dict[str, QueryableAttribute[Any]]] = {
 def _page(
     sort: str, *, after: bool, by_author: bool, by_text: bool, with_author: bool
 ) -> Select[Post]:
-    """Build the statement of a list, on first use."""
+    """Build the statement of a list on first use."""
     statement = _POSTS
     if with_author:
         statement = select(Post).options(selectinload(Post.author).raiseload("*"))
@@ -49,7 +49,7 @@ def _page(
 
 
 def _contains(text: str) -> str:
-    """Return the ILIKE pattern that finds a text, with its wildcards taken literally."""
+    """Return an ILIKE pattern that matches a text literally."""
     for special in "\\%_":
         text = text.replace(special, f"\\{special}")
     return f"%{text}%"
@@ -70,11 +70,11 @@ class PostRepository(Repository[Post]):
         return await self.one(_BY_ID, {"post_id": post_id})
 
     async def get_for_update(self, post_id: int) -> Post | None:
-        """Return a post to change, as it is now, and lock it until the transaction ends."""
+        """Return a post in its current state, and lock it until the transaction ends."""
         return await self.one(_FOR_UPDATE, {"post_id": post_id})
 
     async def get_headline(self, post_id: int) -> Headline | None:
-        """Return what an announcement says of a post."""
+        """Return the headline of a post, or None."""
         row = (await self._session.execute(_HEADLINE, {"post_id": post_id})).one_or_none()
         return Headline(*row) if row else None
 
@@ -88,12 +88,11 @@ class PostRepository(Repository[Post]):
         text: str | None = None,
         with_author: bool = False,
     ) -> Sequence[Post]:
-        """Return at most `limit` posts in the order `sort` (a column, `-` before it: descending).
+        """Return up to `limit` posts in the order `sort`: a column, descending if prefixed by `-`.
 
-        `after` is the sort value and the id of the row before the first one wanted. The order
-        ends in the id, so that equal values have one order. `author_id` and `text` (anywhere in
-        title or body, in any case) narrow the list. `with_author` loads each post's `author`, by
-        one statement more for all of them.
+        Posts with equal sort values are ordered by id. `after` holds the sort value and the id of
+        the last row of the previous page. `author_id` and `text` (a case-insensitive substring of
+        title or body) filter the list. `with_author` loads the authors in a second statement.
         """
         statement = _page(
             sort,
@@ -110,6 +109,6 @@ class PostRepository(Repository[Post]):
         return await self.page(statement, limit=limit, after=after or (), **filters)
 
     async def create_many(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Insert posts in bulk; no statement if there are none."""
+        """Insert posts in bulk. Runs no statement if there are none."""
         if rows:
             await self._session.execute(insert(Post), rows)

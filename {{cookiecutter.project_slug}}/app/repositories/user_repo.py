@@ -8,14 +8,14 @@ from sqlalchemy.orm import raiseload
 from app.models.user import User
 from app.repositories.base import Repository, keyset
 
-# raiseload: what a statement does not load is an error to touch, instead of a query.
+# raiseload: accessing what a statement has not loaded raises an error instead of querying.
 USERS: Final = select(User).options(raiseload("*"))
-# Statements are built once: building them per call costs about a fifth of a small request.
+# Statements are built once, because building them is slow (see docs/decisions/0006).
 _BY_ID: Final = USERS.where(User.id == bindparam("user_id"))
-# populate_existing: what the session has read before may be older than the lock.
+# populate_existing: the session may have loaded an older state before the lock.
 _FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
 _FILTERS: Final[dict[str, ColumnElement[bool]]] = {
-    # The position of a text, where LIKE would read wildcards into it.
+    # strpos matches literally, where LIKE would interpret wildcards.
     "text": (func.strpos(func.lower(User.email), func.lower(bindparam("text"))) > 0)
     | (func.strpos(func.lower(User.display_name), func.lower(bindparam("text"))) > 0),
     "is_active": User.is_active == bindparam("is_active"),
@@ -27,7 +27,7 @@ _FILTERS: Final[dict[str, ColumnElement[bool]]] = {
 
 @cache
 def _page(filters: frozenset[str], *, after: bool) -> Select[User]:
-    """Build the statement of a list with some of the filters, on first use."""
+    """Build the statement of a list on first use."""
     statement = USERS.where(*(_FILTERS[name] for name in sorted(filters)))
     return keyset(statement, User.id.expression, after=after)
 
@@ -39,15 +39,16 @@ class UserRepository(Repository[User]):
         return await self.one(_BY_ID, {"user_id": user_id})
 
     async def get_for_update(self, user_id: int) -> User | None:
-        """Return a user to change, as they are now, and lock the row until the transaction ends."""
+        """Return a user in their current state, and lock the row until the transaction ends."""
         return await self.one(_FOR_UPDATE, {"user_id": user_id})
 
     async def list_page(
         self, *, limit: int, after: int | None = None, **filters: object
     ) -> Sequence[User]:
-        """Return at most `limit` users in the order of their ids, from `after` on.
+        """Return up to `limit` users ordered by id, starting after the id `after`.
 
-        Of the filters, `text` is found in address or name, in any case; None narrows nothing.
+        The filter `text` matches a case-insensitive substring of address or name. Filters that are
+        None are ignored.
         """
         wanted = {name: value for name, value in filters.items() if value is not None}
         statement = _page(frozenset(wanted), after=after is not None)
@@ -55,9 +56,9 @@ class UserRepository(Repository[User]):
         return await self.page(statement, limit=limit, after=place, **wanted)
 
     async def create_many(self, rows: Sequence[dict[str, Any]]) -> Sequence[int]:
-        """Insert users in bulk and return their ids in the order of the rows.
+        """Insert users in bulk, and return their ids in the order of the rows.
 
-        Runs one statement for each 1000 rows.
+        Runs one statement per 1000 rows.
         """
         statement = insert(User).returning(User.id, sort_by_parameter_order=True)
         result = await self._session.scalars(statement, rows)

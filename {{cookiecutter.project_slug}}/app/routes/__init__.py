@@ -1,4 +1,4 @@
-"""HTTP, and nothing else. Each module has a `router`; they are listed here, and only here."""
+"""HTTP routes. Each module has a `router`, which is listed only here."""
 
 from typing import Final
 
@@ -7,12 +7,12 @@ from fastapi import APIRouter
 from app.routes import accounts, health, posts, user_import, users
 
 # {%- if cookiecutter.use_auth +%}
-from app.routes.auth import access, recovery, sign_in
+from app.routes.auth import access, email, password, sign_in
 
 # {%- endif +%}
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
-    # A request is compared with routes in this order: put what is asked for most first.
+    # Routes are matched in this order, so the most frequently used ones come first.
     posts.router,
     accounts.router,
     users.router,
@@ -20,9 +20,10 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     # {% if cookiecutter.use_auth %}
     access.router,
     sign_in.router,
-    recovery.router,
+    password.router,
+    email.router,
     # {% endif %}
 )
 
-# Without the settings' prefix: orchestrators and load balancers look there.
+# Outside of API_PREFIX, for orchestrators and load balancers.
 HEALTH: Final = health.router

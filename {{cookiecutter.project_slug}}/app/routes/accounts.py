@@ -1,4 +1,4 @@
-"""Users as accounts: registering, changing and deleting them."""
+"""Accounts: registering, changing and deleting them."""
 
 from fastapi import APIRouter, Request, Response, status
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/users", tags=["Users"], route_class=EdgeRoute)
     status_code=status.HTTP_201_CREATED,
     response_model=UserResponse,
     responses=link_to("user")
-    | {202: {"model": MailResponse, "description": "Registration goes on by mail"}}
+    | {202: {"model": MailResponse, "description": "Registration continues by mail"}}
     | problem_responses(403, 409, 429),
 )
 async def create_user(
@@ -55,7 +55,7 @@ async def create_user(
 
 @router.get("/me", responses=NOT_MODIFIED)
 async def read_current_user(caller: Caller, request: Request, response: Response) -> UserResponse:
-    """Read one's own account."""
+    """Read your own account."""
     set_etag(request, response, caller.version)
     return UserResponse.model_validate(caller)
 
@@ -70,7 +70,7 @@ async def update_current_user(
     request: Request,
     response: Response,
 ) -> UserResponse:
-    """Change one's own account."""
+    """Change your own account. Omitted fields stay unchanged."""
     user = await accounts.update(caller.id, data.columns(), data.current_password, if_match, client)
     set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
@@ -86,7 +86,7 @@ async def update_user(
     request: Request,
     response: Response,
 ) -> UserResponse:
-    """Change what the body names; the rest stays."""
+    """Change a user. Omitted fields stay unchanged."""
     user = await accounts.update(user_id, data.columns(), data.current_password, if_match, client)
     set_etag(request, response, user.version)
     return UserResponse.model_validate(user)

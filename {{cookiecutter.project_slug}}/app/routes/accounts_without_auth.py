@@ -41,7 +41,7 @@ async def update_user(
     request: Request,
     response: Response,
 ) -> UserResponse:
-    """Change what the body names; the rest stays."""
+    """Change a user. Omitted fields stay unchanged."""
     user = await users.update_user(user_id, data.columns(), if_match)
     set_etag(request, response, user.version)
     return UserResponse.model_validate(user)

@@ -1,4 +1,4 @@
-"""What a load balancer or orchestrator asks."""
+"""Health checks for load balancers and orchestrators."""
 
 from typing import Annotated, Literal
 
@@ -17,16 +17,16 @@ class Live(BaseModel):
 
 
 class Ready(Live):
-    db_schema: Schema = Field(description="`ahead`: of this version; a newer one has migrated.")
+    db_schema: Schema = Field(description="`ahead`: a newer version has migrated the database.")
 
 
 @router.get("/live")
 async def live() -> Live:
-    """Say that the process answers. It never asks the database: restarting would not mend that."""
+    """Report that the process responds. Never checks the database, which a restart cannot fix."""
     return Live()
 
 
 @router.get("/ready", responses=problem_responses(503))
 async def ready(schema: Annotated[Schema, Depends(get_readiness)]) -> Ready:
-    """Say that requests can be served: the database answers and has the schema."""
+    """Report that requests can be served: the database responds and has the schema."""
     return Ready(db_schema=schema)

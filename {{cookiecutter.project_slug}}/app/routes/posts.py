@@ -47,18 +47,18 @@ async def list_posts(
     author_id: Annotated[Id | None, Query(description="Only posts of this user.")] = None,
     q: Annotated[
         Text | None,
-        Query(min_length=1, max_length=100, description="Only posts that hold this text."),
+        Query(min_length=1, max_length=100, description="Only posts that contain this text."),
     ] = None,
     sort: Annotated[
-        PostSort, Query(description="`-` before the name: descending.")
+        PostSort, Query(description="Sort order; `-` means descending.")
     ] = "-created_at",
     include: Annotated[
-        Literal["author"] | None, Query(description="What each post comes with.")
+        Literal["author"] | None, Query(description="Related data to include in each post.")
     ] = None,
     limit: PageLimit = 20,
     cursor: PageCursor = None,
 ) -> Page[PostResponse] | Page[PostWithAuthor]:
-    """List posts, newest first unless `sort` says otherwise."""
+    """List posts, by default newest first."""
     page = await posts.list_posts(
         sort=sort,
         limit=limit,
@@ -92,7 +92,7 @@ async def update_post(
     request: Request,
     response: Response,
 ) -> PostResponse:
-    """Change what the body names; the rest stays."""
+    """Change a post. Omitted fields stay unchanged."""
     post = await posts.update_post(post_id, data, if_match)
     set_etag(request, response, post.version)
     return PostResponse.model_validate(post)

@@ -1,4 +1,4 @@
-"""Bodies by which accounts are made and changed."""
+"""Bodies of requests that create and change accounts."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class UserCreate(RequestBody):
     display_name: DisplayName
     password: Password
     invitation: OneTimeToken | None = Field(
-        default=None, description="What the link of an invitation holds, if one is needed."
+        default=None, description="The token of an invitation, if registration requires one."
     )
 
 
@@ -27,7 +27,7 @@ class UserPatch(PatchBody):
     email: EmailStr | None = None
     display_name: DisplayName | None = None
     current_password: Password | None = Field(
-        default=None, description="Required of callers who change their own e-mail address."
+        default=None, description="Required for changing your own e-mail address."
     )
 
     def columns(self) -> dict[str, Any]:

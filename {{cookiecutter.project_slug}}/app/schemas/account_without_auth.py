@@ -1,4 +1,4 @@
-"""Bodies by which users are made and changed."""
+"""Bodies of requests that create and change users."""
 
 from pydantic import EmailStr
 

@@ -1,4 +1,4 @@
-"""Bases of request and response bodies."""
+"""Base classes of request and response bodies."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 
 class RequestBody(BaseModel):
-    """A body that clients send. An unknown field is an error: a typo must not pass in silence."""
+    """A request body. Unknown fields are errors, so that typos are noticed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -20,7 +20,7 @@ def _is_nullable(body: type[BaseModel], name: str) -> bool:
 
 
 def _describe_as_optional(schema: dict[str, Any], body: type[BaseModel]) -> None:
-    """Say of each field that it may be omitted, and only of nullable ones that it may be null."""
+    """Describe each field as optional, and only nullable ones as nullable."""
     names = {field.alias or name: name for name, field in body.model_fields.items()}
     for alias, field in schema.get("properties", {}).items():
         field.pop("default", None)
@@ -34,10 +34,10 @@ def _describe_as_optional(schema: dict[str, Any], body: type[BaseModel]) -> None
 
 
 class PatchBody(RequestBody):
-    """A PATCH body: a field that is omitted stays as it is.
+    """A PATCH body. Omitted fields stay unchanged.
 
-    Declare every field as `SomeType | None = None`; null is refused unless the field is
-    `Nullable`. Read the body by `columns()`.
+    Declare every field as `SomeType | None = None`. Null is refused unless the field is
+    `Nullable`. Read the values by `columns()`.
     """
 
     model_config = ConfigDict(json_schema_extra=_describe_as_optional)
@@ -50,11 +50,11 @@ class PatchBody(RequestBody):
         return value
 
     def columns(self) -> dict[str, Any]:
-        """Return the values to change, by the names of their columns."""
+        """Return the values to change by column name."""
         return self.model_dump(exclude_unset=True)
 
 
 class ResponseBody(BaseModel):
-    """A body that the service sends, made from a row with `model_validate(row)`."""
+    """A response body. Create it from a row by `model_validate(row)`."""
 
     model_config = ConfigDict(from_attributes=True)

@@ -11,14 +11,14 @@ ItemT = TypeVar("ItemT")
 class PageQuery(BaseModel):
     """Query parameters of a list."""
 
-    limit: int = Field(default=20, ge=1, le=100, description="The most items to return.")
+    limit: int = Field(default=20, ge=1, le=100, description="Maximum number of items.")
     cursor: Text | None = Field(
-        default=None, max_length=2000, description="`next_cursor` of the page before."
+        default=None, max_length=2000, description="`next_cursor` of the previous page."
     )
 
 
 class Page(ResponseBody, Generic[ItemT]):
-    """One page of a list. The `Link` header holds the next page's address as well."""
+    """One page of a list. The `Link` header holds the URL of the next page."""
 
     items: list[ItemT]
     next_cursor: str | None = Field(

@@ -16,7 +16,7 @@ Body = Annotated[
     StringConstraints(min_length=1, max_length=50_000),
     Field(examples=["My first post"]),
 ]
-# A minus sign means descending.
+# `-` means descending.
 PostSort = Literal["-created_at", "created_at", "title", "-title"]
 
 
@@ -34,14 +34,14 @@ class PostCreate(PostFields):
 
 
 class PostPatch(PatchBody):
-    """PATCH body. A post keeps its author."""
+    """PATCH body. The author cannot be changed."""
 
     title: Title | None = None
     body: Body | None = None
 
 
 class Author(ResponseBody):
-    """What everybody may know of an author."""
+    """The public data of an author."""
 
     id: int
     display_name: str
@@ -55,7 +55,7 @@ class PostResponse(ResponseBody):
     created_at: datetime
     updated_at: datetime
 
-    @computed_field(description="Whole minutes that reading takes, at 200 words a minute.")
+    @computed_field(description="Reading time in minutes, at 200 words per minute.")
     def reading_minutes(self) -> int:
         return max(1, round(len(self.body.split()) / WORDS_PER_MINUTE))
 

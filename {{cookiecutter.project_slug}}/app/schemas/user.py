@@ -38,9 +38,9 @@ class UserQuery(PageQuery):
         alias="q",
         min_length=1,
         max_length=100,
-        description="Only with this text in address or name.",
+        description="Only users with this text in address or name.",
     )
-    is_active: bool | None = Field(default=None, description="Only active, or only others.")
+    is_active: bool | None = Field(default=None, description="Only active or only inactive users.")
     # {% if cookiecutter.use_auth %}
     role: Role | None = Field(default=None, description="Only users with this role.")
     # {% endif %}

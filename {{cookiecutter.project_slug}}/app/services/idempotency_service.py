@@ -10,10 +10,10 @@ from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
 
 
 class IdempotencyService:
-    """The rules of requests that clients repeat when an answer was lost on the way.
+    """Replays the responses to requests that clients repeat with the same Idempotency-Key.
 
-    A key is locked, and its answer stored, in the transaction of the work itself: both are
-    committed or neither is.
+    Keys are locked and responses stored in the transaction of the request, so that either the work
+    and the response are committed or neither is.
     """
 
     def __init__(self, session: AsyncSession, settings: DatabaseSettings) -> None:
@@ -21,22 +21,22 @@ class IdempotencyService:
         self._lifetime = timedelta(hours=settings.idempotency_key_hours)
 
     async def claim(self, scope: str, key: str, fingerprint: bytes) -> IdempotencyKey | None:
-        """Lock a key until the transaction ends; return its stored answer, if there is one.
+        """Lock a key until the transaction ends, and return its stored response or None.
 
-        Raises `ConflictError` while another request with the key runs, and `ValidationError`
-        if the key was used for another request.
+        Raises `ConflictError` while another request with the key runs, and `ValidationError` if
+        the key was used for a different request.
         """
         if not await self._keys.try_lock(scope, key):
             raise ConflictError("A request with this Idempotency-Key is being processed")
-        answer = await self._keys.get(scope, key)
-        if answer and answer.created_at < datetime.now(UTC) - self._lifetime:
-            await self._keys.delete(answer)
+        stored = await self._keys.get(scope, key)
+        if stored and stored.created_at < datetime.now(UTC) - self._lifetime:
+            await self._keys.delete(stored)
             return None
-        if answer and answer.fingerprint != fingerprint:
+        if stored and stored.fingerprint != fingerprint:
             raise ValidationError(
-                f"The Idempotency-Key {key!r} was used for another request; make a new one"
+                f"The Idempotency-Key {key!r} was used for another request; use a new one"
             )
-        return answer
+        return stored
 
     async def store(
         self,
@@ -48,7 +48,7 @@ class IdempotencyService:
         headers: Sequence[tuple[str, str]],
         body: bytes,
     ) -> None:
-        """Keep the answer to the request that claimed the key."""
+        """Store the response to the request that has claimed the key."""
         await self._keys.create(
             IdempotencyKey(
                 scope=scope,
@@ -61,5 +61,5 @@ class IdempotencyService:
         )
 
     async def prune(self) -> int:
-        """Delete the keys that have expired, and return how many."""
+        """Delete the expired keys, and return the number."""
         return await self._keys.delete_older_than(datetime.now(UTC) - self._lifetime)

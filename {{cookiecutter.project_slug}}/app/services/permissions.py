@@ -1,4 +1,4 @@
-"""What callers may do. Services call these rules; None is a caller who is not signed in."""
+"""Permission checks of the services. The caller is None if they are not signed in."""
 
 from app.exceptions import AuthenticationError, PermissionError
 from app.models.user import User
@@ -7,14 +7,14 @@ Caller = User
 
 
 def require_signed_in(caller: Caller | None) -> Caller:
-    """Return the caller. Raises `AuthenticationError` for one who is not signed in."""
+    """Return the caller. Raises `AuthenticationError` if they are not signed in."""
     if caller is None:
         raise AuthenticationError("Not authenticated")
     return caller
 
 
 def require_owner_or_admin(caller: Caller | None, owner_id: int) -> None:
-    """Raise `PermissionError` unless the resource is the caller's own, or they are an admin."""
+    """Raise `PermissionError` unless the caller owns the resource or is an administrator."""
     caller = require_signed_in(caller)
     if caller.id != owner_id and not caller.is_admin:
         raise PermissionError("Only the owner or an administrator may do this")

@@ -1,6 +1,6 @@
-"""What callers may do: everything, for the gateway decides who gets here.
+"""Permission checks of the services. The gateway controls access, so they allow everything.
 
-Services call these rules before they change anything, so rules of your own go here.
+Services call them before every change; add your own rules here.
 """
 
 from app.core.http.gateway import GatewayCaller
@@ -9,4 +9,4 @@ Caller = GatewayCaller
 
 
 def require_owner_or_admin(caller: Caller | None, owner_id: int) -> None:
-    """Raise `PermissionError` unless the caller may change what belongs to a user."""
+    """Raise `PermissionError` unless the caller may access what belongs to `owner_id`."""

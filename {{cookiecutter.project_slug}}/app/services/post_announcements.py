@@ -1,4 +1,4 @@
-"""Work that follows a request, in the background."""
+"""Background work after a request."""
 
 import logging
 
@@ -12,9 +12,8 @@ logger = logging.getLogger(__name__)
 async def announce_post(database: Database, post_id: int) -> None:
     """Log that a post was published.
 
-    Runs after the response, when the session of the request is closed: it opens its own, and
-    finds the post because the commit came first. The client has its answer, so nobody is left to
-    raise a fault of the database to.
+    Runs after the response, and so after the commit, in a session of its own. An unavailable
+    database is logged, because the client has its response already.
     """
     try:
         async with database.read() as session:

@@ -11,10 +11,10 @@ from app.models.post import Post
 from app.repositories.post_repo import PostRepository
 from app.schemas.post import PostCreate, PostFields, PostPatch, PostSort
 from app.services.permissions import Caller, require_owner_or_admin
-from app.services.rows import found, require_version
+from app.services.rows import require_found, require_version
 
-# What a cursor holds beside the id, for each column that lists can be sorted by.
-# Moments are in UTC: one with an offset can lie outside the years that Python and drivers know.
+# The type of the sort value in cursors. Times are converted to UTC: with an offset they may be out
+# of the range of Python and the drivers.
 _SORT_TYPES: Final = {
     "created_at": Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))],
     "title": Text,
@@ -22,19 +22,19 @@ _SORT_TYPES: Final = {
 
 
 class PostService:
-    """The rules of posts."""
+    """The business rules of posts."""
 
     def __init__(self, session: AsyncSession, caller: Caller | None = None) -> None:
         self._caller = caller
         self._posts = PostRepository(session)
 
     async def create_post(self, data: PostCreate) -> Post:
-        """Publish a post. Raises `NotFoundError` if the author does not exist."""
+        """Create a post. Raises `NotFoundError` if the author does not exist."""
         require_owner_or_admin(self._caller, data.author_id)
         return await self._posts.create(Post(**data.model_dump()))
 
     async def import_posts(self, posts: Sequence[tuple[int, PostFields]]) -> None:
-        """Write many posts in bulk, each given with the id of its author."""
+        """Create many posts in bulk, each given with the id of its author."""
         await self._posts.create_many(
             [{"author_id": author_id, **post.model_dump()} for author_id, post in posts]
         )
@@ -49,9 +49,9 @@ class PostService:
         text: str | None,
         with_author: bool = False,
     ) -> KeysetPage[Post]:
-        """Return a page of posts, narrowed to an author or to those that hold a text.
+        """Return a page of posts, optionally of an author and with a text in title or body.
 
-        Raises `ValidationError` for a cursor that is not one of ours or of another order.
+        Raises `ValidationError` for an invalid cursor, or for one of another sort order.
         """
         column = sort.removeprefix("-")
         posts = await self._posts.list_page(
@@ -68,12 +68,12 @@ class PostService:
 
     async def get_post(self, post_id: int) -> Post:
         """Return a post. Raises `NotFoundError`."""
-        return found(await self._posts.get_by_id(post_id), f"Post {post_id}")
+        return require_found(await self._posts.get_by_id(post_id), f"Post {post_id}")
 
     async def update_post(
         self, post_id: int, data: PostPatch, if_match: frozenset[int] | None
     ) -> Post:
-        """Change what the body names. Raises `NotFoundError` and `VersionMismatchError`."""
+        """Change a post. Raises `NotFoundError` and `VersionMismatchError`."""
         post = await self._lock(post_id, if_match)
         return await self._posts.update(post, data.columns())
 
@@ -82,8 +82,8 @@ class PostService:
         await self._posts.delete(await self._lock(post_id, if_match))
 
     async def _lock(self, post_id: int, if_match: frozenset[int] | None) -> Post:
-        """Return a post that the caller may change, locked until the transaction ends."""
-        post = found(await self._posts.get_for_update(post_id), f"Post {post_id}")
+        """Return a post that the caller may change, and lock it until the transaction ends."""
+        post = require_found(await self._posts.get_for_update(post_id), f"Post {post_id}")
         require_owner_or_admin(self._caller, post.author_id)
         require_version(post, if_match)
         return post

@@ -1,4 +1,4 @@
-"""What services ask of every row."""
+"""Checks of rows."""
 
 from typing import TypeVar
 
@@ -8,18 +8,18 @@ from app.models.base import Base
 T = TypeVar("T")
 
 
-def found(row: T | None, name: str) -> T:
-    """Return the row. Raises `NotFoundError` if there is none."""
+def require_found(row: T | None, name: str) -> T:
+    """Return the row. Raises `NotFoundError` if it is None."""
     if row is None:
         raise NotFoundError(f"{name} not found")
     return row
 
 
 def require_version(row: Base, if_match: frozenset[int] | None) -> None:
-    """Raise `VersionMismatchError` unless the row has one of the versions that `If-Match` names (None: any).
+    """Raise `VersionMismatchError` unless `if_match` is None or holds the row's version.
 
-    The row has to be locked (`get_for_update`): nobody else can change it then before this
-    transaction ends, and so no update is lost.
+    The row must be locked (`get_for_update`), so that no other transaction can change it after the
+    check.
     """
     if if_match is not None and row.version not in if_match:
         raise VersionMismatchError(row.version)

@@ -8,37 +8,37 @@ from app.models.user import User
 from app.repositories.user_repo import UserRepository
 from app.schemas.user import UserQuery
 from app.services.permissions import Caller, require_owner_or_admin
-from app.services.rows import found, require_version
+from app.services.rows import require_found, require_version
 
 _SORT: Final = "id"
 
 
 class UserService:
-    """The rules of users."""
+    """The business rules of users."""
 
     def __init__(self, session: AsyncSession, caller: Caller | None = None) -> None:
         self._caller = caller
         self._users = UserRepository(session)
 
     async def create_user(self, values: Mapping[str, Any]) -> User:
-        """Register a user, given by the values of its columns.
+        """Create a user from the values of its columns.
 
-        Raises `ConflictError` if the e-mail address is taken, in whatever case. The unique index
-        says so at the insert: asking first would cost a query and still lose the race.
+        Raises `ConflictError` if the e-mail address is taken, ignoring case. The unique index
+        detects this at the insert; a query before would lose the race.
         """
         return await self._users.create(User(**values))
 
     async def create_users(self, rows: Sequence[dict[str, Any]]) -> Sequence[int]:
-        """Write many users in bulk, and return their ids in the order of the rows.
+        """Create many users in bulk. Return their ids in the order of the rows.
 
-        Raises `ConflictError` if an e-mail address is taken or comes twice.
+        Raises `ConflictError` if an e-mail address is taken or occurs twice.
         """
         return await self._users.create_many(rows)
 
     async def list_users(self, query: UserQuery) -> KeysetPage[User]:
-        """Return a page of users in the order of their ids, narrowed as asked.
+        """Return a page of users ordered by id, filtered by the query.
 
-        Raises `ValidationError` for a cursor that is not one of ours.
+        Raises `ValidationError` for an invalid cursor.
         """
         after = decode_cursor(query.cursor, _SORT, int)[1] if query.cursor else None
         filters = query.model_dump(exclude={"limit", "cursor"})
@@ -50,12 +50,12 @@ class UserService:
     async def get_user(self, user_id: int) -> User:
         """Return a user. Raises `NotFoundError`."""
         require_owner_or_admin(self._caller, user_id)
-        return found(await self._users.get_by_id(user_id), f"User {user_id}")
+        return require_found(await self._users.get_by_id(user_id), f"User {user_id}")
 
     async def update_user(
         self, user_id: int, values: Mapping[str, Any], if_match: frozenset[int] | None
     ) -> User:
-        """Change the columns that `values` names.
+        """Change the columns of a user.
 
         Raises `NotFoundError`, `VersionMismatchError` and `ConflictError`.
         """
@@ -68,7 +68,7 @@ class UserService:
         await self._users.delete(await self._lock(user_id, if_match))
 
     async def _lock(self, user_id: int, if_match: frozenset[int] | None) -> User:
-        """Return a user of an expected version, locked until the transaction ends."""
-        user = found(await self._users.get_for_update(user_id), f"User {user_id}")
+        """Return a user of a matching version, and lock the row until the transaction ends."""
+        user = require_found(await self._users.get_for_update(user_id), f"User {user_id}")
         require_version(user, if_match)
         return user

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 import httpx
 
 from app.core.config import Settings
-from app.core.mail.mailer import Mail
+from app.core.mail.message import Mail
 from app.core.security.tokens import create_access_token
 from app.models.user import User
 

@@ -42,7 +42,7 @@ def test_database_is_migrated_and_seeded_once() -> None:
     assert "newest revision" in run("migrate").stdout
     assert "newest revision" in run("migrate").stdout
     assert run("seed").stdout == "Wrote 8 users and 40 posts.\n"
-    assert run("seed").stdout == "The demo data is there already; wrote nothing.\n"
+    assert run("seed").stdout == "The demo data already exists; wrote nothing.\n"
     pruned = run("prune").stdout
     assert pruned.startswith("Deleted 0 expired idempotency keys.\n")
     # {% if cookiecutter.use_auth %}
@@ -184,7 +184,7 @@ def test_second_dev_beside_the_first_is_told(
     first = (
         "import sys; from pathlib import Path; from app.cli import dev_server; "
         "dev_server.DIRECTORY = Path(sys.argv[1])\n"
-        "with dev_server.only_one(): print('locked', flush=True); sys.stdin.read()"
+        "with dev_server.single_instance(): print('locked', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", first, str(dev_server.DIRECTORY)],
@@ -194,9 +194,9 @@ def test_second_dev_beside_the_first_is_told(
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == "locked\n"
-        second = dev_server.only_one()
+        second = dev_server.single_instance()
         with pytest.raises(CommandError, match="already runs"):
             second.__enter__()
         process.communicate("")
-    with dev_server.only_one():
+    with dev_server.single_instance():
         pass  # free again

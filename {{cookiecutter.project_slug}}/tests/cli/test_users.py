@@ -20,14 +20,14 @@ async def test_created_admin_can_sign_in(database: Database) -> None:
     await create_admin(database, "root@example.com", "Root", PASSWORD)
 
     async with database.read() as session:
-        user, _ = await AccountRepository(session).find("root@example.com", "")
+        user, _ = await AccountRepository(session).find_by_email("root@example.com", "")
     assert user is not None
     assert user.role == "admin"
     assert user.is_email_verified
     hashed = user.hashed_password
     assert (
         await verify_password(SecretStr(PASSWORD), hashed, load_settings(PasswordSettings))
-    ).fits
+    ).matches
 
 
 async def test_registered_user_is_not_promoted(database: Database, make: Factory) -> None:

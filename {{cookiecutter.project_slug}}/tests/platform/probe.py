@@ -31,7 +31,7 @@ from app.repositories.base import Repository, keyset
 from app.schemas.base import Nullable, PatchBody, RequestBody, ResponseBody
 from app.schemas.page import Page
 from app.services.permissions import Caller, require_owner_or_admin
-from app.services.rows import found, require_version
+from app.services.rows import require_found, require_version
 from tests.factories import Factory, unique_number
 
 
@@ -115,7 +115,7 @@ class ProbeService:
         return KeysetPage.of(probes, limit, lambda probe: encode_cursor("id", probe.id, probe.id))
 
     async def get(self, probe_id: int) -> Probe:
-        return found(await self._probes.get_by_id(probe_id), f"Probe {probe_id}")
+        return require_found(await self._probes.get_by_id(probe_id), f"Probe {probe_id}")
 
     async def update(
         self, probe_id: int, data: ProbePatch, if_match: frozenset[int] | None
@@ -126,7 +126,7 @@ class ProbeService:
         await self._probes.delete(await self._lock(probe_id, if_match))
 
     async def _lock(self, probe_id: int, if_match: frozenset[int] | None) -> Probe:
-        probe = found(await self._probes.get_for_update(probe_id), f"Probe {probe_id}")
+        probe = require_found(await self._probes.get_for_update(probe_id), f"Probe {probe_id}")
         require_owner_or_admin(self._caller, probe.owner_id)
         require_version(probe, if_match)
         return probe

@@ -1,9 +1,8 @@
 from datetime import UTC, datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models.user import User
 from app.repositories.user_repo import UserRepository
 from tests.factories import Factory
 from tests.repositories.scans import scanned_rows
@@ -16,7 +15,7 @@ async def test_bulk_insert_returns_the_ids_in_the_order_of_the_rows(session: Asy
     ids = await repo.create_many([{"email": email, "display_name": "N"} for email in emails])
 
     for position in (0, 1, 999, 1000, 2499):
-        user = await session.scalar(select(User).where(User.email == emails[position]))
+        user = await repo.get_by_id(ids[position])
         assert user is not None
         assert user.id == ids[position]
 

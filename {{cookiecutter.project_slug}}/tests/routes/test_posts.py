@@ -267,7 +267,7 @@ async def test_cursor_of_another_order_is_refused(client: httpx.AsyncClient, mak
     response = await client.get(f"/posts?sort=-title&limit=1&cursor={cursor}")
 
     assert response.status_code == 422
-    assert "made for the order 'title', not '-title'" in response.json()["detail"]
+    assert "for the order 'title', not '-title'" in response.json()["detail"]
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])

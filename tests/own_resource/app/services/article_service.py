@@ -7,7 +7,7 @@ from app.models.article import Article
 from app.repositories.article_repo import ArticleRepository
 from app.schemas.article import ArticleCreate, ArticlePatch
 from app.services.permissions import Caller, require_owner_or_admin
-from app.services.rows import found, require_version
+from app.services.rows import require_found, require_version
 
 _SORT: Final = "id"
 
@@ -34,7 +34,7 @@ class ArticleService:
 
     async def get_article(self, article_id: int) -> Article:
         """Return an article. Raises `NotFoundError`."""
-        return found(await self._articles.get_by_id(article_id), f"Article {article_id}")
+        return require_found(await self._articles.get_by_id(article_id), f"Article {article_id}")
 
     async def update_article(
         self, article_id: int, data: ArticlePatch, if_match: frozenset[int] | None
@@ -48,7 +48,7 @@ class ArticleService:
         await self._articles.delete(await self._lock(article_id, if_match))
 
     async def _lock(self, article_id: int, if_match: frozenset[int] | None) -> Article:
-        article = found(await self._articles.get_for_update(article_id), f"Article {article_id}")
+        article = require_found(await self._articles.get_for_update(article_id), f"Article {article_id}")
         require_owner_or_admin(self._caller, article.editor_id)
         require_version(article, if_match)
         return article

@@ -1,6 +1,6 @@
 """The database: engines, sessions, the pool, errors, constraints, migrations, drivers.
 
-Knows nothing of HTTP; a contract of import-linter holds it to that.
+Must not import anything of HTTP; import-linter enforces it.
 """
 
 from app.core.database.sessions import Database as Database

@@ -1,7 +1,7 @@
-"""What a refused constraint means to the domain: each model says so beside the constraint.
+"""Domain errors of constraint violations, declared beside each constraint in the models.
 
-The database decides such rules, because a check before the write loses the race against a second
-client. A test fails when a unique, foreign-key or check constraint says nothing.
+The database enforces such rules, because a check before the write loses the race against a second
+client. A test fails if a unique, foreign-key or check constraint declares no error.
 """
 
 import re
@@ -17,21 +17,21 @@ from app.exceptions import AppError
 
 _KEY: Final = "refusal"
 
-# The words of a detail are in the server's language; `(columns)=(values)` is in all of them.
+# The wording depends on the server's language; `(columns)=(values)` does not.
 _VALUE: Final = re.compile(r"\)=\((?P<value>.*)\)", re.DOTALL)
 
 
 def refusal(error: type[AppError], message: str) -> dict[str, Any]:
-    """Return the `info` of a constraint, foreign key or unique index: what its violation raises.
+    """Return the `info` of a constraint, foreign key or unique index that raises this error.
 
-    `{value}` in the message is the refused value as the constraint sees it: in lower case for an
-    index on `lower(...)`.
+    `{value}` in the message is replaced by the refused value as the constraint sees it, which is
+    lower-cased for an index on `lower(...)`.
     """
     return {_KEY: (error, message)}
 
 
 def domain_error(violation: ConstraintViolation) -> AppError | None:
-    """Translate a violation, or return None for a constraint that says nothing."""
+    """Return the declared error of a violation, or None if the constraint declares none."""
     refusals = declared_refusals()
     if violation.constraint not in refusals:
         return None
@@ -42,7 +42,7 @@ def domain_error(violation: ConstraintViolation) -> AppError | None:
 
 @cache
 def declared_refusals(of: MetaData = metadata) -> dict[str, tuple[type[AppError], str]]:
-    """Return what the constraints of all tables say, by their names. Import the models first."""
+    """Return the declared errors of all tables by constraint name. Import the models first."""
     return {
         str(constraint.name): info[_KEY]
         for table in of.tables.values()
@@ -57,7 +57,7 @@ def _constraints(table: Table) -> Iterator[Constraint | Index]:
 
 
 def _info(constraint: Constraint | Index) -> dict[str, Any]:
-    """Return the `info`; a foreign key that a column declares holds it itself."""
+    """Return the `info`, which a foreign key declared on a column holds in its element."""
     if isinstance(constraint, ForeignKeyConstraint):
         return constraint.info | constraint.elements[0].info
     info: dict[str, Any] = constraint.info

@@ -1,4 +1,4 @@
-"""How this project connects: to write and to read, directly or by PgBouncer."""
+"""The engines: for writing and for reading, connected directly or through PgBouncer."""
 
 import asyncio
 from typing import Any, Final
@@ -12,8 +12,8 @@ from app.core.database.drivers import Driver, driver_for
 from app.core.database.errors import translate_driver_errors
 from app.core.database.pool import FairPool
 
-# Long for a service under load, in which connections are in use all the time, and short for a
-# server to vanish in without closing its connections.
+# Longer than a connection is idle under load, and too short for a server to vanish in without
+# closing its connections.
 TRUSTED_SECONDS: Final = 0.1
 
 
@@ -28,11 +28,11 @@ def make_writer(settings: DatabaseSettings) -> AsyncEngine:
 
 
 def make_reader(url: URL, settings: DatabaseSettings, *, trusted_seconds: float) -> AsyncEngine:
-    """Return an engine whose statements PostgreSQL refuses if they write.
+    """Return an engine on which PostgreSQL refuses writes.
 
-    Each statement is a transaction of its own: without BEGIN and COMMIT a read saves two round
-    trips, and sees what is committed by then. Behind a pooler, which does not take the parameter
-    and may send the messages of one statement to several servers, reads are transactions.
+    Each statement runs on its own (AUTOCOMMIT), which saves the round trips of BEGIN and COMMIT.
+    Behind a pooler reads run in read-only transactions instead: PgBouncer does not accept the
+    parameter, and may send the messages of one statement to different servers.
     """
     return make_engine(
         url,
@@ -51,11 +51,10 @@ def make_engine(
     pool_size: int = 0,
     trusted_seconds: float = 0,
 ) -> AsyncEngine:
-    """Return an engine that raises domain errors and keeps to the budget of who uses it.
+    """Return an engine that raises domain errors and respects the caller's budget.
 
-    It connects to `url`, not before the first statement. With `pool_size` 0 it keeps no
-    connection. A connection that was in use less than `trusted_seconds` ago, and is not known to
-    be closed, is not pinged.
+    It connects at the first statement. With a `pool_size` of 0 it has no pool. A connection that
+    was in use less than `trusted_seconds` ago is not pinged, unless it is known to be closed.
     """
     driver = driver_for(url)
     options: dict[str, Any] = {"poolclass": NullPool}
@@ -67,8 +66,8 @@ def make_engine(
         }
     parameters = server_limits(settings)
     if settings.database_pooler:
-        # PgBouncer refuses connections that name a parameter which it does not know, so the
-        # limits are set for the role: `app set-limits`.
+        # PgBouncer refuses connections with parameters that it does not know, so `app set-limits`
+        # sets them in the database.
         connect_args = driver.connect_args(url, settings, {}) | driver.pooler_args(settings)
         if read_only:
             options["execution_options"] = {"postgresql_readonly": True}
@@ -77,7 +76,7 @@ def make_engine(
             parameters["default_transaction_read_only"] = "on"
             options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
         connect_args = driver.connect_args(url, settings, parameters)
-    # Parameters of statements may be secrets or personal data: keep them out of messages and logs.
+    # hide_parameters: they may be secrets or personal data, which must not reach the logs.
     engine = create_async_engine(
         driver.adapt_url(url), connect_args=connect_args, hide_parameters=True, **options
     )
@@ -86,7 +85,7 @@ def make_engine(
 
 
 def server_limits(settings: DatabaseSettings) -> dict[str, str]:
-    """Return the parameters of PostgreSQL that bound how long it works and waits."""
+    """Return the server parameters that limit how long PostgreSQL works and waits."""
     seconds = {
         "statement_timeout": settings.database_statement_timeout,
         "lock_timeout": settings.database_lock_timeout,
@@ -98,11 +97,11 @@ def server_limits(settings: DatabaseSettings) -> dict[str, str]:
 def _make_pool_class(
     driver: Driver, settings: DatabaseSettings, trusted_seconds: float
 ) -> type[FairPool]:
-    """Return a pool that tests a connection before its use, unless it was in use just now.
+    """Return a pool class that pings connections before use, unless they were just in use.
 
-    SQLAlchemy's `pool_pre_ping` has no limit, and with a server that hangs the request would hang
-    as well. It also pings under load, where the last statement has just shown that the
-    connection works: a fifth of a small request's time (measured).
+    SQLAlchemy's `pool_pre_ping` has no timeout, so a server that hangs would hang the request. It
+    also pings under load, where the last statement has just shown that the connection works (see
+    docs/decisions/0006 for the cost).
     """
 
     class TestingPool(FairPool):
@@ -120,9 +119,6 @@ def _make_pool_class(
                 return self.dialect.do_ping(dbapi_connection)
             except (self.dialect.loaded_dbapi.Error, OSError):
                 return False
-            except BaseException:  # cancelled, maybe in the middle of a reply
-                connection.invalidate()
-                raise
             finally:
                 timer.cancel()
 

@@ -1,4 +1,4 @@
-"""Errors of the drivers, translated into errors of the domain where they are raised."""
+"""Translation of driver errors into domain errors."""
 
 import asyncio
 import traceback
@@ -16,34 +16,33 @@ from app.exceptions import UnavailableError
 
 _READ_ONLY: Final = "25006"  # read_only_sql_transaction
 
-# SQLSTATE (appendix A of PostgreSQL's documentation) of faults after which the same request may
-# succeed. The first two are ends of a transaction: PostgreSQL has rolled it back.
+# SQLSTATEs (appendix A of PostgreSQL's documentation) after which the same request may succeed.
 _TRANSIENT: Final = {
-    "40001": "The transaction met another one (serialization failure); nothing was written",
-    "40P01": "The transaction met another one (deadlock); nothing was written",
+    "40001": "The transaction conflicted with another (serialization failure); nothing was written",
+    "40P01": "The transaction conflicted with another (deadlock); nothing was written",
     "55P03": "Another transaction holds a lock for too long; nothing was written",
-    "57014": "The database took too long to answer; nothing was written",
-    _READ_ONLY: "The database accepts no writes at the moment; nothing was written",
+    "57014": "The database took too long to respond; nothing was written",
+    _READ_ONLY: "The database does not accept writes at the moment; nothing was written",
     "25P03": "The transaction was idle for too long; nothing was written",
     "53100": "The database has no space left; nothing was written",
     "53200": "The database has no memory left; nothing was written",
-    "53300": "The database has no connection left",
+    "53300": "The database has no free connections",
     "57P01": "The database is shutting down",
-    "57P02": "The database has crashed and recovers",
+    "57P02": "The database has crashed and is recovering",
     "57P03": "The database is starting up",
     "57P05": "The database has closed an idle connection",
 }
 
-# The transactions, and savepoints, in which a statement has failed.
+# Transactions and savepoints in which a statement has failed.
 _failed: Final[WeakSet[Transaction]] = WeakSet()
 
 
 class FailedTransactionError(RuntimeError):
-    """A programming error: the error of a statement was caught, and its transaction went on."""
+    """A programming error: a statement failed, and its transaction was continued."""
 
 
 class ReadOnlySessionError(RuntimeError):
-    """A programming error: code that serves a safe method tried to write."""
+    """A programming error: a handler of a safe method tried to write."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -53,10 +52,10 @@ class ReadOnlySessionError(RuntimeError):
 
 
 def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: bool) -> None:
-    """Let an engine raise domain errors: at connect, at any statement and at commit.
+    """Make an engine raise domain errors: on connect, on statements and on commit.
 
-    A write on an engine that is `read_only` is an error of the code, on another one a fault of the
-    database: it is a standby, or was made one.
+    A refused write is a programming error on a `read_only` engine. On any other engine it is a
+    fault of the database, which has become a standby.
     """
 
     @event.listens_for(engine.sync_engine, "do_connect")
@@ -66,47 +65,55 @@ def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: b
         try:
             return dialect.connect(*arguments, **options)
         except asyncio.CancelledError as error:
-            # A half-open connection may live in these frames, and they in a cycle: without
-            # this the server keeps the session until garbage is collected, which is seldom.
+            # These frames may hold a half-open connection in a reference cycle. Clearing them
+            # closes it now, not at the next garbage collection.
             traceback.clear_frames(error.__traceback__)
             raise
         except Exception as error:
-            # Drivers raise OSError, TimeoutError and classes of their own here.
+            # Drivers raise OSError, TimeoutError and their own classes.
             raise UnavailableError("The database cannot be reached") from error
 
     @event.listens_for(engine.sync_engine, "handle_error", retval=True)
     def translate(context: ExceptionContext) -> Exception | None:
-        budget = current_budget()
         if context.connection and (transaction := _innermost(context.connection)):
             _failed.add(transaction)
         original = context.original_exception
         if not isinstance(original, Exception):
-            return None  # a cancellation is nobody's fault
-        violation = driver.constraint_violation(original)
-        error: Exception | None = domain_error(violation) if violation else None
-        state = driver.sqlstate(original)
-        if read_only and state == _READ_ONLY:
-            error = ReadOnlySessionError()
-        elif error is None and (reason := _TRANSIENT.get(state)):
-            error = UnavailableError(reason)
-        elif error is None and budget and budget.expired:
-            error = UnavailableError(TOO_LONG)
-        elif error is None and context.is_disconnect:
-            # In the middle of a COMMIT nobody can know, so it does not say what was written.
-            error = UnavailableError("The connection to the database was lost")
+            return None  # a cancellation
+        return _translated(original, driver, context, read_only=read_only)
+
+
+def _translated(
+    original: Exception, driver: Driver, context: ExceptionContext, *, read_only: bool
+) -> Exception | None:
+    """Return the error to raise instead of a driver's, or None to raise that."""
+    state = driver.sqlstate(original)
+    if read_only and state == _READ_ONLY:
+        return ReadOnlySessionError()
+    violation = driver.constraint_violation(original)
+    if violation and (error := domain_error(violation)):
         return error
+    if reason := _TRANSIENT.get(state):
+        return UnavailableError(reason)
+    if (budget := current_budget()) and budget.expired:
+        context.invalidate_pool_on_disconnect = False  # the budget has closed this one only
+        return UnavailableError(TOO_LONG)
+    if context.is_disconnect:
+        # It does not say that nothing was written: during COMMIT that is unknown.
+        return UnavailableError("The connection to the database was lost")
+    return None
 
 
 def _innermost(connection: Connection) -> Transaction | None:
-    """Return the savepoint that a failure ends, or else the transaction."""
+    """Return the savepoint that a failed statement aborts, or else the transaction."""
     return connection.get_nested_transaction() or connection.get_transaction()
 
 
 async def require_success(session: AsyncSession) -> None:
     """Raise `FailedTransactionError` if a statement of the session's transaction has failed.
 
-    PostgreSQL would roll back at the commit and report no error, so that whoever has caught the
-    statement's error would believe in it. Where no failed transaction goes on, this asks nothing.
+    PostgreSQL responds to COMMIT with a silent rollback then, so the caller would believe that its
+    writes were committed. Sends nothing to the database.
     """
     if not _failed:
         return
@@ -116,6 +123,6 @@ async def require_success(session: AsyncSession) -> None:
     connection = (await session.connection()).sync_connection
     if connection and _innermost(connection) in _failed:
         raise FailedTransactionError(
-            "A statement of this transaction has failed, after which PostgreSQL writes nothing of "
-            "it. Let the error pass, or run what may fail in session.begin_nested()."
+            "A statement of this transaction has failed, so PostgreSQL would roll it back. Let the "
+            "error propagate, or run statements that may fail in session.begin_nested()."
         )

@@ -1,10 +1,10 @@
-"""The metadata that all tables share."""
+"""The metadata of all tables."""
 
 from typing import Final
 
 from sqlalchemy import MetaData
 
-# Names that the database, the migrations and error messages agree on.
+# Migrations and error translation rely on these names.
 NAMING_CONVENTION: Final = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",

@@ -1,6 +1,6 @@
-"""Migrations from Python: for the command line, the tests and the start of a container.
+"""Running migrations from Python.
 
-Alembic is imported where it is used: it is a fifth of the app's imports, and serving needs it once.
+Functions import Alembic when they need it, because it is slow to import (see docs/decisions/0006).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[3]
 
-# A statement that waits for a lock on a table holds up every request to that table behind it. Else
-# a migration takes its time, whatever the role's own settings are.
+# While a migration waits for a lock on a table, every query of that table queues behind it. Other
+# limits do not apply to migrations, whatever the defaults of the database are.
 PARAMETERS: Final = {
     "lock_timeout": "3s",
     "statement_timeout": "0",
@@ -30,10 +30,10 @@ PARAMETERS: Final = {
 
 
 def make_migration_engine(settings: DatabaseSettings) -> AsyncEngine:
-    """Return an engine without a pool: to `DATABASE_DIRECT_URL`, or else to `DATABASE_URL`.
+    """Return an engine without a pool for `DATABASE_DIRECT_URL`, or else `DATABASE_URL`.
 
-    Where that is a pooler, only transactions have the parameters: CREATE INDEX CONCURRENTLY runs
-    in none, and with the limits of the role.
+    Through a pooler the parameters apply to transactions only. CREATE INDEX CONCURRENTLY runs
+    outside of one, with the limits that `app set-limits` has set.
     """
     url = settings.database_direct_url or settings.database_url
     driver = driver_for(url)
@@ -61,14 +61,14 @@ def _config() -> Config:
 
 
 def alembic_config(database_url: URL) -> Config:
-    """Return Alembic's configuration (in pyproject.toml) for a database."""
+    """Return Alembic's configuration for a database. Its settings are in pyproject.toml."""
     config = _config()
     config.attributes["database_url"] = database_url
     return config
 
 
 def migrate(database_url: URL) -> None:
-    """Bring the database's schema to the newest revision."""
+    """Migrate the database to the newest revision."""
     from alembic import command
 
     command.upgrade(alembic_config(database_url), "head")
@@ -76,7 +76,7 @@ def migrate(database_url: URL) -> None:
 
 @cache
 def revisions() -> tuple[str, ...]:
-    """Return the revisions that this version knows, first to last."""
+    """Return the revisions of this version of the app, oldest first."""
     from alembic.script import ScriptDirectory
 
     script = ScriptDirectory.from_config(_config())

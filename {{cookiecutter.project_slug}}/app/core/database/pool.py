@@ -1,4 +1,4 @@
-"""A connection pool of a fixed size that serves those who wait first come, first served."""
+"""A connection pool of a fixed size that serves waiters in order."""
 
 import asyncio
 import logging
@@ -11,59 +11,59 @@ from sqlalchemy import AsyncAdaptedQueuePool, Dialect, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import await_
 
-from app.core.database.budget import TOO_LONG, current_budget
+from app.core.database.budget import TOO_LONG, Budget, current_budget
 from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError
 
 TOO_MANY: Final = "Too many requests at once; nothing was done"
 
 
-class Turns:
-    """A semaphore that can be taken without waiting, and is given back first come, first served."""
+class FairSemaphore:
+    """A semaphore that serves waiters first come, first served."""
 
     def __init__(self, number: int) -> None:
         self._free = number
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[asyncio.Future[None]] = deque()
 
-    def take(self) -> bool:
-        """Take a turn if one is free; return whether it was."""
+    def acquire_nowait(self) -> bool:
+        """Acquire the semaphore if it is free, and return whether it was."""
         if not self._free:
             return False
         self._free -= 1
         return True
 
-    async def wait(self) -> None:
-        """Wait for a turn and take it."""
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+    async def acquire(self) -> None:
+        """Wait until the semaphore is free, and acquire it."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
         try:
-            await turn
+            await waiter
         except asyncio.CancelledError:
-            if turn.cancelled():
-                self._waiting.remove(turn)
-            else:  # it was given in the same moment
-                self.give_back()
+            if waiter.cancelled():
+                self._waiters.remove(waiter)
+            else:  # acquired and cancelled at the same time
+                self.release()
             raise
 
-    def give_back(self) -> None:
-        """Give a turn to who has waited longest, or keep it for the next who comes."""
-        for turn in self._waiting:
-            if not turn.done():
-                turn.set_result(None)
-                self._waiting.remove(turn)
+    def release(self) -> None:
+        """Wake the first waiter, or free the semaphore if there is none."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+                self._waiters.remove(waiter)
                 return
         self._free += 1
 
 
 class FairPool(AsyncAdaptedQueuePool):
-    """SQLAlchemy's queue pool with a queue of its own in front.
+    """SQLAlchemy's queue pool, with waiters served first come, first served.
 
-    Without it waiters are woken in any order, and some of them starve under load (0006 in
-    docs/decisions has the figures). There is no overflow: under load its connections would be
-    opened and closed all the time.
+    The stock pool wakes waiters in any order, so that some of them starve under load (see
+    docs/decisions/0006). There is no overflow, whose connections would be opened and closed all
+    the time under load.
 
-    The wait begins with the first statement of a session, not when the session is opened. It is
-    bounded by `timeout` and by the budget of the request, whichever is shorter.
+    A session waits at its first statement, not when it is opened: for at most `timeout` seconds,
+    and no longer than the request's budget lasts.
     """
 
     driver: ClassVar[Driver]
@@ -75,90 +75,104 @@ class FairPool(AsyncAdaptedQueuePool):
     def __init__(
         self, creator: Any, pool_size: int = 5, timeout: float = 30, **options: Any
     ) -> None:
-        options |= {"max_overflow": 0, "use_lifo": True}  # the newest are the ones known to work
+        options |= {"max_overflow": 0, "use_lifo": True}  # recently used ones need no ping
         super().__init__(creator, pool_size, timeout=timeout, **options)
         self.dialect: Dialect = options["dialect"]
-        self._turns = Turns(pool_size)
-        self._seconds = timeout
+        self._semaphore = FairSemaphore(pool_size)
+        self._timeout_seconds = timeout
         self._lost_at = 0.0
         self._is_disposed = False
-        for end in ("checkin", "detach"):  # the latter if the session was not closed, but collected
-            event.listen(self, end, _give_back)
+        for end in ("checkin", "detach"):  # detach: the session was collected, not closed
+            event.listen(self, end, _on_release)
 
     def connect(self) -> PoolProxiedConnection:
-        """Wait for a turn, and take a connection that works. Raises `UnavailableError`."""
+        """Return a working connection, waiting for one if need be. Raises `UnavailableError`."""
         budget = current_budget()
         if budget:
-            budget.require_no_connection("while another one is asked for")
-            if budget.expired:
-                raise UnavailableError(TOO_LONG)
-        if not self._turns.take():
-            await_(self._wait(budget.seconds if budget else math.inf))
+            budget.require_no_connection("while another one is requested")
+            budget.require_time()
+        if not self._semaphore.acquire_nowait():
+            await_(self._wait_for_turn(budget.seconds if budget else math.inf))
         try:
-            connection = self._take()
+            connection = self._connect_alive(budget)
         except BaseException:
-            self._turns.give_back()
+            self._semaphore.release()
             raise
-        # The record says whose turn it is: after `dispose()` the engine has another pool.
-        held: Any = connection.record_info
-        held["pool"] = self
-        if budget:
-            held["budget"] = budget
-            dbapi_connection: Any = connection.dbapi_connection
-            try:
-                budget.take(id(held), (dbapi_connection.driver_connection, self.driver))
-            except UnavailableError:
-                connection.close()
-                raise
+        # For the release, which may come after `dispose()` has given the engine another pool.
+        info: Any = connection.record_info
+        info |= {"pool": self, "budget": budget}
         return connection
 
     def dispose(self) -> None:
-        """Close the idle connections now, and those in use when they are given back."""
+        """Close the idle connections now, and those in use when they are released."""
         self._is_disposed = True
         super().dispose()
 
-    async def _wait(self, seconds_left: float) -> None:
+    async def _wait_for_turn(self, seconds_left: float) -> None:
         try:
-            async with asyncio.timeout(min(self._seconds, seconds_left)):
-                await self._turns.wait()
+            async with asyncio.timeout(min(self._timeout_seconds, seconds_left)):
+                await self._semaphore.acquire()
         except TimeoutError:
-            reason = TOO_LONG if seconds_left < self._seconds else TOO_MANY
+            reason = TOO_LONG if seconds_left < self._timeout_seconds else TOO_MANY
             raise UnavailableError(reason) from None
 
-    def _take(self) -> PoolProxiedConnection:
-        """Return a connection that works: a new one, or one that `is_alive`.
-
-        When one is found dead, those that are older than that moment are replaced unasked.
-        """
+    def _connect_alive(self, budget: Budget | None) -> PoolProxiedConnection:
+        """Return a new connection, or an idle one that works, held by the budget."""
         while True:
             connection = super().connect()
-            now = time.monotonic()
-            opened_at = connection.info.setdefault("opened_at", now)
-            if opened_at == now:
+            dbapi_connection: Any = connection.dbapi_connection
+            driver_connection = dbapi_connection.driver_connection
+            if budget:
+                holder = id(connection.record_info)
+                budget.hold(holder, (driver_connection, self.driver))
+            try:
+                works = self._works(connection)
+            except BaseException:  # cancelled, maybe in the middle of a response
+                connection.invalidate()
+                raise
+            if works and budget and budget.expired:
+                connection.close()
+            elif works:
                 return connection
-            if opened_at > self._lost_at and self.is_alive(
-                connection, now - connection.info["used_at"]
-            ):
-                return connection
-            self._lost_at = now
-            connection.invalidate()
+            else:
+                self.driver.abort(driver_connection)  # a server that hangs says no goodbye
+                connection.invalidate()
+            if budget:
+                budget.release(holder)
+                budget.require_time()
+
+    def _works(self, connection: PoolProxiedConnection) -> bool:
+        """Return whether a connection is new, or an idle one that `is_alive`.
+
+        Once one is found dead, all connections opened before are replaced without a test.
+        """
+        now = time.monotonic()
+        opened_at = connection.info.setdefault("opened_at", now)
+        if opened_at == now:
+            return True
+        if opened_at > self._lost_at and self.is_alive(
+            connection, now - connection.info["used_at"]
+        ):
+            return True
+        self._lost_at = now
+        return False
 
     def is_alive(self, connection: PoolProxiedConnection, idle_seconds: float) -> bool:  # noqa: ARG002
-        """Say whether a connection works that was idle for so many seconds."""
+        """Return whether a connection still works after `idle_seconds`."""
         return True
 
-    def give_back(self, record: ConnectionPoolEntry) -> None:
-        """Let the next one have the turn of a connection that is no longer used."""
+    def release(self, record: ConnectionPoolEntry) -> None:
+        """Let the next waiter have the place of a connection."""
         if self._is_disposed:
             record.close()  # nobody else would
-        self._turns.give_back()
+        self._semaphore.release()
 
 
-def _give_back(connection: Any, record: ConnectionPoolEntry) -> None:
-    held: dict[str, Any] = record.record_info or {}
-    if budget := held.pop("budget", None):
-        budget.give_back(id(held))
+def _on_release(connection: Any, record: ConnectionPoolEntry) -> None:
+    info: Any = record.record_info
     if connection is not None:  # else it was invalidated
         record.info["used_at"] = time.monotonic()
-    if pool := held.pop("pool", None):
-        pool.give_back(record)
+    if budget := info.pop("budget", None):
+        budget.release(id(info))
+    if pool := info.pop("pool", None):
+        pool.release(record)

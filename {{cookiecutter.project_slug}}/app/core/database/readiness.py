@@ -1,4 +1,4 @@
-"""Whether requests can be served: the database answers, and has the schema that the code needs."""
+"""Readiness: the database responds, and its schema fits the code."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ _REVISION: Final = text("SELECT version_num FROM alembic_version")
 
 
 class ReadinessProbe:
-    """Asks the database on connections of its own: a full pool must not look like a fault."""
+    """Checks the database on its own connections, so that a busy pool does not fail the check."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self._engine = make_engine(settings.database_url, settings)
@@ -33,17 +33,17 @@ class ReadinessProbe:
         self._limits_unknown = settings.database_pooler
 
     async def check(self) -> Schema:
-        """Return where the schema stands. Raises `UnavailableError` at the timeout at the latest.
+        """Return the state of the schema. Raises `UnavailableError`, at the latest at the timeout.
 
-        A schema that is ahead is no fault: a newer version has migrated already, and this one
-        goes on serving until it is replaced.
+        A schema that is ahead is fine: a newer version of the app has migrated it, and this one
+        keeps serving until it is replaced.
         """
         try:
             async with asyncio.timeout(self._timeout):
                 current = await self._revision()
         except TimeoutError:
-            raise UnavailableError("The database does not answer in time") from None
-        # A thread, since the first call imports Alembic and reads files.
+            raise UnavailableError("The database did not respond in time") from None
+        # In a thread, because the first call imports Alembic and reads files.
         *older, head = [None, *await asyncio.to_thread(revisions)]
         if current in older:
             raise UnavailableError(
@@ -52,24 +52,25 @@ class ReadinessProbe:
         return "at head" if current == head else "ahead"
 
     async def _revision(self) -> str | None:
-        """Return the revision that the database is at, or None before the first migration."""
-        # The socket is shut a little before the task is cancelled: see app.core.database.budget.
+        """Return the revision of the database, or None before the first migration."""
+        # The budget closes the socket before the timeout cancels the task, which would hang
+        # (see app.core.database.budget).
         budget = Budget(self._timeout * 0.9)
         with budgeted(budget):
             async with self._engine.connect() as connection:
                 raw = await connection.get_raw_connection()
-                budget.take(self, (raw.driver_connection, self._driver))
+                budget.hold(self, (raw.driver_connection, self._driver))
                 budget.hand_out()
                 try:
                     table, statement_timeout = (await connection.execute(_STATE)).one()
                     self._warn_without_limits(statement_timeout)
                     return await connection.scalar(_REVISION) if table else None
                 finally:
-                    budget.give_back(self)
+                    budget.release(self)
 
     def _warn_without_limits(self, statement_timeout: str) -> None:
         if self._limits_unknown and statement_timeout == "0":
             _logger.warning(
-                "Behind the pooler a statement may run for ever: run `app set-limits` once"
+                "Statements have no time limit behind the pooler: run `app set-limits` once"
             )
         self._limits_unknown = False

@@ -1,4 +1,4 @@
-"""A read replica, which may be down: reads then go to the primary, and do not wait for it again."""
+"""A read replica with failover: while it is down, reads go to the primary without waiting."""
 
 import asyncio
 import time
@@ -12,52 +12,56 @@ from app.exceptions import UnavailableError
 
 SessionT = TypeVar("SessionT", bound=AsyncSession)
 
-# While the replica is down, one read in so many seconds tries it.
+# While the replica is down, one read tries it again at this interval.
 _RETRY_SECONDS: Final = 5
 
 
 class Replica(Generic[SessionT]):
-    """Sessions that read from a replica while it answers."""
+    """Opens sessions on a replica while it is up."""
 
     def __init__(
         self, engine: AsyncEngine, sessions: async_sessionmaker[SessionT], timeout: float
     ) -> None:
         self.engine = engine
         self._sessions = sessions
-        # A little later than the driver's own end to waiting, and the pool's.
+        # A little longer than the timeouts of the driver and the pool.
         self._timeout = timeout * 1.1
         self._retry_at: float | None = None
-        # A connection that breaks in a query, or that a request's deadline breaks.
+        # For a connection that is lost in a query, or closed because a budget is used up.
         event.listen(engine.sync_engine, "invalidate", self._note_loss)
 
     async def open(self) -> SessionT | None:
-        """Return a session that is connected, or None if the replica is down.
+        """Return a connected session, or None if the replica is down.
 
-        A connection lost later is an error of the request: part of the answer may be read.
+        A connection that is lost later fails the request, which may have read from it already.
         """
-        if not self._is_worth_a_try():
+        if not self._should_try():
             return None
         session = self._sessions()
         try:
             async with asyncio.timeout(self._timeout):
+                # `session.connection()` would count all that the handler does next.
                 await session.run_sync(Session.connection)
         except (UnavailableError, TimeoutError):
             self._mark_down()
             await session.close()
             return None
+        except BaseException:
+            async with session:
+                raise
         self._retry_at = None
         return session
 
-    def _is_worth_a_try(self) -> bool:
+    def _should_try(self) -> bool:
         if self._retry_at is None:
             return True
         if time.monotonic() < self._retry_at:
             return False
-        self._mark_down()  # for the others, while this one tries
+        self._mark_down()  # other reads do not wait for this attempt
         return True
 
     def _note_loss(self, _connection: object, _record: object, error: BaseException | None) -> None:
-        if not isinstance(error, asyncio.CancelledError):  # the end of a request is none of it
+        if not isinstance(error, asyncio.CancelledError):  # else the replica is not at fault
             self._mark_down()
 
     def _mark_down(self) -> None:

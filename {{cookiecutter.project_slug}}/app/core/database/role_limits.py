@@ -1,8 +1,8 @@
-"""Time limits of the role, for a database behind PgBouncer.
+"""Time limits of the database role, for a database behind PgBouncer.
 
-In transaction mode PgBouncer takes no parameters with a connection, and a SET would hold for
-whoever gets the server connection next. What is set for the role holds on each of them, and costs
-no request anything.
+In transaction mode PgBouncer accepts no parameters on connect, and a SET would leak to other
+clients of the server connection. The role's defaults apply to every server connection, without a
+statement per request.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,15 @@ from app.core.database.migrations import make_migration_engine
 
 _ALTER_ROLE = text(
     "SELECT format('ALTER ROLE %I IN DATABASE %I SET %I = %L',"
-    " coalesce(CAST(:role AS text), current_user), current_database(), CAST(:name AS text), CAST(:value AS text))"
+    " coalesce(CAST(:role AS text), current_user), current_database(),"
+    " CAST(:name AS text), CAST(:value AS text))"
 )
 
 
 async def set_role_limits(settings: DatabaseSettings) -> Sequence[str]:
-    """Set the limits for the role of `DATABASE_URL`; return the statements.
+    """Set the limits for the role of `DATABASE_URL`, and return the statements run.
 
-    They hold for connections that PostgreSQL accepts from then on. A role may set its own.
+    They apply to new server connections. Any role may alter itself.
     """
     role = settings.database_url.username
     engine = make_migration_engine(settings)

@@ -1,7 +1,6 @@
-"""The two kinds of session, and the one that each request has.
+"""Sessions: for writing and for reading, and the session of a request.
 
-Nothing here connects before the first statement, and nothing is a global: the lifespan of the
-application owns the one `Database` and disposes of it.
+The application's lifespan owns the one `Database`, which connects at the first statement.
 """
 
 import asyncio
@@ -21,11 +20,11 @@ from sqlalchemy.ext.asyncio import (
 from app.core.config import DatabaseSettings
 from app.core.database.budget import (
     Budget,
-    begin_budget,
     budgeted,
     counted,
-    counted_on,
-    end_budget,
+    counted_until_release,
+    enter_budget,
+    exit_budget,
 )
 from app.core.database.engines import TRUSTED_SECONDS, make_reader, make_writer
 from app.core.database.errors import (
@@ -37,7 +36,7 @@ from app.core.database.replica import Replica
 
 
 class CountedTransaction(AsyncSessionTransaction):
-    """A transaction or savepoint that counts, and commits nothing but what has succeeded."""
+    """A transaction or savepoint that counts, and refuses to commit after a failed statement."""
 
     @property
     def budget(self) -> Budget | None:
@@ -48,7 +47,7 @@ class CountedTransaction(AsyncSessionTransaction):
 
     @counted
     async def commit(self) -> None:
-        """Commit. Raises `FailedTransactionError`."""
+        """Commit. Raises `FailedTransactionError` if a statement has failed."""
         await self._require_success()
         await super().commit()
 
@@ -70,12 +69,10 @@ class CountedTransaction(AsyncSessionTransaction):
 
 
 class CountedSession(AsyncSession):
-    """A session whose time in the database is counted against the budget of who uses it.
+    """A session whose time in the database counts against its budget, or else the current one.
 
-    SQLAlchemy's events would tell the same, but cost a tenth of a small request (0006 in
-    docs/decisions). Methods that are missing here call others that are not; a test compares the
-    list with SQLAlchemy's. After `connection()` and `stream()` all time counts until the
-    connection is given back: what they return does not pass through the session.
+    Listening to SQLAlchemy's events instead costs too much (see docs/decisions/0006). The methods
+    that are missing here call others that are not: a test compares the list with SQLAlchemy's.
     """
 
     budget: Budget | None = None
@@ -96,82 +93,82 @@ class CountedSession(AsyncSession):
     close = counted(AsyncSession.close)
     reset = counted(AsyncSession.reset)
     invalidate = counted(AsyncSession.invalidate)
-    connection = counted_on(AsyncSession.connection)
-    stream = counted_on(AsyncSession.stream)
+    connection = counted_until_release(AsyncSession.connection)
+    stream = counted_until_release(AsyncSession.stream)
 
     def begin(self) -> AsyncSessionTransaction:
+        """Return a transaction to enter: `async with session.begin(): ...`."""
         return CountedTransaction(self)
 
     def begin_nested(self) -> AsyncSessionTransaction:
+        """Return a savepoint to enter: `async with session.begin_nested(): ...`."""
         return CountedTransaction(self, nested=True)
 
 
 class WriteSession(CountedSession):
-    """A session that commits nothing but what has succeeded."""
+    """A session that refuses to commit after a failed statement."""
 
     async def commit(self) -> None:
-        """Commit. Raises `FailedTransactionError`."""
+        """Commit. Raises `FailedTransactionError` if a statement has failed."""
         await require_success(self)
         await super().commit()
 
 
 class ReadSession(CountedSession):
-    """A session on an engine whose statements PostgreSQL refuses if they write."""
+    """A session on an engine on which PostgreSQL refuses writes."""
 
     async def commit(self) -> None:
-        """Raise `ReadOnlySessionError` for changes that nobody flushed; there is no other.
-
-        They would be lost without a word.
-        """
+        """Raise `ReadOnlySessionError` for unflushed changes, which would be lost silently."""
         if self.identity_map.check_modified() or self.new or self.deleted:
             raise ReadOnlySessionError
 
 
 class PooledReadSession(ReadSession):
-    """A read session behind a pooler, where reads are a transaction."""
+    """A read session behind a pooler, where reads run in a transaction."""
 
     async def commit(self) -> None:
+        """End the transaction. Raises `ReadOnlySessionError` as `ReadSession` does."""
         await super().commit()
-        await self.rollback()  # which costs as much as COMMIT
+        await self.rollback()  # it costs as much as COMMIT
 
 
-def _sessions(
+def _sessionmaker(
     engine: AsyncEngine, session_class: type[CountedSession]
 ) -> async_sessionmaker[CountedSession]:
-    # Once closed, a session is at its end: using it again raises, where SQLAlchemy's default
-    # would open a transaction that nobody commits.
+    # close_resets_only: by default a closed session can be used again, in a transaction that nobody
+    # would commit.
     return async_sessionmaker(
         engine, class_=session_class, expire_on_commit=False, close_resets_only=False
     )
 
 
 class Database:
-    """The connection pools and the sessions that use them.
+    """The connection pools, and the sessions on them.
 
-    It makes no connection when it is created.
+    Creating it opens no connection.
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self.settings = settings
         self.writer = make_writer(settings)
         self.reader = make_reader(settings.database_url, settings, trusted_seconds=TRUSTED_SECONDS)
-        self.write_sessions = _sessions(self.writer, WriteSession)
-        read_session_class = PooledReadSession if settings.database_pooler else ReadSession
-        self.read_sessions = _sessions(self.reader, read_session_class)
+        self.write_sessions = _sessionmaker(self.writer, WriteSession)
+        read_session = PooledReadSession if settings.database_pooler else ReadSession
+        self.read_sessions = _sessionmaker(self.reader, read_session)
         self.replica: Replica[CountedSession] | None = None
         if settings.database_replica_url:
-            # No trust: a read that has begun cannot move to the primary when the replica hangs.
+            # Always pinged: once a read has started, it cannot move to the primary.
             engine = make_reader(settings.database_replica_url, settings, trusted_seconds=0)
             self.replica = Replica(
-                engine, _sessions(engine, read_session_class), settings.database_connect_timeout
+                engine, _sessionmaker(engine, read_session), settings.database_connect_timeout
             )
         statement_engine = self.writer
         if not settings.database_pooler:
             statement_engine = self.writer.execution_options(isolation_level="AUTOCOMMIT")
-        self.statement_sessions = _sessions(statement_engine, WriteSession)
+        self.statement_sessions = _sessionmaker(statement_engine, WriteSession)
 
     def budget(self, seconds: float | None = None, *, shared: bool = False) -> Budget:
-        """Return what one request (`shared`) or block of code may use of the database."""
+        """Return a new budget of `seconds`, by default `DATABASE_DEADLINE`."""
         return Budget(
             self.settings.database_deadline if seconds is None else seconds,
             strict=self.settings.database_second_connection == "raise",
@@ -179,54 +176,53 @@ class Database:
         )
 
     async def open_write_session(self) -> CountedSession:
-        """Return a session whose first statement begins a transaction."""
+        """Return a session whose first statement starts a transaction."""
         return self.write_sessions()
 
     async def open_read_session(self, *, newest: bool = True) -> CountedSession:
-        """Return a session that reads: of the replica, if it is up and may be behind."""
+        """Return a read session, on the replica if that is up and `newest` is false."""
         session = await self.replica.open() if self.replica and not newest else None
         return session or self.read_sessions()
 
     @asynccontextmanager
     async def transaction(self, seconds: float | None = None) -> AsyncGenerator[AsyncSession]:
-        """Open a session in a transaction that commits at the end, or rolls back on an error.
+        """Open a session in a transaction, and commit it at the end or roll back on an error.
 
-        `seconds` are those that it may spend in the database, by default `DATABASE_DEADLINE`;
-        within a request, the request's own count. Raises `FailedTransactionError` where the error
-        of a statement was caught and forgotten, and `UnavailableError` if there is no connection
-        to be had, or no answer in time.
+        It may spend `seconds` in the database, by default `DATABASE_DEADLINE`. Within a request the
+        request's budget applies instead. Raises `FailedTransactionError` if the error of a
+        statement was suppressed, and `UnavailableError` if the database is unavailable or slow.
         """
         with budgeted(self.budget(seconds)) as budget:
-            async with _ending(self.write_sessions(), budget) as session:
+            async with _committing(self.write_sessions(), budget) as session:
                 yield session
 
     @asynccontextmanager
     async def statement(self) -> AsyncGenerator[AsyncSession]:
-        """Open a session for one statement, which is a transaction of its own.
+        """Open a session for a single statement, which commits itself (AUTOCOMMIT).
 
-        For rows that many write at once, such as counters: a statement keeps such a row locked for
-        as long as it runs, a transaction until the event loop comes round to its COMMIT. Behind a
-        pooler it is a transaction nevertheless. Raises `UnavailableError` as `transaction()` does.
+        For rows with many concurrent writers, such as counters. A statement locks the row only
+        while it runs, a transaction until the event loop gets to its COMMIT. Behind a pooler it
+        runs in a transaction nevertheless. Raises `UnavailableError` as `transaction()` does.
         """
         with budgeted(self.budget()) as budget:
-            async with _ending(self.statement_sessions(), budget) as session:
+            async with _committing(self.statement_sessions(), budget) as session:
                 yield session
 
     @asynccontextmanager
     async def read(
         self, seconds: float | None = None, *, newest: bool = True
     ) -> AsyncGenerator[AsyncSession]:
-        """Open a session that reads; raise `ReadOnlySessionError` if it was used to write.
+        """Open a read session. Raises `ReadOnlySessionError` if it is used to write.
 
-        Where the newest state is not needed, a replica serves it, if there is one and it is up.
-        `seconds` and `UnavailableError` are as with `transaction()`.
+        Unless the `newest` state is needed, the session is on the replica while that is up.
+        `seconds` and `UnavailableError` are as in `transaction()`.
         """
         with budgeted(self.budget(seconds)) as budget:
-            async with _ending(await self.open_read_session(newest=newest), budget) as session:
+            async with _committing(await self.open_read_session(newest=newest), budget) as session:
                 yield session
 
     async def dispose(self) -> None:
-        """Close every connection of the pools. A server that hangs does not hold up the exit."""
+        """Close all pooled connections, but give up on a server that hangs."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.database_connect_timeout):
                 await self.writer.dispose()
@@ -236,7 +232,7 @@ class Database:
 
 
 @asynccontextmanager
-async def _ending(session: CountedSession, budget: Budget) -> AsyncGenerator[AsyncSession]:
+async def _committing(session: CountedSession, budget: Budget) -> AsyncGenerator[AsyncSession]:
     session.budget = budget
     try:
         yield session
@@ -252,19 +248,19 @@ async def _commit(session: AsyncSession) -> None:
     except BaseException:
         await _roll_back(session)
         raise
-    await AsyncSession.close(session)  # not counted: it has nothing left to ask
+    await AsyncSession.close(session)  # not counted: nothing is left to ask the database
 
 
 async def _roll_back(session: AsyncSession) -> None:
     async with session:
-        pass  # its end is shielded from a cancellation, which a ROLLBACK has to outlive
+        pass  # leaving the block is shielded from cancellation, which must not stop the ROLLBACK
 
 
 class UnitOfWork:
-    """The work of one request in the database: a session that is opened when it is asked for.
+    """The session of a request: opened on first use, committed at the end, rolled back on an error.
 
-    The edge (`app.core.http.edge`) enters it around the handler. Its end commits what the session
-    has done, or rolls it back on an error. `on_open` is called with the new session.
+    The edge (`app.core.http.edge`) enters it around the handler. `on_open` is called with the
+    session when it is opened.
     """
 
     def __init__(
@@ -279,7 +275,7 @@ class UnitOfWork:
         self._on_open = on_open
 
     async def session(self) -> AsyncSession:
-        """Return the session, the same each time. Raises `UnavailableError`."""
+        """Return the session, opened on the first call. Raises `UnavailableError`."""
         if self.opened is None:
             self.opened = await self._open_session()
             if self._on_open:
@@ -287,7 +283,9 @@ class UnitOfWork:
         return self.opened
 
     async def __aenter__(self) -> None:
-        self._tokens = begin_budget(self._budget), _unit.set(self)
+        self._previous_budget = enter_budget(self._budget)
+        self._previous_work = _current_work.get()
+        _current_work.set(self)
 
     async def __aexit__(
         self, _kind: object, error: BaseException | None, _traceback: object
@@ -298,33 +296,31 @@ class UnitOfWork:
             elif self.opened:
                 await _roll_back(self.opened)
         finally:
-            budget, unit = self._tokens
-            end_budget(budget)
-            _unit.reset(unit)
+            exit_budget(self._previous_budget)
+            _current_work.set(self._previous_work)
 
 
-_unit: Final[ContextVar[UnitOfWork]] = ContextVar("unit_of_work")
+_current_work: Final[ContextVar[UnitOfWork | None]] = ContextVar("unit_of_work", default=None)
 
 
 async def get_async_session() -> AsyncSession:
     """Return the session of the running request: read-only for safe methods, else a transaction.
 
-    The edge commits it when the handler is done, and before the response is sent.
+    The edge commits it after the handler and before the response. Raises `RuntimeError` outside of
+    a request, and `UnavailableError`.
     """
-    try:
-        unit = _unit.get()
-    except LookupError:
+    work = _current_work.get()
+    if work is None:
         raise RuntimeError(
-            "No request has a session here. Give the router `route_class=EdgeRoute`; in WebSocket "
-            "routes, jobs and commands use database.transaction() or database.read()."
-        ) from None
-    return await unit.session()
+            "There is no session of a request here. Create the router with route_class=EdgeRoute; "
+            "in WebSocket routes, jobs and commands use database.transaction() or database.read()."
+        )
+    return await work.session()
 
 
 async def get_open_session() -> Callable[[], Awaitable[AsyncSession]]:
-    """Return what opens the session of the request, instead of opening it.
+    """Return `get_async_session`, for routes that throttle, hash or call another system first.
 
-    For routes that throttle, hash or call another system first: until then the request holds no
-    connection, and no key is claimed.
+    Until they call it the request holds no connection, and no idempotency key is claimed.
     """
     return get_async_session

@@ -1,4 +1,4 @@
-"""What surrounds every handler: the edge, limits, errors as clients see them, headers.
+"""HTTP around the handlers: the edge, limits, error responses, headers.
 
-May use the database package and the settings; no service and no route.
+May import the database package and the settings, but no services and no routes.
 """

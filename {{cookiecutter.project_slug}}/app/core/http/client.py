@@ -1,4 +1,4 @@
-"""Who sent a request, as far as the network says."""
+"""The client of a request, as the network sees it."""
 
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
@@ -8,10 +8,10 @@ MAX_USER_AGENT = 255
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """Where a request came from: the network address and the program, as far as they are known.
+    """The network address and the program of a client.
 
-    `address` is an IP address in its shortest form, or empty. `user_agent` is what the client
-    says of itself, of at most 255 printable characters.
+    `address` is an IP address in its shortest form, or empty if it is unknown. `user_agent` holds
+    up to 255 printable characters of the `User-Agent` header.
     """
 
     address: str
@@ -19,15 +19,15 @@ class ClientInfo:
 
     @classmethod
     def of(cls, host: str | None, user_agent: str) -> "ClientInfo":
-        """Make something of what the server knows, and of whatever the client has sent."""
+        """Sanitize the address that the server reports and the header that the client sent."""
         printable = (character if character.isprintable() else "?" for character in user_agent)
-        return cls(_normal(host or ""), "".join(printable)[:MAX_USER_AGENT])
+        return cls(_normalize(host or ""), "".join(printable)[:MAX_USER_AGENT])
 
     @property
     def network(self) -> str:
-        """What counts as one client where addresses are limited.
+        """The network to limit attempts by: the /64 of an IPv6 address, else the address.
 
-        Of IPv6 that is the /64: everybody has 2^64 addresses there, and can use one for each try.
+        Every IPv6 client has at least a /64, so it can use a new address for each attempt.
         """
         if ":" not in self.address:
             return self.address
@@ -35,10 +35,10 @@ class ClientInfo:
         return f"{IPv6Address(prefix << 64)}/64"
 
 
-def _normal(host: str) -> str:
-    """Return an address as everybody writes it, and IPv4 within IPv6 as IPv4."""
+def _normalize(host: str) -> str:
+    """Return an address in its shortest form, and an IPv4-mapped one as IPv4."""
     try:
-        address = ip_address(host.partition("%")[0])  # without the interface of a link
+        address = ip_address(host.partition("%")[0])  # without a zone index
     except ValueError:
         return ""
     if isinstance(address, IPv6Address) and address.ipv4_mapped:

@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, section 13): the version of a row is its strong entity tag."""
+"""Conditional requests (RFC 9110, section 13). A row's version is its strong entity tag."""
 
 import re
 from typing import Any, Final, cast
@@ -7,21 +7,21 @@ from fastapi import FastAPI, Request, Response
 
 _TAG: Final = re.compile(r'(?P<weak>W/)?"(?P<version>[^"]*)"')
 
-# For OpenAPI: a route that reads one row may answer so.
+# The `responses` of a route that reads one row.
 NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
-    304: {"description": "The `ETag` in If-None-Match is still the present one"}
+    304: {"description": "The resource still has the `ETag` in If-None-Match"}
 }
 
 
-class NotModified(Exception):  # noqa: N818 (an answer rather than an error)
-    """The client holds the present version already."""
+class NotModified(Exception):  # noqa: N818 (a response rather than an error)
+    """The client already has the current version."""
 
     def __init__(self, etag: str) -> None:
         self.etag = etag
 
 
 def set_etag(request: Request, response: Response, version: int) -> None:
-    """Name the version of the resource; end in a 304 if the client holds it already."""
+    """Set the `ETag` header. Raises `NotModified` if the client already has this version."""
     etag = f'"{version}"'
     held = request.headers.get("If-None-Match")
     if held and request.method == "GET" and (held.strip() == "*" or etag in _etags(held)):
@@ -29,10 +29,10 @@ def set_etag(request: Request, response: Response, version: int) -> None:
     response.headers["ETag"] = etag
 
 
-def versions_that_match(if_match: str) -> frozenset[int] | None:
-    """Return the versions that an `If-Match` header names, or None if it takes any.
+def parse_if_match(if_match: str) -> frozenset[int] | None:
+    """Return the versions that an `If-Match` header names, or None for any version (`*`).
 
-    A weak tag never matches (section 13.1.1), nor does one that this service did not make.
+    Weak tags never match (section 13.1.1), nor do tags that this service did not issue.
     """
     if if_match.strip() == "*":
         return None
@@ -43,14 +43,14 @@ def versions_that_match(if_match: str) -> frozenset[int] | None:
 
 
 def _etags(header: str) -> set[str]:
-    """Return the tags of a list, weak ones as strong: `If-None-Match` compares weakly."""
+    """Return the tags of a list, weak ones as strong: `If-None-Match` uses weak comparison."""
     return {f'"{tag["version"]}"' for tag in _TAG.finditer(header)}
 
 
-async def _not_modified(_request: Request, answer: Exception) -> Response:
-    return Response(status_code=304, headers={"ETag": cast("NotModified", answer).etag})
+async def _not_modified(_request: Request, error: Exception) -> Response:
+    return Response(status_code=304, headers={"ETag": cast("NotModified", error).etag})
 
 
 def install_not_modified_handler(app: FastAPI) -> None:
-    """Answer `NotModified` with a 304."""
+    """Respond to `NotModified` with a 304."""
     app.add_exception_handler(NotModified, _not_modified)

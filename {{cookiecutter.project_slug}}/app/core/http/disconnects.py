@@ -1,4 +1,4 @@
-"""Work for a client that has gone is cancelled, and with it the query that runs for it."""
+"""Cancellation of requests whose client has disconnected."""
 
 import asyncio
 from typing import Final
@@ -9,10 +9,10 @@ _BODY_HEADERS: Final = {b"content-length", b"transfer-encoding"}
 
 
 class CancelOnDisconnect:
-    """ASGI middleware: a request whose client disconnects before its answer starts is cancelled.
+    """ASGI middleware: cancels a request whose client disconnects before the response starts.
 
-    Its transaction is rolled back and its connection returned. A request is watched only when it
-    lasts longer than `grace` seconds, so that quick ones do without a task to watch them.
+    Its transaction is then rolled back and its connection returned to the pool. Only requests that
+    take longer than `grace` seconds are watched, so that fast ones need no extra task.
     """
 
     def __init__(self, app: ASGIApp, grace: float = 0.1) -> None:
@@ -29,7 +29,7 @@ class CancelOnDisconnect:
         except asyncio.CancelledError:
             if not watch.disconnected:
                 raise
-            watch.request.uncancel()  # ended here: there is nobody to answer
+            watch.request.uncancel()  # handled: no client waits for a response
         finally:
             watch.stop()
 
@@ -39,7 +39,7 @@ def _has_body(scope: Scope) -> bool:
 
 
 class _Watch:
-    """One request, from its first message to the start of its answer."""
+    """Watches one request until its response starts."""
 
     def __init__(self, receive: Receive, send: Send, grace: float, *, has_body: bool) -> None:
         self.disconnected = False
@@ -61,7 +61,7 @@ class _Watch:
         return message
 
     async def send(self, message: Message) -> None:
-        self.stop()  # from here on a disconnect is the server's business
+        self.stop()  # the server handles disconnects from here on
         await self._send(message)
 
     def stop(self) -> None:
@@ -72,11 +72,11 @@ class _Watch:
     def _start(self) -> None:
         if self._body_is_read:
             self._watcher = self._loop.create_task(self._wait_for_disconnect())
-        else:  # the app still reads, and would miss what the watcher takes
+        else:  # the app still reads the body, and would miss messages that the watcher receives
             self._timer = self._loop.call_later(self._grace, self._start)
 
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
-            pass  # the empty body of a request that has none
+            pass  # the empty body message of a request without a body
         self.disconnected = True
         self.request.cancel()

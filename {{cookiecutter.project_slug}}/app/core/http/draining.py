@@ -1,7 +1,7 @@
-"""A quiet end: on SIGTERM the readiness check fails at once, and the server stops a little later.
+"""Graceful shutdown: on SIGTERM the readiness check fails at once, and the server stops later.
 
-In between, load balancers notice and send new requests elsewhere; requests in flight are the
-server's own to finish (`--timeout-graceful-shutdown`).
+In between, load balancers send new requests elsewhere. The server itself finishes the requests in
+flight (`--timeout-graceful-shutdown`).
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from types import FrameType
 
 
 class Draining:
-    """Whether the process has been told to stop."""
+    """Whether the process is about to stop, and for how many seconds it keeps serving."""
 
     def __init__(self, delay: float) -> None:
         self.started = False
@@ -21,14 +21,13 @@ class Draining:
 
     @contextmanager
     def on_sigterm(self) -> Generator[None]:
-        """Pass SIGTERM on to the server's own handler, but only after the delay.
+        """Delay the server's own SIGTERM handler. A second SIGTERM skips the delay.
 
-        Entered by the lifespan: the server has set its handler by then. A second SIGTERM ends the
-        delay.
+        Enter it in the lifespan, when the server has installed its handler.
         """
         previous = signal.getsignal(signal.SIGTERM)
         if threading.current_thread() is not threading.main_thread() or not callable(previous):
-            yield  # a server that does not handle signals in Python, or a test
+            yield  # in a test, or under a server without a Python handler
             return
         loop = asyncio.get_running_loop()
 

@@ -1,6 +1,6 @@
-"""The edge of a request: everything that surrounds a handler, in one function.
+"""The edge of a request: everything around a handler, in one function.
 
-A router gets it by `APIRouter(route_class=EdgeRoute)`.
+Use it with `APIRouter(route_class=EdgeRoute)`.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
@@ -18,32 +18,32 @@ from app.core.database.sessions import (
     get_async_session,
     get_open_session,
 )
-from app.core.http.limits import bound_body
+from app.core.http.limits import limit_body
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 
 
 class Replay(Exception):  # noqa: N818 (a response rather than an error)
-    """The request was answered before, by `response`."""
+    """The request repeats an earlier one, whose stored response is `response`."""
 
     def __init__(self, response: Response) -> None:
         self.response = response
 
 
 class Claim(Protocol):
-    """What the edge needs of an `Idempotency-Key`."""
+    """The `Idempotency-Key` of a request."""
 
-    async def make(self, session: AsyncSession) -> None:
-        """Claim the key for the running transaction, or raise `Replay`."""
+    async def acquire(self, session: AsyncSession) -> None:
+        """Claim the key in the session's transaction. Raises `Replay` if it has a response."""
         ...
 
     async def store(self, session: AsyncSession, response: Response) -> None:
-        """Keep the response for requests that repeat this one."""
+        """Store the response for repetitions of the request."""
         ...
 
 
 class EdgeRoute(APIRoute):
-    """A route whose handler has run, and whose transaction has committed, before it responds."""
+    """A route that responds after its transaction has committed."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -57,11 +57,11 @@ class EdgeRoute(APIRoute):
             if is_safe:
                 open_session = partial(_open_read_session, request, database)
             else:
-                request = await bound_body(request, read=has_body)
+                request = await limit_body(request, read=has_body)
                 open_session = database.open_write_session
                 claim = request.app.state.read_idempotency_key(request)
             work = UnitOfWork(
-                database.budget(shared=True), open_session, claim.make if claim else None
+                database.budget(shared=True), open_session, claim.acquire if claim else None
             )
             try:
                 async with work:
@@ -70,16 +70,15 @@ class EdgeRoute(APIRoute):
                         await claim.store(work.opened, response)
             except Replay as replay:
                 return replay.response
-            return response  # the transaction has committed: FastAPI sends it, then runs its tasks
+            return response  # committed: FastAPI sends it, then runs its background tasks
 
         return surround
 
 
 async def _open_read_session(request: Request, database: Database) -> AsyncSession:
-    """Open the session of a safe method.
+    """Open the session of a safe method, on a replica if there is one.
 
-    With a replica it may see the state of a moment ago. A client asks for the newest by
-    `Cache-Control: no-cache`.
+    A replica may lag behind. Clients bypass it with `Cache-Control: no-cache`.
     """
     newest = database.replica is None or _wants_newest(request)
     return await database.open_read_session(newest=newest)
@@ -91,7 +90,7 @@ def _wants_newest(request: Request) -> bool:
 
 
 def dependencies(dependant: Dependant | None) -> set[Any]:
-    """Return the callables that a route depends on, directly or not."""
+    """Return the dependencies of a route, direct and indirect."""
     if dependant is None:
         return set()
     below = (dependencies(dependency) for dependency in dependant.dependencies)
@@ -99,12 +98,12 @@ def dependencies(dependant: Dependant | None) -> set[Any]:
 
 
 def wants_session(dependant: Dependant | None) -> bool:
-    """Say whether a route depends on the session that the edge opens."""
+    """Return whether a route depends on the session that the edge opens."""
     return not dependencies(dependant).isdisjoint({get_async_session, get_open_session})
 
 
 def require_edge(app: FastAPI) -> None:
-    """Raise `TypeError` for a route whose dependencies want a session that nobody would open."""
+    """Raise `TypeError` for a route that depends on a session but is not an `EdgeRoute`."""
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if isinstance(route, EdgeRoute) or not isinstance(route, APIRoute | APIWebSocketRoute):
@@ -113,6 +112,6 @@ def require_edge(app: FastAPI) -> None:
             remedy = (
                 "use database.transaction() or database.read() in a WebSocket route (DatabaseDep)"
                 if isinstance(route, APIWebSocketRoute)
-                else "make its router with route_class=EdgeRoute"
+                else "create its router with route_class=EdgeRoute"
             )
-            raise TypeError(f"{context.path} depends on a session, and has none: {remedy}")
+            raise TypeError(f"{context.path} depends on a session that nothing opens: {remedy}")

@@ -1,4 +1,4 @@
-"""The header by which the gateway in front of the service names the caller."""
+"""The header in which the gateway in front of the service names the caller."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 @dataclass(frozen=True, slots=True)
 class GatewayCaller:
-    """Whom the gateway names."""
+    """The caller that the gateway names."""
 
     name: str
 
 
 class GatewayHeaderMiddleware:
-    """ASGI middleware: the header reaches the app from trusted proxies only.
+    """ASGI middleware: removes the header from requests that no trusted proxy has sent.
 
-    It has to be outside of what replaces a proxy's address by its client's.
+    It has to run before the middleware that replaces the proxy's address by the client's.
     """
 
     def __init__(self, app: ASGIApp, header: str, trusted: Sequence[Any]) -> None:

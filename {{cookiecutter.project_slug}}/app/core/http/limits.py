@@ -1,4 +1,4 @@
-"""What a request may be, before anything is made of it."""
+"""Limits of requests: query string, body size, body time, JSON depth."""
 
 import asyncio
 import json
@@ -15,14 +15,14 @@ from app.core.config import Settings
 from app.core.http.problems import problem_response
 from app.exceptions import ContentTooLargeError, RequestTimeoutError, ValidationError
 
-# A JSON string, ended or not. Possessive, so that each byte is read once.
+# A JSON string, terminated or not. Possessive quantifiers read each byte once.
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
 _AS_LISTS: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class QueryLimit:
-    """ASGI middleware: a query string of more than `limit` bytes is answered by 414."""
+    """ASGI middleware: responds with 414 to a query string of more than `limit` bytes."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
@@ -40,24 +40,24 @@ class QueryLimit:
         await self._app(scope, receive, send)
 
 
-async def bound_body(request: Request, *, read: bool) -> Request:
-    """Bound the body of a request: its size, the time it takes, and the depth of its JSON.
+async def limit_body(request: Request, *, read: bool) -> Request:
+    """Return a request whose body is limited in size, time and JSON depth.
 
-    With `read` the request that is returned holds its body, else it reads no more than is allowed.
-    Raises `ContentTooLargeError`, `RequestTimeoutError` and `ValidationError`. (Starlette's own
+    With `read` the body is read here, else the limits apply when the handler reads it. Raises
+    `ContentTooLargeError`, `RequestTimeoutError` and `ValidationError`. (Starlette's own
     `max_body_size` responds in plain text.)
     """
     settings: Settings = request.app.state.settings
-    body = _BoundedBody(request, settings)
+    body = _LimitedBody(request, settings)
     await body.refuse_announced_size()
-    bounded = Request(request.scope, body.receive)
-    if read:  # before FastAPI does, which would answer any error by 400
-        await _read_body(bounded, settings)
-    return bounded
+    limited = Request(request.scope, body.receive)
+    if read:  # FastAPI would respond to any error with 400
+        await _read_body(limited, settings)
+    return limited
 
 
-class _BoundedBody:
-    """The messages of a request, up to the end of its body within the limits."""
+class _LimitedBody:
+    """Receives the messages of a request within the limits."""
 
     def __init__(self, request: Request, settings: Settings) -> None:
         self._request = request
@@ -68,10 +68,10 @@ class _BoundedBody:
         self._is_read = False
 
     async def refuse_announced_size(self) -> None:
-        """Raise `ContentTooLargeError` for a body that is announced to be too large."""
+        """Raise `ContentTooLargeError` if `Content-Length` exceeds the limit."""
         announced = self._request.headers.get("Content-Length", "")
         if announced.isdecimal() and int(announced) > self._limit:
-            if "Expect" not in self._request.headers:  # else the client waits for an answer first
+            if "Expect" not in self._request.headers:  # else the client has not sent it yet
                 await self._discard()
             raise self._too_large()
 
@@ -98,10 +98,10 @@ class _BoundedBody:
         return message
 
     async def _discard(self) -> None:
-        """Read the rest of the body, for as long as a body may take, and forget it.
+        """Read and drop the rest of the body, within the time limit.
 
-        A client that still sends when the connection is closed gets a reset, and with it may lose
-        the answer (RFC 9112, section 9.6).
+        A client that is still sending when the connection is closed may lose the response (RFC
+        9112, section 9.6).
         """
         with suppress(RequestTimeoutError):
             while not self._is_read:
@@ -112,15 +112,15 @@ class _BoundedBody:
 
 
 async def _read_body(request: Request, settings: Settings) -> None:
-    """Have the request keep its body. Raises `ValidationError`, and what `_BoundedBody` raises."""
+    """Read the body into the request. Raises as `limit_body` does."""
     try:
         body = await request.body()
     except ClientDisconnect:
-        raise ValidationError("The connection ended within the body") from None
+        raise ValidationError("The connection was closed before the body was complete") from None
     if "json" not in request.headers.get("Content-Type", "").lower():
         return
     if not json.detect_encoding(body).startswith("utf-8"):  # RFC 8259, section 8.1
-        raise ValidationError("The body is not in UTF-8")
+        raise ValidationError("The body is not encoded in UTF-8")
     if is_deeper(body, settings.max_json_depth):
         raise ValidationError(
             f"The body nests deeper than {settings.max_json_depth} arrays and objects"
@@ -128,11 +128,10 @@ async def _read_body(request: Request, settings: Settings) -> None:
 
 
 def is_deeper(body: bytes, limit: int) -> bool:
-    """Say whether a JSON text nests more than `limit` arrays and objects in one another.
+    """Return whether a JSON text nests more than `limit` arrays and objects.
 
-    It takes away the strings, then everything else but brackets, then the innermost pairs, as
-    often as the limit says. None of it is a loop over the text in Python, which a body of brackets
-    would keep busy for seconds.
+    Removes strings, then everything but brackets, then `limit` times the innermost pairs. A loop
+    over the characters in Python would take seconds for a body full of brackets.
     """
     if body.count(b"[") + body.count(b"{") <= limit:
         return False

@@ -1,4 +1,4 @@
-"""Headers that hold an address. All are relative to the host, so they hold behind any proxy."""
+"""Headers with URLs, all relative to the host so that they are valid behind any proxy."""
 
 from urllib.parse import quote, urlencode
 
@@ -6,12 +6,12 @@ from fastapi import Request, Response
 
 
 def set_location(request: Request, response: Response, row_id: int) -> None:
-    """Say where the resource is that a POST to a collection has made (RFC 9110, section 10.2.2)."""
+    """Set `Location` to the resource that a POST to its collection has created (RFC 9110)."""
     response.headers["Location"] = f"{_path(request)}/{row_id}"
 
 
 def set_next_link(request: Request, response: Response, cursor: str | None) -> None:
-    """Say where the next page of a list is, if there is one (RFC 8288)."""
+    """Set `Link` to the next page of a list, if there is one (RFC 8288)."""
     if cursor:
         others = [pair for pair in request.query_params.multi_items() if pair[0] != "cursor"]
         query = urlencode([*others, ("cursor", cursor)])

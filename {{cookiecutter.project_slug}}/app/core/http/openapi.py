@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI does not write itself."""
+"""Additions to the OpenAPI document that FastAPI generates."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -13,13 +13,13 @@ _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Any text that names this request: sent again, it gets the first response.",
+    "description": "A unique name of this request. Repeating it returns the first response.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
 }
 
 
 def link_to(resource: str) -> dict[int | str, dict[str, Any]]:
-    """Declare that the response to a POST names what `read_`, `update_` and `delete_` take."""
+    """Return `responses` that link a POST to the `read_`, `update_` and `delete_` operations."""
     parameters = {f"{resource}_id": "$response.body#/id"}
     return {
         201: {
@@ -36,7 +36,7 @@ def link_to(resource: str) -> dict[int | str, dict[str, Any]]:
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Complete the document with what follows from a route's dependencies, and with its problems."""
+    """Add the problems and the Idempotency-Key that follow from each route's dependencies."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -63,13 +63,13 @@ def _operations(
 
 
 def _complete(operation: dict[str, Any], context: RouteContext) -> None:
-    """Declare the problems that follow from what a route depends on, and its Idempotency-Key."""
+    """Add the problems of a route's dependencies, and its Idempotency-Key."""
     needs = dependencies(context.dependant)
     statuses = {status for call in needs if call for status in declared_statuses(call)}
     if "{" in (context.path or ""):
         statuses.add(404)
     if wants_session(context.dependant) and not SAFE_METHODS.issuperset(context.methods or ()):
-        statuses |= {404, 409}  # a constraint may refuse what is written
+        statuses |= {404, 409}  # constraint violations
         if "POST" in (context.methods or ()):
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     for status, declaration in problem_responses(*sorted(statuses)).items():
@@ -77,7 +77,7 @@ def _complete(operation: dict[str, Any], context: RouteContext) -> None:
 
 
 def _prefix_token_urls(document: dict[str, Any], prefix: str) -> None:
-    """Complete the URLs of security schemes, which were declared before the prefix was known."""
+    """Prefix the URLs of security schemes, which are declared before the prefix is known."""
     for scheme in document.get("components", {}).get("securitySchemes", {}).values():
         for flow in scheme.get("flows", {}).values():
             for name in ("tokenUrl", "refreshUrl"):

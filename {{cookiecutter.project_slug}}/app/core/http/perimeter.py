@@ -1,6 +1,6 @@
-"""The layers around the application: proxies, security headers, origins.
+"""Middleware around the application: trusted proxies, security headers, CORS.
 
-They surround the response to an unexpected error too, which Starlette makes outside of all layers
+It also applies to responses to unexpected errors, which Starlette creates outside of all middleware
 that `app.add_middleware` adds.
 """
 
@@ -21,10 +21,10 @@ def install_perimeter(
     settings: Settings,
     respond_to_error: Callable[[Request, Exception], Awaitable[Response]],
 ) -> None:
-    """Put the layers around the application. Those that the settings do not ask for cost nothing.
+    """Add the middleware that the settings ask for.
 
-    Call it after any other `app.add_middleware`: the last layer added is the outermost.
-    `respond_to_error` makes the response to an unexpected error.
+    Call it after other calls of `app.add_middleware`: the last one added is the outermost.
+    `respond_to_error` creates the response to an unexpected error.
     """
     layers = [_security_headers(app, settings)]
     if settings.cors_origins:
@@ -32,7 +32,7 @@ def install_perimeter(
     for layer in reversed(layers):
         app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
     if settings.trusted_proxies:
-        # Takes client and scheme from X-Forwarded-For and -Proto. It imports all of uvicorn.
+        # Imported here because it imports all of uvicorn.
         from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
         trusted = [str(network) for network in settings.trusted_proxies]
@@ -45,7 +45,7 @@ def install_perimeter(
 
 
 class _Surrounded(Response):
-    """A response that passes through layers on its way."""
+    """A response that is sent through middleware."""
 
     def __init__(self, response: Response, layers: list[Middleware]) -> None:
         super().__init__(status_code=response.status_code)
@@ -71,7 +71,7 @@ def _security_headers(app: FastAPI, settings: Settings) -> Middleware:
 
 
 def _cors(settings: Settings) -> Middleware:
-    """Let pages of other origins call. They send credentials themselves, so no cookies."""
+    """Allow calls from the pages of other origins, without cookies."""
     options: dict[str, Any] = {
         "allow_origins": settings.cors_origins,
         "allow_methods": ["GET", "HEAD", "POST", "PATCH", "DELETE"],

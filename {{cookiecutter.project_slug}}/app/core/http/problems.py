@@ -1,4 +1,4 @@
-"""Errors as clients see them: RFC 9457 problem details, in one shape for every failure."""
+"""Error responses: RFC 9457 problem details, in one shape for every failure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPMethod, HTTPStatus
@@ -16,7 +16,7 @@ from app.exceptions import AppError, ValidationError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
-# RFC 9110 has renamed them; Python has followed in 3.13.
+# Renamed by RFC 9110, and by Python in 3.13.
 _TITLES: Final = {
     413: "Content Too Large",
     414: "URI Too Long",
@@ -26,17 +26,17 @@ _TITLES: Final = {
 
 
 class ProblemError(BaseModel):
-    """One thing that is wrong with a request."""
+    """One validation error of a request."""
 
     loc: list[str | int] = Field(
-        description="Where: `body`, `query`, `path` or `header`, then names and indices."
+        description="Location: `body`, `query`, `path` or `header`, then names and indices."
     )
     detail: str = Field(description="What is wrong with the value.")
-    code: str = Field(description="The kind of error, for programs.")
+    code: str = Field(description="The kind of error, machine-readable.")
 
 
 class Problem(BaseModel):
-    """A failed request (RFC 9457). `code` names the kind of failure for programs."""
+    """A failed request (RFC 9457)."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -51,14 +51,14 @@ class Problem(BaseModel):
         }
     )
 
-    type: str = Field(description="`about:blank`: the problem is what status and code say it is.")
+    type: str = Field(description="`about:blank`: status and code say what the problem is.")
     title: str = Field(description="The name of the HTTP status.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="What went wrong in this request.")
-    code: str = Field(description="The kind of failure, for programs.")
+    code: str = Field(description="The kind of failure, machine-readable.")
     instance: str = Field(description="The path of the request.")
     errors: list[ProblemError] | None = Field(
-        default=None, description="What a request that failed validation got wrong, one by one."
+        default=None, description="The validation errors, if the request failed validation."
     )
 
 
@@ -71,7 +71,7 @@ def problem_response(
     errors: Sequence[ProblemError] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """Build the response for a failed request. `code` defaults to the title, as a constant."""
+    """Return the response to a failed request. `code` defaults to the title, as in `NOT_FOUND`."""
     title = _title(status)
     problem = Problem(
         type="about:blank",
@@ -114,7 +114,7 @@ async def _app_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
-    """Say what is wrong and where, but never repeat the input: it may be a secret."""
+    """Respond with what is wrong and where, without the input, which may be a secret."""
     errors = [
         ProblemError(loc=item["loc"], detail=item["msg"], code=item["type"])
         for item in cast("RequestValidationError", error).errors()
@@ -129,7 +129,7 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:
-    """Errors that FastAPI raises itself: unknown paths, wrong methods, unreadable bodies."""
+    """Respond to errors of FastAPI itself: unknown paths, wrong methods, unreadable bodies."""
     error = cast("HTTPException", error)
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -138,7 +138,7 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """Return every method of a path. Starlette names those of the first route only."""
+    """Return the methods of a path. Starlette reports those of the first route only."""
     routes = request.app.routes
     return [
         method
@@ -153,16 +153,16 @@ async def respond_to_unexpected_error(
     request: Request,
     error: Exception,  # noqa: ARG001
 ) -> JSONResponse:
-    """A bug. The server logs its traceback; the client learns nothing of it."""
+    """Respond to a bug without details. The server logs the traceback."""
     return problem_response(
         request,
         status=HTTPStatus.INTERNAL_SERVER_ERROR,
-        detail="The server failed to answer this request; it has been logged",
+        detail="The server failed to process the request; the error is logged",
     )
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Respond to every failure but unexpected errors with a problem."""
+    """Respond with a problem to every failure except unexpected errors."""
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -174,7 +174,7 @@ _statuses: Final[dict[Callable[..., Any], tuple[int, ...]]] = {}
 
 
 def may_respond(*statuses: int) -> Callable[[FunctionT], FunctionT]:
-    """Declare of a dependency that each route with it may respond with these problems."""
+    """Declare that routes with this dependency may respond with these statuses."""
 
     def declare(dependency: FunctionT) -> FunctionT:
         _statuses[dependency] = statuses
@@ -184,31 +184,31 @@ def may_respond(*statuses: int) -> Callable[[FunctionT], FunctionT]:
 
 
 def declared_statuses(dependency: Callable[..., Any]) -> tuple[int, ...]:
-    """Return what `may_respond` has declared."""
+    """Return the statuses that `may_respond` has declared for a dependency."""
     return _statuses.get(dependency, ())
 
 
-# What each status means here, and an example of the detail.
+# The description of each status in OpenAPI, and an example of the detail.
 _EXAMPLES: Final = {
     400: ("The body cannot be read", "There was an error parsing the body"),
-    401: ("The caller is not known", "Not authenticated"),
-    403: ("The caller may not do this", "Only the owner may do this"),
+    401: ("Credentials are missing or invalid", "Not authenticated"),
+    403: ("The caller is not allowed to do this", "Only the owner may do this"),
     404: ("The resource does not exist", "User 7 not found"),
     408: ("The body did not arrive in time", "The body did not arrive within 10 s"),
-    409: ("The request contradicts what is stored", "E-mail address ann@example.com is taken"),
+    409: ("The request conflicts with stored data", "E-mail address ann@example.com is taken"),
     412: ("The resource has changed", "The resource has changed since you read it; read it again"),
     413: ("The body of the request is too large", "The body has more than 2097152 bytes"),
     414: ("The query string is too long", "The query string has more than 8192 bytes"),
     422: ("The request is not valid", "The request is not valid; see errors"),
-    428: ("The request must say what it changes", "Say with If-Match which ETag you have read"),
+    428: ("If-Match is required", "Send the ETag that you have read in If-Match"),
     429: ("Too many attempts", "Too many attempts; try again in 60 s"),
-    500: ("The server failed", "The server failed to answer this request; it has been logged"),
-    503: ("Not able to serve at the moment", "The database does not answer"),
+    500: ("The server failed", "The server failed to process the request; the error is logged"),
+    503: ("Temporarily unavailable", "The database cannot be reached"),
 }
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Declare in OpenAPI that a route, or every route of a router, may fail with these statuses."""
+    """Return the `responses` of a route or router that may fail with these statuses."""
     return {status: _declaration(status) for status in statuses}
 
 
@@ -224,7 +224,7 @@ def _declaration(status: int) -> dict[str, Any]:
         instance="/users/7",
         errors=[_EXAMPLE_ERROR] if status == 422 else None,
     )
-    # A "model" would be declared as application/json, so the schema is named by hand.
+    # FastAPI would declare a "model" as application/json, hence the explicit schema.
     return {
         "description": description,
         "content": {
@@ -244,7 +244,7 @@ _EXAMPLE_ERROR: Final = ProblemError(
 
 
 def add_problem_schema(openapi: dict[str, Any]) -> None:
-    """Put the schemas that `problem_responses` refers to into an OpenAPI document."""
+    """Add the schemas that `problem_responses` refers to."""
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     definitions = schema.pop("$defs")
     openapi.setdefault("components", {}).setdefault("schemas", {}).update(

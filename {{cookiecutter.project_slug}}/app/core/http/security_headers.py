@@ -1,4 +1,4 @@
-"""Security headers on every response, and a refusal of foreign hosts."""
+"""Security headers on every response, and the check of the Host header."""
 
 import re
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from app.core.http.problems import problem_response
 
 Headers = list[tuple[bytes, bytes]]
 
-# A host as RFC 9110 has it (section 7.2), with or without a port.
+# A Host header (RFC 9110, section 7.2), with or without a port.
 _HOST: Final = re.compile(rb"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)\.?(:\d{1,5})?", re.IGNORECASE)
 
 _BASIC: Final[Headers] = [
@@ -20,10 +20,10 @@ _BASIC: Final[Headers] = [
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 ]
-# A response is data. If a browser shows one all the same, nothing in it may run or be loaded.
-_NOTHING: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-# The pages of the documentation load Swagger UI and ReDoc from where FastAPI says they are.
-_DOCUMENTATION: Final = (
+# For data: if a browser renders a response, nothing in it may run or be loaded.
+_STRICT_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+# For the documentation pages, which load Swagger UI and ReDoc from the URLs that FastAPI uses.
+_DOCUMENTATION_POLICY: Final = (
     b"content-security-policy",
     b"default-src 'none'; connect-src 'self'; worker-src blob:; "
     b"script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
@@ -32,15 +32,15 @@ _DOCUMENTATION: Final = (
     b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 )
 _NO_STORE: Final = (b"cache-control", b"no-store")
-# RFC 6797: over HTTPS alone, so not in development. A year, in seconds.
+# One year, in seconds. Over HTTPS only (RFC 6797), so not in development.
 _HTTPS_ONLY: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
 class SecurityHeadersMiddleware:
-    """ASGI middleware: security headers on every response, and 400 for hosts that are not ours.
+    """ASGI middleware: adds security headers, and responds with 400 to an unknown Host header.
 
-    Headers set by the response win. Nobody may store responses to requests with `Authorization`,
-    and those to paths that begin with one of `private`.
+    Headers set by the response win. Responses to requests with `Authorization`, and to paths that
+    start with one of `private`, get `no-store`.
     """
 
     def __init__(
@@ -66,25 +66,28 @@ class SecurityHeadersMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                said = dict(message["headers"])
-                others = [pair for pair in extra if pair[0] not in said]
+                present = dict(message["headers"])
+                others = [pair for pair in extra if pair[0] not in present]
                 message["headers"] = [*message["headers"], *others]
             await send(message)
 
-        app = self._app if self._any_host or self._is_ours(scope) else _refuse
+        app = self._app if self._any_host or self._is_allowed_host(scope) else _refuse
         await app(scope, receive, send_with_headers)
 
     def _headers(self, scope: Scope) -> Headers:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        headers = [*_BASIC, _DOCUMENTATION if path in self._documentation else _NOTHING]
+        headers = [
+            *_BASIC,
+            _DOCUMENTATION_POLICY if path in self._documentation else _STRICT_POLICY,
+        ]
         if path.startswith(self._private) or b"authorization" in dict(scope["headers"]):
             headers.append(_NO_STORE)
         if scope.get("scheme") == "https":
             headers.append(_HTTPS_ONLY)
         return headers
 
-    def _is_ours(self, scope: Scope) -> bool:
-        """Say whether a request names one of our hosts. Those who probe the health need not."""
+    def _is_allowed_host(self, scope: Scope) -> bool:
+        """Return whether the Host header is allowed. Health checks may use any, such as an IP."""
         if scope["path"].startswith("/health/"):
             return True
         named = [value for name, value in scope["headers"] if name == b"host"]

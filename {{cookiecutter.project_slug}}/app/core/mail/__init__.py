@@ -1,1 +1,1 @@
-"""Mail as a port: what is sent, and the ways of sending it."""
+"""Mail: what is sent, and how."""

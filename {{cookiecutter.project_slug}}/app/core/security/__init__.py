@@ -1,4 +1,4 @@
-"""Passwords, tokens and audit events. Knows nothing of HTTP and of tables."""
+"""Passwords, tokens and audit events. Must not import anything of HTTP or of the models."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,7 @@ else:
     }
 
     def __getattr__(name: str) -> Any:
-        """Import on first use: these need the settings, which need `settings` of this package."""
+        """Import on first use, because these modules and the settings import each other."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Password hashing: argon2id, beside the event loop and behind it in the queue for the cores."""
+"""Password hashing with argon2id, in threads of lower priority than the event loop."""
 
 import asyncio
 import os
@@ -14,46 +14,46 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from app.core.database.budget import require_no_connection
-from app.core.security.policy import normalized
+from app.core.security.policy import normalize
 from app.core.security.settings import PasswordSettings
 
 ResultT = TypeVar("ResultT")
 
 
-class Verified(NamedTuple):
-    """Whether a password fits, and its hash by the present parameters if the stored one is older."""
+class Verification(NamedTuple):
+    """Whether a password matches, and a new hash if the stored one has outdated parameters."""
 
-    fits: bool
+    matches: bool
     new_hash: str | None = None
 
 
-# Of a core that both want, the event loop gets four fifths, and a hash with its four lanes the
-# rest. Without it 32 who sign in at once made the slowest reads take 15 times as long (measured).
+# Leaves the event loop most of a core that both compete for. At equal priority, many sign-ins at
+# once slow down all other requests (see docs/decisions/0005).
 _NICENESS: Final = 12
 
 
 def cores() -> int:
-    """Return on how many cores this process may run: fewer than there are, in a container."""
+    """Return the number of cores that this process may use, which a container may limit."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @cache
-def _hashing() -> ThreadPoolExecutor:
-    """A hash takes a core for tens of milliseconds and 64 MiB: no more at once than cores."""
-    return ThreadPoolExecutor(cores(), thread_name_prefix="hashing", initializer=_step_back)
+def _hashing_threads() -> ThreadPoolExecutor:
+    """Return a pool with a thread per core, which bounds the memory and CPU of hashing."""
+    return ThreadPoolExecutor(cores(), thread_name_prefix="hashing", initializer=_lower_priority)
 
 
-def _step_back() -> None:
-    """Let this thread, and those that it starts, yield to others. Linux has priorities of threads."""
+def _lower_priority() -> None:
+    """Lower the priority of this thread and its children. Only Linux has thread priorities."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
         niceness = os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS
         os.setpriority(os.PRIO_PROCESS, thread, min(niceness, 19))
 
 
-async def _beside_the_loop(work: Callable[[], ResultT]) -> ResultT:
+async def _run_in_hashing_thread(work: Callable[[], ResultT]) -> ResultT:
     require_no_connection("while a password is hashed")
-    return await asyncio.get_running_loop().run_in_executor(_hashing(), work)
+    return await asyncio.get_running_loop().run_in_executor(_hashing_threads(), work)
 
 
 @cache
@@ -63,7 +63,7 @@ def _hasher(time_cost: int, memory_kib: int, parallelism: int) -> PasswordHash:
 
 @cache
 def _dummy_hash(hasher: PasswordHash) -> str:
-    """The hash of no password, made with the parameters of the real ones."""
+    """Return the hash of a random password, with the parameters of real ones."""
     return hasher.hash(os.urandom(16))
 
 
@@ -76,21 +76,22 @@ def _hasher_of(settings: PasswordSettings) -> PasswordHash:
 async def hash_password(password: SecretStr, settings: PasswordSettings) -> str:
     """Hash a password with argon2id, off the event loop."""
     hasher = _hasher_of(settings)
-    return await _beside_the_loop(lambda: hasher.hash(normalized(password)))
+    return await _run_in_hashing_thread(lambda: hasher.hash(normalize(password)))
 
 
 async def verify_password(
     password: SecretStr, hashed_password: str | None, settings: PasswordSettings
-) -> Verified:
-    """Say whether a password fits a hash, off the event loop.
+) -> Verification:
+    """Return whether a password matches a hash, off the event loop.
 
-    Without a hash the answer is no, after the same work, so that the time does not tell.
+    Without a hash it does not match, after the same amount of work, so that the time does not
+    reveal whether there is an account.
     """
     hasher = _hasher_of(settings)
 
-    def verify() -> Verified:
-        dummy = _dummy_hash(hasher)  # made on first use, whoever the first caller is
-        fits, new_hash = hasher.verify_and_update(normalized(password), hashed_password or dummy)
-        return Verified(fits, new_hash) if hashed_password else Verified(fits=False)
+    def verify() -> Verification:
+        dummy = _dummy_hash(hasher)  # created on the first call, with or without a hash
+        matches, new_hash = hasher.verify_and_update(normalize(password), hashed_password or dummy)
+        return Verification(matches, new_hash) if hashed_password else Verification(matches=False)
 
-    return await _beside_the_loop(verify)
+    return await _run_in_hashing_thread(verify)

@@ -1,8 +1,8 @@
-"""The three kinds of token, all of which 0005 in docs/decisions gives reasons for.
+"""The three kinds of token (see docs/decisions/0005).
 
-An access token is a signed statement. A refresh token names a session and proves to hold its
-present secret. A one-time token is a secret alone. Of secrets the database keeps digests only:
-random as they are, they need no slow hash.
+An access token is a signed JWT. A refresh token consists of the key of a session and its current
+secret. A one-time token is a secret only. The database stores digests of secrets; they are random,
+so they need no slow hash.
 """
 
 import hashlib
@@ -23,9 +23,9 @@ from app.core.config import Settings
 from app.core.types import Id
 from app.exceptions import InvalidTokenError
 
-# Pinned: an algorithm taken from the token is the attacker's choice (RFC 8725, section 3.1).
+# Pinned, because an attacker chooses the algorithm in the token (RFC 8725, section 3.1).
 _ALGORITHM: Final = "HS256"
-# A name of its own, so that no other kind of JWT passes for an access token (RFC 9068, section 2.1).
+# Keeps other kinds of JWT from being accepted as access tokens (RFC 9068, section 2.1).
 _TYPE: Final = "at+jwt"
 _CLAIMS: Final = ["iss", "aud", "sub", "exp", "iat", "jti", "typ", "gen"]
 
@@ -37,7 +37,7 @@ _SECRET_BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What an access token says: whose it is, and of which generation of their tokens."""
+    """The user of an access token, and their token generation when it was issued."""
 
     user_id: int
     generation: int
@@ -45,7 +45,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """The public key of a session, and its secret."""
+    """The key of a session, which identifies it, and its secret."""
 
     key: bytes
     secret: bytes = field(repr=False)
@@ -56,7 +56,7 @@ class RefreshToken:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Return the token that a client has sent, or None for what never was one."""
+        """Parse the token that a client has sent. Returns None if it is malformed."""
         try:
             raw = urlsafe_b64decode(text.encode("ascii"))
         except ValueError:
@@ -73,23 +73,23 @@ class RefreshToken:
         return hashlib.sha256(self.secret).digest()
 
     def successor(self, signing_key: SecretStr) -> Self:
-        """Return the token that follows, the same each time.
+        """Return the next token, which is the same on each call.
 
-        So a client that has lost the answer is given it again, though only digests are stored.
-        Without the service's key nobody derives it, not even from the database and the old token.
+        So a client that has lost a response can get the token again, although only digests are
+        stored. Deriving it requires the service's key.
         """
         key = signing_key.get_secret_value().encode()
         message = b"refresh token\0" + self.key + self.secret
         return type(self)(self.key, hmac.digest(key, message, "sha256"))
 
 
-def make_one_time_token() -> str:
-    """Return 256 random bits as text that may stand in a link."""
+def create_one_time_token() -> str:
+    """Return 256 random bits as URL-safe text."""
     return secrets.token_urlsafe(_SECRET_BYTES)
 
 
 def digest_of(token: str) -> bytes:
-    """Return what the database keeps of a one-time token."""
+    """Return the digest of a one-time token, which the database stores."""
     return hashlib.sha256(token.encode()).digest()
 
 
@@ -99,14 +99,14 @@ def _key_id(key: str) -> str:
 
 
 def _keys(settings: Settings) -> dict[str, str]:
-    """Return the keys that count by their ids: the one that signs, and the one before it."""
+    """Return the accepted keys by id: the current one and the previous one."""
     accepted = (settings.secret_key, settings.secret_key_previous)
     keys = [key.get_secret_value() for key in accepted if key]
     return {_key_id(key): key for key in keys}
 
 
 def create_access_token(user_id: int, generation: int, settings: Settings) -> str:
-    """Sign a token that names a user, good for `settings.access_token_minutes`."""
+    """Return a signed token for a user, valid for `settings.access_token_minutes`."""
     now = datetime.now(UTC)
     claims = {
         "iss": settings.token_issuer,
@@ -124,25 +124,25 @@ def create_access_token(user_id: int, generation: int, settings: Settings) -> st
 
 
 def read_access_token(token: str, settings: Settings) -> AccessToken:
-    """Return what a token says.
+    """Verify an access token and return its contents.
 
-    Raises `InvalidTokenError` if the signature, the algorithm, the type, a claim or the time is
-    wrong. The key is one of the service's own: `kid` has to name the one that fits.
+    Raises `InvalidTokenError` if the signature, algorithm, type or a claim is invalid, if the token
+    has expired, or if `kid` does not name the key that signed it.
     """
     try:
         claims = _claims(token, settings)
         if claims["typ"] != "access" or type(claims["gen"]) is not int:
-            raise jwt.InvalidTokenError("another kind")
+            raise jwt.InvalidTokenError("wrong kind")
         return AccessToken(_ID.validate_python(claims["sub"]), claims["gen"])
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
         raise InvalidTokenError("The access token is not valid or has expired") from None
 
 
 def _claims(token: str, settings: Settings) -> dict[str, Any]:
-    """Return the claims of a token that is signed by one of the keys.
+    """Return the claims of a token that one of the keys has signed.
 
-    The keys are tried in turn. To read `kid` first, and choose by it, would parse the token twice:
-    a twentieth of a small request's time (measured).
+    The keys are tried in turn, because choosing one by `kid` would parse the token twice (see
+    docs/decisions/0006).
     """
     for key_id, key in _keys(settings).items():
         with suppress(jwt.InvalidSignatureError):
@@ -156,7 +156,7 @@ def _claims(token: str, settings: Settings) -> dict[str, Any]:
             )
             header = decoded["header"]
             if header.get("typ") != _TYPE or header["kid"] != key_id:
-                raise jwt.InvalidTokenError("another type or key")
+                raise jwt.InvalidTokenError("wrong type or key id")
             claims: dict[str, Any] = decoded["payload"]
             return claims
-    raise jwt.InvalidTokenError("signed by another key")
+    raise jwt.InvalidTokenError("signed by an unknown key")

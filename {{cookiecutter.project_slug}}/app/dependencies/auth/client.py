@@ -6,7 +6,7 @@ from app.core.http.client import ClientInfo
 
 
 async def get_client(request: Request) -> ClientInfo:
-    """Return who is calling. What proxies say counts only if `TRUSTED_PROXIES` names them."""
+    """Return the client. Headers of proxies are respected only if `TRUSTED_PROXIES` lists them."""
     host = request.client.host if request.client else None
     return ClientInfo.of(host, request.headers.get("User-Agent", ""))
 

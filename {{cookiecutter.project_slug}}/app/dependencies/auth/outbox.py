@@ -1,4 +1,4 @@
-"""Mails that a request has to send, sent when its transaction has committed."""
+"""Mails of a request, sent after its transaction has committed."""
 
 import asyncio
 import logging
@@ -8,23 +8,24 @@ from typing import Annotated, Final, ParamSpec
 
 from fastapi import BackgroundTasks, Depends, Request
 
-from app.core.mail.mailer import Mail, Mailer, MailError
+from app.core.mail.mailer import Mailer, MailError
+from app.core.mail.message import Mail
 from app.exceptions import UnavailableError
 
 P = ParamSpec("P")
 
 logger = logging.getLogger(__name__)
 
-# Seconds before each further try: a server that restarts, or greylists briefly, gets a minute.
+# Delays between attempts, in seconds: a minute in total, for servers that restart or greylist.
 _DELAYS: Final = (1, 4, 15, 40)
 
 
 class Outbox:
     """Collects the mails of a request.
 
-    They are background tasks: those run after the response, and so after the commit, and not at
-    all when the request fails. They are kept in memory, so a process that ends loses those that
-    are still waiting for their turn; every mail of this service can be asked for again.
+    They are sent in background tasks: after the response, and so after the commit, and not at all
+    if the request fails. They are kept in memory, so a process that ends loses the pending ones.
+    Each of these mails can be requested again.
     """
 
     def __init__(self, mailer: Mailer, background: BackgroundTasks) -> None:
@@ -34,17 +35,17 @@ class Outbox:
     def add(self, mail: Mail) -> None:
         self._background.add_task(deliver, self._mailer, mail)
 
-    def add_later(
-        self, make: Callable[P, Awaitable[Mail | None]], *args: P.args, **kwargs: P.kwargs
+    def add_deferred(
+        self, create: Callable[P, Awaitable[Mail | None]], *args: P.args, **kwargs: P.kwargs
     ) -> None:
-        """Have a mail made, if there is to be one, when the answer has been sent."""
-        self._background.add_task(self._make_and_deliver, partial(make, *args, **kwargs))
+        """Create and send a mail after the response, unless `create` returns None."""
+        self._background.add_task(self._create_and_deliver, partial(create, *args, **kwargs))
 
-    async def _make_and_deliver(self, make: Callable[[], Awaitable[Mail | None]]) -> None:
+    async def _create_and_deliver(self, create: Callable[[], Awaitable[Mail | None]]) -> None:
         try:
-            mail = await make()
+            mail = await create()
         except UnavailableError as error:
-            logger.error("a mail was not made: %s", error)
+            logger.error("a mail could not be created: %s", error)
             return
         if mail:
             await deliver(self._mailer, mail)
@@ -58,9 +59,9 @@ OutboxDep = Annotated[Outbox, Depends(get_outbox)]
 
 
 async def deliver(mailer: Mailer, mail: Mail) -> None:
-    """Send a mail, in up to five tries within about a minute. A failure is logged, never raised.
+    """Send a mail, in up to five attempts within about a minute. Failures are logged, never raised.
 
-    The log names the mail by its id: text and address stay out of it.
+    The log identifies the mail by its id, without its text and address.
     """
     for delay in (*_DELAYS, None):
         try:
@@ -69,7 +70,7 @@ async def deliver(mailer: Mailer, mail: Mail) -> None:
             if delay is None or error.is_final:
                 logger.error("mail %s was given up: %s", mail.id, error)
                 return
-            logger.warning("mail %s was not sent, next try in %s s: %s", mail.id, delay, error)
+            logger.warning("mail %s was not sent, retrying in %s s: %s", mail.id, delay, error)
             await asyncio.sleep(delay)
         else:
             logger.info("mail %s was sent", mail.id)

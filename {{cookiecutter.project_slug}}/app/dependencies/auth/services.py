@@ -1,4 +1,4 @@
-"""The services of signing in and of accounts."""
+"""Providers of the services for accounts and signing in."""
 
 from typing import Annotated
 

@@ -9,9 +9,9 @@ from app.models.base import Base
 
 
 class LoginSession(Base):
-    """A device on which a user is signed in: the family of refresh tokens that began there.
+    """A device on which a user is signed in, with its family of refresh tokens.
 
-    The row stays one, however often its token is exchanged.
+    Refreshing updates the row.
     """
 
     __tablename__ = "user_sessions"
@@ -21,10 +21,10 @@ class LoginSession(Base):
             "users.id", ondelete="CASCADE", info=refusal(NotFoundError, "User {value} not found")
         )
     )
-    # Random, for a token with a guessed key would end somebody's session as a reused one does.
+    # Random: a token with a guessed key would end the session, as a reused token does.
     key: Mapped[bytes] = mapped_column(LargeBinary)
     secret_digest: Mapped[bytes] = mapped_column(LargeBinary)
-    # The one before: known for as long as its owner may have lost the answer to it.
+    # The previous secret, which a client may repeat if it has lost the response.
     previous_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(255))
@@ -35,7 +35,7 @@ class LoginSession(Base):
         UniqueConstraint(
             "key",
             name="uq_user_sessions_key",
-            info=refusal(ConflictError, "The session has begun already"),
+            info=refusal(ConflictError, "The session already exists"),
         ),
         Index("ix_user_sessions_user_id_last_used_at", "user_id", "last_used_at"),
     )

@@ -17,16 +17,16 @@ from app.models.base import Base
 
 
 class OneTimeToken(Base):
-    """What was sent by mail to prove, once and for one purpose, that its receiver reads the mail.
+    """A token sent by mail, which proves once and for one purpose that its user reads the mail.
 
-    A new one of the same purpose and address takes the place of the old one.
+    A new token replaces the previous one of the same purpose and address.
     """
 
     __tablename__ = "one_time_tokens"
 
     purpose: Mapped[str] = mapped_column(String(20))
     email: Mapped[str] = mapped_column(String(255))
-    # NULL: an invitation, which comes before its user.
+    # NULL for an invitation, whose user does not exist yet.
     user_id: Mapped[int | None] = mapped_column(
         ForeignKey(
             "users.id", ondelete="CASCADE", info=refusal(NotFoundError, "User {value} not found")
@@ -39,19 +39,19 @@ class OneTimeToken(Base):
         UniqueConstraint(
             "digest",
             name="uq_one_time_tokens_digest",
-            info=refusal(ConflictError, "The token is in use"),
+            info=refusal(ConflictError, "The token already exists"),
         ),
         Index(
             "uq_one_time_tokens_purpose_email",
             "purpose",
             func.lower(email),
             unique=True,
-            info=refusal(ConflictError, "A mail to {value} is on its way"),
+            info=refusal(ConflictError, "A token for {value} already exists"),
         ),
         Index("ix_one_time_tokens_user_id", "user_id"),
         CheckConstraint(
             "purpose IN ('verify_email', 'password_reset', 'invitation')",
             name="purpose",
-            info=refusal(ValidationError, "A token has no such purpose"),
+            info=refusal(ValidationError, "The token has an unknown purpose"),
         ),
     )

@@ -18,30 +18,28 @@ _BY_EMAIL: Final = (
     .options(raiseload("*"))
     .where(func.lower(User.email) == func.lower(bindparam("email")))
 )
-# In the order of the ids, so that two who lock them wait for one another and never crosswise.
+# Ordered by id, so that concurrent transactions lock them in the same order without a deadlock.
 _ACTIVE_ADMINS: Final = (
     select(User.id).where(User.role == "admin", User.is_active).order_by(User.id).with_for_update()
 )
 
 
 class AccountRepository(Repository[User]):
-    """SQL for users as accounts to sign in to. Every method runs one statement."""
+    """SQL for users as accounts. Every method runs one statement."""
 
     async def get_hashed_password(self, user_id: int) -> str | None:
         """Return the hash, or None if the user has no password or does not exist."""
         return await self._session.scalar(_HASHED_PASSWORD, {"user_id": user_id})
 
-    async def find(self, email: str, address: str) -> tuple[User | None, bool]:
-        """Find a user by e-mail address; say whether they are signed in at a network address."""
+    async def find_by_email(self, email: str, address: str) -> tuple[User | None, bool]:
+        """Return a user by e-mail address, and whether they are signed in at an IP address."""
         parameters = {"email": email, "address": address}
         row = (await self._session.execute(_BY_EMAIL, parameters)).one_or_none()
         return (row[0], row[1]) if row else (None, False)
 
-    async def create_unless_known(self, values: dict[str, Any]) -> bool:
-        """Insert a user and return True; return False if the e-mail address is taken.
-
-        Any other conflict is an error: its user would be told that a mail is on its way.
-        """
+    async def create_if_absent(self, values: dict[str, Any]) -> bool:
+        """Insert a user, and return whether the e-mail address was not taken."""
+        # Names the index, so that violations of other unique constraints raise an error.
         statement = (
             insert(User)
             .values(values)
@@ -50,5 +48,5 @@ class AccountRepository(Repository[User]):
         return await self._session.scalar(statement.returning(User.id)) is not None
 
     async def lock_active_admins(self) -> Sequence[int]:
-        """Lock the administrators until the transaction ends, and return their ids."""
+        """Lock the active administrators until the transaction ends, and return their ids."""
         return (await self._session.scalars(_ACTIVE_ADMINS)).all()

@@ -22,19 +22,19 @@ _PARAMETERS: Final = (
     bindparam("digest", type_=LargeBinary()),
     bindparam("expires_at", type_=OneTimeToken.expires_at.type),
 )
-# As written: the ORM would take the columns apart, and stumbles over those of a SELECT.
+# raw: the ORM's own strategy cannot process the columns of INSERT ... SELECT.
 _INSERT: Final = insert(OneTimeToken).execution_options(dml_strategy="raw")
 
 
-class Bearer(NamedTuple):
-    """To whom a token was sent. An invitation has no user yet."""
+class Recipient(NamedTuple):
+    """The recipient of a token. The recipient of an invitation has no user yet."""
 
     user_id: int | None
     email: str
 
 
-def _in_place_of_older(statement: Insert) -> Insert:
-    """Let a statement replace what was sent to an address before, for the same purpose."""
+def _replacing_older(statement: Insert) -> Insert:
+    """Make an INSERT replace the token of the same purpose and address."""
     return statement.on_conflict_do_update(
         index_elements=[OneTimeToken.purpose, func.lower(OneTimeToken.email)],
         set_={column.key: statement.excluded[column.key] for column in _COLUMNS},
@@ -42,15 +42,15 @@ def _in_place_of_older(statement: Insert) -> Insert:
 
 
 class OneTimeTokenRepository(Repository[OneTimeToken]):
-    """SQL for tokens that are sent by mail. Every method runs one statement."""
+    """SQL for one-time tokens. Every method runs one statement."""
 
     async def issue_to_user(
         self, email: str, purpose: Purpose, digest: bytes, expires_at: datetime
     ) -> str | None:
-        """Store a token for the active user with an e-mail address, in the place of an older one.
+        """Store a token for the active user with an e-mail address, replacing an older one.
 
-        Returns the address as it is stored, whither the mail has to go: what was typed may be
-        another one that only looks alike. None if nobody is meant, or is to verify once more.
+        Return the stored address (send the mail there, not to what was typed), or None if there is
+        no such user or nothing left to verify.
         """
         wanted = (User.is_active, func.lower(User.email) == func.lower(bindparam("typed")))
         users = select(User.id, User.email, *_PARAMETERS).where(*wanted)
@@ -62,30 +62,30 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
             "digest": digest,
             "expires_at": expires_at,
         }
-        statement = _in_place_of_older(_INSERT.from_select(_COLUMNS, users))
+        statement = _replacing_older(_INSERT.from_select(_COLUMNS, users))
         return await self._session.scalar(statement.returning(OneTimeToken.email), parameters)
 
-    async def issue_to_stranger(
+    async def issue_to_address(
         self, email: str, purpose: Purpose, digest: bytes, expires_at: datetime
     ) -> None:
-        """Store a token for an address that has no user, in the place of an older one."""
+        """Store a token for an address without a user, replacing an older one."""
         statement = _INSERT.values(
             email=email, purpose=purpose, digest=digest, expires_at=expires_at
         )
-        await self._session.execute(_in_place_of_older(statement))
+        await self._session.execute(_replacing_older(statement))
 
-    async def find(self, digest: bytes, purpose: Purpose, now: datetime) -> Bearer | None:
-        """Return to whom a token that still counts was sent."""
+    async def find(self, digest: bytes, purpose: Purpose, now: datetime) -> Recipient | None:
+        """Return the recipient of a valid token, or None."""
         statement = select(OneTimeToken.user_id, OneTimeToken.email).where(
             OneTimeToken.digest == digest,
             OneTimeToken.purpose == purpose,
             OneTimeToken.expires_at > now,
         )
         row = (await self._session.execute(statement)).one_or_none()
-        return Bearer(*row) if row else None
+        return Recipient(*row) if row else None
 
-    async def consume(self, digest: bytes, purpose: Purpose, now: datetime) -> Bearer | None:
-        """Delete a token that still counts, and return to whom it was sent. Only one caller can."""
+    async def consume(self, digest: bytes, purpose: Purpose, now: datetime) -> Recipient | None:
+        """Delete a valid token and return its recipient, or None. Only one transaction succeeds."""
         statement = delete(OneTimeToken).where(
             OneTimeToken.digest == digest,
             OneTimeToken.purpose == purpose,
@@ -93,13 +93,13 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
         )
         returning = statement.returning(OneTimeToken.user_id, OneTimeToken.email)
         row = (await self._session.execute(returning)).one_or_none()
-        return Bearer(*row) if row else None
+        return Recipient(*row) if row else None
 
-    async def delete_of_user(self, user_id: int) -> None:
-        """Delete every token of a user."""
+    async def delete_by_user(self, user_id: int) -> None:
+        """Delete all tokens of a user."""
         await self._session.execute(delete(OneTimeToken).where(OneTimeToken.user_id == user_id))
 
     async def delete_expired(self, now: datetime) -> int:
-        """Delete the tokens that count no more, and return how many."""
+        """Delete the expired tokens, and return the number."""
         statement = delete(OneTimeToken).where(OneTimeToken.expires_at < now)
         return len((await self._session.scalars(statement.returning(OneTimeToken.id))).all())

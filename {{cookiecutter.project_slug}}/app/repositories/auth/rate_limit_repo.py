@@ -3,14 +3,14 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-# The generic cell rate algorithm: each hit moves `free_at` on by one interval, from now at the
-# earliest, and a hit that would move it beyond now + period is refused. One row and one time
-# thus say all of a limit's past, and what was used up comes back bit by bit.
+# The generic cell rate algorithm (GCRA): each hit moves `free_at` by one interval, starting from
+# now at the earliest, and a hit that would move it beyond now + period is refused. So one timestamp
+# per limit is enough, and the limit recovers gradually. A refused hit writes nothing.
 #
-# Whoever waits for the row (ON CONFLICT locks it) decides by its newest state, so races do not
-# matter. The statement holds nothing yet while it waits, and waits for nothing once it holds the
-# row (SKIP LOCKED), so two of them never wait for each other: `pruned` needs the result of `hit`.
-# A refused hit writes nothing. ARRAY() has the rows chosen once, where IN might choose again.
+# ON CONFLICT locks the row and reads its latest state, so there is no race. There is no deadlock
+# either: the statement holds no lock while it waits for the row, and does not wait afterwards
+# (`pruned` depends on `hit` and skips locked rows). ARRAY() evaluates the subquery once, which IN
+# may not.
 _HIT: Final = text("""
 WITH hit AS (
     INSERT INTO rate_limits AS used (key, free_at)
@@ -24,7 +24,7 @@ WITH hit AS (
     DELETE FROM rate_limits WHERE key = ANY(ARRAY(
         SELECT key FROM rate_limits
         WHERE free_at < (SELECT now FROM hit) AND key <> :key
-        ORDER BY free_at LIMIT :most FOR UPDATE SKIP LOCKED
+        ORDER BY free_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ))
 )
 SELECT CASE WHEN EXISTS (SELECT FROM hit) THEN NULL ELSE greatest(
@@ -35,45 +35,45 @@ SELECT CASE WHEN EXISTS (SELECT FROM hit) THEN NULL ELSE greatest(
     0
 )::double precision END
 """)
-_FORGET: Final = text("DELETE FROM rate_limits WHERE key = :key")
+_DELETE: Final = text("DELETE FROM rate_limits WHERE key = :key")
 _PRUNE: Final = text("""
 WITH pruned AS (
     DELETE FROM rate_limits WHERE key = ANY(ARRAY(
         SELECT key FROM rate_limits
         WHERE free_at < statement_timestamp()
-        ORDER BY free_at LIMIT :most FOR UPDATE SKIP LOCKED
+        ORDER BY free_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ))
     RETURNING key
 )
 SELECT count(*) FROM pruned
 """)
 
-# More than the one row that a hit may add, so that the table shrinks again after a flood.
-_PRUNED_BY_A_HIT: Final = 3
+# More than the one row that a hit can add, so that the table shrinks after a flood.
+_PRUNED_PER_HIT: Final = 3
 
 
 class RateLimitRepository:
     """SQL for rate limits. Every method runs one statement.
 
-    A limit allows `period / interval` hits (in seconds) at once, and then one per interval.
+    A limit allows `period / interval` hits at once, and then one per `interval` (in seconds).
     """
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
     async def hit(self, key: bytes, interval: float, period: float) -> float | None:
-        """Count a hit and return None; if it is one too many, return the seconds to wait.
+        """Count a hit and return None, or return the seconds to wait if the limit is exceeded.
 
-        Rows that nobody needs any more are deleted on the way, a few at a time.
+        Also deletes a few expired rows.
         """
-        parameters = {"key": key, "interval": interval, "period": period, "most": _PRUNED_BY_A_HIT}
+        parameters = {"key": key, "interval": interval, "period": period, "limit": _PRUNED_PER_HIT}
         wait: float | None = await self._session.scalar(_HIT, parameters)
         return wait
 
-    async def forget(self, key: bytes) -> None:
-        await self._session.execute(_FORGET, {"key": key})
+    async def delete(self, key: bytes) -> None:
+        await self._session.execute(_DELETE, {"key": key})
 
-    async def delete_free(self, most: int) -> int:
-        """Delete rows that nobody needs any more, and return how many."""
-        deleted: int = await self._session.scalar(_PRUNE, {"most": most})
+    async def delete_expired(self, limit: int) -> int:
+        """Delete up to `limit` expired rows, and return the number."""
+        deleted: int = await self._session.scalar(_PRUNE, {"limit": limit})
         return deleted

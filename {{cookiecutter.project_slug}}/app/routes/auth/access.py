@@ -1,4 +1,4 @@
-"""What administrators decide: who may come in, and who may do what."""
+"""Access control by administrators: invitations, roles, deactivation."""
 
 from fastapi import APIRouter, Depends, Request, Response, status
 
@@ -27,8 +27,8 @@ router = APIRouter(route_class=EdgeRoute)
 async def create_invitation(
     data: InvitationRequest, tokens: OneTimeTokenServiceDep, outbox: OutboxDep
 ) -> MailResponse:
-    """Have a mail sent by which its receiver may register, though registration is not open."""
-    outbox.add(await tokens.mail_invitation(data.email))
+    """Mail an invitation to register."""
+    outbox.add(await tokens.create_invitation(data.email))
     return MailResponse()
 
 
@@ -41,7 +41,7 @@ async def update_access(
     request: Request,
     response: Response,
 ) -> UserResponse:
-    """Give a user a role, deactivate or reactivate them. Their sessions and tokens end."""
+    """Change a user's role, deactivate or reactivate them. Revokes their sessions and tokens."""
     user = await access.change(user_id, data.columns(), if_match)
     set_etag(request, response, user.version)
     return UserResponse.model_validate(user)

@@ -1,4 +1,4 @@
-"""Signing in and out."""
+"""Signing in and out, and the sessions of a user."""
 
 from typing import Annotated
 
@@ -47,7 +47,7 @@ async def refresh_token(
 ) -> TokenResponse:
     """Exchange a refresh token for a new access token and the next refresh token.
 
-    One that was exchanged before ends the session, unless the same client sends it again at once.
+    Reusing a refresh token ends the session, unless the same client repeats it within seconds.
     """
     response.headers["Cache-Control"] = "no-store"
     return TokenResponse.model_validate(await service.refresh(form.refresh_token, client))
@@ -55,22 +55,24 @@ async def refresh_token(
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
 async def log_out(form: Annotated[LogoutRequest, Form()], service: RefreshServiceDep) -> None:
-    """End the session that a refresh token belongs to. An access token lives on for its minutes."""
+    """End the session of a refresh token. Its access token stays valid until it expires."""
     await service.log_out(form.refresh_token)
 
 
 @router.get("/sessions", responses=problem_responses(401))
-async def list_sessions(user: Caller, sessions: LoginSessionServiceDep) -> list[SessionResponse]:
-    """List the devices on which one is signed in, the one used last first."""
-    return [SessionResponse.model_validate(row) for row in await sessions.list_sessions(user)]
+async def list_sessions(
+    user: Caller, login_sessions: LoginSessionServiceDep
+) -> list[SessionResponse]:
+    """List your sessions, most recently used first."""
+    return [SessionResponse.model_validate(row) for row in await login_sessions.list_active(user)]
 
 
 @router.delete(
     "/sessions", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(401)
 )
-async def delete_sessions(user: Caller, sessions: LoginSessionServiceDep) -> None:
-    """Sign out everywhere: no token that was issued until now counts any more."""
-    await sessions.end_all(user)
+async def delete_sessions(user: Caller, login_sessions: LoginSessionServiceDep) -> None:
+    """Sign out everywhere. Revokes all access and refresh tokens."""
+    await login_sessions.revoke_all(user)
 
 
 @router.delete(
@@ -78,6 +80,8 @@ async def delete_sessions(user: Caller, sessions: LoginSessionServiceDep) -> Non
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problem_responses(401, 404),
 )
-async def delete_session(session_id: Id, user: Caller, sessions: LoginSessionServiceDep) -> None:
-    """Sign one device out. Its access token lives on for its minutes."""
-    await sessions.end(user, session_id)
+async def delete_session(
+    session_id: Id, user: Caller, login_sessions: LoginSessionServiceDep
+) -> None:
+    """End a session. Its access token stays valid until it expires."""
+    await login_sessions.revoke(user, session_id)

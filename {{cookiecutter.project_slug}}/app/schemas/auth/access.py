@@ -1,4 +1,4 @@
-"""What administrators decide of others."""
+"""Bodies of requests that change access."""
 
 from typing import Literal
 

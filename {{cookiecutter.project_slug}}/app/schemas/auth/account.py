@@ -1,4 +1,4 @@
-"""Bodies of requests about passwords and e-mail addresses."""
+"""Bodies of requests about passwords, e-mail addresses and invitations."""
 
 from typing import Annotated
 
@@ -8,11 +8,11 @@ from app.core.types import Text
 from app.schemas.auth.password import Password
 from app.schemas.base import RequestBody, ResponseBody
 
-# Text, not SecretStr: it is compared by its digest, and never logged.
+# Not a SecretStr, because it is looked up by its digest and never logged.
 OneTimeToken = Annotated[
     Text,
     StringConstraints(min_length=1, max_length=100),
-    Field(description="What the mail's link holds."),
+    Field(description="The token in the link of the mail."),
 ]
 
 
@@ -24,7 +24,7 @@ class PasswordChange(RequestBody):
 
 
 class MailRequest(RequestBody):
-    """POST body: where the mail shall go, if there is an account with this address."""
+    """POST body: the address of an account."""
 
     email: EmailStr
 
@@ -43,12 +43,12 @@ class EmailVerification(RequestBody):
 
 
 class InvitationRequest(RequestBody):
-    """POST body: who shall be able to register."""
+    """POST body: the address to invite."""
 
     email: EmailStr
 
 
 class MailResponse(ResponseBody):
-    """The answer is the same whether or not there is such an account."""
+    """The response, which does not depend on whether there is an account."""
 
     detail: str = "If this address can receive such a mail, it is on its way"

@@ -1,20 +1,20 @@
-"""Passwords in request bodies. What they may be is a rule of the services."""
+"""Passwords in request bodies. Services enforce the password policy."""
 
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, SecretStr
 from pydantic_core import PydanticCustomError
 
-# Far more than any policy allows: to normalise and hash a text takes time for its length.
-_MOST_SENT: Final = 512
+# More than any policy allows. Bounds the time for normalizing and hashing.
+_MAX_LENGTH: Final = 512
 
 
-def _refuse_flood(password: SecretStr) -> SecretStr:
-    if len(password) > _MOST_SENT:
+def _limit_length(password: SecretStr) -> SecretStr:
+    if len(password) > _MAX_LENGTH:
         raise PydanticCustomError(
-            "string_too_long", f"A password has at most {_MOST_SENT} characters"
+            "string_too_long", f"A password must have at most {_MAX_LENGTH} characters"
         )
     return password
 
 
-Password = Annotated[SecretStr, AfterValidator(_refuse_flood)]
+Password = Annotated[SecretStr, AfterValidator(_limit_length)]

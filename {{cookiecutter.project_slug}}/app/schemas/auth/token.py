@@ -29,7 +29,7 @@ class RefreshRequest(BaseModel):
 
 
 class LogoutRequest(BaseModel):
-    """The session to end is named by its refresh token, which outlives the access token."""
+    """The refresh token of the session to end."""
 
     refresh_token: Secret
 
@@ -39,18 +39,18 @@ class TokenResponse(ResponseBody):
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"
-    expires_in: int = Field(description="Seconds for which the access token is good.")
+    expires_in: int = Field(description="Lifetime of the access token, in seconds.")
     refresh_token: str = Field(
-        description="Exchange it at `/auth/refresh`, once: the answer holds the next one."
+        description="Use it once, at `/auth/refresh`, which returns the next one."
     )
-    session_id: int = Field(description="Which item of `/auth/sessions` this one is.")
+    session_id: int = Field(description="The id of this session in `/auth/sessions`.")
 
 
 class SessionResponse(ResponseBody):
     """A device on which the caller is signed in."""
 
     id: int
-    address: str = Field(description="The network address from which it was last used.")
+    address: str = Field(description="The IP address of its last use.")
     user_agent: str
     created_at: datetime
     last_used_at: datetime

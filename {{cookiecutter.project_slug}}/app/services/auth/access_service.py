@@ -11,40 +11,40 @@ from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
 from app.services.auth.login_session_service import LoginSessionService
 from app.services.permissions import Caller, require_owner_or_admin
-from app.services.rows import found, require_version
+from app.services.rows import require_found, require_version
 
-_LAST: Final = "The last active administrator has to stay one"
+_LAST: Final = "The last active administrator cannot be removed"
 
 
 class AccessService:
-    """The rules by which administrators say who may do what."""
+    """Changes of access: roles, deactivation, deletion."""
 
     def __init__(self, session: AsyncSession, caller: Caller, settings: Settings) -> None:
         self._session = session
         self._caller = caller
         self._accounts = AccountRepository(session)
         self._users = UserRepository(session)
-        self._sessions = LoginSessionService(session, settings)
+        self._login_sessions = LoginSessionService(session, settings)
 
     async def change(
         self, user_id: int, values: Mapping[str, Any], if_match: frozenset[int] | None
     ) -> User:
-        """Give a user a role, deactivate or reactivate them. What they had before ends at once.
+        """Change a user's role, deactivate or reactivate them, and revoke all their tokens.
 
-        Raises `NotFoundError`, `VersionMismatchError`, `PermissionError` if the caller has lost
-        the role meanwhile, and `ConflictError` if no administrator would be left.
+        Raises `NotFoundError`, `VersionMismatchError`, `PermissionError` if the caller is no longer
+        an administrator, and `ConflictError` if no active administrator would be left.
         """
         administrators = await self._accounts.lock_active_admins()
         if self._caller.id not in administrators:
             raise PermissionError("Only an administrator may do this")
-        user = found(await self._users.get_for_update(user_id), f"User {user_id}")
+        user = require_found(await self._users.get_for_update(user_id), f"User {user_id}")
         require_version(user, if_match)
         changes = {name: value for name, value in values.items() if getattr(user, name) != value}
         if not changes:
             return user
         if list(administrators) == [user.id]:
             raise ConflictError(_LAST)
-        user = await self._sessions.revoke(user, changes)
+        user = await self._login_sessions.update_and_revoke_all(user, changes)
         for name, value in changes.items():
             event = "role_changed" if name == "role" else "reactivated" if value else "deactivated"
             audit_on_commit(
@@ -53,7 +53,10 @@ class AccessService:
         return user
 
     async def authorize_deletion(self, user_id: int) -> None:
-        """Raise `PermissionError`, or `ConflictError` if no administrator would be left."""
+        """Check that the caller may delete a user.
+
+        Raises `PermissionError`, and `ConflictError` if no active administrator would be left.
+        """
         require_owner_or_admin(self._caller, user_id)
         if self._caller.is_admin and list(await self._accounts.lock_active_admins()) == [user_id]:
             raise ConflictError(_LAST)

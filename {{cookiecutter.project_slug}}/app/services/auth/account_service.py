@@ -13,7 +13,7 @@ from app.services.user_service import UserService
 
 
 class AccountService:
-    """The rules of changing and deleting accounts, beyond those of users."""
+    """Changes and deletions of accounts, with the rules that auth adds to those of users."""
 
     def __init__(
         self, session: AsyncSession, caller: Caller, emails: EmailService, access: AccessService
@@ -30,9 +30,9 @@ class AccountService:
         if_match: frozenset[int] | None,
         client: ClientInfo,
     ) -> User:
-        """Change the columns that `values` names, the e-mail address among them.
+        """Change the columns of a user, which may include the e-mail address.
 
-        Raises as `UserService.update_user` and `EmailService.authorize_change`.
+        Raises as `UserService.update_user` and `EmailService.authorize_change` do.
         """
         old_email = await self._emails.authorize_change(
             user_id, values.get("email"), current_password, client
@@ -44,7 +44,7 @@ class AccountService:
     async def delete(self, user_id: int, if_match: frozenset[int] | None) -> None:
         """Delete a user and what belongs to them.
 
-        Raises as `UserService.delete_user` and `AccessService.authorize_deletion`.
+        Raises as `UserService.delete_user` and `AccessService.authorize_deletion` do.
         """
         await self._access.authorize_deletion(user_id)
         await self._users.delete_user(user_id, if_match)

@@ -8,16 +8,17 @@ from app.repositories.user_repo import UserRepository
 
 
 class AuthService:
-    """The rules of being signed in."""
+    """Authentication by access token."""
 
     def __init__(self, session: AsyncSession, settings: Settings) -> None:
         self._users = UserRepository(session)
         self._settings = settings
 
     async def authenticate(self, token: str) -> User:
-        """Return the active user whom an access token names. Raises `InvalidTokenError`.
+        """Return the active user of an access token.
 
-        A token of a former generation ended with what has ended the user's sessions.
+        Raises `InvalidTokenError` if the token is invalid, expired or revoked, which includes
+        tokens of an earlier generation.
         """
         claims = read_access_token(token, self._settings)
         user = await self._users.get_by_id(claims.user_id)

@@ -13,12 +13,12 @@ from app.services.auth.rate_limit_service import Limit, RateLimitService
 _PASSWORD_SECONDS: Final = 15 * 60
 _MAIL_SECONDS: Final = 60 * 60
 
-# Guesses from everywhere, in relation to those that one address has.
-_STRANGERS: Final = 10
+# The limit for an account from all unknown addresses, as a multiple of that for one address.
+_ACCOUNT_FACTOR: Final = 10
 
 
 def _account(email: str) -> str:
-    """Return one form of what may find the same account, whether or not there is one."""
+    """Normalize an e-mail address, so that all spellings of an account share a limit."""
     return unicodedata.normalize("NFKC", email).casefold()
 
 
@@ -32,46 +32,52 @@ def _audited(client: ClientInfo) -> Iterator[None]:
 
 
 class AuthThrottle:
-    """The rules of how often a password may be tried, and a mail be asked for.
+    """Limits of password attempts and of mail requests, for existing and unknown accounts alike.
 
-    Those of an account hold for known and unknown ones. Each call raises `TooManyRequestsError`.
-    They count in transactions of their own: call them before the request has a connection.
+    It counts in transactions of its own, so call it before the request holds a connection.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._limits = RateLimitService(database)
-        by_one, by_address = (
+        by_account, by_address = (
             settings.password_tries_per_account,
             settings.password_tries_per_address,
         )
-        self._by_one = Limit("password by account and address", by_one, _PASSWORD_SECONDS)
+        self._by_account_and_address = Limit(
+            "password by account and address", by_account, _PASSWORD_SECONDS
+        )
         self._by_address = Limit("password by address", by_address, _PASSWORD_SECONDS)
-        self._by_strangers = Limit("password by account", by_one * _STRANGERS, _PASSWORD_SECONDS)
+        self._by_account = Limit(
+            "password by account", by_account * _ACCOUNT_FACTOR, _PASSWORD_SECONDS
+        )
         self._mails_to = Limit("mail by account", settings.mails_per_account, _MAIL_SECONDS)
         self._mails_by = Limit("mail by address", settings.mails_per_address, _MAIL_SECONDS)
 
-    async def at_password(self, email: str, client: ClientInfo, *, is_stranger: bool) -> None:
-        """Count a password, before it is looked at.
+    async def count_password_attempt(
+        self, email: str, client: ClientInfo, *, from_known_address: bool
+    ) -> None:
+        """Count a password attempt, before the password is verified.
 
-        Guesses that come from many addresses are limited as well, but only against addresses at
-        which the account is not signed in: nobody can lock its owner out.
+        The limit of the account across all addresses does not apply to a known address, at which
+        the account is signed in, so that attackers cannot lock the owner out. Raises
+        `TooManyRequestsError`.
         """
         with _audited(client):
             await self._limits.hit(self._by_address, client.network)
-            await self._limits.hit(self._by_one, _account(email), client.network)
-            if is_stranger:
-                await self._limits.hit(self._by_strangers, _account(email))
+            await self._limits.hit(self._by_account_and_address, _account(email), client.network)
+            if not from_known_address:
+                await self._limits.hit(self._by_account, _account(email))
 
-    async def at_mail(self, email: str, client: ClientInfo) -> None:
-        """Count a mail that somebody wants sent to an address that they name."""
+    async def count_mail_request(self, email: str, client: ClientInfo) -> None:
+        """Count a request for a mail to `email`. Raises `TooManyRequestsError`."""
         with _audited(client):
             await self._limits.hit(self._mails_by, client.network)
             await self._limits.hit(self._mails_to, _account(email))
 
-    async def forget(self, email: str, client: ClientInfo) -> None:
-        """Begin anew with one who has known the password."""
-        await self._limits.forget(self._by_one, _account(email), client.network)
+    async def reset(self, email: str, client: ClientInfo) -> None:
+        """Reset the counter of the account and the client after a correct password."""
+        await self._limits.reset(self._by_account_and_address, _account(email), client.network)
 
-    async def forget_strangers(self, email: str) -> None:
-        """Begin anew with all, for what they have guessed at is another password now."""
-        await self._limits.forget(self._by_strangers, _account(email))
+    async def reset_account(self, email: str) -> None:
+        """Reset the counter of the account across addresses after the password was reset."""
+        await self._limits.reset(self._by_account, _account(email))

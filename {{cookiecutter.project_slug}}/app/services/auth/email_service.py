@@ -5,11 +5,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.http.client import ClientInfo
-from app.core.mail.mailer import Mail, compose
+from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit_on_commit
 from app.exceptions import PermissionError
 from app.models.user import User
-from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository
 from app.repositories.user_repo import UserRepository
 from app.services.auth.one_time_token_service import OneTimeTokenService
 from app.services.auth.password_service import PasswordService
@@ -17,7 +16,7 @@ from app.services.permissions import Caller, require_signed_in
 
 
 class EmailService:
-    """The rules of e-mail addresses: who may change them, and whose they are shown to be."""
+    """Changes and verification of e-mail addresses."""
 
     def __init__(
         self,
@@ -30,8 +29,7 @@ class EmailService:
         self._session = session
         self._caller = caller
         self._users = UserRepository(session)
-        self._tokens = OneTimeTokenService(session, settings)
-        self._sent_tokens = OneTimeTokenRepository(session)
+        self._one_time_tokens = OneTimeTokenService(session, settings)
         self._settings = settings
         self._passwords = passwords
         self._send_mail = send_mail
@@ -43,11 +41,11 @@ class EmailService:
         current_password: SecretStr | None,
         client: ClientInfo,
     ) -> str | None:
-        """Ask callers who change their own address for their password; return the present one.
+        """Return the current address if `email` may replace it, or None if there is no new one.
 
-        Whoever has the mail has the account, by a password reset: a stolen access token must not
-        be enough. None: the address is not to change. Raises `PermissionError` and
-        `TooManyRequestsError`.
+        Callers who change their own address need their password, because the owner of the address
+        can reset the password: a stolen access token must not be enough for that. Raises
+        `PermissionError` and `TooManyRequestsError`.
         """
         if email is None:
             return None
@@ -57,15 +55,15 @@ class EmailService:
             return user.email if user else None
         if email != caller.email:
             if current_password is None:
-                raise PermissionError("A new e-mail address takes your current_password as well")
+                raise PermissionError("Changing your e-mail address requires current_password")
             await self._passwords.require_current(caller, current_password, client)
         return caller.email
 
     async def follow_change(self, user: User, old_email: str | None) -> None:
-        """End what was sent to the old address, tell its reader, and have the new one verified."""
+        """Revoke the tokens sent to the old address, notify it, and have the new one verified."""
         if old_email is None or user.email.lower() == old_email.lower():
             return
-        await self._sent_tokens.delete_of_user(user.id)
+        await self._one_time_tokens.revoke_all(user)
         await self._users.update(user, {"is_email_verified": False})
         audit_on_commit(
             self._session,
@@ -75,12 +73,12 @@ class EmailService:
         )
         self._send_mail(compose("email_changed", old_email))
         if self._settings.require_verified_email:
-            mail = await self._tokens.mail_to_user(user.email, "verify_email")
+            mail = await self._one_time_tokens.create_mail(user.email, "verify_email")
             if mail:
                 self._send_mail(mail)
 
     async def verify(self, token: str) -> None:
-        """Take note that an address is its user's. Raises `PermissionError`."""
-        user = await self._tokens.redeem(token, "verify_email")
+        """Mark an address as verified. Raises `PermissionError` if the token is not valid."""
+        user = await self._one_time_tokens.redeem(token, "verify_email")
         await self._users.update(user, {"is_email_verified": True})
         audit_on_commit(self._session, "email_verified", user_id=user.id)

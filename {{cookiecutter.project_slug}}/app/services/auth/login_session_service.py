@@ -18,7 +18,7 @@ from app.repositories.user_repo import UserRepository
 
 @dataclass(frozen=True, slots=True)
 class IssuedTokens:
-    """What a signed-in client is given: an access token, and a refresh token for the next one."""
+    """The tokens that a client gets when it signs in or refreshes."""
 
     access_token: str = field(repr=False)
     expires_in: int  # seconds
@@ -29,7 +29,7 @@ class IssuedTokens:
 def issue_tokens(
     user: User, session_id: int, refresh_token: RefreshToken, settings: Settings
 ) -> IssuedTokens:
-    """Return a new access token with the refresh token."""
+    """Return a refresh token together with a new access token."""
     return IssuedTokens(
         access_token=create_access_token(user.id, user.token_generation, settings),
         expires_in=settings.access_token_minutes * 60,
@@ -38,29 +38,29 @@ def issue_tokens(
     )
 
 
-def is_over(row: LoginSession, now: datetime, settings: SessionSettings) -> bool:
-    """Say whether a session has reached its end, or was idle for too long."""
+def is_expired(login_session: LoginSession, now: datetime, settings: SessionSettings) -> bool:
+    """Return whether a session has expired or was idle for too long."""
     idle = timedelta(days=settings.session_idle_days)
-    return now >= row.expires_at or now >= row.last_used_at + idle
+    return now >= login_session.expires_at or now >= login_session.last_used_at + idle
 
 
 class LoginSessionService:
-    """The rules of the devices on which a user is signed in."""
+    """The login sessions of users, one for each device."""
 
     def __init__(self, session: AsyncSession, settings: Settings) -> None:
         self._users = UserRepository(session)
-        self._sessions = LoginSessionRepository(session)
+        self._login_sessions = LoginSessionRepository(session)
         self._one_time_tokens = OneTimeTokenRepository(session)
         self._settings = settings
 
-    async def begin(self, user: User, client: ClientInfo) -> IssuedTokens:
-        """Sign a user in on one more device. Of too many devices the idlest is signed out.
+    async def start(self, user: User, client: ClientInfo) -> IssuedTokens:
+        """Start a session, and end the least recently used one if there are too many.
 
-        The user has to be locked: whoever takes the account away meanwhile then finds the session.
+        The user must be locked, so that a concurrent revocation includes the new session.
         """
         token = RefreshToken.new()
         now = datetime.now(UTC)
-        begun = await self._sessions.create(
+        login_session = await self._login_sessions.create(
             LoginSession(
                 user_id=user.id,
                 key=token.key,
@@ -71,43 +71,43 @@ class LoginSessionService:
                 expires_at=now + timedelta(days=self._settings.session_days),
             )
         )
-        await self._sessions.delete_idlest(user.id, self._settings.sessions_per_user)
-        return issue_tokens(user, begun.id, token, self._settings)
+        await self._login_sessions.keep_most_recent(user.id, self._settings.sessions_per_user)
+        return issue_tokens(user, login_session.id, token, self._settings)
 
-    async def list_sessions(self, user: User) -> Sequence[LoginSession]:
-        """Return where a user is signed in, the device used last first."""
+    async def list_active(self, user: User) -> Sequence[LoginSession]:
+        """Return the active sessions of a user, most recently used first."""
         now = datetime.now(UTC)
-        rows = await self._sessions.list_of_user(user.id)
-        return [row for row in rows if not is_over(row, now, self._settings)]
+        rows = await self._login_sessions.list_by_user(user.id)
+        return [row for row in rows if not is_expired(row, now, self._settings)]
 
-    async def end(self, user: User, session_id: int) -> None:
-        """Sign a device out. Raises `NotFoundError` unless it is one of the user's."""
-        if not await self._sessions.delete_of_user(user.id, session_id):
+    async def revoke(self, user: User, session_id: int) -> None:
+        """End a session. Raises `NotFoundError` if the user has no such session."""
+        if not await self._login_sessions.delete_by_user(user.id, session_id):
             raise NotFoundError(f"Session {session_id} not found")
 
-    async def end_all(self, user: User) -> None:
-        """Sign every device out, and end the access tokens that they still hold."""
+    async def revoke_all(self, user: User) -> None:
+        """End all sessions of a user, and revoke all of the user's tokens."""
         locked = await self._users.get_for_update(user.id)
-        if locked and locked.token_generation == user.token_generation:  # nobody was faster
-            await self.revoke(locked, {})
+        if locked and locked.token_generation == user.token_generation:  # else already done
+            await self.update_and_revoke_all(locked, {})
 
-    async def revoke(self, user: User, changes: dict[str, object]) -> User:
-        """Write a change after which no token from before may count: not one of any kind."""
+    async def update_and_revoke_all(self, user: User, changes: dict[str, object]) -> User:
+        """Apply changes and revoke all of the user's tokens: access, refresh and one-time."""
         next_generation = user.token_generation + 1
         changed = await self._users.update(user, changes | {"token_generation": next_generation})
-        await self._sessions.delete_of_user(user.id)
-        await self._one_time_tokens.delete_of_user(user.id)
+        await self._login_sessions.delete_by_user(user.id)
+        await self._one_time_tokens.delete_by_user(user.id)
         return changed
 
 
 class LoginSessionMaintenance:
-    """What `app prune` does for sessions."""
+    """The part of `app prune` for login sessions."""
 
     def __init__(self, session: AsyncSession, settings: SessionSettings) -> None:
-        self._sessions = LoginSessionRepository(session)
+        self._login_sessions = LoginSessionRepository(session)
         self._idle = timedelta(days=settings.session_idle_days)
 
     async def prune(self) -> int:
-        """Delete the sessions that have ended or were idle for too long; return how many."""
+        """Delete the expired and idle sessions, and return the number."""
         now = datetime.now(UTC)
-        return await self._sessions.delete_ended(now, now - self._idle)
+        return await self._login_sessions.delete_expired(now, now - self._idle)

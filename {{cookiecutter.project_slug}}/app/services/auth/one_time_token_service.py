@@ -5,20 +5,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.mail.mailer import Mail, compose
-from app.core.security.tokens import digest_of, make_one_time_token
+from app.core.mail.message import Mail, compose
+from app.core.security.tokens import create_one_time_token, digest_of
 from app.exceptions import PermissionError
 from app.models.user import User
 from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository, Purpose
 from app.repositories.user_repo import UserRepository
 
-# How long a mail may lie in its box. What gives most away lives shortest.
+# The lifetime of a token, and its name in mails.
 _LIFETIMES: Final[dict[Purpose, tuple[timedelta, str]]] = {
     "password_reset": (timedelta(hours=1), "an hour"),
     "verify_email": (timedelta(days=2), "two days"),
     "invitation": (timedelta(days=7), "a week"),
 }
-# Pages of the frontend, each of which sends the token on as the body of a request.
+# Pages of the frontend, which send the token in the body of a request.
 _PAGES: Final[dict[Purpose, str]] = {
     "password_reset": "password-reset",
     "verify_email": "verify-email",
@@ -28,87 +28,91 @@ _REFUSED: Final = "The link has expired, was used before or was replaced by a ne
 
 
 class OneTimeTokenService:
-    """The rules of tokens that are sent by mail."""
+    """One-time tokens, which are sent by mail."""
 
     def __init__(self, session: AsyncSession, settings: Settings) -> None:
         self._tokens = OneTimeTokenRepository(session)
         self._users = UserRepository(session)
         self._settings = settings
 
-    async def mail_to_user(
+    async def create_mail(
         self, email: str, purpose: Purpose, template: str | None = None
     ) -> Mail | None:
-        """Return a mail with a new token, or None if there is no account that could use it.
+        """Return a mail with a new token, or None if no account can use the token.
 
-        It goes to the address that is stored, not to the one that was typed.
+        The mail is for the stored address, not for the one that was typed.
         """
-        token = make_one_time_token()
+        token = create_one_time_token()
         expires_at = self._expiry(purpose)
         stored = await self._tokens.issue_to_user(email, purpose, digest_of(token), expires_at)
         return self._compose(template or purpose, stored, purpose, token) if stored else None
 
-    async def mail_invitation(self, email: str) -> Mail:
-        """Return a mail with a token that lets its receiver register with this address."""
-        token = make_one_time_token()
+    async def create_invitation(self, email: str) -> Mail:
+        """Return a mail with a token for registering with this address."""
+        token = create_one_time_token()
         expires_at = self._expiry("invitation")
-        await self._tokens.issue_to_stranger(email, "invitation", digest_of(token), expires_at)
+        await self._tokens.issue_to_address(email, "invitation", digest_of(token), expires_at)
         return self._compose("invitation", email, "invitation", token)
 
-    async def require(self, token: str, purpose: Purpose) -> None:
-        """Raise `PermissionError` for a token that does not count. A use of it may still fail."""
+    async def require_valid(self, token: str, purpose: Purpose) -> None:
+        """Raise `PermissionError` if a token is not valid. Redeeming it may still fail."""
         if not await self._tokens.find(digest_of(token), purpose, datetime.now(UTC)):
             raise PermissionError(_REFUSED)
 
     async def redeem(self, token: str, purpose: Purpose) -> User:
-        """Use a token up and return its user, locked. Raises `PermissionError`.
+        """Consume a token, and return its user, who is locked until the transaction ends.
 
-        A token dies with the address that it was sent to.
+        Raises `PermissionError` if the token is not valid, or if the user's address has changed.
         """
-        bearer = await self._tokens.consume(digest_of(token), purpose, datetime.now(UTC))
+        recipient = await self._tokens.consume(digest_of(token), purpose, datetime.now(UTC))
         user = None
-        if bearer and bearer.user_id:
-            user = await self._users.get_for_update(bearer.user_id)
-        if user is None or bearer is None or not user.is_active or user.email != bearer.email:
+        if recipient and recipient.user_id:
+            user = await self._users.get_for_update(recipient.user_id)
+        if user is None or recipient is None or not user.is_active or user.email != recipient.email:
             raise PermissionError(_REFUSED)
         return user
 
     async def redeem_invitation(self, token: str, email: str) -> None:
-        """Use an invitation up. Raises `PermissionError` unless it was sent to this address."""
-        bearer = await self._tokens.consume(digest_of(token), "invitation", datetime.now(UTC))
-        if bearer is None or bearer.email.lower() != email.lower():
+        """Consume an invitation. Raises `PermissionError` unless it was sent to this address."""
+        recipient = await self._tokens.consume(digest_of(token), "invitation", datetime.now(UTC))
+        if recipient is None or recipient.email.lower() != email.lower():
             raise PermissionError(_REFUSED)
+
+    async def revoke_all(self, user: User) -> None:
+        """Revoke all one-time tokens of a user."""
+        await self._tokens.delete_by_user(user.id)
 
     def _expiry(self, purpose: Purpose) -> datetime:
         return datetime.now(UTC) + _LIFETIMES[purpose][0]
 
     def _compose(self, template: str, to: str, purpose: Purpose, token: str) -> Mail:
-        # In the fragment, which browsers keep to themselves: no server logs it, no Referer has it.
+        # In the fragment, which browsers send neither to servers nor in the Referer header.
         link = f"{self._settings.frontend_url}/{_PAGES[purpose]}#token={token}"
         return compose(template, to, link=link, lifetime=_LIFETIMES[purpose][1])
 
 
 class RequestedMails:
-    """Mails that anybody may ask for, made when the answer has been sent.
+    """Mails that anyone may request, created after the response.
 
-    So neither the text nor the time of the answer tells whether there is such an account.
+    So neither the content nor the time of the response reveals whether there is an account.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
 
-    async def make(self, email: str, purpose: Purpose) -> Mail | None:
-        """Return a mail with a new token, or None if there is no account that could use it."""
+    async def create_mail(self, email: str, purpose: Purpose) -> Mail | None:
+        """Return a mail with a new token, or None if no account can use the token."""
         async with self._database.transaction() as session:
-            return await OneTimeTokenService(session, self._settings).mail_to_user(email, purpose)
+            return await OneTimeTokenService(session, self._settings).create_mail(email, purpose)
 
 
 class OneTimeTokenMaintenance:
-    """What `app prune` does for tokens that were sent by mail."""
+    """The part of `app prune` for one-time tokens."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._tokens = OneTimeTokenRepository(session)
 
     async def prune(self) -> int:
-        """Delete the tokens that have expired, and return how many."""
+        """Delete the expired tokens, and return the number."""
         return await self._tokens.delete_expired(datetime.now(UTC))

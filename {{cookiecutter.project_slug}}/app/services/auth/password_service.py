@@ -3,7 +3,7 @@ from pydantic import SecretStr
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.client import ClientInfo
-from app.core.mail.mailer import Mail, compose
+from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit
 from app.core.security.passwords import hash_password, verify_password
 from app.core.security.policy import require_acceptable
@@ -17,29 +17,30 @@ from app.services.auth.one_time_token_service import OneTimeTokenService
 
 
 class PasswordService:
-    """The rules of changing passwords. No session is open while one is hashed."""
+    """Changes and resets of passwords. It holds no connection while it hashes one."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._attempts = AuthThrottle(database, settings)
+        self._throttle = AuthThrottle(database, settings)
 
     async def require_current(self, user: User, password: SecretStr, client: ClientInfo) -> None:
-        """Raise `PermissionError` unless the password is the user's, `TooManyRequestsError`."""
-        await self._attempts.at_password(user.email, client, is_stranger=False)
+        """Verify the password of a user. Raises `PermissionError` and `TooManyRequestsError`."""
+        await self._throttle.count_password_attempt(user.email, client, from_known_address=True)
         async with self._database.read() as session:
             hashed_password = await AccountRepository(session).get_hashed_password(user.id)
-        if not (await verify_password(password, hashed_password, self._settings)).fits:
-            raise PermissionError("The current password is another one")
-        await self._attempts.forget(user.email, client)
+        if not (await verify_password(password, hashed_password, self._settings)).matches:
+            raise PermissionError("The current password is wrong")
+        await self._throttle.reset(user.email, client)
 
     async def change(
         self, user: User, current: SecretStr, new: SecretStr, client: ClientInfo
     ) -> tuple[IssuedTokens, Mail]:
-        """Change one's password; sign out everywhere, and in again on this device.
+        """Change a user's password, revoke all their tokens, and start a new session.
 
-        Returns the tokens, and the mail by which the user learns of it. Raises `PermissionError`,
-        `TooManyRequestsError`, and `InvalidTokenError` if somebody was faster.
+        Returns the tokens of the session, and the mail that notifies the user. Raises
+        `ValidationError` for a password that the policy refuses, `PermissionError`,
+        `TooManyRequestsError`, and `InvalidTokenError` if the tokens were revoked meanwhile.
         """
         require_acceptable(new, self._settings, field="new_password")
         await self.require_current(user, current, client)
@@ -48,29 +49,31 @@ class PasswordService:
             locked = await UserRepository(session).get_for_update(user.id)
             if locked is None or locked.token_generation != user.token_generation:
                 raise InvalidTokenError("The access token has been revoked")
-            sessions = LoginSessionService(session, self._settings)
-            await sessions.revoke(locked, {"hashed_password": hashed_password})
-            tokens = await sessions.begin(locked, client)
+            login_sessions = LoginSessionService(session, self._settings)
+            await login_sessions.update_and_revoke_all(locked, {"hashed_password": hashed_password})
+            tokens = await login_sessions.start(locked, client)
         audit("password_changed", user_id=user.id, address=client.address)
         return tokens, compose("password_changed", locked.email)
 
     async def reset(self, token: str, new: SecretStr, client: ClientInfo) -> Mail:
-        """Set a new password by the token of a mail, and sign out everywhere.
+        """Set a new password by the token of a mail, and revoke all of the user's tokens.
 
-        Returns the mail by which the user learns of it. Raises `PermissionError` for a token that
-        does not count.
+        Returns the mail that notifies the user. Raises `ValidationError` for a password that the
+        policy refuses, and `PermissionError` if the token is not valid.
         """
         require_acceptable(new, self._settings, field="new_password")
         async with self._database.read() as session:
-            await OneTimeTokenService(session, self._settings).require(token, "password_reset")
+            await OneTimeTokenService(session, self._settings).require_valid(
+                token, "password_reset"
+            )
         hashed_password = await hash_password(new, self._settings)
         async with self._database.transaction() as session:
             tokens = OneTimeTokenService(session, self._settings)
             user = await tokens.redeem(token, "password_reset")
-            # The token has come by mail, so the address is the user's.
+            # The token was sent by mail, so it also verifies the address.
             changes = {"hashed_password": hashed_password, "is_email_verified": True}
-            await LoginSessionService(session, self._settings).revoke(user, changes)
+            await LoginSessionService(session, self._settings).update_and_revoke_all(user, changes)
         audit("password_reset", user_id=user.id, address=client.address)
-        await self._attempts.forget(user.email, client)
-        await self._attempts.forget_strangers(user.email)
+        await self._throttle.reset(user.email, client)
+        await self._throttle.reset_account(user.email)
         return compose("password_changed", user.email)

@@ -13,9 +13,9 @@ _PRUNED_AT_ONCE: Final = 10_000
 
 @dataclass(frozen=True)
 class Limit:
-    """So many hits at once, and after those one in each `seconds / hits`.
+    """A limit of `hits` at once, and then one every `seconds / hits`.
 
-    So whoever has used it up never waits for long, and nobody is locked out for good.
+    So the wait after exceeding the limit is short.
     """
 
     name: str
@@ -26,46 +26,45 @@ class Limit:
     def interval(self) -> float:
         return self.seconds / self.hits
 
-    def key(self, *whom: str) -> bytes:
-        """Return the same 32 bytes for the same limit and texts, however long the texts are."""
-        return hashlib.sha256(json.dumps([self.name, *whom]).encode()).digest()
+    def key(self, *subject: str) -> bytes:
+        """Return a digest of the limit and the subject, 32 bytes for subjects of any length."""
+        return hashlib.sha256(json.dumps([self.name, *subject]).encode()).digest()
 
 
 class RateLimitService:
-    """Limits that every process shares, because PostgreSQL counts.
+    """Rate limits in PostgreSQL, which all processes share.
 
-    Each call is a transaction of its own: a hit counts though the request that made it fails.
-    So call it before the request has a session, or a full pool waits for itself. Where several
-    limits apply, hit that of the address first: only what it lets through can add rows for
-    texts that a client makes up.
+    Each call runs in a transaction of its own, so that hits of failed requests count as well. So
+    call it before the request holds a connection, or the pool may deadlock. If several limits
+    apply, hit that of the address first, which bounds the rows that a client can add.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def hit(self, limit: Limit, *whom: str) -> None:
-        """Count a hit of those whom the texts name. Raises `TooManyRequestsError`."""
+    async def hit(self, limit: Limit, *subject: str) -> None:
+        """Count a hit of the subject. Raises `TooManyRequestsError` if that exceeds the limit."""
         async with self._database.statement() as session:
             wait = await RateLimitRepository(session).hit(
-                limit.key(*whom), limit.interval, limit.seconds
+                limit.key(*subject), limit.interval, limit.seconds
             )
         if wait is not None:
-            raise TooManyRequestsError(max(1, math.ceil(wait)))  # 0 would mean at once
+            raise TooManyRequestsError(max(1, math.ceil(wait)))  # 0 would mean immediately
 
-    async def forget(self, limit: Limit, *whom: str) -> None:
-        """Begin anew, as if they had never made a hit."""
+    async def reset(self, limit: Limit, *subject: str) -> None:
+        """Forget all hits of the subject."""
         async with self._database.statement() as session:
-            await RateLimitRepository(session).forget(limit.key(*whom))
+            await RateLimitRepository(session).delete(limit.key(*subject))
 
     async def prune(self) -> int:
-        """Delete what has no effect any more, and return how many rows those were.
+        """Delete the expired rows, and return the number.
 
-        In several transactions, so that none of them is long.
+        Runs in batches, so that no transaction is long.
         """
         deleted = 0
         while True:
             async with self._database.transaction() as session:
-                batch = await RateLimitRepository(session).delete_free(_PRUNED_AT_ONCE)
+                batch = await RateLimitRepository(session).delete_expired(_PRUNED_AT_ONCE)
             deleted += batch
             if batch < _PRUNED_AT_ONCE:
                 return deleted

@@ -14,16 +14,16 @@ from app.exceptions import AuthenticationError
 from app.models.auth.login_session import LoginSession
 from app.models.user import User
 from app.repositories.auth.login_session_repo import LoginSessionRepository
-from app.services.auth.login_session_service import IssuedTokens, is_over, issue_tokens
+from app.services.auth.login_session_service import IssuedTokens, is_expired, issue_tokens
 
-_REFUSED: Final = "The session is over: sign in again"
+_REFUSED: Final = "The session has ended; sign in again"
 
 
 class RefreshService:
-    """The rules of exchanging refresh tokens.
+    """Exchanges refresh tokens.
 
-    It opens its own transactions, for what it does about a stolen token has to be committed though
-    the request fails.
+    It opens its own transactions, because the revocation of a stolen token must be committed
+    although the request fails.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -33,75 +33,79 @@ class RefreshService:
     async def refresh(self, refresh_token: SecretStr, client: ClientInfo) -> IssuedTokens:
         """Exchange a refresh token for new tokens. Raises `AuthenticationError`.
 
-        A token that was exchanged before is known to two, one of whom has stolen it: it ends the
-        session for both (RFC 9700, section 4.14.2).
+        Reusing a token means that it may be stolen, so it ends the session (RFC 9700, section
+        4.14.2).
         """
         token = RefreshToken.parse(refresh_token.get_secret_value())
-        answer = None
+        tokens = None
         if token:
             async with self._database.transaction() as session:
-                answer = await self._exchange(session, token, client)
-        if answer is None:
+                tokens = await self._exchange(session, token, client)
+        if tokens is None:
             raise AuthenticationError(_REFUSED)
-        return answer
+        return tokens
 
     async def log_out(self, refresh_token: SecretStr) -> None:
-        """End the session that a refresh token belongs to; do nothing if there is none.
+        """End the session of a refresh token, if there is one.
 
-        The last token but one will do as well: a client may not have got the answer with the last.
+        The previous token works as well, because the client may have lost the response with the
+        current one.
         """
         token = RefreshToken.parse(refresh_token.get_secret_value())
         if token:
             async with self._database.transaction() as session:
-                sessions = LoginSessionRepository(session)
-                user_id = await sessions.delete_by_key(token.key, token.digest)
+                login_sessions = LoginSessionRepository(session)
+                user_id = await login_sessions.delete_by_key(token.key, token.digest)
             if user_id is not None:
                 audit("sign_out", user_id=user_id)
 
     async def _exchange(
         self, session: AsyncSession, token: RefreshToken, client: ClientInfo
     ) -> IssuedTokens | None:
-        sessions = LoginSessionRepository(session)
-        found = await sessions.get_for_exchange(token.key)
-        if found is None:
+        login_sessions = LoginSessionRepository(session)
+        match = await login_sessions.get_by_key_for_update(token.key)
+        if match is None:
             return None
-        row, user = found
+        login_session, user = match
         now = datetime.now(UTC)
-        if not user.is_active or is_over(row, now, self._settings):
-            await sessions.delete(row)
+        if not user.is_active or is_expired(login_session, now, self._settings):
+            await login_sessions.delete(login_session)
             return None
-        if hmac.compare_digest(token.digest, row.secret_digest):
-            following = token.successor(self._settings.secret_key)
+        if hmac.compare_digest(token.digest, login_session.secret_digest):
+            successor = token.successor(self._settings.secret_key)
             changes = {
-                "secret_digest": following.digest,
+                "secret_digest": successor.digest,
                 "previous_digest": token.digest,
                 "last_used_at": now,
                 "address": client.address,
                 "user_agent": client.user_agent,
             }
-            await sessions.update(row, changes)
-            return issue_tokens(user, row.id, following, self._settings)
-        if self._may_have_lost_the_answer(row, token, client, now):
-            return self._repeat(row, user, token)
-        await sessions.delete(row)
+            await login_sessions.update(login_session, changes)
+            return issue_tokens(user, login_session.id, successor, self._settings)
+        if self._is_retry(login_session, token, client, now):
+            return self._repeat(login_session, user, token)
+        await login_sessions.delete(login_session)
         audit("refresh_reuse", user_id=user.id, address=client.address, outcome="session ended")
         return None
 
-    def _may_have_lost_the_answer(
-        self, row: LoginSession, token: RefreshToken, client: ClientInfo, now: datetime
+    def _is_retry(
+        self, login_session: LoginSession, token: RefreshToken, client: ClientInfo, now: datetime
     ) -> bool:
         grace = timedelta(seconds=self._settings.refresh_grace_seconds)
         return (
-            row.previous_digest is not None
-            and hmac.compare_digest(token.digest, row.previous_digest)
-            and now < row.last_used_at + grace
-            and (client.address, client.user_agent) == (row.address, row.user_agent)
+            login_session.previous_digest is not None
+            and hmac.compare_digest(token.digest, login_session.previous_digest)
+            and now < login_session.last_used_at + grace
+            and (client.address, client.user_agent)
+            == (login_session.address, login_session.user_agent)
         )
 
-    def _repeat(self, row: LoginSession, user: User, token: RefreshToken) -> IssuedTokens | None:
-        """Return the present token once more. Another process may have signed it by another key."""
+    def _repeat(
+        self, login_session: LoginSession, user: User, token: RefreshToken
+    ) -> IssuedTokens | None:
+        """Return the current tokens again. They may be derived from the previous key."""
         for key in (self._settings.secret_key, self._settings.secret_key_previous):
-            following = token.successor(key) if key else None
-            if following and hmac.compare_digest(following.digest, row.secret_digest):
-                return issue_tokens(user, row.id, following, self._settings)
+            successor = token.successor(key) if key else None
+            if successor and hmac.compare_digest(successor.digest, login_session.secret_digest):
+                return issue_tokens(user, login_session.id, successor, self._settings)
         return None

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.http.client import ClientInfo
-from app.core.mail.mailer import Mail
+from app.core.mail.message import Mail
 from app.core.security.passwords import hash_password
 from app.core.security.policy import require_acceptable
 from app.exceptions import PermissionError
@@ -19,9 +19,9 @@ from app.services.user_service import UserService
 
 
 class RegistrationService:
-    """The rules of who may register.
+    """Registration of accounts.
 
-    `open_session` is called when the password is hashed: nobody waits for a connection meanwhile.
+    It calls `open_session` after it has hashed the password, so that it holds no connection before.
     """
 
     def __init__(
@@ -47,17 +47,17 @@ class RegistrationService:
         invitation: str | None,
         client: ClientInfo,
     ) -> User | None:
-        """Create an account. None: the response tells nothing, the rest is told by mail.
+        """Create an account, and return it or None if registration continues by mail.
 
         Raises `PermissionError` if registration is not open to the caller or the invitation is not
-        valid, `ValidationError` for a password that the policy refuses, `ConflictError`, and
-        `TooManyRequestsError`.
+        valid, `ValidationError` for a password that the policy refuses, `ConflictError` if the
+        address is taken, and `TooManyRequestsError`.
         """
         if not self._is_admin:
             self._require_open(invitation)
         require_acceptable(password, self._settings, field="password")
         if not self._is_admin:
-            await self._throttle.at_mail(email, client)
+            await self._throttle.count_mail_request(email, client)
         values = {
             "email": email,
             "display_name": display_name,
@@ -73,26 +73,26 @@ class RegistrationService:
             return None
         user = await UserService(session).create_user(values)
         if self._settings.require_verified_email and not user.is_email_verified:
-            self._send(await tokens.mail_to_user(email, "verify_email"))
+            self._send(await tokens.create_mail(email, "verify_email"))
         return user
 
     def _require_open(self, invitation: str | None) -> None:
         if self._settings.registration == "closed":
             raise PermissionError("Registration is closed: ask an administrator for an account")
         if self._settings.registration == "invitation" and not invitation:
-            raise PermissionError("Registration takes an invitation: ask an administrator for one")
+            raise PermissionError("Registration requires an invitation: ask an administrator")
 
     async def _register_blindly(
         self, session: AsyncSession, tokens: OneTimeTokenService, values: dict[str, Any]
     ) -> None:
-        """Create the account, or remind its owner of it, by the same statements."""
-        is_new = await AccountRepository(session).create_unless_known(values)
-        # If somebody else registered the address first, its owner takes the account over by
-        # setting a new password.
+        """Create the account, or remind its owner of it. Both run the same statements."""
+        is_new = await AccountRepository(session).create_if_absent(values)
+        # If another person has registered the address, its owner takes the account over by a
+        # password reset.
         self._send(
-            await tokens.mail_to_user(values["email"], "verify_email")
+            await tokens.create_mail(values["email"], "verify_email")
             if is_new
-            else await tokens.mail_to_user(values["email"], "password_reset", "already_registered")
+            else await tokens.create_mail(values["email"], "password_reset", "already_registered")
         )
 
     def _send(self, mail: Mail | None) -> None:

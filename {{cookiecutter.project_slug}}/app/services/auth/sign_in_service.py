@@ -15,7 +15,7 @@ from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.login_session_service import IssuedTokens, LoginSessionService
 
 _REFUSED: Final = "Wrong e-mail address or password"
-_REFUSED_OR_UNVERIFIED: Final = f"{_REFUSED}, or an address that is not verified yet"
+_REFUSED_OR_UNVERIFIED: Final = f"{_REFUSED}, or the address is not verified yet"
 
 
 class SignedIn(NamedTuple):
@@ -24,38 +24,40 @@ class SignedIn(NamedTuple):
 
 
 class SignInService:
-    """The rules of signing in.
+    """Signs users in.
 
-    It opens its own sessions and has none open in the slow part: many who sign in at once wait
-    for a core, and would hold every connection of the pool meanwhile.
+    It opens its own sessions, so that it holds no connection while it verifies the password: many
+    concurrent sign-ins would exhaust the pool.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
-        self._attempts = AuthThrottle(database, settings)
+        self._throttle = AuthThrottle(database, settings)
 
     async def sign_in(self, email: str, password: SecretStr, client: ClientInfo) -> SignedIn:
-        """Return the user and their tokens.
+        """Sign a user in, and return the user and the tokens of the new session.
 
-        Raises `AuthenticationError`, in the same words and after the same work, whether the
-        account is unknown, inactive, not verified or without a password, or the password is
-        wrong; and `TooManyRequestsError`, for known and unknown accounts alike.
+        Raises `TooManyRequestsError`, and `AuthenticationError` if the account is unknown,
+        inactive, not verified or without a password, or if the password is wrong. Neither the
+        message nor the time reveals which.
         """
         async with self._database.read() as session:
-            user, knows_address = await AccountRepository(session).find(email, client.address)
-        await self._attempts.at_password(
-            email, client, is_stranger=not (client.address and knows_address)
+            user, is_known_address = await AccountRepository(session).find_by_email(
+                email, client.address
+            )
+        await self._throttle.count_password_attempt(
+            email, client, from_known_address=bool(client.address) and is_known_address
         )
         hashed_password = user.hashed_password if user and self._may_sign_in(user) else None
-        fits, new_hash = await verify_password(password, hashed_password, self._settings)
-        signed_in = await self._begin(user, new_hash, client) if fits and user else None
+        matches, new_hash = await verify_password(password, hashed_password, self._settings)
+        signed_in = await self._start_session(user, new_hash, client) if matches and user else None
         if signed_in is None:
             audit("sign_in_failed", user_id=user.id if user else None, address=client.address)
             raise AuthenticationError(
                 _REFUSED_OR_UNVERIFIED if self._settings.require_verified_email else _REFUSED
             )
-        await self._attempts.forget(email, client)
+        await self._throttle.reset(email, client)
         return signed_in
 
     def _may_sign_in(self, user: User) -> bool:
@@ -63,8 +65,10 @@ class SignInService:
             user.is_email_verified or not self._settings.require_verified_email
         )
 
-    async def _begin(self, user: User, new_hash: str | None, client: ClientInfo) -> SignedIn | None:
-        """Begin a session, unless the account was changed while its password was checked."""
+    async def _start_session(
+        self, user: User, new_hash: str | None, client: ClientInfo
+    ) -> SignedIn | None:
+        """Start a session, unless tokens were revoked while the password was verified."""
         async with self._database.transaction() as session:
             users = UserRepository(session)
             locked = await users.get_for_update(user.id)
@@ -74,6 +78,6 @@ class SignInService:
                 return None
             if new_hash:
                 await users.update(locked, {"hashed_password": new_hash})
-            tokens = await LoginSessionService(session, self._settings).begin(locked, client)
+            tokens = await LoginSessionService(session, self._settings).start(locked, client)
         audit("sign_in", user_id=user.id, address=client.address)
         return SignedIn(locked, tokens)

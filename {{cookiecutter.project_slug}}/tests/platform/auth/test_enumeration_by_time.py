@@ -20,7 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.core.config import Settings
 from app.core.database.sessions import Database
 from app.core.security import passwords
-from app.core.security.passwords import Verified, hash_password
+from app.core.security.passwords import Verification, hash_password
 from app.main import create_app
 from tests.auth.accounts import PASSWORD, Mailbox, new_user
 from tests.factories import Factory
@@ -144,9 +144,11 @@ async def test_login_that_does_not_hash_for_nobody_would_be_found(
 ) -> None:
     await make_ann(make_live, settings, 8 * HASH_KIB)
 
-    async def hasty(password: SecretStr, hashed_password: str | None, chosen: Settings) -> Verified:
+    async def hasty(
+        password: SecretStr, hashed_password: str | None, chosen: Settings
+    ) -> Verification:
         if hashed_password is None:
-            return Verified(fits=False)
+            return Verification(matches=False)
         return await passwords.verify_password(password, hashed_password, chosen)
 
     monkeypatch.setattr("app.services.auth.sign_in_service.verify_password", hasty)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.edge import EdgeRoute
-from app.dependencies.caller import OptionalCaller, get_caller, name_caller
+from app.dependencies.caller import OptionalCaller, get_caller, identify_caller
 from app.models.user import User
 from tests.auth.accounts import bearer
 from tests.conftest import http_client
@@ -26,7 +26,7 @@ async def read_caller(
     again: Annotated[User | None, Depends(get_caller, use_cache=False)],
 ) -> tuple[int | None, str]:
     assert again is caller
-    return caller.id if caller else None, await name_caller(request)
+    return caller.id if caller else None, await identify_caller(request)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])

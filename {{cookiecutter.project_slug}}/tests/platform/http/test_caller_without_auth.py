@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
 
 from app.core.http.gateway import GatewayCaller
-from app.dependencies.caller_without_auth import get_caller, install_caller, name_caller
+from app.dependencies.caller_without_auth import get_caller, identify_caller, install_caller
 from tests.conftest import http_client
 
 router = APIRouter()
@@ -18,7 +18,7 @@ router = APIRouter()
 async def read_caller(
     request: Request, caller: Annotated[GatewayCaller | None, Depends(get_caller)]
 ) -> tuple[str | None, str]:
-    return caller.name if caller else None, await name_caller(request)
+    return caller.name if caller else None, await identify_caller(request)
 
 
 def make_app(

@@ -12,20 +12,12 @@ from sqlalchemy import URL
 
 from app import __title__
 from app.core.config import ConfigurationError, Settings, load_settings
-from app.core.mail import mailer as mail
-from app.core.mail.mailer import (
-    ConsoleMailer,
-    Mail,
-    MailError,
-    NoMailer,
-    SmtpMailer,
-    compose,
-    make_mailer,
-)
+from app.core.mail.mailer import ConsoleMailer, DisabledMailer, MailError, SmtpMailer, make_mailer
+from app.core.mail.message import _TEMPLATES, Mail, compose
 from app.core.security.settings import NeedsMail
 from tests.auth.smtp import SmtpServer, smtp_server
 
-TEMPLATES = sorted(path.stem for path in mail._TEMPLATES.iterdir())
+TEMPLATES = sorted(path.stem for path in _TEMPLATES.iterdir())
 
 
 @pytest.fixture
@@ -240,7 +232,8 @@ async def test_service_without_mail_says_so(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("delivery", "kind"), [("none", NoMailer), ("console", ConsoleMailer), ("smtp", SmtpMailer)]
+    ("delivery", "kind"),
+    [("none", DisabledMailer), ("console", ConsoleMailer), ("smtp", SmtpMailer)],
 )
 def test_settings_choose_the_mailer(settings: Settings, delivery: str, kind: type) -> None:
     chosen = settings.model_copy(update={"mail_delivery": delivery})

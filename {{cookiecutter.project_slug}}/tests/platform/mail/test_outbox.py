@@ -10,7 +10,8 @@ from sqlalchemy import text
 from app.core.config import Settings
 from app.core.database.sessions import Database
 from app.core.http.edge import EdgeRoute
-from app.core.mail.mailer import Mail, MailError, SmtpMailer
+from app.core.mail.mailer import MailError, SmtpMailer
+from app.core.mail.message import Mail
 from app.dependencies.auth import outbox
 from app.dependencies.auth.outbox import OutboxDep, deliver
 from app.dependencies.database import SessionDep

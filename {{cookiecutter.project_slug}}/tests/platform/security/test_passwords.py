@@ -24,9 +24,9 @@ async def test_password_is_kept_as_an_argon2id_hash_with_a_salt(settings: Settin
 
     assert first.startswith("$argon2id$")
     assert first != second
-    assert (await verify_password(PASSWORD, first, settings)).fits
+    assert (await verify_password(PASSWORD, first, settings)).matches
     other = SecretStr("correct horse batterx")
-    assert not (await verify_password(other, first, settings)).fits
+    assert not (await verify_password(other, first, settings)).matches
 
 
 async def test_parameters_are_those_of_rfc_9106_unless_the_settings_say_otherwise(
@@ -74,7 +74,7 @@ async def test_same_text_is_the_same_password_however_it_is_encoded(
 ) -> None:
     hashed = await hash_password(SecretStr(stored), settings)
 
-    assert (await verify_password(SecretStr(typed), hashed, settings)).fits
+    assert (await verify_password(SecretStr(typed), hashed, settings)).matches
 
 
 async def test_passwords_are_hashed_and_verified_beside_the_event_loop_and_no_more_at_once_than_cores(

@@ -10,8 +10,8 @@ from app.core.security.tokens import (
     AccessToken,
     RefreshToken,
     create_access_token,
+    create_one_time_token,
     digest_of,
-    make_one_time_token,
     read_access_token,
 )
 from app.exceptions import InvalidTokenError
@@ -157,7 +157,7 @@ def test_successor_is_always_the_same_and_takes_the_key_to_derive(settings: Sett
 
 
 def test_one_time_tokens_are_256_random_bits_kept_as_a_digest() -> None:
-    tokens = {make_one_time_token() for _ in range(100)}
+    tokens = {create_one_time_token() for _ in range(100)}
 
     assert len(tokens) == 100
     assert {len(token) for token in tokens} == {43}

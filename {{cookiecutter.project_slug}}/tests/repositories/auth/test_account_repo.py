@@ -25,13 +25,13 @@ async def test_user_is_found_by_email_whatever_its_case(
     user = await make.user(email="Ann@example.com")
     await make.user(email="bob@example.com")
 
-    assert await AccountRepository(session).find(email, "192.0.2.1") == (user, False)
+    assert await AccountRepository(session).find_by_email(email, "192.0.2.1") == (user, False)
 
 
 async def test_user_that_does_not_exist_is_not_found(session: AsyncSession, make: Factory) -> None:
     await make.user(email="ann@example.com")
 
-    assert await AccountRepository(session).find("an@example.com", "") == (None, False)
+    assert await AccountRepository(session).find_by_email("an@example.com", "") == (None, False)
 
 
 @pytest.mark.parametrize("email", ["ann@example.com", "ANN@EXAMPLE.COM"])
@@ -40,15 +40,15 @@ async def test_known_address_creates_no_account_and_is_no_error(
 ) -> None:
     accounts = AccountRepository(session)
 
-    assert await accounts.create_unless_known(account("ann@example.com"))
-    assert not await accounts.create_unless_known(account(email, "Other"))
+    assert await accounts.create_if_absent(account("ann@example.com"))
+    assert not await accounts.create_if_absent(account(email, "Other"))
 
 
 @pytest.mark.usefixtures("names_are_unique")
 async def test_other_conflict_is_not_taken_for_a_known_address(session: AsyncSession) -> None:
     accounts = AccountRepository(session)
 
-    assert await accounts.create_unless_known(account("ann@example.com"))
+    assert await accounts.create_if_absent(account("ann@example.com"))
     with pytest.raises(IntegrityError, match="uq_users_display_name"):
-        await accounts.create_unless_known(account("bob@example.com"))
+        await accounts.create_if_absent(account("bob@example.com"))
     await session.rollback()

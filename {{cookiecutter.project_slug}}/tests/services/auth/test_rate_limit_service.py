@@ -133,8 +133,8 @@ async def test_forgotten_hits_are_as_if_never_made(limits: RateLimitService) -> 
         for _ in range(5):
             await limits.hit(FIVE, whom)
 
-    await limits.forget(FIVE, "ann")
-    await limits.forget(FIVE, "nobody")
+    await limits.reset(FIVE, "ann")
+    await limits.reset(FIVE, "nobody")
 
     assert await passes(limits, FIVE, "ann")
     assert not await passes(limits, FIVE, "bob")

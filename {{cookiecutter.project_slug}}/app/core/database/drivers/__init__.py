@@ -1,4 +1,4 @@
-"""What the database drivers do differently: one module each, chosen by the URL's driver name."""
+"""Differences between database drivers: one module each, chosen by the URL's driver name."""
 
 import importlib
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from app.core.config import DatabaseSettings
 
 @dataclass(frozen=True)
 class ConstraintViolation:
-    """The constraint that PostgreSQL refused a row for.
+    """The name of a violated constraint.
 
-    `detail` is the server's own text, such as `Key (email)=(ann@example.com) already exists.`
+    `detail` is the server's message, such as `Key (email)=(ann@example.com) already exists.`
     """
 
     constraint: str
@@ -22,47 +22,47 @@ class ConstraintViolation:
 
 
 class Driver(Protocol):
-    """The interface of each module in this package."""
+    """The interface of a driver module."""
 
     def adapt_url(self, url: URL) -> URL:
-        """Say what libpq's parameters of a URL say (`sslmode`, for one) in the driver's words."""
+        """Translate libpq's URL parameters, such as `sslmode`, into the driver's own."""
         ...
 
     def connect_args(
         self, url: URL, settings: DatabaseSettings, parameters: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Return the keyword arguments of the driver's `connect()`, beside those of the URL.
+        """Return the keyword arguments of the driver's `connect()`, beside those in the URL.
 
-        `parameters` of the server are set when a connection starts.
+        `parameters` are server parameters to set for the connection.
         """
         ...
 
     def pooler_args(self, settings: DatabaseSettings) -> dict[str, Any]:
-        """Return those that PgBouncer's transaction mode needs.
+        """Return the additional arguments for PgBouncer in transaction mode.
 
-        There each transaction may meet another server connection, so that nothing that outlives
-        one may be relied on, prepared statements above all.
+        Each transaction may use a different server connection, so state such as prepared
+        statements does not survive it.
         """
         ...
 
     def constraint_violation(self, error: BaseException | None) -> ConstraintViolation | None:
-        """Return what the server said of a refused constraint, or None for any other error."""
+        """Return the violated constraint, or None for any other error."""
         ...
 
     def sqlstate(self, error: BaseException | None) -> str:
-        """Return the five characters that name the server's error, or nothing."""
+        """Return the SQLSTATE of a server error, or an empty string for any other error."""
         ...
 
     def seems_alive(self, connection: Any) -> bool:
-        """Say whether an idle connection shows no sign of its end. Asks no server."""
+        """Return whether an idle connection looks open, without a round trip to the server."""
         ...
 
     def abort(self, connection: Any) -> None:
-        """Shut the socket of a driver's connection, without a word to the server."""
+        """Close the socket of a connection immediately, without notifying the server."""
         ...
 
 
 def driver_for(url: URL) -> Driver:
-    """Import and return the module for the URL's driver."""
+    """Return the module of the URL's driver."""
     module = importlib.import_module(f"{__name__}.{url.get_driver_name()}_driver")
     return cast("Driver", module)

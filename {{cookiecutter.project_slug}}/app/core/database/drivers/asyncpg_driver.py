@@ -1,4 +1,4 @@
-"""asyncpg: settings go as a mapping, errors carry the fields of the server's report."""
+"""The asyncpg driver."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,17 +15,18 @@ class _PooledConnection(asyncpg.Connection):
     async def set_type_codec(self, *arguments: Any, **options: Any) -> None:
         """Look the type up in a transaction.
 
-        SQLAlchemy does so for each new connection, outside of one. asyncpg prepares and executes
-        in two messages, which must meet the same server connection.
+        SQLAlchemy calls this for each new connection outside of a transaction. asyncpg prepares
+        and executes in two messages, which the pooler must send to the same server connection.
         """
         async with self.transaction():
             await super().set_type_codec(*arguments, **options)
 
 
 def adapt_url(url: URL) -> URL:
-    """`sslmode` is `ssl` here, with the same values; `connect_args` sees to the application's name.
+    """Rename `sslmode` to `ssl`, which takes the same values. `connect_args` sets
+    `application_name`.
 
-    Channel binding and GSSAPI encryption, which some providers' URLs name, asyncpg does not have.
+    Channel binding and GSSAPI encryption occur in some providers' URLs, and asyncpg lacks them.
     """
     query = dict(url.query)
     for unknown in ("application_name", "channel_binding", "gssencmode"):
@@ -47,12 +48,11 @@ def connect_args(
 
 
 def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
-    """Turn off asyncpg's cache of statements, and SQLAlchemy's, unless PgBouncer keeps statements.
+    """Disable the statement caches of asyncpg and SQLAlchemy, unless PgBouncer supports them.
 
-    SQLAlchemy would still name its statements, and a name might be taken on the next server
-    connection. The unnamed statement is for everyone to overwrite. Where statements are kept, no
-    two processes use a name: if the pooler does not keep them after all, a statement fails, where
-    the other process's might be executed.
+    Without a pooler that tracks them, a named statement may already exist on the next server
+    connection, so every statement is unnamed. With one, names are unique: if the
+    pooler does not track statements after all, they fail instead of running another process's.
     """
     arguments = {"connection_class": _PooledConnection, "statement_cache_size": 0}
     if settings.database_pooler_prepares:
@@ -61,7 +61,7 @@ def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
 
 
 def constraint_violation(error: BaseException | None) -> ConstraintViolation | None:
-    """SQLAlchemy wraps asyncpg's error in its own DBAPI class; the original is its cause."""
+    """Return the violated constraint. SQLAlchemy wraps asyncpg's error, which is the cause."""
     cause = error.__cause__ if error else None
     if isinstance(cause, asyncpg.IntegrityConstraintViolationError) and cause.constraint_name:
         return ConstraintViolation(cause.constraint_name, cause.detail or "")
@@ -69,15 +69,15 @@ def constraint_violation(error: BaseException | None) -> ConstraintViolation | N
 
 
 def sqlstate(error: BaseException | None) -> str:
-    """SQLAlchemy copies the code of the cause."""
+    """Return the SQLSTATE, which SQLAlchemy copies from asyncpg's error."""
     return getattr(error, "sqlstate", None) or ""
 
 
 def seems_alive(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
-    """The event loop reads idle connections too, and so has noticed an end."""
+    """Return whether the connection is open. The event loop notices when the server closes it."""
     return not connection.is_closed()
 
 
 def abort(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Waiting coroutines get a `ConnectionDoesNotExistError`."""
+    """Close the connection. Waiting coroutines get a `ConnectionDoesNotExistError`."""
     connection.terminate()

@@ -1,4 +1,4 @@
-"""psycopg 3: settings go as libpq options, errors carry a `Diagnostic`."""
+"""The psycopg 3 driver."""
 
 import math
 import os
@@ -13,12 +13,12 @@ from sqlalchemy import URL
 from app.core.config import DatabaseSettings
 from app.core.database.drivers import ConstraintViolation
 
-# Where there is poll(), it has no limit on file descriptors.
+# Unlike select(), poll() has no limit on file descriptors; Windows lacks it.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 def adapt_url(url: URL) -> URL:
-    """psycopg is built on libpq, and its words are the same."""
+    """Return the URL unchanged: psycopg uses libpq's parameters."""
     return url
 
 
@@ -27,7 +27,7 @@ def connect_args(
 ) -> dict[str, Any]:
     """Return the keyword arguments of `psycopg.AsyncConnection.connect()`.
 
-    libpq takes whole seconds, and raises a timeout of one second to two.
+    libpq takes whole seconds, of which two are the minimum.
     """
     options = " ".join(f"-c {name}={value}" for name, value in parameters.items())
     timeout = min(settings.database_connect_timeout, settings.database_deadline)
@@ -35,24 +35,24 @@ def connect_args(
 
 
 def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
-    """Never prepare a statement, however often it is executed, unless PgBouncer keeps statements."""
+    """Disable prepared statements, unless PgBouncer supports them."""
     return {} if settings.database_pooler_prepares else {"prepare_threshold": None}
 
 
 def constraint_violation(error: BaseException | None) -> ConstraintViolation | None:
-    """The report of the server is the error's `diag`."""
+    """Return the violated constraint, which the error's `diag` names."""
     if isinstance(error, psycopg.IntegrityError) and error.diag.constraint_name:
         return ConstraintViolation(error.diag.constraint_name, error.diag.message_detail or "")
     return None
 
 
 def sqlstate(error: BaseException | None) -> str:
-    """None in psycopg means that libpq, not the server, reports the error."""
+    """Return the SQLSTATE, which psycopg sets to None for errors of libpq."""
     return getattr(error, "sqlstate", None) or ""
 
 
 def seems_alive(connection: psycopg.AsyncConnection[object]) -> bool:
-    """An idle connection has nothing to read but the end of the stream, or what announces it."""
+    """Return whether the connection is open: an idle one is only readable when it is closing."""
     if connection.closed:
         return False
     with _Selector() as selector:
@@ -61,9 +61,9 @@ def seems_alive(connection: psycopg.AsyncConnection[object]) -> bool:
 
 
 def abort(connection: psycopg.AsyncConnection[object]) -> None:
-    """Waiting coroutines see the end of the stream and raise an `OperationalError`.
+    """Shut the socket down. Waiting coroutines get an `OperationalError`.
 
-    `close()` would free libpq's connection under their feet, so the socket is shut beneath it.
+    `close()` would free libpq's connection while those coroutines still use it.
     """
     if not connection.closed:
         with socket.socket(fileno=os.dup(connection.pgconn.socket)) as duplicate:

@@ -1,0 +1,38 @@
+"""Verifying an e-mail address by mail."""
+
+from fastapi import APIRouter, status
+
+from app.core.http.edge import EdgeRoute
+from app.core.http.problems import problem_responses
+from app.dependencies.auth.client import ClientDep
+from app.dependencies.auth.outbox import OutboxDep
+from app.dependencies.auth.services import AuthThrottleDep, EmailServiceDep, RequestedMailsDep
+from app.schemas.auth.account import EmailVerification, MailRequest, MailResponse
+
+router = APIRouter(prefix="/auth", tags=["Auth"], route_class=EdgeRoute)
+
+
+@router.post(
+    "/verify-email", status_code=status.HTTP_202_ACCEPTED, responses=problem_responses(429)
+)
+async def request_email_verification(
+    data: MailRequest,
+    throttle: AuthThrottleDep,
+    mails: RequestedMailsDep,
+    client: ClientDep,
+    outbox: OutboxDep,
+) -> MailResponse:
+    """Request another mail for verifying an address."""
+    await throttle.count_mail_request(data.email, client)
+    outbox.add_deferred(mails.create_mail, data.email, "verify_email")
+    return MailResponse()
+
+
+@router.post(
+    "/verify-email/confirm",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problem_responses(403),
+)
+async def confirm_email_verification(data: EmailVerification, emails: EmailServiceDep) -> None:
+    """Verify an e-mail address by the token of a mail."""
+    await emails.verify(data.token)
