@@ -17,8 +17,12 @@ from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 
 OWN: Final = "app"
 SCRIPT: Final = "app.asgi"  # makes an app when it is imported
-# FastAPI documents both ("Extending OpenAPI").
-DOCUMENTED: Final = {"app.openapi", "app.openapi_schema"}
+# What a library documents to be set: the class, the attribute, and the place that says so.
+DOCUMENTED: Final = {
+    ("FastAPI", "openapi"): "How-to: Extending OpenAPI",
+    ("FastAPI", "openapi_schema"): "How-to: Extending OpenAPI",
+    ("ExceptionContext", "invalidate_pool_on_disconnect"): "the attribute's own description",
+}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -125,7 +129,7 @@ class _Module:
             case ast.Attribute():
                 yield from self._uses(node)
             case ast.Call(func=ast.Name("setattr" | "delattr" as name), args=[target, *_]):
-                if not self._may_be_set(target, self.scopes[node]):
+                if not self._may_be_set(target, "", self.scopes[node]):
                     yield f"calls {name} on {ast.unparse(target)}"
             case ast.Call(
                 func=ast.Name("getattr" | "hasattr"), args=[_, ast.Constant(str(name)), *_]
@@ -168,11 +172,7 @@ class _Module:
             and self._defines(scope, node.attr)
         ):
             yield f"{'reads' if isinstance(node.ctx, ast.Load) else 'sets'} {text}"
-        elif not (
-            isinstance(node.ctx, ast.Load)
-            or text in DOCUMENTED
-            or self._may_be_set(node.value, scope)
-        ):
+        elif not (isinstance(node.ctx, ast.Load) or self._may_be_set(node.value, node.attr, scope)):
             yield f"{'deletes' if isinstance(node.ctx, ast.Del) else 'sets'} {text}"
 
     def _defines(self, scope: _Scope, name: str) -> bool:
@@ -183,14 +183,16 @@ class _Module:
             _is_own(kind) and name in _private_names(kind) for kind in self._bases(scope.class_)
         )
 
-    def _may_be_set(self, target: ast.expr, scope: _Scope) -> bool:
+    def _may_be_set(self, target: ast.expr, name: str, scope: _Scope) -> bool:
         """Say whether something is our own object, or a state that FastAPI keeps for us."""
         if isinstance(target, ast.Attribute) and target.attr == "state":
             return True
         if scope.class_ and ast.unparse(target) in {"self", "cls"}:
             return True
         kinds = self._kinds(target, scope)
-        return bool(kinds) and all(_is_own(kind) for kind in kinds)
+        return bool(kinds) and all(
+            _is_own(kind) or (kind.__name__, name) in DOCUMENTED for kind in kinds
+        )
 
     def _kinds(self, target: ast.expr, scope: _Scope) -> list[ModuleType | type]:
         """Return what an expression may be, as far as annotations and calls of classes tell."""

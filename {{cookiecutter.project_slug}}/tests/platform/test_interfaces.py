@@ -114,6 +114,7 @@ def test_offence_is_found(tmp_path: Path, code: str, found: str) -> None:
         "def f(request: Request) -> None: request.state.caller = 1",
         "def f(request: Request) -> None: request.app.state.database = 1",
         "def f(app: FastAPI) -> None: app.openapi = dict  # type: ignore[method-assign]",
+        "def f(app: FastAPI) -> None: app.openapi_schema = None",
         "def f() -> None: os.environ['X'] = 'y'",
         "logging.getLogger('x').setLevel(10)",
         "def f(x: Any) -> Any: return x.__class__.__name__",
