@@ -68,13 +68,12 @@ class KeyClaim:
             raise ValidationError(
                 f"The response cannot be stored for repetitions; send the request without {HEADER}"
             )
-        headers = [(name.decode(), value.decode("latin-1")) for name, value in response.raw_headers]
         await IdempotencyService(session, self._settings).store(
             scope=self._scope,
             key=self._key,
             fingerprint=self._fingerprint,
             status=response.status_code,
-            headers=headers,
+            headers=response.headers.items(),
             body=bytes(body),
         )
 
@@ -89,8 +88,8 @@ class KeyClaim:
 def _replay(stored: IdempotencyKey) -> Response:
     """Return the stored response. Call it before the rollback, which expires the row."""
     response = Response(stored.body, status_code=stored.status)
-    response.raw_headers = [
-        (name.encode(), value.encode("latin-1")) for name, value in stored.headers
-    ]
+    for name, value in stored.headers:
+        if name != "content-length":  # which the body has given it
+            response.headers.append(name, value)
     response.headers["Idempotency-Replayed"] = "true"
     return response

@@ -199,7 +199,8 @@ def enter_budget(budget: Budget) -> Budget | None:
 
 def exit_budget(previous: Budget | None) -> None:
     """Restore the previous budget. Tasks that a request has started no longer share its own."""
-    if budget := _current.get():
+    budget: Budget | None = _current.get()
+    if budget:
         budget.is_shared = False
     _current.set(previous)
 

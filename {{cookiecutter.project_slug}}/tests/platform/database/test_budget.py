@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
@@ -266,22 +266,17 @@ def timers() -> list[asyncio.TimerHandle]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("idle", [0, 0.15], ids=["", "after a ping"])
 async def test_request_leaves_no_timer_and_no_garbage(
-    settings: Settings, open_database: Callable[..., Database], method: str
+    settings: Settings, open_database: Callable[..., Database], method: str, idle: float
 ) -> None:
     seen: list[weakref.ref[Any]] = []
     others = timers()  # of tests before this one
 
-    class Marker:
-        pass
-
-    async def handle(session: SessionDep) -> None:
+    async def handle(request: Request, session: SessionDep) -> None:
         await session.execute(ONE)
         assert len(timers()) == len(others) + 1
-        marker = Marker()
-        budget: Any = current_budget()
-        budget.marker = marker
-        seen.extend([weakref.ref(marker), weakref.ref(budget), weakref.ref(session)])
+        seen.extend(weakref.ref(each) for each in (request, session, current_budget()))
 
     app = create_app(settings)
     leaving = APIRouter(route_class=EdgeRoute)
@@ -290,6 +285,7 @@ async def test_request_leaves_no_timer_and_no_garbage(
     app.state.database = open_database()
     async with http_client(app) as client:
         await client.request(method, "/leave")
+        await asyncio.sleep(idle)
         seen.clear()
         gc.collect()
         gc.disable()

@@ -34,6 +34,9 @@ def connect_args(
     name = url.query.get("application_name")
     return {
         "timeout": min(settings.database_connect_timeout, settings.database_deadline),
+        # By default asyncpg keeps a timer for each statement in its cache, which are few (pings), and
+        # with it the context of the request that was the first to execute it: for five minutes.
+        "max_cached_statement_lifetime": 0,
         "server_settings": dict(parameters) | ({"application_name": name} if name else {}),
     }
 

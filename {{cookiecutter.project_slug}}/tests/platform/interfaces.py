@@ -1,0 +1,272 @@
+"""Finds where code leans on what a library does not document: private names, replaced attributes."""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import io
+import sys
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from textwrap import dedent
+from types import ModuleType, UnionType
+from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
+
+OWN: Final = "app"
+SCRIPT: Final = "app.asgi"  # makes an app when it is imported
+# What a library documents to be set: the class, the attribute, and the place that says so.
+DOCUMENTED: Final = {
+    ("FastAPI", "openapi"): "How-to: Extending OpenAPI",
+    ("FastAPI", "openapi_schema"): "How-to: Extending OpenAPI",
+    ("ExceptionContext", "invalidate_pool_on_disconnect"): "the attribute's own description",
+}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def offences(root: Path, *paths: Path) -> list[str]:
+    """Return the offences of the modules, as `file:line: what`; files are named from `root`."""
+    found = [
+        (path.relative_to(root).as_posix(), line, what)
+        for path in paths
+        for line, what in _Module(path, _import(path, root)).offences()
+    ]
+    return [f"{file}:{line}: {what}" for file, line, what in sorted(set(found))]
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
+
+
+def _import(path: Path, root: Path) -> ModuleType:
+    names = [*path.relative_to(root).with_suffix("").parts]
+    if names[-1] == "__init__":
+        names.pop()
+    name = ".".join(names)
+    if name == SCRIPT:
+        return ModuleType(name)
+    if names[0] == OWN:
+        return importlib.import_module(name)
+    specification = importlib.util.spec_from_file_location(f"{OWN}.{name}", path)
+    assert specification
+    assert specification.loader
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[module.__name__] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def _is_own(thing: ModuleType | type) -> bool:
+    name = thing.__name__ if isinstance(thing, ModuleType) else thing.__module__
+    return name.partition(".")[0] == OWN
+
+
+@cache
+def _private_names(kind: type) -> frozenset[str]:
+    """Return the private names of a class: of its body, and of what its methods set on `self`."""
+    names = set(vars(kind))
+    try:
+        tree = ast.parse(dedent(inspect.getsource(kind)))
+    except (OSError, TypeError):  # written in C, or made at run time
+        tree = ast.parse("")
+    names |= {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and ast.unparse(node.value) == "self"
+    }
+    return frozenset(name for name in names if is_private(name) and not name.startswith("__"))
+
+
+@dataclass
+class _Scope:
+    """Where a node stands: in which class, and in which functions."""
+
+    class_: ast.ClassDef | None = None
+    functions: tuple[Function, ...] = ()
+
+
+@dataclass
+class _Module:
+    path: Path
+    module: ModuleType
+    scopes: dict[ast.AST, _Scope] = field(default_factory=dict)
+
+    def offences(self) -> Iterator[tuple[int, str]]:
+        source = self.path.read_text(encoding="utf-8")
+        tree = ast.parse(source)
+        self._place(tree, _Scope())
+        for node in self.scopes:
+            line = getattr(node, "lineno", 0)
+            for what in self._of_node(node):
+                yield line, what
+        yield from self._ignored_types(source)
+
+    def _place(self, node: ast.AST, scope: _Scope) -> None:
+        for child in ast.iter_child_nodes(node):
+            self.scopes[child] = scope
+            if isinstance(child, ast.ClassDef):
+                self._place(child, _Scope(child, scope.functions))
+            elif isinstance(child, Function):
+                self._place(child, _Scope(scope.class_, (child, *scope.functions)))
+            else:
+                self._place(child, scope)
+
+    def _of_node(self, node: ast.AST) -> Iterator[str]:
+        match node:
+            case ast.Import(names=names):
+                for alias in names:
+                    yield from self._imports(alias.name)
+            case ast.ImportFrom(module=module, names=names, level=0):
+                for alias in names:
+                    yield from self._imports(f"{module}.{alias.name}")
+            case ast.ClassDef():
+                yield from self._overrides(node)
+            case ast.Attribute():
+                yield from self._uses(node)
+            case ast.Call(func=ast.Name("setattr" | "delattr" as name), args=[target, *_]):
+                if not self._may_be_set(target, "", self.scopes[node]):
+                    yield f"calls {name} on {ast.unparse(target)}"
+            case ast.Call(
+                func=ast.Name("getattr" | "hasattr"), args=[_, ast.Constant(str(name)), *_]
+            ):
+                if is_private(name):
+                    yield f"reads {ast.unparse(node)}"
+            case ast.Call(func=ast.Attribute(attr="__setattr__" | "__delattr__")):
+                yield f"calls {ast.unparse(node.func)}"
+            case (
+                ast.Subscript(value=ast.Attribute(attr="__dict__"))
+                | ast.Subscript(value=ast.Call(func=ast.Name("vars")))
+            ):
+                if isinstance(node.ctx, ast.Store | ast.Del):
+                    yield f"sets {ast.unparse(node)}"
+
+    def _imports(self, name: str) -> Iterator[str]:
+        first, *parts = name.split(".")
+        if first != OWN and any(is_private(part) for part in [first, *parts]):
+            yield f"imports {name}"
+
+    def _overrides(self, node: ast.ClassDef) -> Iterator[str]:
+        defined = _defined(node)
+        for kind in self._bases(node):
+            names = defined & _private_names(kind)
+            defined -= names
+            for name in () if _is_own(kind) else names:
+                yield f"{node.name} overrides {kind.__name__}.{name}"
+
+    def _bases(self, node: ast.ClassDef) -> Iterator[type]:
+        """Yield the classes that a class inherits from, the nearest first."""
+        for base in (self._evaluate(base) for base in node.bases):
+            kind = get_origin(base) or base
+            yield from kind.__mro__ if isinstance(kind, type) else ()
+
+    def _uses(self, node: ast.Attribute) -> Iterator[str]:
+        text = ast.unparse(node)
+        scope = self.scopes[node]
+        if is_private(node.attr) and not (
+            ast.unparse(node.value) in {"self", "cls", "super()"}
+            and self._defines(scope, node.attr)
+        ):
+            yield f"{'reads' if isinstance(node.ctx, ast.Load) else 'sets'} {text}"
+        elif not (isinstance(node.ctx, ast.Load) or self._may_be_set(node.value, node.attr, scope)):
+            yield f"{'deletes' if isinstance(node.ctx, ast.Del) else 'sets'} {text}"
+
+    def _defines(self, scope: _Scope, name: str) -> bool:
+        """Say whether the class around, or one of its bases that is our own, defines a name."""
+        if scope.class_ is None:
+            return False
+        return name in _defined(scope.class_) or any(
+            _is_own(kind) and name in _private_names(kind) for kind in self._bases(scope.class_)
+        )
+
+    def _may_be_set(self, target: ast.expr, name: str, scope: _Scope) -> bool:
+        """Say whether something is our own object, or a state that FastAPI keeps for us."""
+        if isinstance(target, ast.Attribute) and target.attr == "state":
+            return True
+        if scope.class_ and ast.unparse(target) in {"self", "cls"}:
+            return True
+        kinds = self._kinds(target, scope)
+        return bool(kinds) and all(
+            _is_own(kind) or (kind.__name__, name) in DOCUMENTED for kind in kinds
+        )
+
+    def _kinds(self, target: ast.expr, scope: _Scope) -> list[ModuleType | type]:
+        """Return what an expression may be, as far as annotations and calls of classes tell."""
+        if isinstance(target, ast.Name):
+            for function in scope.functions:
+                for bound in _bindings(function, target.id):
+                    return [_Local] if bound is None else _classes(self._evaluate(bound))
+        if any(isinstance(node, ast.Call) for node in ast.walk(target)):
+            return []
+        found = self._evaluate(target)
+        return [found] if isinstance(found, ModuleType) else _classes(found)
+
+    def _evaluate(self, expression: ast.expr) -> Any:
+        try:
+            return eval(ast.unparse(expression), vars(self.module))  # noqa: S307 (our own source)
+        except Exception:  # noqa: BLE001 (a name that is local, or for type checkers)
+            return None
+
+    def _ignored_types(self, source: str) -> Iterator[tuple[int, str]]:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            is_ignored = token.type == tokenize.COMMENT and "method-assign" in token.string
+            if is_ignored and " app.openapi = " not in f" {token.line}":
+                yield token.start[0], token.string.removeprefix("# ")
+
+
+def _defined(class_: ast.ClassDef) -> set[str]:
+    """Return the names that a class defines, in its body or on `self`."""
+    names = set()
+    for node in ast.walk(class_):
+        match node:
+            case ast.Attribute(value=ast.Name("self" | "cls"), ctx=ast.Store()):
+                names.add(node.attr)
+    for statement in class_.body:
+        match statement:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                names.add(statement.name)
+            case ast.Assign(targets=targets):
+                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+            case ast.AnnAssign(target=ast.Name(name)):
+                names.add(name)
+    return names
+
+
+class _Local:
+    """Stands for a class that a function of the app defines."""
+
+    __module__ = OWN
+
+
+def _bindings(function: Function, name: str) -> Iterator[ast.expr | None]:
+    """Yield what a function says that a local name is: an annotation, a class; None: it defines it."""
+    arguments = function.args
+    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        if argument.arg == name and argument.annotation:
+            yield argument.annotation
+    for node in ast.walk(function):
+        match node:
+            case ast.AnnAssign(target=ast.Name(target)) if target == name:
+                yield node.annotation
+            case ast.Assign(targets=[ast.Name(target)], value=ast.Call(func=called)):
+                if target == name:
+                    yield called
+            case ast.ClassDef(name=target) if target == name:
+                yield None
+
+
+def _classes(annotation: Any) -> list[ModuleType | type]:
+    """Return the classes that an annotation, a class or a type variable names."""
+    if get_origin(annotation) is Annotated:
+        return _classes(get_args(annotation)[0])
+    if get_origin(annotation) in {Union, UnionType}:
+        parts = [part for part in get_args(annotation) if part is not type(None)]
+        return [kind for part in parts for kind in _classes(part)]
+    if isinstance(annotation, TypeVar):
+        return _classes(annotation.__bound__)
+    annotation = get_origin(annotation) or annotation
+    return [annotation] if isinstance(annotation, type) else []
