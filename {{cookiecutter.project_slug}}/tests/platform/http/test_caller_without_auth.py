@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
 
 from app.core.http.gateway import GatewayCaller
-from app.dependencies.caller_without_auth import get_caller, install_caller, identify_caller
+from app.dependencies.caller_without_auth import get_caller, identify_caller, install_caller
 from tests.conftest import http_client
 
 router = APIRouter()

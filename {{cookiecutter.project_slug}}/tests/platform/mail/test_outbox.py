@@ -81,7 +81,7 @@ async def posting(
 ) -> AsyncGenerator[httpx.AsyncClient]:
     app.state.database = live_database
     app.state.mailer = mailer
-    async with http_client(app) as client:
+    async with http_client(app, raises=False) as client:
         yield client
 
 
