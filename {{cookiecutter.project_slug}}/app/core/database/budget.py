@@ -6,7 +6,7 @@ that a handler spends elsewhere does not.
 `statement_timeout` does not help against a server that hangs (a stalled disk, a stopped process, a
 cut network), because the server itself has to enforce it. Nor does cancelling the task, because
 both drivers then wait for the server to confirm. So when the time is used up, the socket is closed,
-which fails everything that waits on it at once. A task that has no connection yet is cancelled.
+which fails everything that waits on it at once.
 """
 
 import asyncio
@@ -57,7 +57,6 @@ class Budget:
         self._calls = 0  # calls into the database that have not returned
         self._counting_since = 0.0
         self._is_handed_out = False
-        self._connecting: asyncio.Task[Any] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._held: dict[object, tuple[Any, Driver] | None] = {}
 
@@ -85,32 +84,16 @@ class Budget:
         stack = traceback.format_stack(parent.gr_frame if parent else None)
         _logger.error("%s\n%s", error, "".join(stack))
 
-    def start_connecting(self) -> None:
-        """Let the current task be cancelled if the time is used up before it has a connection.
-
-        Raises `UnavailableError` if it is used up already.
-        """
+    def require_time(self) -> None:
+        """Raise `UnavailableError` if the time is used up."""
         if self.expired:
             raise UnavailableError(TOO_LONG)
-        self._connecting = asyncio.current_task()
-
-    def finish_connecting(self) -> None:
-        """Cancel the current task no longer."""
-        self._connecting = None
-
-    def has_cancelled(self) -> bool:
-        """Return whether a `CancelledError` since `start_connecting` is the budget's alone."""
-        task = self._connecting
-        return self.expired and task is not None and not task.uncancel()
 
     def hold(self, holder: object, connection: tuple[Any, Driver] | None = None) -> None:
         """Record that `holder` has a connection, until it calls `release`.
 
-        `connection` is the driver's connection, which is closed when the time is used up. Raises
-        `UnavailableError` if it is used up already.
+        `connection` is the driver's connection, which is closed when the time is used up.
         """
-        if self.expired:
-            raise UnavailableError(TOO_LONG)
         self._held[holder] = connection
 
     def release(self, holder: object) -> None:
@@ -168,8 +151,6 @@ class Budget:
             self._schedule_check()
             return
         self.expired = True
-        if self._connecting and not self._held:
-            self._connecting.cancel()
         for held in self._held.values():
             if held:
                 connection, driver = held

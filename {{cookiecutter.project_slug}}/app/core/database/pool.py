@@ -88,25 +88,9 @@ class FairPool(AsyncAdaptedQueuePool):
     def connect(self) -> PoolProxiedConnection:
         """Return a working connection, waiting for one if need be. Raises `UnavailableError`."""
         budget = current_budget()
-        if budget is None:
-            return self._acquire(None)
-        budget.require_no_connection("while another one is requested")
-        budget.start_connecting()
-        try:
-            return self._acquire(budget)
-        except asyncio.CancelledError:
-            if budget.has_cancelled():
-                raise UnavailableError(TOO_LONG) from None
-            raise
-        finally:
-            budget.finish_connecting()
-
-    def dispose(self) -> None:
-        """Close the idle connections now, and those in use when they are released."""
-        self._is_disposed = True
-        super().dispose()
-
-    def _acquire(self, budget: Budget | None) -> PoolProxiedConnection:
+        if budget:
+            budget.require_no_connection("while another one is requested")
+            budget.require_time()
         if not self._semaphore.acquire_nowait():
             await_(self._wait_for_turn(budget.seconds if budget else math.inf))
         try:
@@ -118,6 +102,11 @@ class FairPool(AsyncAdaptedQueuePool):
         info: Any = connection.record_info
         info |= {"pool": self, "budget": budget}
         return connection
+
+    def dispose(self) -> None:
+        """Close the idle connections now, and those in use when they are released."""
+        self._is_disposed = True
+        super().dispose()
 
     async def _wait_for_turn(self, seconds_left: float) -> None:
         try:
@@ -133,21 +122,24 @@ class FairPool(AsyncAdaptedQueuePool):
             connection = super().connect()
             dbapi_connection: Any = connection.dbapi_connection
             driver_connection = dbapi_connection.driver_connection
-            holder = id(connection.record_info)
-            works = False
+            if budget:
+                holder = id(connection.record_info)
+                budget.hold(holder, (driver_connection, self.driver))
             try:
-                if budget:
-                    budget.hold(holder, (driver_connection, self.driver))
                 works = self._works(connection)
-            finally:
-                if not works:
-                    # Closed without a word to a server that may not listen.
-                    self.driver.abort(driver_connection)
-                    connection.invalidate()
-                    if budget:
-                        budget.release(holder)
-            if works:
+            except BaseException:  # cancelled, maybe in the middle of a response
+                connection.invalidate()
+                raise
+            if works and budget and budget.expired:
+                connection.close()
+            elif works:
                 return connection
+            else:
+                self.driver.abort(driver_connection)  # a server that hangs says no goodbye
+                connection.invalidate()
+            if budget:
+                budget.release(holder)
+                budget.require_time()
 
     def _works(self, connection: PoolProxiedConnection) -> bool:
         """Return whether a connection is new, or an idle one that `is_alive`.

@@ -72,7 +72,7 @@ async def test_second_connection_is_refused_where_it_is_told_to_raise(
     app_that: Callable[..., FastAPI], method: str, path: str
 ) -> None:
     async with http_client(app_that("raise")) as client:
-        with pytest.raises(SecondConnectionError, match="Finish with it first") as error:
+        with pytest.raises(SecondConnectionError, match="Release it first") as error:
             await client.request(method, path)
 
     assert "OpenSessionDep" in str(error.value)
@@ -91,7 +91,7 @@ async def test_second_connection_is_logged_once_where_it_is_told_to_log(
     assert response.json() == "served"
     (record,) = [record for record in caplog.records if record.name.startswith("app.")]
     assert record.levelno == logging.ERROR
-    assert "A connection is held while another one is asked for" in record.getMessage()
+    assert "A connection is held while another one is requested" in record.getMessage()
     assert __file__ in record.getMessage()  # where the second one is asked for
 
 

@@ -19,6 +19,7 @@ from app.exceptions import ConflictError, NotFoundError
 from app.models.user import User
 from tests.conftest import http_client
 from tests.factories import Factory
+from tests.platform.database.conftest import without_tls
 from tests.platform.database.apps import count_users, edged, run
 from tests.platform.probe import Probe, make_probe, router
 
@@ -194,7 +195,8 @@ async def test_connect_that_is_cancelled_leaves_no_session_at_the_server(
     )
 
     async def connect(number: int) -> None:
-        url = settings.database_url.update_query_dict({"application_name": "cancelled"})
+        url = without_tls(settings.database_url)
+        url = url.update_query_dict({"application_name": "cancelled"})
         database = Database(settings.model_copy(update={"database_url": url}))
         task = asyncio.create_task(count_users(database))
         await asyncio.sleep(number * 0.001)
