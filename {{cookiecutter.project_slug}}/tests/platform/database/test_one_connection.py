@@ -51,7 +51,9 @@ class Api:
     async def send(self, name: str, headers: dict[str, str] | None = None) -> httpx.Response:
         method, path = name.split()
         for parameter in self._operation(name).get("parameters", []):
-            path = path.replace(f"{{{parameter['name']}}}", str(self.ids.get(parameter["name"], 1)))
+            path = path.replace(
+                "{" + parameter["name"] + "}", str(self.ids.get(parameter["name"], 1))
+            )
         options: dict[str, Any] = {"headers": headers or {}}
         if method == "POST":
             options["headers"] |= {"Idempotency-Key": f"key{next(_numbers)}"}

@@ -19,8 +19,8 @@ from app.exceptions import ConflictError, NotFoundError
 from app.models.user import User
 from tests.conftest import http_client
 from tests.factories import Factory
-from tests.platform.database.conftest import without_tls
 from tests.platform.database.apps import count_users, edged, run
+from tests.platform.database.conftest import without_tls
 from tests.platform.probe import Probe, make_probe, router
 
 
