@@ -1,7 +1,7 @@
 """Who calls the app in tests: anyone, and whom the rules of `app/services/permissions.py` refuse."""
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
@@ -12,12 +12,8 @@ from app.core.database import Database
 from app.dependencies.caller import get_caller, require_admin
 from app.exceptions import PermissionError
 from tests.conftest import http_client
-from tests.endpoints import Access, Endpoint
+from tests.endpoints import Access, Arrange, ArrangeOn, Endpoint, Send
 from tests.factories import Factory
-
-# Makes the rows of an endpoint's request, and returns what sends it while a rule refuses the caller.
-Send = Callable[..., Awaitable[httpx.Response]]
-Arrange = Callable[[Endpoint, str], Awaitable[Send]]
 
 # The rules let everyone in until a project fills them in; here they refuse, one at a time.
 CALLERS: Final = ("anyone", "unknown", "not the owner", "no admin")
@@ -75,24 +71,6 @@ def statements_to_identify(_caller: str) -> int:
     return 0
 
 
-def _arrange(
-    app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch
-) -> Arrange:
-    async def arrange(endpoint: Endpoint, caller: str) -> Send:
-        request = await endpoint.request(make, await make.user())
-
-        async def send(**more: str) -> httpx.Response:
-            app.state.database = database
-            with monkeypatch.context() as patch:
-                _refuse(app, caller, patch)
-                async with http_client(app, headers=more) as client:
-                    return await client.request(**request)
-
-        return send
-
-    return arrange
-
-
 def _refuse(app: FastAPI, caller: str, patch: pytest.MonkeyPatch) -> None:
     """Let one of the rules refuse."""
 
@@ -113,14 +91,20 @@ def _refuse(app: FastAPI, caller: str, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def arrange(
-    app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch
-) -> Arrange:
-    return _arrange(app, database, make, monkeypatch)
+def arrange_on(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ArrangeOn:
+    def arrange_on(database: Database, make: Factory) -> Arrange:
+        async def arrange(endpoint: Endpoint, caller: str) -> Send:
+            request = await endpoint.request(make, await make.user())
 
+            async def send(**more: str) -> httpx.Response:
+                app.state.database = database
+                with monkeypatch.context() as patch:
+                    _refuse(app, caller, patch)
+                    async with http_client(app, headers=more) as client:
+                        return await client.request(**request)
 
-@pytest.fixture
-def arrange_live(
-    app: FastAPI, live_database: Database, make_live: Factory, monkeypatch: pytest.MonkeyPatch
-) -> Arrange:
-    return _arrange(app, live_database, make_live, monkeypatch)
+            return send
+
+        return arrange
+
+    return arrange_on
