@@ -48,7 +48,9 @@ class ArticleService:
         await self._articles.delete(await self._lock(article_id, if_match))
 
     async def _lock(self, article_id: int, if_match: frozenset[int] | None) -> Article:
-        article = require_found(await self._articles.get_for_update(article_id), f"Article {article_id}")
+        article = require_found(
+            await self._articles.get_for_update(article_id), f"Article {article_id}"
+        )
         require_owner_or_admin(self._caller, article.editor_id)
         require_version(article, if_match)
         return article
