@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, Depends, WebSocket
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 
@@ -153,14 +153,6 @@ async def test_response_that_streams_from_the_session_fails_instead_of_reading_o
     async with http_client(app) as client:
         with pytest.raises(Exception, match="permanently closed"):
             await client.get("/stream")
-
-
-@pytest.mark.parametrize("path", ["/users", "/users/import"])
-async def test_posts_that_take_a_key_say_so(app: FastAPI, path: str) -> None:
-    """Also where the session is opened late."""
-    parameters = app.openapi()["paths"][path]["post"]["parameters"]
-
-    assert "Idempotency-Key" in [parameter["name"] for parameter in parameters]
 
 
 async def test_handler_without_a_session_asks_for_none(

@@ -81,7 +81,7 @@ async def test_sign_in_returns_the_user_and_their_tokens(
     assert claims.user_id == registered.id
     assert signed_in.tokens.expires_in == settings.access_token_minutes * 60
     with pytest.raises(AuthenticationError):
-        await service.sign_in(EMAIL, SecretStr("another one"), CLIENT)
+        await service.sign_in(EMAIL, SecretStr("another pass phrase"), CLIENT)
 
 
 async def test_password_change_takes_values_and_returns_tokens_and_a_mail(
@@ -92,7 +92,9 @@ async def test_password_change_takes_values_and_returns_tokens_and_a_mail(
     service = PasswordService(database, settings)
 
     with pytest.raises(PermissionError):
-        await service.change(user, SecretStr("another one"), SecretStr(NEW_PASSWORD), CLIENT)
+        await service.change(
+            user, SecretStr("another pass phrase"), SecretStr(NEW_PASSWORD), CLIENT
+        )
     with pytest.raises(ValidationError) as error:
         await service.change(user, SecretStr(PASSWORD), SecretStr("short"), CLIENT)
     tokens, mail = await service.change(user, SecretStr(PASSWORD), SecretStr(NEW_PASSWORD), CLIENT)
