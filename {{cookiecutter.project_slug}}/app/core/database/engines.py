@@ -1,6 +1,7 @@
 """The engines: for writing and for reading, connected directly or through PgBouncer."""
 
 import asyncio
+import contextvars
 from typing import Any, Final
 
 from sqlalchemy import URL, NullPool
@@ -114,7 +115,10 @@ def _make_pool_class(
                 return True
             loop = asyncio.get_running_loop()
             timeout = settings.database_connect_timeout
-            timer = loop.call_later(timeout, driver.abort, driver_connection)
+            # Without a context: that of the request would keep the request alive until the timeout.
+            timer = loop.call_later(
+                timeout, driver.abort, driver_connection, context=contextvars.Context()
+            )
             try:
                 return self.dialect.do_ping(dbapi_connection)
             except (self.dialect.loaded_dbapi.Error, OSError):
