@@ -1,6 +1,6 @@
 """The callers of the app in tests: signed-in users, and anonymous clients."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
@@ -16,14 +16,10 @@ from tests.auth.accounts import MAILBOX, PASSWORD, bearer
 from tests.auth.accounts import new_user as new_user
 from tests.auth.endpoints import AccountEndpoint
 from tests.conftest import http_client
-from tests.endpoints import Access, Endpoint
+from tests.endpoints import Access, Arrange, ArrangeOn, Endpoint, Send
 from tests.factories import Factory
 
 pytest_plugins = ("tests.auth.fixtures", "tests.auth.secrets_in_logs")
-
-# Makes the rows of an endpoint's request, and returns what sends it as one of the callers.
-Send = Callable[..., Awaitable[httpx.Response]]
-Arrange = Callable[[Endpoint, str], Awaitable[Send]]
 
 CALLERS: Final = ("anonymous", "another user", "owner", "admin")
 
@@ -91,35 +87,27 @@ def statements_to_identify(caller: str) -> int:
     return 0 if caller == "anonymous" else 1
 
 
-def _arrange(app: FastAPI, database: Database, make: Factory, settings: Settings) -> Arrange:
-    async def arrange(endpoint: Endpoint, caller: str) -> Send:
-        hashed_password = await hash_password(SecretStr(PASSWORD), settings)
-        owner = await make.user(hashed_password=hashed_password)
-        request = await endpoint.request(make, owner)
-        headers = {}
-        if caller == "owner":
-            headers = bearer(owner, settings)
-        elif caller != "anonymous":
-            role = "admin" if caller == "admin" else "user"
-            headers = bearer(await make.user(role=role), settings)
-
-        async def send(**more: str) -> httpx.Response:
-            app.state.database = database
-            async with http_client(app, headers=headers | more) as client:
-                return await client.request(**request)
-
-        return send
-
-    return arrange
-
-
 @pytest.fixture
-def arrange(app: FastAPI, database: Database, make: Factory, settings: Settings) -> Arrange:
-    return _arrange(app, database, make, settings)
+def arrange_on(app: FastAPI, settings: Settings) -> ArrangeOn:
+    def arrange_on(database: Database, make: Factory) -> Arrange:
+        async def arrange(endpoint: Endpoint, caller: str) -> Send:
+            hashed_password = await hash_password(SecretStr(PASSWORD), settings)
+            owner = await make.user(hashed_password=hashed_password)
+            request = await endpoint.request(make, owner)
+            headers = {}
+            if caller == "owner":
+                headers = bearer(owner, settings)
+            elif caller != "anonymous":
+                role = "admin" if caller == "admin" else "user"
+                headers = bearer(await make.user(role=role), settings)
 
+            async def send(**more: str) -> httpx.Response:
+                app.state.database = database
+                async with http_client(app, headers=headers | more) as client:
+                    return await client.request(**request)
 
-@pytest.fixture
-def arrange_live(
-    app: FastAPI, live_database: Database, make_live: Factory, settings: Settings
-) -> Arrange:
-    return _arrange(app, live_database, make_live, settings)
+            return send
+
+        return arrange
+
+    return arrange_on

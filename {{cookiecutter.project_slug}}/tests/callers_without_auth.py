@@ -1,7 +1,7 @@
-"""The callers of the app in tests: anyone, and callers whom `app/services/permissions.py` refuses."""
+"""Who calls the app in tests: anyone, and whom the rules of `app/services/permissions.py` refuse."""
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
@@ -12,14 +12,10 @@ from app.core.database import Database
 from app.dependencies.caller import get_caller, require_admin
 from app.exceptions import PermissionError
 from tests.conftest import http_client
-from tests.endpoints import Access, Endpoint
+from tests.endpoints import Access, Arrange, ArrangeOn, Endpoint, Send
 from tests.factories import Factory
 
-# Makes the rows of an endpoint's request, and returns what sends it while a rule refuses the caller.
-Send = Callable[..., Awaitable[httpx.Response]]
-Arrange = Callable[[Endpoint, str], Awaitable[Send]]
-
-# The rules admit everyone until a project fills them in. Here one of them refuses at a time.
+# The rules let everyone in until a project fills them in; here they refuse, one at a time.
 CALLERS: Final = ("anyone", "unknown", "not the owner", "no admin")
 
 
@@ -34,7 +30,7 @@ def caller_settings() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def prepare_app() -> Callable[[FastAPI], None]:
     def prepare(app: FastAPI) -> None:
-        """Change nothing: the app calls no other system."""
+        """Change nothing: the app reaches nothing but its database."""
 
     return prepare
 
@@ -55,7 +51,7 @@ def new_user(**values: Any) -> dict[str, Any]:
 
 
 def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
-    """Return the status that each of `CALLERS` gets."""
+    """Return what each of the callers gets."""
     status = endpoint.status
     return {
         Access.OPEN: (status, status, status, status),
@@ -66,35 +62,17 @@ def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
 
 
 def measured_as(endpoint: Endpoint) -> str:
-    """Return the caller as whom statements are counted."""
+    """Return the caller whose request is measured."""
     return CALLERS[0]
 
 
 def statements_to_identify(_caller: str) -> int:
-    """Return 0: the gateway names the caller, so no statement reads it."""
+    """Return how many statements read who calls: the gateway says so."""
     return 0
 
 
-def _arrange(
-    app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch
-) -> Arrange:
-    async def arrange(endpoint: Endpoint, caller: str) -> Send:
-        request = await endpoint.request(make, await make.user())
-
-        async def send(**more: str) -> httpx.Response:
-            app.state.database = database
-            with monkeypatch.context() as patch:
-                _refuse(app, caller, patch)
-                async with http_client(app, headers=more) as client:
-                    return await client.request(**request)
-
-        return send
-
-    return arrange
-
-
 def _refuse(app: FastAPI, caller: str, patch: pytest.MonkeyPatch) -> None:
-    """Make one of the rules refuse."""
+    """Let one of the rules refuse."""
 
     async def refuse() -> None:
         raise PermissionError("Refused by a test")
@@ -113,14 +91,20 @@ def _refuse(app: FastAPI, caller: str, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def arrange(
-    app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch
-) -> Arrange:
-    return _arrange(app, database, make, monkeypatch)
+def arrange_on(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ArrangeOn:
+    def arrange_on(database: Database, make: Factory) -> Arrange:
+        async def arrange(endpoint: Endpoint, caller: str) -> Send:
+            request = await endpoint.request(make, await make.user())
 
+            async def send(**more: str) -> httpx.Response:
+                app.state.database = database
+                with monkeypatch.context() as patch:
+                    _refuse(app, caller, patch)
+                    async with http_client(app, headers=more) as client:
+                        return await client.request(**request)
 
-@pytest.fixture
-def arrange_live(
-    app: FastAPI, live_database: Database, make_live: Factory, monkeypatch: pytest.MonkeyPatch
-) -> Arrange:
-    return _arrange(app, live_database, make_live, monkeypatch)
+            return send
+
+        return arrange
+
+    return arrange_on

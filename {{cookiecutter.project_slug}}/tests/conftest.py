@@ -23,6 +23,7 @@ from app.core.database.budget import current_budget
 from app.core.database.errors import ReadOnlySessionError
 from app.core.database.sessions import Database, ReadSession, WriteSession
 from app.main import create_app
+from tests.endpoints import Arrange, ArrangeOn
 from tests.factories import Factory
 from tests.postgres import NoServerError, clone, migrated_template, postgres_server
 
@@ -258,6 +259,18 @@ async def live_client(
     app.state.database = live_database
     async with http_client(app, headers=live_admin_headers) as client:
         yield client
+
+
+@pytest.fixture
+def arrange(arrange_on: ArrangeOn, database: Database, make: Factory) -> Arrange:
+    """Prepare the requests of endpoints."""
+    return arrange_on(database, make)
+
+
+@pytest.fixture
+def arrange_live(arrange_on: ArrangeOn, live_database: Database, make_live: Factory) -> Arrange:
+    """Prepare the requests of endpoints, which commit."""
+    return arrange_on(live_database, make_live)
 
 
 def rolled_back_client(

@@ -10,7 +10,6 @@ from app.core.database import Database
 from app.dependencies.caller import get_caller
 from tests.callers import (
     CALLERS,
-    Arrange,
     expected_statuses,
     measured_as,
     statements_to_identify,
@@ -18,6 +17,7 @@ from tests.callers import (
 from tests.endpoints import (
     PARAMETER,
     Access,
+    Arrange,
     Endpoint,
     depends_on,
     path_parameters,

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+import httpx
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from sqlalchemy import event
@@ -26,6 +27,11 @@ from tests.factories import Factory
 
 # Writes a row, owned by the user if it has an owner, or returns the value of the parameter.
 Maker = Callable[[Factory, User], Awaitable[Any]]
+
+# Makes the rows of an endpoint's request, and returns what sends it, with more headers, as a caller.
+Send = Callable[..., Awaitable[httpx.Response]]
+Arrange = Callable[["Endpoint", str], Awaitable[Send]]
+ArrangeOn = Callable[[Database, Factory], Arrange]
 
 _TESTS: Final = Path(__file__).parent
 PARAMETER: Final = re.compile(r"\{(\w+)\}")

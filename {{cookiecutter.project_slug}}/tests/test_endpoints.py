@@ -8,13 +8,13 @@ from app.dependencies.caller import get_caller
 from app.dependencies.if_match import get_if_match
 from tests.callers import (
     CALLERS,
-    Arrange,
     expected_statuses,
     measured_as,
     statements_to_identify,
 )
 from tests.endpoint_proposals import propose
 from tests.endpoints import (
+    Arrange,
     Endpoint,
     depends_on,
     recorded_statements,

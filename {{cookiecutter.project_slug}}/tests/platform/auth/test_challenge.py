@@ -1,7 +1,7 @@
 import pytest
 
-from tests.callers import Arrange, expected_statuses
-from tests.endpoints import Endpoint, stated_endpoints
+from tests.callers import expected_statuses
+from tests.endpoints import Arrange, Endpoint, stated_endpoints
 
 PROTECTED = [one for one in stated_endpoints() if expected_statuses(one)[0] == 401]
 

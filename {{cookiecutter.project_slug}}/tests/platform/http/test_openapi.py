@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 
 from app.core.http.edge import EdgeRoute
 from app.core.http.openapi import install_openapi
+from app.dependencies.database import OpenSessionDep
 
 
 def operation(app: FastAPI, name: str) -> dict[str, Any]:
@@ -40,6 +41,9 @@ def test_key_is_declared_where_it_is_heeded(
     @router.post("/without-a-session")
     async def post() -> None: ...
 
+    @router.post("/with-a-late-session")
+    async def post_late(open_session: OpenSessionDep) -> None: ...
+
     app = app_with_routers(router)
 
     def headers(app: FastAPI, name: str) -> list[str]:
@@ -49,6 +53,7 @@ def test_key_is_declared_where_it_is_heeded(
     assert headers(probe_app, "POST /probes") == ["Idempotency-Key"]
     assert headers(probe_app, "PATCH /probes/{probe_id}") == ["If-Match"]
     assert headers(app, "POST /without-a-session") == []
+    assert headers(app, "POST /with-a-late-session") == ["Idempotency-Key"]
 
 
 def test_links_name_operations_that_are_there(probe_app: FastAPI) -> None:
