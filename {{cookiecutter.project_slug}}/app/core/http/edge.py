@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.routing import Mount
 
 from app.core.database.sessions import Database, UnitOfWork, get_async_session, get_open_session
 from app.core.http.limits import limit_body
@@ -99,9 +100,19 @@ def wants_session(dependant: Dependant | None) -> bool:
 
 
 def require_edge(app: FastAPI) -> None:
-    """Raise `TypeError` for a route that depends on a session but is not an `EdgeRoute`."""
+    """Raise `TypeError` for a route that depends on a session but is not an `EdgeRoute`.
+
+    Nor may a mounted application have one, for the edge uses the database of its own.
+    """
     for context in iter_route_contexts(app.routes):
         route = context.original_route
+        if isinstance(route, Mount) and isinstance(route.app, FastAPI):
+            for mounted in iter_route_contexts(route.app.routes):
+                if wants_session(getattr(mounted.original_route, "dependant", None)):
+                    raise TypeError(
+                        f"{route.path}{mounted.path} depends on a session, and is mounted: "
+                        "use app.include_router"
+                    )
         if isinstance(route, EdgeRoute) or not isinstance(route, APIRoute | APIWebSocketRoute):
             continue
         if wants_session(context.dependant):

@@ -43,8 +43,8 @@ def install_openapi(app: FastAPI) -> None:
         if app.openapi_schema is None:
             document = generate()
             add_problem_schema(document)
-            for context, operation in _operations(app, document):
-                _complete(operation, context)
+            for context, method, operation in _operations(app, document):
+                _complete(operation, context, method)
             _prefix_token_urls(document, app.state.settings.api_prefix)
             app.openapi_schema = document
         return app.openapi_schema
@@ -54,23 +54,23 @@ def install_openapi(app: FastAPI) -> None:
 
 def _operations(
     app: FastAPI, document: dict[str, Any]
-) -> Iterator[tuple[RouteContext, dict[str, Any]]]:
+) -> Iterator[tuple[RouteContext, str, dict[str, Any]]]:
     for context in iter_route_contexts(app.routes):
         if not isinstance(context.original_route, APIRoute) or not context.include_in_schema:
             continue
         for method in context.methods or ():
-            yield context, document["paths"][context.path_format][method.lower()]
+            yield context, method, document["paths"][context.path_format][method.lower()]
 
 
-def _complete(operation: dict[str, Any], context: RouteContext) -> None:
+def _complete(operation: dict[str, Any], context: RouteContext, method: str) -> None:
     """Add the problems of a route's dependencies, and its Idempotency-Key."""
     needs = dependencies(context.dependant)
     statuses = {status for call in needs if call for status in declared_statuses(call)}
     if "{" in (context.path or ""):
         statuses.add(404)
-    if wants_session(context.dependant) and not SAFE_METHODS.issuperset(context.methods or ()):
+    if wants_session(context.dependant) and method not in SAFE_METHODS:
         statuses |= {404, 409}  # constraint violations
-        if "POST" in (context.methods or ()):
+        if method == "POST":
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     for status, declaration in problem_responses(*sorted(statuses)).items():
         operation["responses"].setdefault(str(status), declaration)

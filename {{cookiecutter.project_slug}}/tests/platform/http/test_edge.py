@@ -98,3 +98,20 @@ async def test_web_socket_route_that_wants_a_session_ends_the_start(
 async def test_session_outside_of_a_request_is_refused() -> None:
     with pytest.raises(RuntimeError, match="route_class=EdgeRoute"):
         await get_async_session()
+
+
+async def test_mounted_app_that_wants_a_session_ends_the_start(
+    app_with_routers: AppWithRouters,
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.get("/all")
+    async def list_things(session: SessionDep) -> None: ...
+
+    mounted = FastAPI()
+    mounted.include_router(router)
+    app = app_with_routers()
+    app.mount("/things", mounted)
+
+    with pytest.raises(TypeError, match=r"/things/all depends on a session, and is mounted"):
+        require_edge(app)
