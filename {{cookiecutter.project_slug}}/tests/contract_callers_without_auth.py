@@ -12,7 +12,7 @@ FORMATS: Final[dict[str, str]] = {}
 
 
 def service_environment(_settings: Settings) -> dict[str, str]:
-    """Return what the service has to be told."""
+    """Return the environment variables of the service."""
     return {}
 
 

@@ -32,8 +32,8 @@ async def propose(app: FastAPI, name: str, arrange: Arrange, database: Database)
     unknown = sorted(set(PARAMETER.findall(name)) - path_parameters().keys())
     if unknown:
         return (
-            f"    {name}: add functions that write rows for {', '.join(unknown)} to "
-            "PATH_PARAMETERS, then run the test again"
+            f"    {name}: first add a function that writes the row of {', '.join(unknown)} to "
+            "PATH_PARAMETERS, then run this test again"
         )
 
     async def measure(caller: str) -> tuple[Endpoint, int]:

@@ -1,4 +1,4 @@
-"""The command line, on a database of its own."""
+"""The command line, on its own database."""
 
 import json
 import re
@@ -98,7 +98,7 @@ def test_openapi_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert "/api/v1/users" in document["paths"]
 
 
-def test_wrong_setting_is_told_without_a_traceback(
+def test_invalid_setting_is_an_error_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", "mysql://localhost")
@@ -113,7 +113,7 @@ def test_wrong_setting_is_told_without_a_traceback(
     assert "Traceback" not in error
 
 
-def test_missing_setting_is_told_where_there_is_no_embedded_server(
+def test_missing_setting_is_an_error_without_the_embedded_server(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -124,7 +124,7 @@ def test_missing_setting_is_told_where_there_is_no_embedded_server(
         run("migrate")
 
 
-def test_port_that_is_taken_is_told() -> None:
+def test_port_in_use_is_an_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -147,7 +147,7 @@ def serve(
 
 @pytest.mark.parametrize(("configured", "served"), [(None, "raise"), ("log", "log")])
 @pytest.mark.parametrize("place", ["environment", "file"])
-def test_dev_shows_second_connections_unless_told_otherwise(
+def test_dev_raises_second_connections_by_default(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     place: str,
@@ -165,7 +165,7 @@ def test_dev_shows_second_connections_unless_told_otherwise(
 
 # {% if cookiecutter.use_auth %}
 @pytest.mark.parametrize(("configured", "served"), [(None, "console"), ("smtp", "smtp")])
-def test_dev_shows_mail_unless_told_otherwise(
+def test_dev_prints_mail_by_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, configured: str | None, served: str
 ) -> None:
     given = {"MAIL_DELIVERY": configured} if configured else {}
@@ -177,11 +177,9 @@ def test_dev_shows_mail_unless_told_otherwise(
 
 
 # {% endif %}
-def test_second_dev_beside_the_first_is_told(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_second_dev_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(dev_server, "DIRECTORY", tmp_path / ".postgres")
-    # Locks are a process's, so the first `app dev` has to be another process.
+    # A process can take its own lock again, so the first `app dev` runs in another process.
     first = (
         "import sys; from pathlib import Path; from app.cli import dev_server; "
         "dev_server.DIRECTORY = Path(sys.argv[1])\n"

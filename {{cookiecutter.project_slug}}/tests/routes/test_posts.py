@@ -38,7 +38,7 @@ async def read_all(client: httpx.AsyncClient, url: str) -> list[Any]:
     return items
 
 
-async def test_created_post_is_answered_with_its_address(
+async def test_created_post_is_returned_with_its_location(
     client: httpx.AsyncClient, make: Factory
 ) -> None:
     author = await make.user()

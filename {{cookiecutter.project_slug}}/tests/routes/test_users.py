@@ -26,7 +26,7 @@ ENDPOINTS = [
 ]
 
 
-async def test_created_user_is_answered_with_its_address(client: httpx.AsyncClient) -> None:
+async def test_created_user_is_returned_with_its_location(client: httpx.AsyncClient) -> None:
     response = await client.post("/users", json=new_user())
 
     assert response.status_code == 201

@@ -1,6 +1,6 @@
-"""Attacks, each by its name, and each failing to get in.
+"""Attacks, one in each test, all of which must fail.
 
-What an attacker has differs: nothing, an account of their own (Eve's), or something stolen.
+Attackers have nothing, an account of their own (Eve's), or something stolen.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ async def assert_refused(client: httpx.AsyncClient, token: str) -> None:
     assert response.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
-# Access tokens: forged, stretched, stolen from elsewhere.
+# Access tokens: forged, prolonged, or issued for another purpose.
 
 
 def part(value: object) -> str:
@@ -75,7 +75,7 @@ def parts(token: str) -> tuple[dict[str, Any], dict[str, Any], str]:
 
 @pytest.fixture
 def good(ann: User, settings: Settings) -> str:
-    """A token of Ann's that counts, from which the forgeries are made."""
+    """A valid token of Ann's, from which the forgeries are made."""
     return create_access_token(ann.id, ann.token_generation, settings)
 
 
@@ -113,7 +113,7 @@ async def test_attack_each_bit_of_the_signature_counts(open_client: Opener, good
 
 
 def resign(good: str, key: str, algorithm: str = "HS256", **changes: Any) -> str:
-    """Sign anew; changes to the header are given with `header_` before their names."""
+    """Sign changed claims. The prefix `header_` marks changes of the header."""
     header, claims, _ = parts(good)
     for name, value in changes.items():
         target = header if name.startswith("header_") else claims
@@ -248,7 +248,7 @@ async def test_attack_mailed_token_as_access_or_refresh_token(
 
 
 async def test_attack_token_outside_of_the_header(open_client: Opener, good: str) -> None:
-    """A token in an address is logged; one in a cookie is sent by other sites' pages."""
+    """Tokens in URLs would be logged, and tokens in cookies sent by pages of other sites."""
     client = open_client()
     for name in ("access_token", "token", "Authorization"):
         assert (await client.get(f"/users/me?{name}={good}")).status_code == 401
@@ -293,7 +293,7 @@ async def test_attack_refresh_replay_within_the_grace_from_elsewhere(open_client
 async def test_attack_refresh_before_the_owner_does(
     open_client: Opener, session: AsyncSession
 ) -> None:
-    """The thief is first; the owner's next exchange ends what the thief has got."""
+    """The thief is first. The owner's next refresh ends the thief's session."""
     stolen = (await sign_in(open_client())).json()["refresh_token"]
     thiefs = (await refresh(open_client(EVES_ADDRESS), stolen)).json()["refresh_token"]
 
@@ -344,7 +344,7 @@ async def test_attack_guessed_refresh_tokens_end_nobodys_session(open_client: Op
 async def test_attack_next_refresh_token_derived_from_a_stolen_one(
     open_client: Opener, session: AsyncSession
 ) -> None:
-    """Whoever reads the database and an old token still lacks the service's key."""
+    """Digests from the database and an old token are not enough: the service's key is missing."""
     stolen = RefreshToken.parse((await sign_in(open_client())).json()["refresh_token"])
     assert stolen
     await refresh(open_client(), str(stolen))
@@ -395,7 +395,7 @@ async def test_attack_thief_of_a_session_keeps_it_beyond_a_new_password(
     assert not await is_signed_in(open_client(), signed_in(thief))
 
 
-# Tokens in mails.
+# One-time tokens.
 
 
 async def reset_token(open_client: Opener, mailbox: Mailbox, email: str = EMAIL) -> str:
@@ -450,7 +450,7 @@ async def test_attack_token_for_one_purpose_used_for_another(
 async def test_attack_stored_digest_sent_as_the_token(
     open_client: Opener, mailbox: Mailbox, session: AsyncSession
 ) -> None:
-    """Whoever reads the table, of a backup for instance, cannot use what is in it."""
+    """The contents of the table, such as in a backup, are useless to a thief."""
     await reset_token(open_client, mailbox)
     digest = (await session.scalars(select(OneTimeToken.digest))).one()
 
@@ -461,7 +461,7 @@ async def test_attack_stored_digest_sent_as_the_token(
 async def test_attack_reset_sent_to_the_address_before(
     open_client: Opener, mailbox: Mailbox, client: httpx.AsyncClient, ann: User
 ) -> None:
-    """Eve's old address is Ann's new one no more than the other way round."""
+    """A token sent to Ann's old address, which Eve has registered since, is not valid any more."""
     token = await reset_token(open_client, mailbox)
     await client.patch(f"/users/{ann.id}", json={"email": "ann@example.org"})
     await client.post("/users", json=new_user(password=NEW_PASSWORD))
@@ -523,10 +523,10 @@ async def test_attack_text_of_ones_own_in_a_mail_of_ours(
 
 LOOK_ALIKES: Final = [
     "\u0430nn@example.com",  # Cyrillic
-    "a\u200bnn@example.com",  # with a space of no width
+    "a\u200bnn@example.com",  # with a zero-width space
     "ann@ex\u0430mple.com",
     "ann@example\uff0ecom",
-    "\uff41nn@example.com",  # of full width
+    "\uff41nn@example.com",  # with a full-width letter
     "\u00e1nn@example.com",
 ]
 
@@ -558,7 +558,7 @@ async def test_attack_account_with_an_address_that_looks_alike(
 
 
 async def test_attack_dotless_i(open_client: Opener, make: Factory, mailbox: Mailbox) -> None:
-    """In upper case it is an I: some databases then find another one's account."""
+    """Its upper case is an I, so some databases would find the account of someone else."""
     await make.user(email="admin@example.com")
     for email in ("adm\u0131n@example.com", "ADM\u0130N@example.com"):
         await open_client().post("/auth/password-reset", json={"email": email})
@@ -566,7 +566,7 @@ async def test_attack_dotless_i(open_client: Opener, make: Factory, mailbox: Mai
     assert {mail.to for mail in mailbox.mails} <= {"admin@example.com"}
 
 
-# Finding out who has an account. That time does not tell: tests/test_enumeration_by_time.py.
+# Enumeration of accounts. For enumeration by time see test_enumeration_by_time.py.
 
 
 @pytest.mark.usefixtures("ann")
@@ -635,7 +635,7 @@ async def test_attack_enumeration_by_ids(
         assert {response.status_code for response in responses} == {403}
 
 
-# More rights than one has.
+# Escalation of privileges.
 
 
 @pytest.mark.parametrize(
@@ -687,7 +687,7 @@ async def test_attack_role_claimed_in_the_token(
 async def test_attack_idor_on_every_id(
     open_client: Opener, make: Factory, eve: User, settings: Settings, ann: User
 ) -> None:
-    """Every endpoint with an id in its path, on what is Ann's, by Eve."""
+    """Eve calls every endpoint with an id in its path, with ids of Ann's rows."""
     guarded = [
         endpoint
         for endpoint in stated_endpoints()
@@ -749,7 +749,7 @@ async def test_attack_tokens_from_the_table_of_stored_answers(
 async def test_attack_email_changed_with_a_stolen_access_token(
     open_client: Opener, good: str, mailbox: Mailbox
 ) -> None:
-    """With the mail, the account would be the thief's by a password reset."""
+    """A thief who changes the address could take the account over by a password reset."""
     headers = {"Authorization": f"Bearer {good}"}
     for extra in ({}, {"current_password": "guess"}, {"current_password": ""}):
         body = {"email": EVE} | extra
@@ -791,12 +791,12 @@ async def test_attack_account_taken_before_its_owner_comes(
     assert (await sign_in(client, EMAIL, NEW_PASSWORD)).status_code == 200
 
 
-# Guessing, and flooding.
+# Guessing and flooding.
 
 
 @pytest.fixture
 def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The passwords that were worth a hash."""
+    """The passwords that were hashed."""
     seen: list[str] = []
     verify = PasswordHash.verify_and_update
 
@@ -815,7 +815,7 @@ async def test_attack_guesses_from_one_address(open_client: Opener, verified: li
     right = await sign_in(client)
 
     assert [response.status_code for response in responses] == [401] * 10 + [429] * 5
-    assert right.status_code == 429  # nor does the limit tell that a guess is right
+    assert right.status_code == 429  # the limit does not reveal that a guess is right
     assert len(verified) == 10
     assert 1 <= int(right.headers["retry-after"]) <= 90
 
@@ -885,7 +885,7 @@ async def test_attack_one_password_on_many_accounts(open_client: Opener) -> None
 
 @pytest.mark.usefixtures("ann")
 async def test_attack_lockout_as_denial_of_service(open_client: Opener) -> None:
-    """Strangers use up every guess there is; the owner signs in where they are signed in."""
+    """Strangers exhaust all limits, but the owner can sign in at an address with a session."""
     few = {"password_tries_per_account": 2}
     assert (await sign_in(open_client("192.0.2.1", **few))).status_code == 200
     for number in range(30):
@@ -939,7 +939,7 @@ async def test_attack_flood_of_mails_by_one_address(open_client: Opener) -> None
 async def test_attack_passwords_of_a_megabyte(open_client: Opener, verified: list[str]) -> None:
     responses = []
     began = time.process_time()
-    # The second one would be eighteen times as long when normalised.
+    # Normalization makes the second one eighteen times as long.
     for huge in ("x" * 1_000_000, "\ufdfa" * 110_000):
         body = {"token": "x", "new_password": huge}
         responses += [
@@ -977,7 +977,7 @@ async def test_attack_sql_in_texts(
 
 @pytest.mark.usefixtures("ann")
 async def test_attack_page_of_another_site_that_sends_forms(open_client: Opener) -> None:
-    """No response sets a cookie, so a foreign page has nothing that browsers would send for it."""
+    """No response sets a cookie, so browsers send no credentials with requests of other sites."""
     response = await sign_in(open_client())
     for made in (response, await refresh(open_client(), response.json()["refresh_token"])):
         assert "set-cookie" not in made.headers

@@ -68,7 +68,7 @@ WAYS = [("GET", "/second"), ("POST", "/second"), ("POST", "/statement"), ("GET",
 
 
 @pytest.mark.parametrize(("method", "path"), WAYS)
-async def test_second_connection_is_refused_where_it_is_told_to_raise(
+async def test_second_connection_raises_if_the_setting_says_so(
     app_that: Callable[..., FastAPI], method: str, path: str
 ) -> None:
     async with http_client(app_that("raise")) as client:
@@ -79,7 +79,7 @@ async def test_second_connection_is_refused_where_it_is_told_to_raise(
 
 
 @pytest.mark.parametrize(("method", "path"), WAYS)
-async def test_second_connection_is_logged_once_where_it_is_told_to_log(
+async def test_second_connection_is_logged_once_if_the_setting_says_so(
     app_that: Callable[..., FastAPI],
     caplog: pytest.LogCaptureFixture,
     method: str,
