@@ -80,8 +80,8 @@ def prune(project: Path, answers: dict[str, Any]) -> None:
             remove(project, patterns, found_in=project)
     for path in [path for pattern in ALTERNATIVES for path in project.glob(pattern)]:
         text = path.read_text(encoding="utf-8").replace("_without_auth", "")  # in its imports
-        path = path.replace(path.with_stem(path.stem.removesuffix("_without_auth")))
-        path.write_text(text, encoding="utf-8", newline="\n")
+        chosen = path.replace(path.with_stem(path.stem.removesuffix("_without_auth")))
+        chosen.write_text(text, encoding="utf-8", newline="\n")
 
 
 def name_project(project: Path, answers: dict[str, Any]) -> None:

@@ -312,11 +312,14 @@ def test_file_without_auth_takes_the_place_of_the_one_beside_it(
     project = make_project(tmp_path, *names, ".venv/x_without_auth.py")
     for name in names:
         (project / name).write_text(name, encoding="utf-8")
-    changed = {
-        "app/caller.py": "app/caller_without_auth.py",
-        "notes.txt": "notes_without_auth.txt",
-    }
-    expected = {name: text for name, text in files(project).items() if name not in changed.values()}
+    # They import one another by the names that they have until then.
+    changed = {"app/caller.py": "alternative app/caller.py", "notes.txt": "alternative notes.txt"}
+    for name in changed:
+        alternative = (project / name).with_stem(f"{Path(name).stem}_without_auth")
+        text = f"alternative {Path(name).with_stem(alternative.stem).as_posix()}"
+        alternative.write_text(text, encoding="utf-8")
+    expected = {name: text for name, text in files(project).items() if "_without" not in name}
+    expected[".venv/x_without_auth.py"] = files(project)[".venv/x_without_auth.py"]
     expected |= {} if use_auth else changed
     for _ in ("the bake", "a second run"):
         post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": use_auth})

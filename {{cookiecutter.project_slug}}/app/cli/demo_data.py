@@ -16,9 +16,7 @@ Writer = Callable[[AsyncSession, Mapping[int, str]], Awaitable[int]]
 
 _NAMES: Final = ("Ada", "Barbara", "Edsger", "Frances", "Grace", "Ken", "Leslie", "Margaret")
 _USERS: Final = [{"email": f"{name.lower()}@example.com", "display_name": name} for name in _NAMES]
-WRITERS: Final[dict[str, Writer]] = {
-    "posts": demo_posts.write,
-}
+WRITERS: Final[dict[str, Writer]] = {"posts": demo_posts.write}
 
 
 async def seed(database: Database) -> dict[str, int] | None:

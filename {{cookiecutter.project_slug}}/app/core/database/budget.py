@@ -31,7 +31,7 @@ _logger: Final = logging.getLogger(__name__)
 TOO_LONG: Final = "The database took too long to respond"
 
 # For timers: they hold a reference to their context, which would keep the request alive.
-_NO_CONTEXT: Final = Context()
+NO_CONTEXT: Final = Context()
 
 
 class SecondConnectionError(RuntimeError):
@@ -132,7 +132,7 @@ class Budget:
 
     def _schedule_check(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._left, self._check, context=_NO_CONTEXT)
+        self._timer = loop.call_later(self._left, self._check, context=NO_CONTEXT)
 
     def _cancel_check(self) -> None:
         if self._timer:

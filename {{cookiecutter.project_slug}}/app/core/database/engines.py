@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import PoolProxiedConnection
 
 from app.core.config import DatabaseSettings
+from app.core.database.budget import NO_CONTEXT
 from app.core.database.drivers import Driver, driver_for
 from app.core.database.errors import translate_driver_errors
 from app.core.database.pool import FairPool
@@ -114,7 +115,7 @@ def _make_pool_class(
                 return True
             loop = asyncio.get_running_loop()
             timeout = settings.database_connect_timeout
-            timer = loop.call_later(timeout, driver.abort, driver_connection)
+            timer = loop.call_later(timeout, driver.abort, driver_connection, context=NO_CONTEXT)
             try:
                 return self.dialect.do_ping(dbapi_connection)
             except (self.dialect.loaded_dbapi.Error, OSError):

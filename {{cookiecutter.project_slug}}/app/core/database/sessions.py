@@ -27,11 +27,7 @@ from app.core.database.budget import (
     exit_budget,
 )
 from app.core.database.engines import TRUSTED_SECONDS, make_reader, make_writer
-from app.core.database.errors import (
-    FailedTransactionError,
-    ReadOnlySessionError,
-    require_success,
-)
+from app.core.database.errors import FailedTransactionError, ReadOnlySessionError, require_success
 from app.core.database.replica import Replica
 
 

@@ -12,12 +12,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database.sessions import (
-    Database,
-    UnitOfWork,
-    get_async_session,
-    get_open_session,
-)
+from app.core.database.sessions import Database, UnitOfWork, get_async_session, get_open_session
 from app.core.http.limits import limit_body
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1

@@ -10,7 +10,7 @@ from app.core.database.sessions import Database
 def without_tls(url: URL) -> URL:
     """Return a URL of a connection whose start can be cancelled at any moment.
 
-    asyncpg leaves a future with an error behind when it is cancelled while it negotiates TLS.
+    A driver may leave a future with an error behind if it is cancelled while it negotiates TLS.
     """
     return url if "sslmode" in url.query else url.update_query_dict({"sslmode": "disable"})
 

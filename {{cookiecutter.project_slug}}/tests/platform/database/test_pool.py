@@ -24,7 +24,7 @@ ONE = text("SELECT 1")
 PID = text("SELECT pg_backend_pid()")
 
 
-# What SQLAlchemy and psycopg say of connections that nobody gives back.
+# What SQLAlchemy and the driver say of connections that nobody gives back.
 forgetful = pytest.mark.filterwarnings(
     "ignore:The garbage collector is trying to clean up",
     "ignore:.*was deleted while still open:ResourceWarning",

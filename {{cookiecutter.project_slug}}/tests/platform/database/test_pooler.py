@@ -58,7 +58,7 @@ async def test_connection_is_given_back_without_a_transaction(pooled: Database) 
 async def test_connection_is_opened_without_parameters(
     pooled: Database, live_database: Database
 ) -> None:
-    """PgBouncer refuses those it does not know. Limits come from the role: `app set-limits`."""
+    """PgBouncer refuses those it does not know. `app set-limits` sets the limits instead."""
     async with live_database.writer.connect() as connection:
         limited = (await connection.execute(STATE)).one()
     async with pooled.writer.connect() as connection:
@@ -71,7 +71,7 @@ async def test_connection_is_opened_without_parameters(
 async def test_nothing_is_left_behind_by_a_transaction(pooled: Database) -> None:
     for engine, open_session in ((pooled.reader, pooled.read), (pooled.writer, pooled.transaction)):
         async with open_session() as session:
-            for _ in range(10):  # psycopg would prepare a statement that comes again
+            for _ in range(10):  # a driver may prepare a statement that is repeated
                 await session.execute(STATE)
             left = (await session.scalars(PREPARED)).all()
         autocommit = engine.execution_options(
@@ -122,7 +122,9 @@ async def test_pooler_that_keeps_statements_is_given_some(
 
     assert read
     assert written
+    # {% if cookiecutter.db_driver == "asyncpg" %}
     if settings.database_url.get_driver_name() == "asyncpg":
         # Else a pooler that keeps none after all might execute one for the other.
         assert not read & written
         assert not [name for name in read | written if "asyncpg" in name]  # those are numbered
+    # {% endif %}

@@ -174,7 +174,7 @@ async def test_json_in_another_encoding_is_refused(
     response = await limited.post("/probes", content=content, headers=JSON)
 
     assert response.status_code == 422
-    assert response.json()["detail"] == "The body is not in UTF-8"
+    assert response.json()["detail"] == "The body is not encoded in UTF-8"
 
 
 async def test_limits_hold_for_a_route_that_reads_the_body_itself(

@@ -81,7 +81,7 @@ async def test_sign_in_returns_the_user_and_their_tokens(
     assert claims.user_id == registered.id
     assert signed_in.tokens.expires_in == settings.access_token_minutes * 60
     with pytest.raises(AuthenticationError):
-        await service.sign_in(EMAIL, SecretStr("wrong horse battery"), CLIENT)
+        await service.sign_in(EMAIL, SecretStr("another pass phrase"), CLIENT)
 
 
 async def test_password_change_takes_values_and_returns_tokens_and_a_mail(
@@ -93,7 +93,7 @@ async def test_password_change_takes_values_and_returns_tokens_and_a_mail(
 
     with pytest.raises(PermissionError):
         await service.change(
-            user, SecretStr("wrong horse battery"), SecretStr(NEW_PASSWORD), CLIENT
+            user, SecretStr("another pass phrase"), SecretStr(NEW_PASSWORD), CLIENT
         )
     with pytest.raises(ValidationError) as error:
         await service.change(user, SecretStr(PASSWORD), SecretStr("short"), CLIENT)
