@@ -34,7 +34,7 @@ UNLISTING: Edits = {
 }
 # Not those of the HTTP method, as in `client.post`.
 NAMES_OF_POSTS = re.compile(
-    r"\b(a post|the post|Post|Posts|posts)\b|(\b|_)post_(id|repo|service)\b"
+    r"\b(a post|the post|Post|Posts|posts)\b|(\b|_)post_(id|repo|service)\b|users/import"
 )
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, Depends, WebSocket
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 
@@ -181,14 +181,6 @@ async def test_task_that_outlives_the_request_gets_no_session(
 
     with pytest.raises(RuntimeError, match=r"request is over.*database\.transaction\(\)"):
         await tasks[0]
-
-
-@pytest.mark.parametrize("path", ["/users", "/users/import"])
-async def test_posts_that_take_a_key_say_so(app: FastAPI, path: str) -> None:
-    """Also if the session is opened late."""
-    parameters = app.openapi()["paths"][path]["post"]["parameters"]
-
-    assert "Idempotency-Key" in [parameter["name"] for parameter in parameters]
 
 
 async def test_handler_without_a_session_asks_for_none(
