@@ -29,7 +29,7 @@ UNLISTING: Edits = {
     ),
     "app/cli/demo_data.py": (
         ("from app.cli import demo_posts\n", ""),
-        ('{\n    "posts": demo_posts.write,\n}', "{}"),
+        ('{"posts": demo_posts.write}', "{}"),
     ),
 }
 # Not those of the HTTP method, as in `client.post`.
