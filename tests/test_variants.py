@@ -50,6 +50,8 @@ OTHER_MEANINGS = {
     # The role by which the database knows the service.
     "app/core/database/role_limits.py": r"\brole(_limits)?\b",
     "tests/platform/database/test_role_limits.py": r"\brole(_limits)?\b|_role_limits",
+    # The tokens of Python's source.
+    "tests/platform/interfaces.py": r"tokeni[sz]e|\btokens?\b|generate_tokens",
 }
 
 IMPORT_EVERY_MODULE = f"""

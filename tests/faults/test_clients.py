@@ -91,17 +91,24 @@ async def test_disconnect_while_a_lock_is_awaited(
 
 
 async def turns_in_use(caller: Caller, author_id: int, postgres: PostgresProcess) -> int:
-    """Return how many connections work at once when there is enough to do for both pools."""
+    """Return how many connections work at once when there is enough to do for both pools.
+
+    A slow machine needs several attempts to open them. A turn that is lost comes back in none.
+    """
     body = {"author_id": author_id, "title": "Title", "body": "Body"}
-    with postgres.connect("service") as connection:
-        connection.execute("BEGIN; LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
-        requests = [caller.get("/posts") for _ in range(2 * POOL_SIZE)]
-        requests += [caller.post("/posts", body) for _ in range(2 * POOL_SIZE)]
-        answers = asyncio.gather(*requests)
-        await asyncio.sleep(1)
-        working = len(postgres.sessions(WORKING))
-        connection.execute("ROLLBACK")
-    await answers
+    working = 0
+    for _ in range(5):
+        with postgres.connect("service") as connection:
+            connection.execute("BEGIN; LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
+            requests = [caller.get("/posts") for _ in range(2 * POOL_SIZE)]
+            requests += [caller.post("/posts", body) for _ in range(2 * POOL_SIZE)]
+            answers = asyncio.gather(*requests)
+            await asyncio.sleep(1)
+            working = max(working, len(postgres.sessions(WORKING)))
+            connection.execute("ROLLBACK")
+        await answers
+        if working >= 2 * POOL_SIZE:
+            break
     return working
 
 

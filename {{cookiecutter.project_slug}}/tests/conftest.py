@@ -227,7 +227,7 @@ async def anonymous(
 async def client(
     app: FastAPI, database: Database, session: AsyncSession, admin_headers: dict[str, str]
 ) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client of the app with the rights of an administrator."""
+    """A client of the app that may do everything."""
     async with rolled_back_client(app, database, session, headers=admin_headers) as client:
         yield client
 

@@ -72,7 +72,7 @@ def probe_app(probe_app_with: Callable[..., FastAPI]) -> FastAPI:
 async def probes(
     probe_app: FastAPI, database: Database, session: AsyncSession, admin_headers: dict[str, str]
 ) -> AsyncGenerator[httpx.AsyncClient]:
-    """A client with the rights of an administrator, of the app with the probe."""
+    """A client that may do everything, of the app with the probe."""
     async with rolled_back_client(probe_app, database, session, headers=admin_headers) as client:
         yield client
 

@@ -23,7 +23,7 @@ def statuses(app: FastAPI, name: str) -> set[str]:
 
 
 def test_problems_follow_from_what_a_route_depends_on(probe_app: FastAPI) -> None:
-    signed_in = {"401", "403"} & statuses(probe_app, "POST /probes")  # in projects with auth
+    signed_in = {"401", "403"} & statuses(probe_app, "POST /probes")  # where callers are known
 
     assert statuses(probe_app, "GET /probes") == {"200"}
     assert statuses(probe_app, "POST /probes") == {"201", "404", "409"} | signed_in
