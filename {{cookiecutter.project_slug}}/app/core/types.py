@@ -52,7 +52,7 @@ class _IdConvertor(Convertor[str]):
     """The converter of ids in paths, such as `{user_id:id}`: up to 19 digits.
 
     Starlette's own `int` raises an error for more than 4300 digits. Other texts do not match, so
-    `/users/import` is not taken for `/users/{user_id:id}`.
+    `/users/me` is not taken for `/users/{user_id:id}`.
     """
 
     regex = "[0-9]{1,19}"
