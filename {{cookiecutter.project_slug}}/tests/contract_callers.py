@@ -8,8 +8,8 @@ from app.core.database import Database
 from tests.auth.accounts import bearer
 from tests.factories import Factory
 
-# Options of schemathesis, the environment of its hooks, and the secrets that must not be logged.
-Caller = tuple[list[str], dict[str, str], list[str]]
+# The headers of the caller, the environment of the hooks, and the secrets that must not be logged.
+Caller = tuple[dict[str, str], dict[str, str], list[str]]
 
 # Passwords that the policy accepts: not common, and as long after normalization as before.
 FORMATS: Final = {"password": r"[A-Za-z0-9]{8}-[A-Za-z0-9]{8}"}
@@ -31,18 +31,36 @@ def service_environment(settings: Settings) -> dict[str, str]:
 
 
 async def prepare_caller(database: Database, settings: Settings) -> Caller:
-    """Write the first two users, both administrators. The first one is the caller."""
+    """Write the first three users, all administrators. The first one is the caller."""
     async with database.write_sessions() as session:
-        admins = [await Factory(session).user(role="admin") for _ in range(2)]
-    first, second = (bearer(admin, settings)["Authorization"] for admin in admins)
-    secrets = [first.split()[1], second.split()[1], settings.secret_key.get_secret_value()]
-    return [f"--header=Authorization: {first}"], {"CONTRACT_OTHER_CALLER": second}, secrets
+        admins = [await Factory(session).user(role="admin") for _ in range(3)]
+    caller, other, _ = (bearer(admin, settings) for admin in admins)
+    tokens = [headers["Authorization"].split()[1] for headers in (caller, other)]
+    environment = {
+        "CONTRACT_CALLER": caller["Authorization"],
+        "CONTRACT_OTHER_CALLER": other["Authorization"],
+    }
+    return caller, environment, [*tokens, settings.secret_key.get_secret_value()]
+
+
+def register() -> None:
+    """Let schemathesis sign its requests. (Its option `--header` would win over any hook.)"""
+    import schemathesis  # only in the process that it has of its own
+
+    @schemathesis.auth()
+    class SignedIn:
+        def get(self, _case: Any, _context: Any) -> str:
+            return environ["CONTRACT_CALLER"]
+
+        def set(self, case: Any, caller: str, _context: Any) -> None:
+            signs_out = case.method == "DELETE" and case.path.endswith("/sessions")
+            case.headers["Authorization"] = (
+                environ["CONTRACT_OTHER_CALLER"] if signs_out else caller
+            )
 
 
 def adapt(case: Any) -> None:
-    """Redirect requests by which the caller would lose its account, its role or its sessions."""
+    """Redirect requests by which the caller would lose its account or its role."""
     taken_away = case.method == "DELETE" or case.path.endswith("/access")
-    if taken_away and str(case.path_parameters.get("user_id")) == "1":
-        case.path_parameters["user_id"] = 2
-    if case.method == "DELETE" and case.path.endswith("/sessions"):
-        case.headers["Authorization"] = environ["CONTRACT_OTHER_CALLER"]
+    if taken_away and str(case.path_parameters.get("user_id")) in {"1", "2"}:
+        case.path_parameters["user_id"] = 3

@@ -5,8 +5,8 @@ from typing import Any, Final
 from app.core.config import Settings
 from app.core.database import Database
 
-# Options for schemathesis, the environment of the hooks, and what the service must not log.
-Caller = tuple[list[str], dict[str, str], list[str]]
+# The headers of the caller, the environment of the hooks, and the secrets that must not be logged.
+Caller = tuple[dict[str, str], dict[str, str], list[str]]
 
 FORMATS: Final[dict[str, str]] = {}
 
@@ -17,8 +17,12 @@ def service_environment(_settings: Settings) -> dict[str, str]:
 
 
 async def prepare_caller(_database: Database, _settings: Settings) -> Caller:
-    return [], {}, []
+    return {}, {}, []
 
 
-def adapt(case: Any) -> None:
+def register() -> None:
+    """Add nothing to the requests."""
+
+
+def adapt(_case: Any) -> None:
     """Change nothing: the caller cannot lose access."""

@@ -6,13 +6,16 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
-from tests.contract_callers import FORMATS, adapt
+from tests.contract_callers import FORMATS, adapt, register
 
 # Addresses that email-validator accepts, which no JSON schema can describe.
 EMAIL = r"[a-z][a-z0-9]{0,20}@[a-z]{1,10}\.example\.com"
 
 for name, pattern in {"email": EMAIL, **FORMATS}.items():
     schemathesis.openapi.format(name, st.from_regex(pattern, fullmatch=True))
+
+
+register()
 
 
 @schemathesis.hook

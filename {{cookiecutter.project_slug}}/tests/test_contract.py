@@ -9,6 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 from sqlalchemy import URL
 
@@ -81,7 +82,7 @@ async def caller(own_database: URL, settings: Settings) -> Caller:
 async def test_service_keeps_its_openapi_document(
     service: str, caller: Caller, log: Path, tmp_path: Path
 ) -> None:
-    options, environment, secrets = caller
+    headers, environment, secrets = caller
     environment |= {"PYTHONPATH": str(PROJECT), "SCHEMATHESIS_HOOKS": "tests.contract_hooks"}
     result = await anyio.run_process(
         [
@@ -97,7 +98,6 @@ async def test_service_keeps_its_openapi_document(
             "--checks=all",
             f"--phases={PHASES}",
             "--no-color",
-            *options,
         ],
         cwd=tmp_path,
         env=os.environ | environment,
@@ -110,6 +110,9 @@ async def test_service_keeps_its_openapi_document(
     assert summary
     print(output[summary.start() :])  # noqa: T201 (shown by pytest -s)
     assert int(summary[1]) >= 50
+    async with httpx.AsyncClient(headers=headers) as client:
+        users = await client.get(f"{service}/users")
+    assert users.status_code == 200, "the caller has lost its access on the way"
     logged = await anyio.Path(log).read_text()
     assert "GET /users" in logged
     assert "Traceback" not in logged  # nor from background tasks

@@ -61,6 +61,7 @@ async def require_admin(caller: Caller) -> User:
     return caller
 
 
+@may_respond(401)
 async def identify_caller(request: Request) -> str:
     """Return a unique and constant name of the caller. Raises as `get_caller` does."""
     caller = await get_caller(request, await read_token(request))

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.http.edge import Replay
+from app.core.http.problems import declared_statuses, may_respond
 from app.dependencies.caller import identify_caller
 from app.exceptions import ValidationError
 from app.models.idempotency_key import IdempotencyKey
@@ -19,6 +20,7 @@ HEADER: Final = "Idempotency-Key"
 KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
+@may_respond(*declared_statuses(identify_caller))
 def read_idempotency_key(request: Request) -> "KeyClaim | None":
     """Return the claim to the key of a POST request, or None. Raises `RequestValidationError`."""
     key = request.headers.get(HEADER) if request.method == "POST" else None

@@ -44,7 +44,7 @@ def install_openapi(app: FastAPI) -> None:
             document = generate()
             add_problem_schema(document)
             for context, method, operation in _operations(app, document):
-                _complete(operation, context, method)
+                _complete(app, operation, context, method)
             _prefix_token_urls(document, app.state.settings.api_prefix)
             app.openapi_schema = document
         return app.openapi_schema
@@ -62,7 +62,7 @@ def _operations(
             yield context, method, document["paths"][context.path_format][method.lower()]
 
 
-def _complete(operation: dict[str, Any], context: RouteContext, method: str) -> None:
+def _complete(app: FastAPI, operation: dict[str, Any], context: RouteContext, method: str) -> None:
     """Add the problems of a route's dependencies, and its Idempotency-Key."""
     needs = dependencies(context.dependant)
     statuses = {status for call in needs if call for status in declared_statuses(call)}
@@ -72,6 +72,7 @@ def _complete(operation: dict[str, Any], context: RouteContext, method: str) -> 
         statuses |= {404, 409}  # constraint violations
         if method == "POST":
             operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+            statuses.update(declared_statuses(app.state.read_idempotency_key))
     for status, declaration in problem_responses(*sorted(statuses)).items():
         operation["responses"].setdefault(str(status), declaration)
 
