@@ -166,7 +166,7 @@ class PostgresProcess:
     def terminate_sessions(self, condition: str = "true") -> int:
         """Have the server end these sessions of the service; return how many they were."""
         pids = self.sessions(condition)
-        self.query("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", pids)
+        self.query("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s::int[]) AS pid", pids)
         return len(pids)
 
     @contextmanager
