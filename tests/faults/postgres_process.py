@@ -1,6 +1,7 @@
 """A PostgreSQL server that a test may stop, restart, pause and kill."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -31,10 +32,12 @@ PATIENCE = 30.0  # seconds for what always succeeds, on however busy a machine
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port below those that systems give to clients, of which the tests have many."""
+    for port in random.sample(range(20000, 32000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_until(
