@@ -15,6 +15,8 @@ _GET: Final = select(IdempotencyKey).where(
 class IdempotencyKeyRepository(Repository[IdempotencyKey]):
     """SQL for idempotency keys. Every method runs one statement."""
 
+    model = IdempotencyKey
+
     async def try_lock(self, scope: str, key: str) -> bool:
         """Lock a key until the transaction ends. Returns False if another transaction holds it."""
         return bool(await self._session.scalar(_LOCK, {"name": f"{scope}:{key}"}))

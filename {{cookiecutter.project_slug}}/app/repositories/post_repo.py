@@ -66,6 +66,8 @@ class Headline(NamedTuple):
 class PostRepository(Repository[Post]):
     """SQL for posts. Every method runs one statement, unless it says otherwise."""
 
+    model = Post
+
     async def get_by_id(self, post_id: int) -> Post | None:
         return await self.one(_BY_ID, {"post_id": post_id})
 

@@ -35,6 +35,8 @@ def _page(filters: frozenset[str], *, after: bool) -> Select[User]:
 class UserRepository(Repository[User]):
     """SQL for users. Every method runs one statement, unless it says otherwise."""
 
+    model = User
+
     async def get_by_id(self, user_id: int) -> User | None:
         return await self.one(_BY_ID, {"user_id": user_id})
 

@@ -50,14 +50,14 @@ class IdempotencyService:
     ) -> None:
         """Store the response to the request that has claimed the key."""
         await self._keys.create(
-            IdempotencyKey(
-                scope=scope,
-                key=key,
-                fingerprint=fingerprint,
-                status=status,
-                headers=list(headers),
-                body=body,
-            )
+            {
+                "scope": scope,
+                "key": key,
+                "fingerprint": fingerprint,
+                "status": status,
+                "headers": list(headers),
+                "body": body,
+            }
         )
 
     async def prune(self) -> int:

@@ -31,7 +31,7 @@ class PostService:
     async def create_post(self, data: PostCreate) -> Post:
         """Create a post. Raises `NotFoundError` if the author does not exist."""
         require_owner_or_admin(self._caller, data.author_id)
-        return await self._posts.create(Post(**data.model_dump()))
+        return await self._posts.create(data.model_dump())
 
     async def import_posts(self, posts: Sequence[tuple[int, PostFields]]) -> None:
         """Create many posts in bulk, each given with the id of its author."""

@@ -26,7 +26,7 @@ class UserService:
         Raises `ConflictError` if the e-mail address is taken, ignoring case. The unique index
         detects this at the insert; a query before would lose the race.
         """
-        return await self._users.create(User(**values))
+        return await self._users.create(values)
 
     async def create_users(self, rows: Sequence[dict[str, Any]]) -> Sequence[int]:
         """Create many users in bulk. Return their ids in the order of the rows.

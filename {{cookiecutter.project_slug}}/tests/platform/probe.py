@@ -90,6 +90,8 @@ _PAGES: Final = {
 
 
 class ProbeRepository(Repository[Probe]):
+    model = Probe
+
     async def get_by_id(self, probe_id: int) -> Probe | None:
         return await self.one(_BY_ID, {"probe_id": probe_id})
 
@@ -107,7 +109,7 @@ class ProbeService:
 
     async def create(self, data: ProbeCreate) -> Probe:
         require_owner_or_admin(self._caller, data.owner_id)
-        return await self._probes.create(Probe(**data.model_dump()))
+        return await self._probes.create(data.model_dump())
 
     async def list(self, limit: int, cursor: str | None) -> KeysetPage[Probe]:
         after = decode_cursor(cursor, "id", int)[1:] if cursor else ()

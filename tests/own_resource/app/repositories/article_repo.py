@@ -17,6 +17,8 @@ _NEXT_PAGE: Final = keyset(_ARTICLES, Article.id.expression, after=True)
 class ArticleRepository(Repository[Article]):
     """SQL for articles. Every method runs one statement."""
 
+    model = Article
+
     async def get_by_id(self, article_id: int) -> Article | None:
         return await self.one(_BY_ID, {"article_id": article_id})
 

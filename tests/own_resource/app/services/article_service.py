@@ -22,7 +22,7 @@ class ArticleService:
     async def create_article(self, data: ArticleCreate) -> Article:
         """Raises `NotFoundError` for an unknown editor, `ConflictError` for a slug that is taken."""
         require_owner_or_admin(self._caller, data.editor_id)
-        return await self._articles.create(Article(**data.model_dump()))
+        return await self._articles.create(data.model_dump())
 
     async def list_articles(self, limit: int, cursor: str | None) -> KeysetPage[Article]:
         """Return a page of articles. Raises `ValidationError` for a cursor that is not ours."""

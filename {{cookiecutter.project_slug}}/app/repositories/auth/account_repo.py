@@ -27,6 +27,8 @@ _ACTIVE_ADMINS: Final = (
 class AccountRepository(Repository[User]):
     """SQL for users as accounts. Every method runs one statement."""
 
+    model = User
+
     async def get_hashed_password(self, user_id: int) -> str | None:
         """Return the hash, or None if the user has no password or does not exist."""
         return await self._session.scalar(_HASHED_PASSWORD, {"user_id": user_id})

@@ -27,6 +27,8 @@ _BY_USER: Final = (
 class LoginSessionRepository(Repository[LoginSession]):
     """SQL for login sessions. Every method runs one statement."""
 
+    model = LoginSession
+
     async def get_by_key_for_update(self, key: bytes) -> tuple[LoginSession, User] | None:
         """Return a session with its user, and lock the session until the transaction ends."""
         row = (await self._session.execute(_BY_KEY_FOR_UPDATE, {"key": key})).one_or_none()

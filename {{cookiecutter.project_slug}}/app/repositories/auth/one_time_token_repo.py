@@ -44,6 +44,8 @@ def _replacing_older(statement: Insert) -> Insert:
 class OneTimeTokenRepository(Repository[OneTimeToken]):
     """SQL for one-time tokens. Every method runs one statement."""
 
+    model = OneTimeToken
+
     async def issue_to_user(
         self, email: str, purpose: Purpose, digest: bytes, expires_at: datetime
     ) -> str | None:

@@ -61,15 +61,15 @@ class LoginSessionService:
         token = RefreshToken.new()
         now = datetime.now(UTC)
         login_session = await self._login_sessions.create(
-            LoginSession(
-                user_id=user.id,
-                key=token.key,
-                secret_digest=token.digest,
-                address=client.address,
-                user_agent=client.user_agent,
-                last_used_at=now,
-                expires_at=now + timedelta(days=self._settings.session_days),
-            )
+            {
+                "user_id": user.id,
+                "key": token.key,
+                "secret_digest": token.digest,
+                "address": client.address,
+                "user_agent": client.user_agent,
+                "last_used_at": now,
+                "expires_at": now + timedelta(days=self._settings.session_days),
+            }
         )
         await self._login_sessions.keep_most_recent(user.id, self._settings.sessions_per_user)
         return issue_tokens(user, login_session.id, token, self._settings)
