@@ -17,7 +17,7 @@ ALTERNATIVES = ("*_without_auth.*", "[!.]*/**/*_without_auth.*")
 # (question, answer): what a project with that answer goes without, as glob patterns.
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
-        "app/**/auth", "app/core/mail", "app/core/security", "app/core/http/client.py", "app/cli/users.py",
+        "app/**/auth", "app/core/mail", "app/core/security", "app/core/http/client_info.py", "app/cli/users.py",
         "tests/**/auth", "tests/platform/mail", "tests/platform/security", "tests/cli/test_users.py",
         "alembic/versions/*_add_auth_columns_to_users.py", "alembic/versions/*_validate_role_of_users.py",
         "alembic/versions/*_add_one_time_tokens_table.py", "alembic/versions/*_add_rate_limits_table.py",

@@ -44,7 +44,7 @@ OTHER_MEANINGS = {
     "tests/platform/http/test_transport.py": r"\bauthorization\b|/docs/oauth2-redirect",
     # The URLs of security schemes, of which this variant declares none.
     "app/core/http/openapi.py": r"token_?urls?|refreshUrl",
-    "app/core/http/problems.py": r"Not authenticated",  # an example of 401
+    "app/core/http/problem_declarations.py": r"Not authenticated",  # an example of 401
     # A random value for a setting that is required.
     "app/cli/main.py": r"token_urlsafe|role_limits|\brole of DATABASE_URL",
     # The role by which the database knows the service.

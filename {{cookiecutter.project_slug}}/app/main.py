@@ -17,11 +17,8 @@ from app.core.http.edge import require_edge
 from app.core.http.limits import QueryLimit
 from app.core.http.openapi import install_openapi
 from app.core.http.perimeter import install_perimeter
-from app.core.http.problems import (
-    install_problem_handlers,
-    problem_responses,
-    respond_to_unexpected_error,
-)
+from app.core.http.problem_declarations import problem_responses
+from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
 
 # {%- if cookiecutter.use_auth +%}
 from app.core.mail.mailer import make_mailer

@@ -20,8 +20,9 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from app.core.config import Settings
 from app.core.database.budget import current_budget
+from app.core.database.counted_sessions import ReadSession, WriteSession
 from app.core.database.errors import ReadOnlySessionError
-from app.core.database.sessions import Database, ReadSession, WriteSession
+from app.core.database.sessions import Database
 from app.main import create_app
 from tests.endpoints import Arrange, ArrangeOn
 from tests.factories import Factory

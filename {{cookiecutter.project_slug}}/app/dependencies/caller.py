@@ -7,7 +7,7 @@ from fastapi.security import OAuth2PasswordBearer
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.http.problems import may_respond
+from app.core.http.problem_declarations import may_respond
 from app.models.user import User
 from app.services import permissions
 from app.services.auth.auth_service import AuthService

@@ -6,7 +6,7 @@ from fastapi.requests import HTTPConnection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, get_async_session
-from app.core.database.sessions import get_open_session
+from app.core.database.unit_of_work import get_open_session
 
 SessionDep = Annotated[AsyncSession, Depends(get_async_session)]
 

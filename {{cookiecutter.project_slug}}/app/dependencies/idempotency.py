@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.http.edge import Replay
-from app.core.http.problems import declared_statuses, may_respond
+from app.core.http.problem_declarations import declared_statuses, may_respond
 from app.dependencies.caller import identify_caller
 from app.exceptions import ValidationError
 from app.models.idempotency_key import IdempotencyKey

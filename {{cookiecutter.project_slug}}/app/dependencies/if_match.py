@@ -4,7 +4,7 @@ from fastapi import Depends, Header, Request
 
 from app.core.config import Settings
 from app.core.http.conditional_requests import parse_if_match
-from app.core.http.problems import may_respond
+from app.core.http.problem_declarations import may_respond
 from app.exceptions import PreconditionRequiredError
 
 

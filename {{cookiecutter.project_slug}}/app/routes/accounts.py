@@ -6,7 +6,7 @@ from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
 from app.core.http.edge import EdgeRoute
 from app.core.http.links import set_location
 from app.core.http.openapi import link_to
-from app.core.http.problems import problem_responses
+from app.core.http.problem_declarations import problem_responses
 from app.core.types import Id
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.services import AccountServiceDep, RegistrationServiceDep

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from app.core.database.readiness import SchemaState
-from app.core.http.problems import problem_responses
+from app.core.http.problem_declarations import problem_responses
 from app.dependencies.readiness import get_readiness
 
 router = APIRouter(prefix="/health", tags=["Health"])

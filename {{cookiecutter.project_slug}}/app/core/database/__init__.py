@@ -4,4 +4,4 @@ Must not import anything of HTTP; import-linter enforces it.
 """
 
 from app.core.database.sessions import Database as Database
-from app.core.database.sessions import get_async_session as get_async_session
+from app.core.database.unit_of_work import get_async_session as get_async_session

@@ -16,8 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
-from functools import wraps
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from greenlet import getcurrent
 
@@ -182,33 +181,33 @@ class Budget:
                 driver.abort(connection)
 
 
-_current: Final[ContextVar[Budget | None]] = ContextVar("budget", default=None)
+CURRENT_BUDGET: Final[ContextVar[Budget | None]] = ContextVar("budget", default=None)
 
 
 def current_budget() -> Budget | None:
     """Return the budget of the running request, job or block, or None."""
-    return _current.get()
+    return CURRENT_BUDGET.get()
 
 
 def enter_budget(budget: Budget) -> Budget | None:
     """Make a budget the current one, and return the previous one for `exit_budget`."""
-    previous = _current.get()
-    _current.set(budget)
+    previous = CURRENT_BUDGET.get()
+    CURRENT_BUDGET.set(budget)
     return previous
 
 
 def exit_budget(previous: Budget | None) -> None:
     """Restore the previous budget. Tasks that a request has started no longer share its own."""
-    budget: Budget | None = _current.get()
+    budget: Budget | None = CURRENT_BUDGET.get()
     if budget:
         budget.is_shared = False
-    _current.set(previous)
+    CURRENT_BUDGET.set(previous)
 
 
 @contextmanager
 def budgeted(budget: Budget) -> Iterator[Budget]:
     """Apply a budget to a block of code. Within a request, the request's own applies instead."""
-    current = _current.get()
+    current = CURRENT_BUDGET.get()
     if current and current.is_shared:
         yield current
         return
@@ -221,54 +220,5 @@ def budgeted(budget: Budget) -> Iterator[Budget]:
 
 def require_no_connection(purpose: str) -> None:
     """Raise or log `SecondConnectionError` if the current budget holds a connection."""
-    if budget := _current.get():
+    if budget := CURRENT_BUDGET.get():
         budget.require_no_connection(purpose)
-
-
-class Counted(Protocol):
-    """An object whose calls count against its own budget, or against the current one if it has none.
-
-    It needs its own where blocks are nested: within the inner block, the inner budget is current.
-    """
-
-    @property
-    def budget(self) -> Budget | None: ...
-
-
-def counted(method: MethodT) -> MethodT:
-    """Wrap a coroutine method of a `Counted` object so that its time counts."""
-
-    @wraps(method)
-    async def count(owner: Counted, *arguments: Any, **options: Any) -> Any:
-        current = _current.get()
-        budget = owner.budget or current
-        if budget is None:
-            return await method(owner, *arguments, **options)
-        if budget is not current:
-            _current.set(budget)
-        budget.start_call()
-        try:
-            return await method(owner, *arguments, **options)
-        finally:
-            budget.end_call()
-            if budget is not current:
-                _current.set(current)
-
-    return cast("MethodT", count)
-
-
-def counted_until_release(method: MethodT) -> MethodT:
-    """Wrap a coroutine method whose result uses the database later.
-
-    Time counts from its call until the connection is released.
-    """
-
-    @counted
-    @wraps(method)
-    async def count(*arguments: Any, **options: Any) -> Any:
-        result = await method(*arguments, **options)
-        if budget := _current.get():
-            budget.hand_out()
-        return result
-
-    return cast("MethodT", count)

@@ -1,131 +1,24 @@
-"""Sessions: for writing and for reading, and the session of a request.
+"""Sessions for writing and for reading.
 
 The application's lifespan owns the one `Database`, which connects at the first statement.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from contextvars import ContextVar
-from types import TracebackType
-from typing import Any, Final, cast
 
-from sqlalchemy.ext.asyncio import (
-    AsyncEngine,
-    AsyncSession,
-    AsyncSessionTransaction,
-    async_sessionmaker,
-)
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app.core.config import DatabaseSettings
-from app.core.database.budget import (
-    Budget,
-    budgeted,
-    counted,
-    counted_until_release,
-    enter_budget,
-    exit_budget,
+from app.core.database.budget import Budget, budgeted
+from app.core.database.counted_sessions import (
+    CountedSession,
+    PooledReadSession,
+    ReadSession,
+    WriteSession,
 )
 from app.core.database.engines import TRUSTED_SECONDS, make_reader, make_writer
-from app.core.database.errors import FailedTransactionError, ReadOnlySessionError, require_success
 from app.core.database.replica import Replica
-
-
-class CountedTransaction(AsyncSessionTransaction):
-    """A transaction or savepoint that counts, and refuses to commit after a failed statement."""
-
-    @property
-    def budget(self) -> Budget | None:
-        return cast("CountedSession", self.session).budget
-
-    start = counted(AsyncSessionTransaction.start)
-    rollback = counted(AsyncSessionTransaction.rollback)
-
-    @counted
-    async def commit(self) -> None:
-        """Commit. Raises `FailedTransactionError` if a statement has failed."""
-        await self._require_success()
-        await super().commit()
-
-    @counted
-    async def __aexit__(
-        self, kind: Any, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            try:
-                await self._require_success()
-            except FailedTransactionError as failure:
-                await super().__aexit__(type(failure), failure, failure.__traceback__)
-                raise
-        await super().__aexit__(kind, error, traceback)
-
-    async def _require_success(self) -> None:
-        if not self.nested:  # PostgreSQL itself refuses to release a savepoint that has failed
-            await require_success(self.session)
-
-
-class CountedSession(AsyncSession):
-    """A session whose time in the database counts against its budget, or else the current one.
-
-    Listening to SQLAlchemy's events instead costs too much (see docs/decisions/0006). The methods
-    that are missing here call others that are not: a test compares the list with SQLAlchemy's.
-    """
-
-    budget: Budget | None = None
-
-    execute = counted(AsyncSession.execute)
-    scalar = counted(AsyncSession.scalar)  # type: ignore[assignment, arg-type]  # overloaded
-    get = counted(AsyncSession.get)
-    get_one = counted(AsyncSession.get_one)
-    refresh = counted(AsyncSession.refresh)
-    merge = counted(AsyncSession.merge)
-    merge_all = counted(AsyncSession.merge_all)
-    delete = counted(AsyncSession.delete)
-    delete_all = counted(AsyncSession.delete_all)
-    flush = counted(AsyncSession.flush)
-    run_sync = counted(AsyncSession.run_sync)
-    commit = counted(AsyncSession.commit)
-    rollback = counted(AsyncSession.rollback)
-    close = counted(AsyncSession.close)
-    reset = counted(AsyncSession.reset)
-    invalidate = counted(AsyncSession.invalidate)
-    connection = counted_until_release(AsyncSession.connection)
-    stream = counted_until_release(AsyncSession.stream)
-
-    def begin(self) -> AsyncSessionTransaction:
-        """Return a transaction to enter: `async with session.begin(): ...`."""
-        return CountedTransaction(self)
-
-    def begin_nested(self) -> AsyncSessionTransaction:
-        """Return a savepoint to enter: `async with session.begin_nested(): ...`."""
-        return CountedTransaction(self, nested=True)
-
-
-class WriteSession(CountedSession):
-    """A session that refuses to commit after a failed statement."""
-
-    async def commit(self) -> None:
-        """Commit. Raises `FailedTransactionError` if a statement has failed."""
-        await require_success(self)
-        await super().commit()
-
-
-class ReadSession(CountedSession):
-    """A session on an engine on which PostgreSQL refuses writes."""
-
-    async def commit(self) -> None:
-        """Raise `ReadOnlySessionError` for unflushed changes, which would be lost silently."""
-        if self.identity_map.check_modified() or self.new or self.deleted:
-            raise ReadOnlySessionError
-
-
-class PooledReadSession(ReadSession):
-    """A read session behind a pooler, where reads run in a transaction."""
-
-    async def commit(self) -> None:
-        """End the transaction. Raises `ReadOnlySessionError` as `ReadSession` does."""
-        await super().commit()
-        await self.rollback()  # it costs as much as COMMIT
 
 
 def _sessionmaker(
@@ -233,101 +126,22 @@ async def _committing(session: CountedSession, budget: Budget) -> AsyncGenerator
     try:
         yield session
     except BaseException:
-        await _roll_back(session)
+        await roll_back(session)
         raise
-    await _commit(session)
+    await commit(session)
 
 
-async def _commit(session: AsyncSession) -> None:
+async def commit(session: AsyncSession) -> None:
+    """Commit and close a session. Rolls back if that fails."""
     try:
         await session.commit()
     except BaseException:
-        await _roll_back(session)
+        await roll_back(session)
         raise
     await AsyncSession.close(session)  # not counted: nothing is left to ask the database
 
 
-async def _roll_back(session: AsyncSession) -> None:
+async def roll_back(session: AsyncSession) -> None:
+    """Roll back and close a session."""
     async with session:
         pass  # leaving the block is shielded from cancellation, which must not stop the ROLLBACK
-
-
-class UnitOfWork:
-    """The session of a request: opened on first use, committed at the end, rolled back on an error.
-
-    The edge (`app.core.http.edge`) enters it around the handler. `on_open` is called with the
-    session when it is opened.
-    """
-
-    def __init__(
-        self,
-        budget: Budget,
-        open_session: Callable[[], Awaitable[AsyncSession]],
-        on_open: Callable[[AsyncSession], Awaitable[None]] | None = None,
-    ) -> None:
-        self.opened: AsyncSession | None = None
-        self._budget = budget
-        self._open_session = open_session
-        self._on_open = on_open
-        self._is_over = False
-
-    async def session(self) -> AsyncSession:
-        """Return the session, opened on the first call.
-
-        Raises `UnavailableError`, and `RuntimeError` in a task that has outlived the request, whose
-        session nobody would commit or close.
-        """
-        if self._is_over:
-            raise RuntimeError(
-                "The request is over. Tasks that outlive it, and background tasks, use "
-                "database.transaction() or database.read()."
-            )
-        if self.opened is None:
-            self.opened = await self._open_session()
-            if self._on_open:
-                await self._on_open(self.opened)
-        return self.opened
-
-    async def __aenter__(self) -> None:
-        self._previous_budget = enter_budget(self._budget)
-        self._previous_work = _current_work.get()
-        _current_work.set(self)
-
-    async def __aexit__(
-        self, _kind: object, error: BaseException | None, _traceback: object
-    ) -> None:
-        self._is_over = True
-        try:
-            if self.opened and error is None:
-                await _commit(self.opened)
-            elif self.opened:
-                await _roll_back(self.opened)
-        finally:
-            exit_budget(self._previous_budget)
-            _current_work.set(self._previous_work)
-
-
-_current_work: Final[ContextVar[UnitOfWork | None]] = ContextVar("unit_of_work", default=None)
-
-
-async def get_async_session() -> AsyncSession:
-    """Return the session of the running request: read-only for safe methods, else a transaction.
-
-    The edge commits it after the handler and before the response. Raises `RuntimeError` outside of
-    a request, and `UnavailableError`.
-    """
-    work = _current_work.get()
-    if work is None:
-        raise RuntimeError(
-            "There is no session of a request here. Create the router with route_class=EdgeRoute; "
-            "in WebSocket routes, jobs and commands use database.transaction() or database.read()."
-        )
-    return await work.session()
-
-
-async def get_open_session() -> Callable[[], Awaitable[AsyncSession]]:
-    """Return `get_async_session`, for routes that throttle, hash or call another system first.
-
-    Until they call it the request holds no connection, and no idempotency key is claimed.
-    """
-    return get_async_session

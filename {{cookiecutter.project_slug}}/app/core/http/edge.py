@@ -13,7 +13,8 @@ from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.routing import Mount
 
-from app.core.database.sessions import Database, UnitOfWork, get_async_session, get_open_session
+from app.core.database.sessions import Database
+from app.core.database.unit_of_work import UnitOfWork, get_async_session, get_open_session
 from app.core.http.limits import limit_body
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1

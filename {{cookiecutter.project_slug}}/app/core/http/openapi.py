@@ -7,7 +7,11 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from app.core.http.edge import SAFE_METHODS, dependencies, wants_session
-from app.core.http.problems import add_problem_schema, declared_statuses, problem_responses
+from app.core.http.problem_declarations import (
+    add_problem_schema,
+    declared_statuses,
+    problem_responses,
+)
 
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",

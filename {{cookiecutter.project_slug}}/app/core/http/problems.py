@@ -1,9 +1,9 @@
 """Error responses: RFC 9457 problem details, in one shape for every failure."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPMethod, HTTPStatus
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -76,13 +76,13 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Return the response to a failed request. `code` defaults to the title, as in `NOT_FOUND`."""
-    title = _title(status)
+    title = status_title(status)
     problem = Problem(
         type="about:blank",
         title=title,
         status=status,
         detail=detail,
-        code=code or _code(title),
+        code=code or status_code_name(title),
         instance=quote(request.scope["path"]),
         errors=list(errors) if errors else None,
     )
@@ -94,13 +94,14 @@ def problem_response(
     )
 
 
-def _title(status: int) -> str:
+def status_title(status: int) -> str:
+    """Return the name of an HTTP status, also of one that is not registered."""
     if status in _TITLES:
         return _TITLES[status]
     return HTTPStatus(status).phrase if status in _STATUSES else f"Error {status}"
 
 
-def _code(title: str) -> str:
+def status_code_name(title: str) -> str:
     return title.upper().replace(" ", "_")
 
 
@@ -178,87 +179,3 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_exception)
-
-
-FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
-
-_statuses: Final[dict[Callable[..., Any], tuple[int, ...]]] = {}
-
-
-def may_respond(*statuses: int) -> Callable[[FunctionT], FunctionT]:
-    """Declare that routes with this dependency may respond with these statuses."""
-
-    def declare(dependency: FunctionT) -> FunctionT:
-        _statuses[dependency] = statuses
-        return dependency
-
-    return declare
-
-
-def declared_statuses(dependency: Callable[..., Any]) -> tuple[int, ...]:
-    """Return the statuses that `may_respond` has declared for a dependency."""
-    return _statuses.get(dependency, ())
-
-
-# The description of each status in OpenAPI, and an example of the detail.
-_EXAMPLES: Final = {
-    400: ("The body cannot be read", "There was an error parsing the body"),
-    401: ("Credentials are missing or invalid", "Not authenticated"),
-    403: ("The caller is not allowed to do this", "Only the owner may do this"),
-    404: ("The resource does not exist", "User 7 not found"),
-    408: ("The body did not arrive in time", "The body did not arrive within 10 s"),
-    409: ("The request conflicts with stored data", "E-mail address ann@example.com is taken"),
-    412: ("The resource has changed", "The resource has changed since you read it; read it again"),
-    413: ("The body of the request is too large", "The body has more than 2097152 bytes"),
-    414: ("The query string is too long", "The query string has more than 8192 bytes"),
-    422: ("The request is not valid", "The request is not valid; see errors"),
-    428: ("If-Match is required", "Send the ETag that you have read in If-Match"),
-    429: ("Too many attempts", "Too many attempts; try again in 60 s"),
-    500: ("The server failed", "The server failed to process the request; the error is logged"),
-    503: ("Temporarily unavailable", "The database cannot be reached"),
-}
-
-
-def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a route or router that may fail with these statuses."""
-    return {status: _declaration(status) for status in statuses}
-
-
-def _declaration(status: int) -> dict[str, Any]:
-    description, detail = _EXAMPLES[status]
-    title = _title(status)
-    example = Problem(
-        type="about:blank",
-        title=title,
-        status=status,
-        detail=detail,
-        code="VALIDATION_ERROR" if status == 422 else _code(title),
-        instance="/users/7",
-        errors=[_EXAMPLE_ERROR] if status == 422 else None,
-    )
-    # FastAPI would declare a "model" as application/json, hence the explicit schema.
-    return {
-        "description": description,
-        "content": {
-            MEDIA_TYPE: {
-                "schema": {"$ref": "#/components/schemas/Problem"},
-                "example": example.model_dump(exclude_none=True),
-            }
-        },
-    }
-
-
-_EXAMPLE_ERROR: Final = ProblemError(
-    loc=["query", "limit"],
-    detail="Input should be less than or equal to 100",
-    code="less_than_equal",
-)
-
-
-def add_problem_schema(openapi: dict[str, Any]) -> None:
-    """Add the schemas that `problem_responses` refers to."""
-    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    definitions = schema.pop("$defs")
-    openapi.setdefault("components", {}).setdefault("schemas", {}).update(
-        {"Problem": schema, **definitions}
-    )

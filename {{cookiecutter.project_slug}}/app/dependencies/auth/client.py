@@ -2,7 +2,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.core.http.client import ClientInfo
+from app.core.http.client_info import ClientInfo
 
 
 async def get_client(request: Request) -> ClientInfo:

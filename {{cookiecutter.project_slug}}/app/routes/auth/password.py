@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response, status
 
 from app.core.http.edge import EdgeRoute
-from app.core.http.problems import problem_responses
+from app.core.http.problem_declarations import problem_responses
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.outbox import OutboxDep
 from app.dependencies.auth.services import AuthThrottleDep, PasswordServiceDep, RequestedMailsDep

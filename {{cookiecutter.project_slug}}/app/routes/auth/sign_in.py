@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Response, status
 
 from app.core.http.edge import EdgeRoute
-from app.core.http.problems import problem_responses
+from app.core.http.problem_declarations import problem_responses
 from app.core.types import Id
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.services import (

@@ -4,7 +4,7 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.http.client import ClientInfo
+from app.core.http.client_info import ClientInfo
 from app.models.user import User
 from app.services.auth.access_service import AccessService
 from app.services.auth.email_service import EmailService

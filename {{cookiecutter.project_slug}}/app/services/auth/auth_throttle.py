@@ -5,7 +5,7 @@ from typing import Final
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.http.client import ClientInfo
+from app.core.http.client_info import ClientInfo
 from app.core.security.audit import audit
 from app.exceptions import TooManyRequestsError
 from app.services.auth.rate_limit_service import Limit, RateLimitService

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.http.client import ClientInfo
+from app.core.http.client_info import ClientInfo
 from app.core.security.settings import SessionSettings
 from app.core.security.tokens import RefreshToken, create_access_token
 from app.exceptions import NotFoundError

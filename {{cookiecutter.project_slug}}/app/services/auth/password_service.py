@@ -2,7 +2,7 @@ from pydantic import SecretStr
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.http.client import ClientInfo
+from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit
 from app.core.security.passwords import hash_password, verify_password

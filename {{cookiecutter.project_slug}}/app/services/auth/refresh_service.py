@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.http.client import ClientInfo
+from app.core.http.client_info import ClientInfo
 from app.core.security.audit import audit
 from app.core.security.tokens import RefreshToken
 from app.exceptions import AuthenticationError

@@ -5,7 +5,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.http.client import ClientInfo
+from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail
 from app.core.security.passwords import hash_password
 from app.core.security.policy import require_acceptable

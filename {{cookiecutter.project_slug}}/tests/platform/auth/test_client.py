@@ -1,6 +1,6 @@
 import pytest
 
-from app.core.http.client import ClientInfo
+from app.core.http.client_info import ClientInfo
 
 
 @pytest.mark.parametrize(

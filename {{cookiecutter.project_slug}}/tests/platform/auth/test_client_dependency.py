@@ -3,7 +3,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.core.config import Settings
-from app.core.http.client import ClientInfo
+from app.core.http.client_info import ClientInfo
 from app.dependencies.auth.client import ClientDep
 from app.main import create_app
 

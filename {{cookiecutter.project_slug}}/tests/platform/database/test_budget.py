@@ -19,7 +19,8 @@ from sqlalchemy.util import await_
 
 from app.core.config import Settings
 from app.core.database.budget import Budget, budgeted, current_budget
-from app.core.database.sessions import CountedSession, Database, WriteSession
+from app.core.database.counted_sessions import CountedSession, WriteSession
+from app.core.database.sessions import Database
 from app.core.http.edge import EdgeRoute
 from app.dependencies.database import SessionDep
 from app.exceptions import UnavailableError

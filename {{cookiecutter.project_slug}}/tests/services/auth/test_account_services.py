@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database.sessions import Database
-from app.core.http.client import ClientInfo
+from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail
 from app.core.security.tokens import read_access_token
 from app.exceptions import AuthenticationError, PermissionError, ValidationError

@@ -1,0 +1,91 @@
+"""The session of a request."""
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database.budget import Budget, enter_budget, exit_budget
+from app.core.database.sessions import commit, roll_back
+
+
+class UnitOfWork:
+    """The session of a request: opened on first use, committed at the end, rolled back on an error.
+
+    The edge (`app.core.http.edge`) enters it around the handler. `on_open` is called with the
+    session when it is opened.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        open_session: Callable[[], Awaitable[AsyncSession]],
+        on_open: Callable[[AsyncSession], Awaitable[None]] | None = None,
+    ) -> None:
+        self.opened: AsyncSession | None = None
+        self._budget = budget
+        self._open_session = open_session
+        self._on_open = on_open
+        self._is_over = False
+
+    async def session(self) -> AsyncSession:
+        """Return the session, opened on the first call.
+
+        Raises `UnavailableError`, and `RuntimeError` in a task that has outlived the request, whose
+        session nobody would commit or close.
+        """
+        if self._is_over:
+            raise RuntimeError(
+                "The request is over. Tasks that outlive it, and background tasks, use "
+                "database.transaction() or database.read()."
+            )
+        if self.opened is None:
+            self.opened = await self._open_session()
+            if self._on_open:
+                await self._on_open(self.opened)
+        return self.opened
+
+    async def __aenter__(self) -> None:
+        self._previous_budget = enter_budget(self._budget)
+        self._previous_work = _current_work.get()
+        _current_work.set(self)
+
+    async def __aexit__(
+        self, _kind: object, error: BaseException | None, _traceback: object
+    ) -> None:
+        self._is_over = True
+        try:
+            if self.opened and error is None:
+                await commit(self.opened)
+            elif self.opened:
+                await roll_back(self.opened)
+        finally:
+            exit_budget(self._previous_budget)
+            _current_work.set(self._previous_work)
+
+
+_current_work: Final[ContextVar[UnitOfWork | None]] = ContextVar("unit_of_work", default=None)
+
+
+async def get_async_session() -> AsyncSession:
+    """Return the session of the running request: read-only for safe methods, else a transaction.
+
+    The edge commits it after the handler and before the response. Raises `RuntimeError` outside of
+    a request, and `UnavailableError`.
+    """
+    work = _current_work.get()
+    if work is None:
+        raise RuntimeError(
+            "There is no session of a request here. Create the router with route_class=EdgeRoute; "
+            "in WebSocket routes, jobs and commands use database.transaction() or database.read()."
+        )
+    return await work.session()
+
+
+async def get_open_session() -> Callable[[], Awaitable[AsyncSession]]:
+    """Return `get_async_session`, for routes that throttle, hash or call another system first.
+
+    Until they call it the request holds no connection, and no idempotency key is claimed.
+    """
+    return get_async_session
