@@ -1,5 +1,6 @@
 """The session of a request."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Final
@@ -14,7 +15,8 @@ class UnitOfWork:
     """The session of a request: opened on first use, committed at the end, rolled back on an error.
 
     The edge (`app.core.http.edge`) enters it around the handler. `on_open` is called with the
-    session when it is opened.
+    session when it is opened. If that raises an error, the request fails with it, even if the
+    handler suppresses it.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class UnitOfWork:
         self._budget = budget
         self._open_session = open_session
         self._on_open = on_open
+        self._refusal: Exception | None = None
         self._is_over = False
 
     async def session(self) -> AsyncSession:
@@ -40,11 +43,23 @@ class UnitOfWork:
                 "The request is over. Tasks that outlive it, and background tasks, use "
                 "database.transaction() or database.read()."
             )
+        if self._refusal:
+            raise self._refusal
         if self.opened is None:
             self.opened = await self._open_session()
             if self._on_open:
-                await self._on_open(self.opened)
+                try:
+                    await self._on_open(self.opened)
+                except Exception as error:
+                    self._refusal = error
+                    raise
         return self.opened
+
+    async def undo(self) -> None:
+        """Roll back what the request has done so far."""
+        if self.opened:
+            await roll_back(self.opened)
+            self.opened = None
 
     async def __aenter__(self) -> None:
         self._previous_budget = enter_budget(self._budget)
@@ -56,10 +71,12 @@ class UnitOfWork:
     ) -> None:
         self._is_over = True
         try:
-            if self.opened and error is None:
+            if self.opened and not error and not self._refusal:
                 await commit(self.opened)
-            elif self.opened:
-                await roll_back(self.opened)
+                return
+            await self.undo()
+            if self._refusal and not isinstance(error, asyncio.CancelledError):
+                raise self._refusal
         finally:
             exit_budget(self._previous_budget)
             _current_work.set(self._previous_work)

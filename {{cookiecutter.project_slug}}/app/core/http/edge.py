@@ -5,6 +5,7 @@ Use it with `APIRouter(route_class=EdgeRoute)`.
 
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from fastapi import FastAPI, Request, Response
@@ -15,7 +16,7 @@ from starlette.routing import Mount
 
 from app.core.database.sessions import Database
 from app.core.database.unit_of_work import UnitOfWork, get_async_session, get_open_session
-from app.core.http.limits import limit_body
+from app.core.http.limits import limit_body, read_body
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 
@@ -52,19 +53,23 @@ class EdgeRoute(APIRoute):
             claim: Claim | None = None
             open_session: Callable[[], Awaitable[AsyncSession]]
             if has_body or not is_safe:
-                request = await limit_body(request, read=has_body)
+                request = await limit_body(request)
             if is_safe:
                 open_session = partial(_open_read_session, request, database)
             else:
                 open_session = database.open_write_session
                 claim = request.app.state.read_idempotency_key(request)
+            if has_body or claim:
+                await read_body(request)
             work = UnitOfWork(
                 database.budget(shared=True), open_session, claim.acquire if claim else None
             )
             try:
                 async with work:
                     response = await handle(request)
-                    if claim and work.opened:
+                    if response.status_code >= HTTPStatus.BAD_REQUEST:
+                        await work.undo()
+                    elif claim and work.opened:
                         await claim.store(work.opened, response)
             except Replay as replay:
                 return replay.response

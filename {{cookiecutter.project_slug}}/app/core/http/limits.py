@@ -40,20 +40,16 @@ class QueryLimit:
         await self._app(scope, receive, send)
 
 
-async def limit_body(request: Request, *, read: bool) -> Request:
-    """Return a request whose body is limited in size, time and JSON depth.
+async def limit_body(request: Request) -> Request:
+    """Return a request whose body is limited in size and time.
 
-    With `read` the body is read here, else the limits apply when the handler reads it. Raises
-    `ContentTooLargeError`, `RequestTimeoutError` and `ValidationError`. (Starlette's own
-    `max_body_size` responds in plain text.)
+    Raises `ContentTooLargeError`, and so does reading the body, or `RequestTimeoutError`.
+    (Starlette's own `max_body_size` responds in plain text.)
     """
     settings: Settings = request.app.state.settings
     body = _LimitedBody(request, settings)
     await body.refuse_announced_size()
-    limited = Request(request.scope, body.receive)
-    if read:  # FastAPI would respond to any error with 400
-        await _read_body(limited, settings)
-    return limited
+    return Request(request.scope, body.receive)
 
 
 class _LimitedBody:
@@ -111,8 +107,13 @@ class _LimitedBody:
         return ContentTooLargeError(f"The body has more than {self._limit} bytes")
 
 
-async def _read_body(request: Request, settings: Settings) -> None:
-    """Read the body into the request. Raises as `limit_body` does."""
+async def read_body(request: Request) -> None:
+    """Read the body into the request, where FastAPI would respond to any error with 400.
+
+    Raises `ContentTooLargeError`, `RequestTimeoutError`, and `ValidationError` for a body that is
+    incomplete, or JSON that nests too deep or is not in UTF-8.
+    """
+    settings: Settings = request.app.state.settings
     try:
         body = await request.body()
     except ClientDisconnect:

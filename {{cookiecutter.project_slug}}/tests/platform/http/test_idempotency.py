@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import StreamingResponse
-from sqlalchemy import delete, select, update
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.commands import prune
@@ -190,6 +192,76 @@ async def test_response_that_streams_cannot_be_repeated_and_the_client_is_told(
     assert with_key.status_code == 422
     assert "without Idempotency-Key" in with_key.json()["detail"]
     assert (without.status_code, without.text) == (200, "line")
+
+
+@pytest.mark.parametrize("status", [409, 500])
+async def test_error_response_that_is_returned_writes_nothing_and_leaves_the_key_free(
+    app_with_routers: Callable[..., FastAPI],
+    live_database: Database,
+    live_session: AsyncSession,
+    probe_table: None,
+    body: Any,
+    status: int,
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+    statuses = iter([status, 201])
+
+    @router.post("/failing")
+    async def fail_once(session: SessionDep) -> JSONResponse:
+        await session.execute(insert(Probe).values(body))
+        return JSONResponse({}, next(statuses))
+
+    app = app_with_routers(router)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        failed = await client.post("/failing", headers=KEY)
+        number_after_failure = await count_probes(live_session)
+        repeated = await client.post("/failing", headers=KEY)
+
+    assert (failed.status_code, repeated.status_code) == (status, 201)
+    assert (number_after_failure, await count_probes(live_session)) == (0, 1)
+
+
+async def test_stored_response_is_sent_even_if_the_handler_suppresses_errors(
+    app_with_routers: Callable[..., FastAPI], live_database: Database
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.post("/stubborn")
+    async def insist(open_session: OpenSessionDep) -> int:
+        with suppress(Exception):
+            await open_session()
+        with suppress(Exception):
+            await open_session()
+        return next(numbers)
+
+    numbers = count(1)
+    app = app_with_routers(router)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        responses = [await client.post("/stubborn", headers=KEY) for _ in range(2)]
+
+    assert [response.json() for response in responses] == [1, 1]
+
+
+async def test_handler_may_stream_the_body_before_the_key_is_claimed(
+    app_with_routers: Callable[..., FastAPI], live_database: Database
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.post("/upload")
+    async def upload(request: Request, open_session: OpenSessionDep) -> int:
+        size = sum([len(chunk) async for chunk in request.stream()])
+        await open_session()
+        return size
+
+    app = app_with_routers(router)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        responses = [await client.post("/upload", content=b"x" * 9, headers=KEY) for _ in range(2)]
+
+    assert [response.text for response in responses] == ["9", "9"]
+    assert responses[1].headers["Idempotency-Replayed"] == "true"
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words", "\u00e4"])
