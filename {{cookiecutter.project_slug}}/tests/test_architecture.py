@@ -153,6 +153,8 @@ def test_generators_of_dependencies_end_before_the_response(app: FastAPI) -> Non
         for generator in late_generators(context.dependant)
     ]
 
+    # With that scope they end before the response, but after the commit: they can close something,
+    # but not refuse the request.
     assert not too_late, f'declare them with scope="function": {too_late}'
 
 

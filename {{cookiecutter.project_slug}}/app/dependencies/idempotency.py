@@ -23,21 +23,21 @@ KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 @may_respond(*declared_statuses(identify_caller))
 def read_idempotency_key(request: Request) -> "KeyClaim | None":
     """Return the claim to the key of a POST request, or None. Raises `RequestValidationError`."""
-    key = request.headers.get(HEADER) if request.method == "POST" else None
-    if key is None:
+    keys = request.headers.getlist(HEADER) if request.method == "POST" else []
+    if not keys:
         return None
-    if not KEY.fullmatch(key):
+    if len(keys) > 1 or not KEY.fullmatch(keys[0]):
         raise RequestValidationError(
             [
                 {
                     "type": "string_pattern_mismatch",
                     "loc": ("header", HEADER),
-                    "msg": "The key must have 1 to 255 visible ASCII characters",
+                    "msg": "There must be one key, of 1 to 255 visible ASCII characters",
                     "input": None,
                 }
             ]
         )
-    return KeyClaim(request, key)
+    return KeyClaim(request, keys[0])
 
 
 class KeyClaim:

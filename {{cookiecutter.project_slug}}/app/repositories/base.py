@@ -50,13 +50,28 @@ class Repository(Generic[ModelT]):
         return await self.all(statement, {"n": limit, **place, **parameters})
 
     async def create(self, values: Mapping[str, Any]) -> ModelT:
-        """Insert a row from the values of its columns, and return it as PostgreSQL has stored it."""
-        row: ModelT = (await self._session.scalars(_insert(self.model), values)).one()
+        """Insert a row from the values of its attributes, and return it as it is stored.
+
+        Raises `TypeError` for a name that is no column of the model. For a model with inheritance or
+        `@validates`, use `session.add()` and `flush()`.
+        """
+        columns = _columns(self.model)
+        try:
+            parameters = {columns[name]: value for name, value in values.items()}
+        except KeyError as error:
+            raise _unknown(self.model, error.args[0]) from None
+        row: ModelT = (await self._session.scalars(_insert(self.model), parameters)).one()
         return row
 
     async def update(self, row: ModelT, values: Mapping[str, Any]) -> ModelT:
-        """Write the values that differ. Runs no statement if none does."""
+        """Write the values that differ. Runs no statement if none does.
+
+        Raises `TypeError` for a name that is no column of the model.
+        """
+        columns = _columns(self.model)
         for name, value in values.items():
+            if name not in columns:
+                raise _unknown(self.model, name)
             setattr(row, name, value)
         await self._session.flush()
         return row
@@ -65,6 +80,16 @@ class Repository(Generic[ModelT]):
         """Delete a row."""
         await self._session.delete(row)
         await self._session.flush()
+
+
+@cache
+def _columns(model: type[Base]) -> Mapping[str, str]:
+    """Return the names of a model's columns by the names of its attributes."""
+    return {each.key: each.columns[0].key for each in model.__mapper__.column_attrs}
+
+
+def _unknown(model: type[Base], name: str) -> TypeError:
+    return TypeError(f"{model.__name__} has no column {name!r}")
 
 
 @cache

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database.budget import Budget, enter_budget, exit_budget
 from app.core.database.sessions import commit, roll_back
+from app.exceptions import UnavailableError
 
 
 class UnitOfWork:
@@ -30,6 +31,8 @@ class UnitOfWork:
         self._open_session = open_session
         self._on_open = on_open
         self._refusal: Exception | None = None
+        self._ready: AsyncSession | None = None
+        self._opening = asyncio.Lock()
         self._is_over = False
 
     async def session(self) -> AsyncSession:
@@ -43,17 +46,27 @@ class UnitOfWork:
                 "The request is over. Tasks that outlive it, and background tasks, use "
                 "database.transaction() or database.read()."
             )
-        if self._refusal:
-            raise self._refusal
-        if self.opened is None:
-            self.opened = await self._open_session()
-            if self._on_open:
-                try:
-                    await self._on_open(self.opened)
-                except Exception as error:
-                    self._refusal = error
-                    raise
-        return self.opened
+        if self._ready:
+            return self._ready
+        async with self._opening:
+            if self._refusal:
+                raise self._refusal
+            if self._ready is None:
+                self._ready = await self._open()
+            return self._ready
+
+    async def _open(self) -> AsyncSession:
+        self.opened = session = await self._open_session()
+        if self._on_open:
+            # Holds if this is cancelled, by a timeout of the handler.
+            self._refusal = UnavailableError("The session was not opened in time")
+            try:
+                await self._on_open(session)
+            except Exception as error:
+                self._refusal = error
+                raise
+            self._refusal = None
+        return session
 
     async def undo(self) -> None:
         """Roll back what the request has done so far."""
@@ -94,8 +107,9 @@ async def get_async_session() -> AsyncSession:
     work = _current_work.get()
     if work is None:
         raise RuntimeError(
-            "There is no session of a request here. Create the router with route_class=EdgeRoute; "
-            "in WebSocket routes, jobs and commands use database.transaction() or database.read()."
+            "There is no session of a request here: the request is over, or its router lacks "
+            "route_class=EdgeRoute. In background tasks, generators, WebSocket routes and commands "
+            "use database.transaction() or database.read()."
         )
     return await work.session()
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_NO_BODY: Final = (b"content-length", b"0")
 _BODY_HEADERS: Final = {b"content-length", b"transfer-encoding"}
 
 
@@ -35,7 +36,9 @@ class CancelOnDisconnect:
 
 
 def _has_body(scope: Scope) -> bool:
-    return any(name in _BODY_HEADERS for name, _ in scope["headers"])
+    return any(
+        header[0] in _BODY_HEADERS and tuple(header) != _NO_BODY for header in scope["headers"]
+    )
 
 
 class _Watch:

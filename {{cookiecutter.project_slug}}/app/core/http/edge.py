@@ -3,22 +3,30 @@
 Use it with `APIRouter(route_class=EdgeRoute)`.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from http import HTTPStatus
+from inspect import isasyncgenfunction, isgeneratorfunction
 from typing import Any, Final, Protocol
 
-from fastapi import FastAPI, Request, Response
+from fastapi import BackgroundTasks, FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, APIWebSocketRoute, iter_route_contexts
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.routing import Mount
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Host, Mount
 
 from app.core.database.sessions import Database
 from app.core.database.unit_of_work import UnitOfWork, get_async_session, get_open_session
 from app.core.http.limits import limit_body, read_body
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
+
+
+_OVERRIDDEN: Final = (
+    "get_async_session cannot be overridden: services that open the session later, the edge's commit "
+    "and Idempotency-Key would not heed it. Set app.state.database instead, as tests/conftest.py does."
+)
 
 
 class Replay(Exception):  # noqa: N818 (a response rather than an error)
@@ -48,6 +56,8 @@ class EdgeRoute(APIRoute):
         has_body = self.body_field is not None
 
         async def surround(request: Request) -> Response:
+            if get_async_session in request.app.dependency_overrides:
+                raise RuntimeError(_OVERRIDDEN)
             database: Database = request.app.state.database
             is_safe = request.method in SAFE_METHODS
             claim: Claim | None = None
@@ -69,6 +79,7 @@ class EdgeRoute(APIRoute):
                     response = await handle(request)
                     if response.status_code >= HTTPStatus.BAD_REQUEST:
                         await work.undo()
+                        _drop_background_tasks(response)
                     elif claim and work.opened:
                         await claim.store(work.opened, response)
             except Replay as replay:
@@ -76,6 +87,12 @@ class EdgeRoute(APIRoute):
             return response  # committed: FastAPI sends it, then runs its background tasks
 
         return surround
+
+
+def _drop_background_tasks(response: Response) -> None:
+    """Drop the tasks that the handler has added, as FastAPI does for an error that is raised."""
+    if isinstance(response.background, BackgroundTasks):
+        response.background.tasks.clear()
 
 
 async def _open_read_session(request: Request, database: Database) -> AsyncSession:
@@ -106,25 +123,63 @@ def wants_session(dependant: Dependant | None) -> bool:
 
 
 def require_edge(app: FastAPI) -> None:
-    """Raise `TypeError` for a route that depends on a session but is not an `EdgeRoute`.
+    """Raise `TypeError` for a route that depends on a session that it cannot have.
 
-    Nor may a mounted application have one, for the edge uses the database of its own.
+    The session belongs to the edge of this application: the route has to be an `EdgeRoute`, and not
+    one of an application that is mounted. It ends before the response, so no generator can use it,
+    neither as the handler nor as a dependency.
     """
-    for context in iter_route_contexts(app.routes):
-        route = context.original_route
-        if isinstance(route, Mount) and isinstance(route.app, FastAPI):
-            for mounted in iter_route_contexts(route.app.routes):
-                if wants_session(getattr(mounted.original_route, "dependant", None)):
-                    raise TypeError(
-                        f"{route.path}{mounted.path} depends on a session, and is mounted: "
-                        "use app.include_router"
-                    )
-        if isinstance(route, EdgeRoute) or not isinstance(route, APIRoute | APIWebSocketRoute):
+    for path, route, dependant, is_mounted in _all_routes(app.routes):
+        has_session = wants_session(dependant)
+        if is_mounted and (has_session or isinstance(route, EdgeRoute)):
+            raise TypeError(
+                f"{path} belongs to an application that is mounted, and wants the session of this "
+                "one: use app.include_router"
+            )
+        if not has_session:
             continue
-        if wants_session(context.dependant):
+        for name in _generators_with_session(dependant):
+            raise TypeError(
+                f"{path}: {name} is a generator, and ends when the session is closed. Return a value "
+                "instead, or use database.transaction() or database.read()."
+            )
+        if not isinstance(route, EdgeRoute):
             remedy = (
                 "use database.transaction() or database.read() in a WebSocket route (DatabaseDep)"
                 if isinstance(route, APIWebSocketRoute)
                 else "create its router with route_class=EdgeRoute"
             )
-            raise TypeError(f"{context.path} depends on a session that nothing opens: {remedy}")
+            raise TypeError(f"{path} depends on a session that nothing opens: {remedy}")
+
+
+def _all_routes(
+    routes: Sequence[BaseRoute], prefix: str = "", *, is_mounted: bool = False
+) -> Iterator[tuple[str, BaseRoute, Dependant | None, bool]]:
+    """Yield the routes, also of what is mounted: path, route, dependencies, and whether an
+    application of its own has it.
+    """
+    for context in iter_route_contexts(routes):
+        route = context.original_route
+        if isinstance(route, APIRoute | APIWebSocketRoute):
+            yield f"{prefix}{context.path}", route, context.dependant, is_mounted
+        elif isinstance(route, Mount | Host):
+            inner: Any = route.app
+            while inner and not hasattr(inner, "routes"):  # wrapped in middleware
+                inner = getattr(inner, "app", None)
+            if inner:
+                yield from _all_routes(
+                    inner.routes,
+                    prefix + getattr(route, "path", ""),
+                    is_mounted=is_mounted or isinstance(inner, Starlette),
+                )
+
+
+def _generators_with_session(dependant: Dependant | None) -> Iterator[str]:
+    """Yield the names of generators that depend on the session."""
+    if dependant is None or not wants_session(dependant):
+        return
+    call: Any = dependant.call
+    if isgeneratorfunction(call) or isasyncgenfunction(call):
+        yield call.__name__
+    for dependency in dependant.dependencies:
+        yield from _generators_with_session(dependency)

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 
@@ -202,3 +202,21 @@ async def test_handler_without_a_session_asks_for_none(
         ]
 
     assert (without.status_code, with_key.status_code) == (200, 503)
+
+
+async def test_concurrent_first_calls_get_one_session(
+    app_with_routers: Callable[..., FastAPI], live_database: Database
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.post("/things")
+    async def open_twice(open_session: OpenSessionDep) -> bool:
+        first, second = await asyncio.gather(open_session(), open_session())
+        return first is second
+
+    app = app_with_routers(router)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        response = await client.post("/things", headers={"Idempotency-Key": "once"})
+
+    assert response.json() is True

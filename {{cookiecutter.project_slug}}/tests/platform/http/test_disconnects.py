@@ -43,6 +43,12 @@ async def test_work_for_a_client_that_has_gone_is_cancelled() -> None:
     assert await call(never, REQUEST, DISCONNECT) == []
 
 
+async def test_body_of_no_bytes_is_none() -> None:
+    headers = [(b"content-length", b"0")]
+
+    assert await call(never, REQUEST, DISCONNECT, headers=headers) == []
+
+
 async def test_body_is_left_to_the_app() -> None:
     part = {**REQUEST, "body": b"x", "more_body": True}
     headers = [(b"content-length", b"2")]

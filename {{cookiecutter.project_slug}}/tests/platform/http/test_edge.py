@@ -1,11 +1,14 @@
 """The edge around handlers, and the routes that need it."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Response, WebSocket
 from sqlalchemy import text
+from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import BaseRoute, Host, Mount
 
 from app.core.database import Database, get_async_session
 from app.core.http.edge import EdgeRoute, require_edge
@@ -100,18 +103,106 @@ async def test_session_outside_of_a_request_is_refused() -> None:
         await get_async_session()
 
 
-async def test_mounted_app_that_wants_a_session_ends_the_start(
+async def test_override_of_the_session_is_refused(
+    probe_app: FastAPI, admin_headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(probe_app.dependency_overrides, get_async_session, lambda: None)
+
+    async with http_client(probe_app, headers=admin_headers) as client:
+        with pytest.raises(RuntimeError, match=r"app\.state\.database"):
+            await client.get("/probes/1")
+
+
+async def want_session(session: SessionDep) -> None: ...
+
+
+async def want_nothing() -> None: ...
+
+
+def app_with_edge(handler: Any) -> FastAPI:
+    router = APIRouter(route_class=EdgeRoute)
+    router.get("/all")(handler)
+    app = FastAPI()
+    app.include_router(router)
+    return app
+
+
+def in_app(inner: FastAPI) -> FastAPI:
+    outer = FastAPI()
+    outer.mount("/inner", inner)
+    return outer
+
+
+@pytest.mark.parametrize("handler", [want_session, want_nothing])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda app: Mount("/things", app),
+        lambda app: Mount("/things", in_app(app)),
+        lambda app: Mount("/things", Starlette(routes=[Mount("/inner", app)])),
+        lambda app: Mount("/things", GZipMiddleware(app)),
+        lambda app: Host("things.example", app),
+    ],
+    ids=["app", "app in app", "app in Starlette", "middleware", "host"],
+)
+async def test_mounted_app_with_the_edge_ends_the_start(
+    app_with_routers: AppWithRouters, wrap: Callable[[Any], BaseRoute], handler: Any
+) -> None:
+    app = app_with_routers()
+    app.router.routes.append(wrap(app_with_edge(handler)))
+
+    with pytest.raises(TypeError, match=r"/all belongs to an application that is mounted"):
+        require_edge(app)
+
+
+async def test_mounted_router_without_the_edge_ends_the_start(
     app_with_routers: AppWithRouters,
 ) -> None:
-    router = APIRouter(route_class=EdgeRoute)
-
-    @router.get("/all")
-    async def list_things(session: SessionDep) -> None: ...
-
-    mounted = FastAPI()
-    mounted.include_router(router)
+    router = APIRouter()
+    router.get("/all")(want_session)
     app = app_with_routers()
-    app.mount("/things", mounted)
+    app.mount("/things", router)
 
-    with pytest.raises(TypeError, match=r"/things/all depends on a session, and is mounted"):
+    with pytest.raises(TypeError, match=r"/things/all .*route_class=EdgeRoute"):
         require_edge(app)
+
+
+async def yield_with_session(session: SessionDep) -> AsyncGenerator[int]:
+    yield 1
+
+
+async def depend_on_generator(
+    value: Annotated[int, Depends(yield_with_session, scope="function")],
+) -> None: ...
+
+
+@pytest.mark.parametrize("handler", [yield_with_session, depend_on_generator])
+async def test_generator_that_wants_a_session_ends_the_start(
+    app_with_routers: AppWithRouters, handler: Any
+) -> None:
+    """Its end runs after the commit, and so does all of a generator that is a handler."""
+    router = APIRouter(route_class=EdgeRoute)
+    router.post("/things")(handler)
+
+    with pytest.raises(TypeError, match="/things: yield_with_session is a generator"):
+        require_edge(app_with_routers(router))
+
+
+async def test_background_task_of_an_error_response_does_not_run(
+    app_with_routers: AppWithRouters, live_database: Database
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+    ran: list[int] = []
+
+    @router.post("/things/{status}")
+    async def answer(status: int, background: BackgroundTasks) -> Response:
+        background.add_task(ran.append, status)
+        return Response(status_code=status)
+
+    app = app_with_routers(router)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        for status in (201, 409, 500):
+            await client.post(f"/things/{status}")
+
+    assert ran == [201]

@@ -18,6 +18,7 @@ from app.cli.commands import prune
 from app.core.database import Database
 from app.core.http.edge import EdgeRoute
 from app.dependencies.database import OpenSessionDep, SessionDep
+from app.exceptions import UnavailableError
 from app.models.idempotency_key import IdempotencyKey
 from tests.conftest import http_client
 from tests.factories import Factory
@@ -244,6 +245,29 @@ async def test_stored_response_is_sent_even_if_the_handler_suppresses_errors(
     assert [response.json() for response in responses] == [1, 1]
 
 
+async def test_claim_that_a_timeout_has_cut_short_ends_the_request(
+    app_with_routers: Callable[..., FastAPI], live_database: Database
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+    done: list[str] = []
+
+    @router.post("/impatient")
+    async def insist(open_session: OpenSessionDep) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                await open_session()
+        with suppress(UnavailableError):
+            await open_session()
+            done.append("twice")
+
+    app = app_with_routers(router)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        response = await client.post("/impatient", headers=KEY)
+
+    assert (response.status_code, done) == (503, [])
+
+
 async def test_handler_may_stream_the_body_before_the_key_is_claimed(
     app_with_routers: Callable[..., FastAPI], live_database: Database
 ) -> None:
@@ -274,6 +298,14 @@ async def test_key_that_is_none_is_refused(
 
     assert response.status_code == 422
     assert response.json()["errors"][0]["loc"][0] == "header"
+
+
+async def test_two_keys_are_refused(live_probes: httpx.AsyncClient, body: Any) -> None:
+    headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+
+    response = await live_probes.post("/probes", json=body, headers=headers)
+
+    assert response.status_code == 422
 
 
 async def test_expired_keys_are_pruned_and_others_stay(

@@ -1,0 +1,63 @@
+"""What every repository inherits."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from app.repositories.base import Repository
+from app.repositories.user_repo import UserRepository
+from tests.factories import Factory
+
+
+class OwnBase(DeclarativeBase):
+    """Tables of this module."""
+
+
+class Note(OwnBase):
+    __tablename__ = "notes_of_test"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    heading: Mapped[str] = mapped_column("subtitle")
+    kind: Mapped[str] = mapped_column(default="plain")
+    number: Mapped[int] = mapped_column(server_default=text("7"))
+
+
+class NoteRepository(Repository[Note]):  # type: ignore[type-var]  # has a base class of its own
+    model = Note
+
+
+@pytest.fixture
+async def notes(session: AsyncSession) -> NoteRepository:
+    connection: AsyncConnection = await session.connection()
+    await connection.run_sync(OwnBase.metadata.create_all)
+    return NoteRepository(session)
+
+
+async def test_created_row_has_its_defaults_and_is_read_by_the_names_of_attributes(
+    notes: NoteRepository, session: AsyncSession
+) -> None:
+    note = await notes.create({"heading": "Hello"})
+
+    assert (note.heading, note.kind, note.number) == ("Hello", "plain", 7)
+    assert note in session
+
+
+@pytest.mark.parametrize("name", ["typo", "subtitle", "metadata"])
+async def test_value_without_a_column_is_an_error(notes: NoteRepository, name: str) -> None:
+    note = await notes.create({"heading": "Hello"})
+
+    with pytest.raises(TypeError, match=f"Note has no column '{name}'"):
+        await notes.create({"heading": "Hello", name: "x"})
+    with pytest.raises(TypeError, match=f"Note has no column '{name}'"):
+        await notes.update(note, {name: "x"})
+
+
+async def test_values_that_do_not_differ_are_not_written(
+    session: AsyncSession, make: Factory
+) -> None:
+    user = await make.user(display_name="Ann")
+
+    updated = await UserRepository(session).update(user, {"display_name": "Ann"})
+
+    assert updated.version == 1
