@@ -42,9 +42,15 @@ _HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
 _Host = Annotated[str, Field(pattern=rf"^(\*\.)?({_HOST})$")]
 _Origin = Annotated[str, Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]+)?)$")]
 
+# Methods and header names (RFC 9110, section 5.6.2), or all of them.
+_Method = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z]+)$", to_upper=True)]
+_HeaderName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9!#$%&'*+.^_`|~-]+)$")]
+
 # Comma-separated lists in settings.
 Hosts = Annotated[tuple[_Host, ...], NoDecode, BeforeValidator(_split_list)]
 Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(_split_list)]
+Methods = Annotated[tuple[_Method, ...], NoDecode, BeforeValidator(_split_list)]
+HeaderNames = Annotated[tuple[_HeaderName, ...], NoDecode, BeforeValidator(_split_list)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split_list)]
 
 

@@ -1,9 +1,11 @@
 """Additions to the OpenAPI document that FastAPI generates."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from app.core.http.edge import SAFE_METHODS, dependencies, wants_session
@@ -56,6 +58,20 @@ def install_openapi(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
+async def send_document(request: Request) -> JSONResponse:
+    """Respond with the OpenAPI document, with URLs as the client sees them behind `root_path`.
+
+    FastAPI's own route prefixes the servers, but not the URLs of the security schemes.
+    """
+    document = request.app.openapi()
+    root_path = request.scope.get("root_path", "").rstrip("/")
+    if root_path:
+        document = deepcopy(document)
+        document["servers"] = [{"url": root_path}, *document.get("servers", [])]
+        _prefix_token_urls(document, root_path)
+    return JSONResponse(document)
+
+
 def _operations(
     app: FastAPI, document: dict[str, Any]
 ) -> Iterator[tuple[RouteContext, str, dict[str, Any]]]:
@@ -85,6 +101,6 @@ def _prefix_token_urls(document: dict[str, Any], prefix: str) -> None:
     """Prefix the URLs of security schemes, which are declared before the prefix is known."""
     for scheme in document.get("components", {}).get("securitySchemes", {}).values():
         for flow in scheme.get("flows", {}).values():
-            for name in ("tokenUrl", "refreshUrl"):
-                if name in flow:
-                    flow[name] = f"{prefix}/{flow[name]}"
+            for name in ("authorizationUrl", "tokenUrl", "refreshUrl"):
+                if name in flow and "://" not in flow[name]:  # else of another service
+                    flow[name] = f"{prefix}/{flow[name].removeprefix('/')}"

@@ -9,10 +9,12 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from app.core.http.paths import public_path
 from app.exceptions import AppError, ValidationError
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -83,7 +85,7 @@ def problem_response(
         status=status,
         detail=detail,
         code=code or status_code_name(title),
-        instance=quote(request.scope["path"]),
+        instance=quote(public_path(request.scope)),
         errors=list(errors) if errors else None,
     )
     return JSONResponse(
@@ -142,8 +144,9 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     """
     error = cast("HTTPException", error)
     headers = error.headers
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers = {"Allow": ", ".join(_allowed_methods(request))}
+    is_refused = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    if is_refused and isinstance(request.scope.get("route"), APIRoute):  # not a mounted application
+        headers = {**(headers or {}), "Allow": ", ".join(_allowed_methods(request))}
     detail: Any = error.detail
     if not isinstance(detail, str):
         detail = json.dumps(detail, default=str)
@@ -153,13 +156,16 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
 def _allowed_methods(request: Request) -> list[str]:
     """Return the methods of a path. Starlette reports those of the first route only."""
     routes = request.app.routes
-    return [
+    allowed = {
         method
         for method in HTTPMethod
         if any(
             route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes
         )
-    ]
+    }
+    if HTTPMethod.GET in allowed:
+        allowed.add(HTTPMethod.HEAD)  # see `HeadMiddleware`
+    return sorted(allowed)
 
 
 async def respond_to_unexpected_error(

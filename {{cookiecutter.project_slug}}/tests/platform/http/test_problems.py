@@ -43,7 +43,11 @@ async def test_every_error_has_one_shape(
 
 @pytest.mark.parametrize(
     ("path", "allow"),
-    [("/probes", "GET, POST"), ("/probes/1", "DELETE, GET, PATCH"), ("/health/live", "GET")],
+    [
+        ("/probes", "GET, HEAD, POST"),
+        ("/probes/1", "DELETE, GET, HEAD, PATCH"),
+        ("/health/live", "GET, HEAD"),
+    ],
 )
 async def test_wrong_method_gets_the_allowed_ones(
     probes: httpx.AsyncClient, path: str, allow: str
