@@ -7,7 +7,7 @@ from fastapi.security import OAuth2PasswordBearer
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.http.problem_declarations import may_respond
+from app.core.http.problem_declarations import may_respond, requires_credentials
 from app.models.user import User
 from app.services import permissions
 from app.services.auth.auth_service import AuthService
@@ -45,6 +45,7 @@ async def get_caller(request: Request, token: Token) -> User | None:
 OptionalCaller = Annotated[User | None, Depends(get_caller)]
 
 
+@requires_credentials
 @may_respond(401, 403)
 async def get_current_user(caller: OptionalCaller) -> User:
     """Return the signed-in user. Raises `AuthenticationError`."""

@@ -15,7 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.core.http.paths import public_path
-from app.exceptions import AppError, ValidationError
+from app.core.types import NO_NUL
+from app.exceptions import AppError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -110,7 +111,7 @@ def status_code_name(title: str) -> str:
 async def _app_error(request: Request, error: Exception) -> JSONResponse:
     error = cast("AppError", error)
     errors = []
-    if isinstance(error, ValidationError) and error.field:
+    if error.field:
         errors = [ProblemError(loc=["body", error.field], detail=str(error), code=error.kind)]
     return problem_response(
         request,
@@ -125,15 +126,39 @@ async def _app_error(request: Request, error: Exception) -> JSONResponse:
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     """Respond with what is wrong and where, without the input, which may be a secret."""
     errors = [
-        ProblemError(loc=item["loc"], detail=item["msg"], code=item["type"])
+        ProblemError(loc=item["loc"], detail=_sentence(item), code=item["type"])
         for item in cast("RequestValidationError", error).errors()
     ]
+    if wrong := _wrong_media_type(request):
+        errors.insert(0, wrong)
     return problem_response(
         request,
         status=HTTPStatus.UNPROCESSABLE_ENTITY,
         detail="The request is not valid; see errors",
         code="VALIDATION_ERROR",
         errors=errors,
+    )
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    """Return what is wrong, without the regular expression of `Text`."""
+    if error.get("ctx", {}).get("pattern") == NO_NUL:
+        return "Text must not contain NUL characters"
+    message: str = error["msg"]
+    return message
+
+
+def _wrong_media_type(request: Request) -> ProblemError | None:
+    """Return an error if the body is not of the type that the route reads, such as a form."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    wanted: str | None = getattr(body.field_info, "media_type", None) if body else None
+    sent = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if wanted is None or sent == wanted or (sent.endswith("+json") and wanted.endswith("/json")):
+        return None
+    return ProblemError(
+        loc=["header", "Content-Type"],
+        detail=f"Send the body as {wanted}, not as {sent or 'an unknown type'}",
+        code="media_type",
     )
 
 
