@@ -6,13 +6,15 @@ from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket, status
 from fastapi.exceptions import RequestValidationError
+from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.websockets import WebSocketState
 
 from app.core.http.paths import public_path
 from app.core.types import NO_NUL
@@ -108,8 +110,10 @@ def status_code_name(title: str) -> str:
     return title.upper().replace(" ", "_")
 
 
-async def _app_error(request: Request, error: Exception) -> JSONResponse:
+async def _app_error(request: Request, error: Exception) -> JSONResponse | None:
     error = cast("AppError", error)
+    if await _closed(request, error):
+        return None
     errors = []
     if error.field:
         errors = [ProblemError(loc=["body", error.field], detail=str(error), code=error.kind)]
@@ -121,6 +125,22 @@ async def _app_error(request: Request, error: Exception) -> JSONResponse:
         errors=errors,
         headers=error.headers,
     )
+
+
+async def _closed(connection: HTTPConnection, error: AppError) -> bool:
+    """Close the connection if it is an accepted WebSocket, which can have no response."""
+    is_open = (
+        isinstance(connection, WebSocket)
+        and connection.application_state == WebSocketState.CONNECTED
+    )
+    if is_open:
+        code = (
+            status.WS_1008_POLICY_VIOLATION if error.status < 500 else status.WS_1011_INTERNAL_ERROR
+        )
+        # A reason has up to 123 bytes (RFC 6455, section 5.5).
+        reason = str(error).encode()[:123].decode(errors="ignore")
+        await cast("WebSocket", connection).close(code, reason)
+    return is_open
 
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
@@ -207,6 +227,7 @@ async def respond_to_unexpected_error(
 
 def install_problem_handlers(app: FastAPI) -> None:
     """Respond with a problem to every failure except unexpected errors."""
-    app.add_exception_handler(AppError, _app_error)
+    # Typed for either kind of connection, but not for both.
+    app.add_exception_handler(AppError, _app_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_exception)

@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from app.core.config import Settings
 from app.core.http.edge import SAFE_METHODS
@@ -60,8 +61,12 @@ class SecurityHeadersMiddleware:
         self._domains = tuple(host[1:] for host in hosts if host.startswith(b"*"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+            return
+        app = self._app if self._any_host or self._is_allowed_host(scope) else _refuse
+        if scope["type"] == "websocket":
+            await app(scope, receive, send)
             return
         extra = self._headers(scope)
 
@@ -74,7 +79,6 @@ class SecurityHeadersMiddleware:
                 message["headers"] = [*message["headers"], *others]
             await send(message)
 
-        app = self._app if self._any_host or self._is_allowed_host(scope) else _refuse
         await app(scope, receive, send_with_headers)
 
     def _headers(self, scope: Scope) -> Headers:
@@ -98,6 +102,9 @@ class SecurityHeadersMiddleware:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await WebSocketClose()(scope, receive, send)  # a 403, before the handshake
+        return
     refusal = problem_response(
         Request(scope), status=400, detail="The Host header names no host of this service"
     )

@@ -474,4 +474,6 @@ async def test_sign_in_by_json_is_told_to_send_a_form(open_client: Opener) -> No
 
     error = response.json()["errors"][0]
     assert error["loc"] == ["header", "Content-Type"]
-    assert "application/x-www-form-urlencoded" in error["detail"]
+    assert error["detail"] == (
+        "Send the body as application/x-www-form-urlencoded, not as application/json"
+    )
