@@ -25,6 +25,11 @@ _BASIC: Final[Headers] = [
 ]
 # For data: if a browser renders a response, nothing in it may run or be loaded.
 _STRICT_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+# For mounted applications, whose pages load what they name: an admin interface, static files.
+_MOUNTED_POLICY: Final = (
+    b"content-security-policy",
+    b"object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+)
 # For the documentation pages, which load Swagger UI and ReDoc from the URLs that FastAPI uses.
 _DOCUMENTATION_POLICY: Final = (
     b"content-security-policy",
@@ -69,10 +74,13 @@ class SecurityHeadersMiddleware:
             await app(scope, receive, send)
             return
         extra = self._headers(scope)
+        root_path = scope.get("root_path", "")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = dict(message["headers"])
+                if scope.get("root_path", "") != root_path:  # which a mount extends
+                    extra[:] = [_MOUNTED_POLICY if one == _STRICT_POLICY else one for one in extra]
                 if b"set-cookie" in present and _NO_STORE not in extra:
                     extra.append(_NO_STORE)
                 others = [pair for pair in extra if pair[0] not in present]

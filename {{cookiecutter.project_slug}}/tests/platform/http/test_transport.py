@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from click.testing import CliRunner
 from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.staticfiles import StaticFiles
 
 from tests.conftest import http_client
 
@@ -178,6 +179,20 @@ async def test_two_hosts_are_refused(serve: Serve) -> None:
 
 
 PREFLIGHT = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "PATCH"}
+
+
+async def test_pages_of_a_mounted_app_may_load_what_they_name(
+    app_with_routers: Callable[..., FastAPI], tmp_path: Path
+) -> None:
+    (tmp_path / "page.html").write_text("<script src='page.js'></script>")
+    app = app_with_routers()
+    app.mount("/pages", StaticFiles(directory=tmp_path))
+    async with http_client(app) as client:
+        page, data = await client.get("/pages/page.html"), await client.get("/health/live")
+
+    assert "default-src" not in page.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    assert "default-src 'none'" in data.headers["content-security-policy"]
 
 
 async def test_pages_of_other_origins_are_shut_out_by_default(plain: httpx.AsyncClient) -> None:
