@@ -52,10 +52,7 @@ class SecurityHeadersMiddleware:
     """
 
     def __init__(
-        self,
-        app: ASGIApp,
-        settings: Settings,
-        documentation: Collection[str | None] = (),
+        self, app: ASGIApp, settings: Settings, documentation: Collection[str | None] = ()
     ) -> None:
         self._app = app
         self._documentation = documentation

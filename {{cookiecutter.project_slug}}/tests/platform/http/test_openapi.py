@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, Security
-from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
+from fastapi.security import APIKeyHeader
 
 from app.core.http.edge import EdgeRoute
 from app.core.http.openapi import install_openapi
@@ -167,19 +167,6 @@ def test_scheme_that_insists_is_not_optional(app_with_routers: Callable[..., Fas
 
     assert operation(app, "GET /optional")["security"] == [{}, {"APIKeyHeader": []}]
     assert operation(app, "GET /required")["security"] == [{"APIKeyHeader": []}]
-
-
-def test_url_of_another_service_gets_no_prefix(app_with_routers: Callable[..., FastAPI]) -> None:
-    router = APIRouter()
-    elsewhere = "https://login.example.com/token"
-    scheme = OAuth2PasswordBearer(tokenUrl=elsewhere, scheme_name="Other")
-
-    @router.get("/other")
-    async def other(_: Annotated[str, Security(scheme)]) -> None: ...
-
-    schemes = app_with_routers(router, api_prefix="/api").openapi()["components"]["securitySchemes"]
-
-    assert schemes["Other"]["flows"]["password"]["tokenUrl"] == elsewhere
 
 
 def test_document_needs_no_security_scheme() -> None:

@@ -98,7 +98,7 @@ async def test_responses_about_a_caller_are_not_stored(plain: httpx.AsyncClient)
         assert "cache-control" not in unknown.headers
 
 
-async def test_responses_to_writes_and_with_cookies_are_not_stored(serve: Serve) -> None:
+async def test_responses_to_writes_and_those_that_set_a_cookie_are_not_stored(serve: Serve) -> None:
     async with serve() as client:
         responses = [await client.post("/more/own"), await client.get("/more/cookie")]
 
