@@ -39,12 +39,17 @@ AUTH_WORDS = re.compile(
 # Where a project without auth has such a word all the same, and in which meaning.
 OTHER_MEANINGS = {
     # The header `Authorization`: pages of other origins may send it, and the responses are not stored.
+    ".env.example": r"\bauthorization\b|www-authenticate",
+    "app/core/caller_settings.py": r"\bauthorization\b",
+    "app/core/config.py": r"\bauthorization\b|www-authenticate",
+    "tests/platform/http/test_caller.py": r"\bauthorization\b",
     "app/core/http/perimeter.py": r"\bauthorization\b|swagger_ui_oauth2_redirect_url|cookies",
     "app/core/http/security_headers.py": r"\bauthorization\b",
     "tests/platform/http/test_transport.py": r"\bauthorization\b|/docs/oauth2-redirect",
     # The URLs of security schemes, of which this variant declares none.
-    "app/core/http/openapi.py": r"token_?urls?|refreshUrl",
-    "app/core/http/problem_declarations.py": r"Not authenticated",  # an example of 401
+    "app/core/http/openapi.py": r"token_?urls?|refreshUrl|authorizationUrl",
+    # An example of 401, and its header.
+    "app/core/http/problem_declarations.py": r"Not authenticated|www-authenticate|how to authenticate",
     # A random value for a setting that is required.
     "app/cli/main.py": r"token_urlsafe|role_limits|\brole of DATABASE_URL",
     # The role by which the database knows the service.

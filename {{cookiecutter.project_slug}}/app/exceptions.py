@@ -13,11 +13,18 @@ class AppError(Exception):
     """Base class of all domain errors.
 
     Clients see the message: it says what is wrong, with the value, and never holds SQL or a secret.
+    `field` is the field of the body that is wrong, if one is, and `kind` names the rule for programs.
     """
 
     status: ClassVar[int] = 500
+    # For programs. A subclass has its own where they have to tell it from others of its status.
     code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
     headers: Mapping[str, str] | None = None
+
+    def __init__(self, message: str, *, field: str | None = None, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+        self.kind = kind or self.code.lower()
 
 
 class NotFoundError(AppError):
@@ -50,6 +57,18 @@ class ConflictError(AppError):
     code = "CONFLICT"
 
 
+class EmailTakenError(ConflictError):
+    """Another user has the e-mail address."""
+
+    code = "EMAIL_TAKEN"
+
+
+class KeyInUseError(ConflictError):
+    """Another request with the same Idempotency-Key is being processed."""
+
+    code = "KEY_IN_USE"
+
+
 class VersionMismatchError(AppError):
     """The resource has changed since the client read it. `version` is its current version."""
 
@@ -69,10 +88,7 @@ class PreconditionRequiredError(AppError):
 
 
 class ValidationError(AppError):
-    """The request is well-formed but violates a business rule.
-
-    `field` is the field of the body that violates it, and `kind` names the rule for programs.
-    """
+    """The request is well-formed but violates a business rule."""
 
     status = 422
     code = "VALIDATION_ERROR"
@@ -80,12 +96,22 @@ class ValidationError(AppError):
     def __init__(
         self, message: str, *, field: str | None = None, kind: str = "value_error"
     ) -> None:
-        super().__init__(message)
-        self.field = field
-        self.kind = kind
+        super().__init__(message, field=field, kind=kind)
+
+
+class KeyReusedError(ValidationError):
+    """The Idempotency-Key was used for a different request."""
+
+    code = "KEY_REUSED"
 
 
 # {% if cookiecutter.use_auth %}
+class LastAdminError(ConflictError):
+    """Without this administrator the service would have none."""
+
+    code = "LAST_ADMIN"
+
+
 class AuthenticationError(AppError):
     """The caller is not authenticated (RFC 6750, section 3)."""
 

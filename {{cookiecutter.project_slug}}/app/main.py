@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from app import __description__, __title__, __version__
 from app.core.config import Settings, load_settings
@@ -14,8 +15,9 @@ from app.core.http.conditional_requests import install_not_modified_handler
 from app.core.http.disconnects import CancelOnDisconnect
 from app.core.http.draining import Draining
 from app.core.http.edge import require_edge
+from app.core.http.head import HeadMiddleware
 from app.core.http.limits import QueryLimit
-from app.core.http.openapi import install_openapi
+from app.core.http.openapi import install_openapi, send_document
 from app.core.http.perimeter import install_perimeter
 from app.core.http.problem_declarations import problem_responses
 from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
@@ -46,6 +48,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         # A redirect from /users/ to /users would cost clients a second request.
         redirect_slashes=False,
+        # Before FastAPI's own route of the document.
+        routes=[Route("/openapi.json", send_document, include_in_schema=False)],
     )
     app.state.settings = settings
     app.state.draining = Draining(settings.drain_seconds)
@@ -56,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # {% endif %}
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(QueryLimit, limit=settings.max_query_bytes)
+    app.add_middleware(HeadMiddleware)
     install_perimeter(app, settings, respond_to_unexpected_error)
     install_caller(app, settings)
     install_problem_handlers(app)

@@ -185,6 +185,7 @@ class RolledBackDatabase(Database):
         super().__init__(settings)
         options: dict[str, Any] = {
             "expire_on_commit": False,
+            "close_resets_only": False,  # as in the app: use after the request is an error
             "join_transaction_mode": "create_savepoint",
         }
         self.write_sessions = async_sessionmaker(

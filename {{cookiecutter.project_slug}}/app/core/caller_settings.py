@@ -1,12 +1,12 @@
 """Settings of how callers are identified: by access tokens."""
 
-from typing import ClassVar
-
 from app.core.security.settings import AuthSettings
 
 
 class CallerSettings(AuthSettings):
     """Settings of accounts."""
 
-    # Responses of these paths may hold tokens, so they are not to be stored.
-    private_paths: ClassVar[tuple[str, ...]] = ("/auth/",)
+    @property
+    def identifying_headers(self) -> tuple[str, ...]:
+        """Headers that name the caller: responses to such requests are not to be stored."""
+        return ("Authorization",)

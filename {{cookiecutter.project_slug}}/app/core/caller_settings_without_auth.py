@@ -1,7 +1,5 @@
 """Settings of how callers are identified: by a header of the gateway in front of the service."""
 
-from typing import ClassVar
-
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
@@ -9,11 +7,13 @@ from pydantic_settings import BaseSettings
 class CallerSettings(BaseSettings):
     """Settings of the gateway."""
 
-    # Responses of these paths may hold secrets, so they are not to be stored.
-    private_paths: ClassVar[tuple[str, ...]] = ()
-
     caller_header: str = Field(
         default="",
         pattern=r"^[A-Za-z0-9-]*$",
         description="Header in which a trusted proxy names the caller, such as X-User.",
     )
+
+    @property
+    def identifying_headers(self) -> tuple[str, ...]:
+        """Headers that name the caller: responses to such requests are not to be stored."""
+        return ("Authorization", self.caller_header)

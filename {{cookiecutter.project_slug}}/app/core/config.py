@@ -12,7 +12,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.core.caller_settings import CallerSettings
-from app.core.types import Hosts, Networks, Origins, Seconds
+from app.core.types import HeaderNames, Hosts, Methods, Networks, Origins, Seconds
 
 # The drivers that have a module. The first one is the default of a URL that names no other.
 DRIVERS: Final = sorted(
@@ -152,6 +152,41 @@ class Settings(CallerSettings, DatabaseSettings):
     cors_origins: Origins = Field(
         default=(), description="Origins whose web pages may call the service."
     )
+    cors_methods: Methods = Field(
+        default=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
+        description="Methods that these pages may use.",
+    )
+    cors_headers: HeaderNames = Field(
+        default=(
+            "Authorization",
+            "Cache-Control",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-Match",
+            "If-None-Match",
+            "X-Request-ID",
+            "X-Requested-With",
+            # of OpenTelemetry and Sentry, which add them to each request
+            "traceparent",
+            "tracestate",
+            "baggage",
+            "sentry-trace",
+        ),
+        description="Headers that these pages may send.",
+    )
+    cors_exposed_headers: HeaderNames = Field(
+        default=(
+            "Content-Disposition",
+            "ETag",
+            "Idempotency-Replayed",
+            "Link",
+            "Location",
+            "Retry-After",
+            "WWW-Authenticate",
+            "X-Request-ID",
+        ),
+        description="Headers of responses that these pages may read.",
+    )
     trusted_proxies: Networks = Field(
         default=(),
         description="Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted.",
@@ -162,7 +197,7 @@ class Settings(CallerSettings, DatabaseSettings):
     api_prefix: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
-        description="Path prefix of every route except the health checks, such as /api/v1.",
+        description="Path prefix of every route except health checks and documentation, such as /api/v1.",
     )
 
 

@@ -1,31 +1,70 @@
 """Field types that schemas, routes and cursors share."""
 
-from typing import Annotated, Final
+import re
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    IPvAnyNetwork,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError, core_schema
 from pydantic_settings import NoDecode
 from starlette.convertors import Convertor, register_url_convertor
 
 # Integers in JSON are exact up to this limit (RFC 8259, section 6). PostgreSQL's bigint is larger.
-Id = Annotated[int, Field(ge=1, le=2**53 - 1, examples=[1])]
+Id = Annotated[int, Field(ge=1, le=2**53 - 1, examples=[1], json_schema_extra={"format": "int64"})]
 
 Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
 
 # PostgreSQL cannot store NUL.
-Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+NO_NUL: Final = r"^[^\x00]*$"
+Text = Annotated[str, StringConstraints(pattern=NO_NUL)]
 
-# Text with at least one visible character. Control and blank characters are listed, because `\s`
-# means other characters in Rust (Pydantic) than in JSON Schema.
-VisibleText = Annotated[
-    str,
-    StringConstraints(
-        pattern=(
-            r"^[^\x00]*"
-            r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
-            r"[^\x00]*$"
-        )
-    ),
-]
+
+class Visible:
+    """Marks text with at least one visible character and no NUL: `Annotated[str, ..., Visible()]`.
+
+    Put it after length limits and patterns, so that OpenAPI shows them. It is no pattern of its own,
+    because a field has only one, and because the message of a pattern is a regular expression.
+    """
+
+    # Control and blank characters are listed, because `\s` means other characters in Python than in
+    # JSON Schema.
+    _CHARACTER: Final = (
+        r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
+    )
+    _PATTERN: Final = rf"^[^\x00]*{_CHARACTER}[^\x00]*$"
+    _is_visible: Final = re.compile(_CHARACTER).search
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        described = handler(schema)
+        if "pattern" in described:
+            described["allOf"] = [{"pattern": self._PATTERN}]
+        else:
+            described["pattern"] = self._PATTERN
+        return described
+
+    def _check(self, value: str) -> str:
+        if "\0" in value:
+            raise PydanticCustomError("nul_character", "Text must not contain NUL characters")
+        if not self._is_visible(value):
+            raise PydanticCustomError("blank_text", "Text must have a visible character")
+        return value
+
+
+VisibleText = Annotated[str, Visible()]
 
 # Put it last, so that length limits apply to the text as it was sent, as OpenAPI says.
 Trimmed = AfterValidator(str.strip)
@@ -42,9 +81,15 @@ _HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
 _Host = Annotated[str, Field(pattern=rf"^(\*\.)?({_HOST})$")]
 _Origin = Annotated[str, Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]+)?)$")]
 
+# Methods and header names (RFC 9110, section 5.6.2), or all of them.
+_Method = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z]+)$", to_upper=True)]
+_HeaderName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9!#$%&'*+.^_`|~-]+)$")]
+
 # Comma-separated lists in settings.
 Hosts = Annotated[tuple[_Host, ...], NoDecode, BeforeValidator(_split_list)]
 Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(_split_list)]
+Methods = Annotated[tuple[_Method, ...], NoDecode, BeforeValidator(_split_list)]
+HeaderNames = Annotated[tuple[_HeaderName, ...], NoDecode, BeforeValidator(_split_list)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split_list)]
 
 

@@ -1,20 +1,32 @@
 """The caller of a request: the signed-in user."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.requests import HTTPConnection
 from fastapi.security import OAuth2PasswordBearer
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.http.problem_declarations import may_respond
+from app.core.http.problem_declarations import may_respond, requires_credentials
 from app.models.user import User
 from app.services import permissions
 from app.services.auth.auth_service import AuthService
 
+
+class _BearerToken(OAuth2PasswordBearer):
+    """FastAPI's reader of the token, for WebSocket handshakes as well as requests."""
+
+    async def __call__(self, request: HTTPConnection) -> str | None:
+        return await super().__call__(cast("Request", request))  # only its headers are read
+
+
 # The only reader of the token of a request. It ignores the case of the scheme.
-read_token = OAuth2PasswordBearer(
-    tokenUrl="auth/token", refreshUrl="auth/refresh", auto_error=False
+read_token = _BearerToken(
+    tokenUrl="auth/token",
+    refreshUrl="auth/refresh",
+    scheme_name="OAuth2PasswordBearer",
+    auto_error=False,
 )
 
 Token = Annotated[str | None, Depends(read_token)]
@@ -25,7 +37,7 @@ def install_caller(app: FastAPI, settings: Settings) -> None:
 
 
 @may_respond(401)
-async def get_caller(request: Request, token: Token) -> User | None:
+async def get_caller(connection: HTTPConnection, token: Token) -> User | None:
     """Return the signed-in user, or None if the request has no token.
 
     Raises `InvalidTokenError`. The user is read once per request, on a connection that is released
@@ -33,18 +45,19 @@ async def get_caller(request: Request, token: Token) -> User | None:
     """
     if token is None:
         return None
-    if not hasattr(request.state, "caller"):
-        settings: Settings = request.app.state.settings
-        database: Database = request.app.state.database
+    if not hasattr(connection.state, "caller"):
+        settings: Settings = connection.app.state.settings
+        database: Database = connection.app.state.database
         async with database.read() as session:
-            request.state.caller = await AuthService(session, settings).authenticate(token)
-    caller: User = request.state.caller
+            connection.state.caller = await AuthService(session, settings).authenticate(token)
+    caller: User = connection.state.caller
     return caller
 
 
 OptionalCaller = Annotated[User | None, Depends(get_caller)]
 
 
+@requires_credentials
 @may_respond(401, 403)
 async def get_current_user(caller: OptionalCaller) -> User:
     """Return the signed-in user. Raises `AuthenticationError`."""
@@ -62,7 +75,7 @@ async def require_admin(caller: Caller) -> User:
 
 
 @may_respond(401)
-async def identify_caller(request: Request) -> str:
+async def identify_caller(connection: HTTPConnection) -> str:
     """Return a unique and constant name of the caller. Raises as `get_caller` does."""
-    caller = await get_caller(request, await read_token(request))
+    caller = await get_caller(connection, await read_token(connection))
     return f"user {caller.id}" if caller else "anyone"

@@ -3,7 +3,8 @@
 from hashlib import sha256
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI
+from fastapi.requests import HTTPConnection
 
 from app.core.caller_settings_without_auth import CallerSettings
 from app.core.http.gateway import GatewayCaller, GatewayHeaderMiddleware
@@ -19,14 +20,14 @@ def install_caller(app: FastAPI, settings: CallerSettings) -> None:
         )
 
 
-async def get_caller(request: Request) -> GatewayCaller | None:
+async def get_caller(connection: HTTPConnection) -> GatewayCaller | None:
     """Return the caller that the header `CALLER_HEADER` names, or None.
 
     `GatewayHeaderMiddleware` removes the header unless a trusted proxy sent it. Raises
     `ValidationError` for two of them.
     """
-    settings: CallerSettings = request.app.state.settings
-    names = request.headers.getlist(settings.caller_header) if settings.caller_header else []
+    settings: CallerSettings = connection.app.state.settings
+    names = connection.headers.getlist(settings.caller_header) if settings.caller_header else []
     if len(names) > 1:  # one of them may be the client's own
         raise ValidationError(f"The request has more than one {settings.caller_header} header")
     return GatewayCaller(names[0]) if names and names[0] else None
@@ -42,9 +43,9 @@ async def require_admin(caller: Caller) -> GatewayCaller | None:
     return caller
 
 
-async def identify_caller(request: Request) -> str:
+async def identify_caller(connection: HTTPConnection) -> str:
     """Return a unique and constant name of the caller, of up to 50 characters."""
-    caller = await get_caller(request)
+    caller = await get_caller(connection)
     if caller is None:
         return "anyone"
     name = caller.name

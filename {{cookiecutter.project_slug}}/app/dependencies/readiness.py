@@ -1,14 +1,14 @@
-from fastapi import Request
+from fastapi.requests import HTTPConnection
 
 from app.core.database.readiness import ReadinessProbe, SchemaState
 from app.core.http.draining import Draining
 from app.exceptions import UnavailableError
 
 
-async def get_readiness(request: Request) -> SchemaState:
+async def get_readiness(connection: HTTPConnection) -> SchemaState:
     """Return the state of the schema. Raises `UnavailableError` if requests cannot be served."""
-    draining: Draining = request.app.state.draining
-    probe: ReadinessProbe = request.app.state.readiness
+    draining: Draining = connection.app.state.draining
+    probe: ReadinessProbe = connection.app.state.readiness
     if draining.started:
         raise UnavailableError("The process is shutting down")
     return await probe.check()

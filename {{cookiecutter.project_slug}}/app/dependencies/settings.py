@@ -1,13 +1,14 @@
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
 
 from app.core.config import Settings
 
 
-async def get_settings(request: Request) -> Settings:
+async def get_settings(connection: HTTPConnection) -> Settings:
     """Return the settings of the running application."""
-    settings: Settings = request.app.state.settings
+    settings: Settings = connection.app.state.settings
     return settings
 
 

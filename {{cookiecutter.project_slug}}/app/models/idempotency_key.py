@@ -3,7 +3,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.constraints import refusal
-from app.exceptions import ConflictError
+from app.exceptions import KeyInUseError
 from app.models.base import Base
 
 
@@ -26,7 +26,7 @@ class IdempotencyKey(Base):
             "scope",
             "key",
             name="uq_idempotency_keys_scope_key",
-            info=refusal(ConflictError, "The Idempotency-Key is already in use"),
+            info=refusal(KeyInUseError, "The Idempotency-Key is already in use"),
         ),
         Index("ix_idempotency_keys_created_at", "created_at"),
     )

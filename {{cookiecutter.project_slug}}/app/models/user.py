@@ -1,8 +1,8 @@
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app import exceptions
 from app.core.database.constraints import refusal
-from app.exceptions import ConflictError
 from app.models.base import Base
 
 
@@ -29,7 +29,9 @@ class User(Base):
             "uq_users_email_lower",
             sa.func.lower(email),
             unique=True,
-            info=refusal(ConflictError, "E-mail address {value} is already registered"),
+            info=refusal(
+                exceptions.EmailTakenError, "E-mail address {value} is already registered"
+            ),
         ),
         # For listing the few inactive users.
         sa.Index("ix_users_is_active_id", "is_active", "id"),
@@ -37,7 +39,7 @@ class User(Base):
         sa.CheckConstraint(
             "role IN ('user', 'admin')",
             name="role",
-            info=refusal(ConflictError, "The role must be user or admin"),
+            info=refusal(exceptions.ConflictError, "The role must be user or admin"),
         ),
         # {% endif %}
     )

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response, status
 from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
 from app.core.http.edge import EdgeRoute
 from app.core.http.links import set_location
-from app.core.http.openapi import link_to
+from app.core.http.openapi import link_to, only_if
 from app.core.http.problem_declarations import problem_responses
 from app.core.types import Id
 from app.dependencies.auth.client import ClientDep
@@ -24,7 +24,10 @@ router = APIRouter(prefix="/users", tags=["Users"], route_class=EdgeRoute)
     status_code=status.HTTP_201_CREATED,
     response_model=UserResponse,
     responses=link_to("user")
-    | {202: {"model": MailResponse, "description": "Registration continues by mail"}}
+    | only_if(
+        "require_verified_email",
+        {202: {"model": MailResponse, "description": "Registration continues by mail"}},
+    )
     | problem_responses(403, 429),
 )
 async def create_user(

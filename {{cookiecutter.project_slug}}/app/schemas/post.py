@@ -3,18 +3,24 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, computed_field
 
-from app.core.types import Id, Trimmed, VisibleText
+from app.core.types import Id, Trimmed, Visible
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
+from app.schemas.ownership import OwnerId
 
 WORDS_PER_MINUTE: Final = 200
 
 Title = Annotated[
-    VisibleText, StringConstraints(min_length=1, max_length=200), Field(examples=["Hello"]), Trimmed
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    Field(examples=["Hello"]),
+    Visible(),
+    Trimmed,
 ]
 Body = Annotated[
-    VisibleText,
+    str,
     StringConstraints(min_length=1, max_length=50_000),
     Field(examples=["My first post"]),
+    Visible(),
 ]
 # `-` means descending.
 PostSort = Literal["-created_at", "created_at", "title", "-title"]
@@ -30,7 +36,7 @@ class PostFields(RequestBody):
 class PostCreate(PostFields):
     """POST body."""
 
-    author_id: Id
+    author_id: OwnerId
 
 
 class PostPatch(PatchBody):
@@ -43,13 +49,13 @@ class PostPatch(PatchBody):
 class Author(ResponseBody):
     """The public data of an author."""
 
-    id: int
+    id: Id
     display_name: str
 
 
 class PostResponse(ResponseBody):
-    id: int
-    author_id: int
+    id: Id
+    author_id: Id
     title: str
     body: str
     created_at: datetime

@@ -3,7 +3,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from app.core.types import Text, Trimmed, VisibleText
+from app.core.types import Id, Text, Trimmed, Visible
 
 # {%- if cookiecutter.use_auth +%}
 from app.schemas.auth.access import Role
@@ -13,12 +13,16 @@ from app.schemas.base import ResponseBody
 from app.schemas.page import PageQuery
 
 DisplayName = Annotated[
-    VisibleText, StringConstraints(min_length=1, max_length=100), Field(examples=["Ann"]), Trimmed
+    str,
+    StringConstraints(min_length=1, max_length=100),
+    Field(examples=["Ann"]),
+    Visible(),
+    Trimmed,
 ]
 
 
 class UserResponse(ResponseBody):
-    id: int
+    id: Id
     email: str
     display_name: str
     is_active: bool

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import DatabaseSettings
-from app.exceptions import ConflictError, ValidationError
+from app.exceptions import KeyInUseError, KeyReusedError
 from app.models.idempotency_key import IdempotencyKey
 from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
 
@@ -23,17 +23,17 @@ class IdempotencyService:
     async def claim(self, scope: str, key: str, fingerprint: bytes) -> IdempotencyKey | None:
         """Lock a key until the transaction ends, and return its stored response or None.
 
-        Raises `ConflictError` while another request with the key runs, and `ValidationError` if
+        Raises `KeyInUseError` while another request with the key runs, and `KeyReusedError` if
         the key was used for a different request.
         """
         if not await self._keys.try_lock(scope, key):
-            raise ConflictError("A request with this Idempotency-Key is being processed")
+            raise KeyInUseError("A request with this Idempotency-Key is being processed")
         stored = await self._keys.get(scope, key)
         if stored and stored.created_at < datetime.now(UTC) - self._lifetime:
             await self._keys.delete(stored)
             return None
         if stored and stored.fingerprint != fingerprint:
-            raise ValidationError(
+            raise KeyReusedError(
                 f"The Idempotency-Key {key!r} was used for another request; use a new one"
             )
         return stored

@@ -20,6 +20,18 @@ def require_owner_or_admin(caller: Caller | None, owner_id: int) -> None:
         raise PermissionError("Only the owner or an administrator may do this")
 
 
+def owner_of_new(caller: Caller | None, owner_id: int | None) -> int:
+    """Return the owner of a new resource: the given one, or else the caller.
+
+    Raises as `require_owner_or_admin` does.
+    """
+    caller = require_signed_in(caller)
+    if owner_id is None:
+        return caller.id
+    require_owner_or_admin(caller, owner_id)
+    return owner_id
+
+
 def require_admin(caller: Caller | None) -> None:
     """Raise `PermissionError` unless the caller is an administrator."""
     if not require_signed_in(caller).is_admin:

@@ -10,3 +10,9 @@ Caller = GatewayCaller
 
 def require_owner_or_admin(caller: Caller | None, owner_id: int) -> None:
     """Raise `PermissionError` unless the caller may access what belongs to `owner_id`."""
+
+
+def owner_of_new(caller: Caller | None, owner_id: int) -> int:
+    """Return the owner of a new resource. Raises as `require_owner_or_admin` does."""
+    require_owner_or_admin(caller, owner_id)
+    return owner_id

@@ -10,7 +10,7 @@ from app.core.types import Text
 from app.models.post import Post
 from app.repositories.post_repo import PostRepository
 from app.schemas.post import PostCreate, PostFields, PostPatch, PostSort
-from app.services.permissions import Caller, require_owner_or_admin
+from app.services.permissions import Caller, owner_of_new, require_owner_or_admin
 from app.services.rows import require_found, require_version
 
 # The type of the sort value in cursors. Times are converted to UTC: with an offset they may be out
@@ -30,8 +30,8 @@ class PostService:
 
     async def create_post(self, data: PostCreate) -> Post:
         """Create a post. Raises `NotFoundError` if the author does not exist."""
-        require_owner_or_admin(self._caller, data.author_id)
-        return await self._posts.create(data.model_dump())
+        author_id = owner_of_new(self._caller, data.author_id)
+        return await self._posts.create(data.model_dump() | {"author_id": author_id})
 
     async def import_posts(self, posts: Sequence[tuple[int, PostFields]]) -> None:
         """Create many posts in bulk, each given with the id of its author."""

@@ -1,5 +1,6 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.exceptions import EmailTakenError
 from app.schemas.user_import import UserImport, UserImportResponse
 from app.services.permissions import Caller
 from app.services.post_service import PostService
@@ -16,11 +17,15 @@ class UserImportService:
     async def import_users(self, data: UserImport) -> UserImportResponse:
         """Write many users with their posts in bulk: all of them, or on any error none.
 
-        Raises `ConflictError` if an e-mail address is taken or comes twice.
+        Raises `EmailTakenError` if an e-mail address is taken or comes twice.
         """
-        ids = await self._users.create_users(
-            [{"email": user.email, "display_name": user.display_name} for user in data.users]
-        )
+        try:
+            ids = await self._users.create_users(
+                [{"email": user.email, "display_name": user.display_name} for user in data.users]
+            )
+        except EmailTakenError as error:
+            # Without its field, which is not of the body, but of one of its users.
+            raise EmailTakenError(str(error)) from None
         posts = [
             (author_id, post)
             for author_id, user in zip(ids, data.users, strict=True)

@@ -23,7 +23,7 @@ class UserService:
     async def create_user(self, values: Mapping[str, Any]) -> User:
         """Create a user from the values of its columns.
 
-        Raises `ConflictError` if the e-mail address is taken, ignoring case. The unique index
+        Raises `EmailTakenError` if the e-mail address is taken, ignoring case. The unique index
         detects this at the insert; a query before would lose the race.
         """
         return await self._users.create(values)
@@ -31,7 +31,7 @@ class UserService:
     async def create_users(self, rows: Sequence[dict[str, Any]]) -> Sequence[int]:
         """Create many users in bulk. Return their ids in the order of the rows.
 
-        Raises `ConflictError` if an e-mail address is taken or occurs twice.
+        Raises `EmailTakenError` if an e-mail address is taken or occurs twice.
         """
         return await self._users.create_many(rows)
 
@@ -57,7 +57,7 @@ class UserService:
     ) -> User:
         """Change the columns of a user.
 
-        Raises `NotFoundError`, `VersionMismatchError` and `ConflictError`.
+        Raises `NotFoundError`, `VersionMismatchError` and `EmailTakenError`.
         """
         require_owner_or_admin(self._caller, user_id)
         return await self._users.update(await self._lock(user_id, if_match), values)

@@ -75,8 +75,8 @@ class ProbePatch(PatchBody):
 
 
 class ProbeResponse(ResponseBody):
-    id: int
-    owner_id: int
+    id: Id
+    owner_id: Id
     name: str
     note: str | None
 

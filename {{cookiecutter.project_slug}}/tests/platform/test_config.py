@@ -216,8 +216,10 @@ def test_example_file_lists_every_variable_with_its_default() -> None:
 
 
 def as_written(default: object) -> str:
-    if default in (None, ()):
+    if default is None:
         return ""
+    if isinstance(default, tuple):
+        return ",".join(default)
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 

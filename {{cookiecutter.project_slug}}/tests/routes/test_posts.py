@@ -77,6 +77,22 @@ async def test_reading_time_is_computed(
     assert (await client.get(f"/posts/{post.id}")).json()["reading_minutes"] == minutes
 
 
+async def test_blank_title_is_refused_by_a_sentence(
+    client: httpx.AsyncClient, make: Factory
+) -> None:
+    author = await make.user()
+
+    response = await client.post(
+        "/posts", json={"author_id": author.id, "title": "  ", "body": "World"}
+    )
+
+    (error,) = response.json()["errors"]
+    assert (error["loc"], error["detail"]) == (
+        ["body", "title"],
+        "Text must have a visible character",
+    )
+
+
 async def test_post_of_an_unknown_author_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.post(
         "/posts", json={"author_id": 2**40, "title": "Hello", "body": "World"}

@@ -60,7 +60,9 @@ async def test_duplicate_email_is_a_conflict_whatever_its_case(
     response = await client.post("/users", json=new_user(email=email))
 
     assert response.status_code == 409
-    assert response.json()["code"] == "CONFLICT"
+    problem = response.json()
+    assert problem["code"] == "EMAIL_TAKEN"
+    assert problem["errors"][0]["loc"] == ["body", "email"]
     assert response.json()["detail"] == "E-mail address ann@example.com is already registered"
 
 

@@ -3,12 +3,12 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from app.core.types import Id, VisibleText
+from app.core.types import Id, Visible
 from app.schemas.base import Nullable, PatchBody, RequestBody, ResponseBody
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,100}$", examples=["getting-started"])]
-ArticleText = Annotated[VisibleText, StringConstraints(min_length=1, max_length=50_000)]
-Summary = Annotated[VisibleText, StringConstraints(min_length=1, max_length=500)]
+ArticleText = Annotated[str, StringConstraints(min_length=1, max_length=50_000), Visible()]
+Summary = Annotated[str, StringConstraints(min_length=1, max_length=500), Visible()]
 
 
 class ArticleCreate(RequestBody):
@@ -28,8 +28,8 @@ class ArticlePatch(PatchBody):
 
 
 class ArticleResponse(ResponseBody):
-    id: int
-    editor_id: int
+    id: Id
+    editor_id: Id
     slug: str
     text: str
     summary: str | None

@@ -18,7 +18,9 @@ from app.exceptions import AppError
 _KEY: Final = "refusal"
 
 # The wording depends on the server's language; `(columns)=(values)` does not.
-_VALUE: Final = re.compile(r"\)=\((?P<value>.*)\)", re.DOTALL)
+_VALUE: Final = re.compile(r"\((?P<columns>.*?)\)=\((?P<value>.*)\)", re.DOTALL)
+# What is a name in `lower((email)::text)` but no column.
+_NO_COLUMN: Final = re.compile(r"::[\w ]+|\w+(?=\()")
 
 
 def refusal(error: type[AppError], message: str) -> dict[str, Any]:
@@ -31,13 +33,20 @@ def refusal(error: type[AppError], message: str) -> dict[str, Any]:
 
 
 def domain_error(violation: ConstraintViolation) -> AppError | None:
-    """Return the declared error of a violation, or None if the constraint declares none."""
+    """Return the declared error of a violation, or None if the constraint declares none.
+
+    Its field is the column, unless the constraint has several.
+    """
     refusals = declared_refusals()
     if violation.constraint not in refusals:
         return None
     error, message = refusals[violation.constraint]
     match = _VALUE.search(violation.detail)
-    return error(message.format(value=match["value"] if match else "given"))
+    columns = re.findall(r"\w+", _NO_COLUMN.sub("", match["columns"])) if match else []
+    return error(
+        message.format(value=match["value"] if match else "given"),
+        field=columns[0] if len(columns) == 1 else None,
+    )
 
 
 @cache

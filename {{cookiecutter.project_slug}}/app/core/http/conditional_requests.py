@@ -5,11 +5,13 @@ from typing import Any, Final, cast
 
 from fastapi import FastAPI, Request, Response
 
+from app.core.http.problem_declarations import ETAG
+
 _TAG: Final = re.compile(r'(?P<weak>W/)?"(?P<version>[^"]*)"')
 
 # The `responses` of a route that reads one row.
 NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
-    304: {"description": "The resource still has the `ETag` in If-None-Match"}
+    304: {"description": "The resource still has the `ETag` in If-None-Match", "headers": ETAG}
 }
 
 

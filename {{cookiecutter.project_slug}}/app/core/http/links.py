@@ -4,6 +4,8 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Request, Response
 
+from app.core.http.paths import public_path
+
 
 def set_location(request: Request, response: Response, row_id: int) -> None:
     """Set `Location` to the resource that a POST to its collection has created (RFC 9110)."""
@@ -19,4 +21,4 @@ def set_next_link(request: Request, response: Response, cursor: str | None) -> N
 
 
 def _path(request: Request) -> str:
-    return quote(request.scope["path"])
+    return quote(public_path(request.scope))

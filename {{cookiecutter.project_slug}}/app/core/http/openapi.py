@@ -1,18 +1,31 @@
 """Additions to the OpenAPI document that FastAPI generates."""
 
+import warnings
+from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from app.core.http.edge import SAFE_METHODS, dependencies, wants_session
 from app.core.http.problem_declarations import (
+    ETAG,
     add_problem_schema,
     declared_statuses,
+    needs_credentials,
     problem_responses,
 )
 
+_IF_NONE_MATCH: Final = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "Send the resource only if it no longer has this `ETag`, else 304.",
+    "schema": {"type": "string"},
+}
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -21,13 +34,37 @@ _IDEMPOTENCY_KEY: Final = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
 }
 
+_REPLAYED: Final = {
+    "Idempotency-Replayed": {
+        "description": "`true` if this is the response to an earlier request with the same key.",
+        "schema": {"type": "string", "const": "true"},
+    }
+}
+_LINK: Final = {
+    "Link": {
+        "description": "The next page, if there is one (RFC 8288).",
+        "schema": {"type": "string"},
+    }
+}
+_LOCATION: Final = {
+    "Location": {"description": "The path of the new resource.", "schema": {"type": "string"}}
+}
+_SETTING: Final = "x-setting"  # of a response that a setting turns on
+
+
+def only_if(
+    setting: str, responses: dict[int | str, dict[str, Any]]
+) -> dict[int | str, dict[str, Any]]:
+    """Return `responses` that are part of the document if a setting is on."""
+    return {status: response | {_SETTING: setting} for status, response in responses.items()}
+
 
 def link_to(resource: str) -> dict[int | str, dict[str, Any]]:
     """Return `responses` that link a POST to the `read_`, `update_` and `delete_` operations."""
     parameters = {f"{resource}_id": "$response.body#/id"}
     return {
         201: {
-            "headers": {"Location": {"schema": {"type": "string"}}},
+            "headers": _LOCATION | ETAG,
             "links": {
                 f"{verb}_{resource}": {
                     "operationId": f"{verb}_{resource}",
@@ -40,20 +77,38 @@ def link_to(resource: str) -> dict[int | str, dict[str, Any]]:
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Add the problems and the Idempotency-Key that follow from each route's dependencies."""
+    """Add the problems and headers that follow from each route's dependencies and responses."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = generate()
+            with warnings.catch_warnings():
+                # FastAPI gives all methods of a route one id, and warns of it.
+                warnings.filterwarnings("ignore", "Duplicate Operation ID", UserWarning)
+                document = generate()
             add_problem_schema(document)
             for context, method, operation in _operations(app, document):
                 _complete(app, operation, context, method)
             _prefix_token_urls(document, app.state.settings.api_prefix)
+            _require_unique_ids(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+async def send_document(request: Request) -> JSONResponse:
+    """Respond with the OpenAPI document, with URLs as the client sees them behind `root_path`.
+
+    FastAPI's own route prefixes the servers, but not the URLs of the security schemes.
+    """
+    document = request.app.openapi()
+    root_path = request.scope.get("root_path", "").rstrip("/")
+    if root_path:
+        document = deepcopy(document)
+        document["servers"] = [{"url": root_path}, *document.get("servers", [])]
+        _prefix_token_urls(document, root_path)
+    return JSONResponse(document)
 
 
 def _operations(
@@ -67,24 +122,60 @@ def _operations(
 
 
 def _complete(app: FastAPI, operation: dict[str, Any], context: RouteContext, method: str) -> None:
-    """Add the problems of a route's dependencies, and its Idempotency-Key."""
+    """Add what follows from a route's dependencies, and leave out what its settings turn off."""
+    if len(context.methods or ()) > 1:
+        operation["operationId"] += f"_{method.lower()}"
+    responses = operation["responses"]
+    for status in [status for status in responses if _SETTING in responses[status]]:
+        if not getattr(app.state.settings, responses[status].pop(_SETTING)):
+            del responses[status]
     needs = dependencies(context.dependant)
+    if "security" in operation and not any(map(needs_credentials, needs)):
+        operation["security"].insert(0, {})
     statuses = {status for call in needs if call for status in declared_statuses(call)}
+    parameters = operation.setdefault("parameters", [])
+    headers = _success_headers(parameters, responses, statuses)
+    if "304" in responses:
+        parameters.append(_IF_NONE_MATCH)
     if "{" in (context.path or ""):
         statuses.add(404)
     if wants_session(context.dependant) and method not in SAFE_METHODS:
         statuses |= {404, 409}  # constraint violations
         if method == "POST":
-            operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+            parameters.append(_IDEMPOTENCY_KEY)
+            headers |= _REPLAYED
             statuses.update(declared_statuses(app.state.read_idempotency_key))
     for status, declaration in problem_responses(*sorted(statuses)).items():
-        operation["responses"].setdefault(str(status), declaration)
+        responses.setdefault(str(status), declaration)
+    for status, response in responses.items():
+        if headers and status.startswith("2"):
+            response["headers"] = headers | response.get("headers", {})
+
+
+def _success_headers(
+    parameters: list[dict[str, Any]], responses: dict[str, Any], statuses: set[int]
+) -> dict[str, Any]:
+    """Return the headers of successful responses: of resources with a version, and of pages."""
+    headers: dict[str, Any] = {}
+    if "304" in responses or (412 in statuses and "204" not in responses):
+        headers |= ETAG
+    if any(parameter["name"] == "cursor" for parameter in parameters):
+        headers |= _LINK
+    return headers
+
+
+def _require_unique_ids(document: dict[str, Any]) -> None:
+    """Warn of operations with the same id, of which a generated client would have only one."""
+    operations = [one for path in document["paths"].values() for one in path.values()]
+    for name, count in Counter(one.get("operationId") for one in operations).items():
+        if count > 1:
+            warnings.warn(f"{count} operations are called {name}: rename functions", stacklevel=2)
 
 
 def _prefix_token_urls(document: dict[str, Any], prefix: str) -> None:
     """Prefix the URLs of security schemes, which are declared before the prefix is known."""
     for scheme in document.get("components", {}).get("securitySchemes", {}).values():
         for flow in scheme.get("flows", {}).values():
-            for name in ("tokenUrl", "refreshUrl"):
-                if name in flow:
-                    flow[name] = f"{prefix}/{flow[name]}"
+            for name in ("authorizationUrl", "tokenUrl", "refreshUrl"):
+                if name in flow and "://" not in flow[name]:  # else of another service
+                    flow[name] = f"{prefix}/{flow[name].removeprefix('/')}"

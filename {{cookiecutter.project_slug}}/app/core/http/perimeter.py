@@ -5,14 +5,13 @@ that `app.add_middleware` adds.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import Settings
+from app.core.http.cross_origin import CrossOriginMiddleware
 from app.core.http.security_headers import SecurityHeadersMiddleware
 
 
@@ -62,16 +61,15 @@ def _security_headers(app: FastAPI, settings: Settings) -> Middleware:
         SecurityHeadersMiddleware,
         settings=settings,
         documentation={app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url},
-        private=tuple(settings.api_prefix + path for path in settings.private_paths),
     )
 
 
 def _cors(settings: Settings) -> Middleware:
     """Allow calls from the pages of other origins, without cookies."""
-    options: dict[str, Any] = {
-        "allow_origins": settings.cors_origins,
-        "allow_methods": ["GET", "HEAD", "POST", "PATCH", "DELETE"],
-        "allow_headers": ["Authorization", "Idempotency-Key", "If-Match", "If-None-Match"],
-        "expose_headers": ["ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After"],
-    }
-    return Middleware(CORSMiddleware, **options)
+    return Middleware(
+        CrossOriginMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=settings.cors_methods,
+        allow_headers=settings.cors_headers,
+        expose_headers=settings.cors_exposed_headers,
+    )

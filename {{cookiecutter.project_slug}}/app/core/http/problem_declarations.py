@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from app.core.http.problems import MEDIA_TYPE, Problem, ProblemError, status_code_name, status_title
+from app.exceptions import AppError
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -25,6 +26,20 @@ def declared_statuses(dependency: Callable[..., Any]) -> tuple[int, ...]:
     return _statuses.get(dependency, ())
 
 
+_requiring: Final[set[Callable[..., Any]]] = set()
+
+
+def requires_credentials(dependency: FunctionT) -> FunctionT:
+    """Declare that routes with this dependency refuse requests without credentials."""
+    _requiring.add(dependency)
+    return dependency
+
+
+def needs_credentials(dependency: Any) -> bool:
+    """Return whether a dependency, or a security scheme, refuses requests without credentials."""
+    return dependency in _requiring or getattr(dependency, "auto_error", False)
+
+
 # The description of each status in OpenAPI, and an example of the detail.
 _EXAMPLES: Final = {
     400: ("The body cannot be read", "There was an error parsing the body"),
@@ -41,6 +56,28 @@ _EXAMPLES: Final = {
     429: ("Too many attempts", "Too many attempts; try again in 60 s"),
     500: ("The server failed", "The server failed to process the request; the error is logged"),
     503: ("Temporarily unavailable", "The database cannot be reached"),
+}
+
+
+_RETRY_AFTER: Final = {
+    "Retry-After": {
+        "description": "Seconds until the next attempt may succeed.",
+        "schema": {"type": "integer", "minimum": 0},
+    }
+}
+ETAG: Final = {
+    "ETag": {"description": "The version of the resource.", "schema": {"type": "string"}}
+}
+_HEADERS: Final = {
+    401: {
+        "WWW-Authenticate": {
+            "description": "How to authenticate (RFC 9110, section 11.6.1).",
+            "schema": {"type": "string"},
+        }
+    },
+    412: ETAG,
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
 }
 
 
@@ -64,6 +101,7 @@ def _declaration(status: int) -> dict[str, Any]:
     # FastAPI would declare a "model" as application/json, hence the explicit schema.
     return {
         "description": description,
+        **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
         "content": {
             MEDIA_TYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
@@ -83,7 +121,20 @@ _EXAMPLE_ERROR: Final = ProblemError(
 def add_problem_schema(openapi: dict[str, Any]) -> None:
     """Add the schemas that `problem_responses` refers to."""
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema["properties"]["code"]["enum"] = sorted(_codes())
     definitions = schema.pop("$defs")
     openapi.setdefault("components", {}).setdefault("schemas", {}).update(
         {"Problem": schema, **definitions}
     )
+
+
+def _codes() -> set[str]:
+    """Return the codes of problems: of the declared statuses, of a 405, and of domain errors."""
+    return {
+        *(status_code_name(status_title(status)) for status in (*_EXAMPLES, 405)),
+        *_codes_of(AppError),
+    }
+
+
+def _codes_of(error: type[AppError]) -> set[str]:
+    return {error.code}.union(*map(_codes_of, error.__subclasses__()))

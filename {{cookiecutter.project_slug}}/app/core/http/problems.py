@@ -6,14 +6,19 @@ from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket, status
 from fastapi.exceptions import RequestValidationError
+from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.websockets import WebSocketState
 
-from app.exceptions import AppError, ValidationError
+from app.core.http.paths import public_path
+from app.core.types import NO_NUL
+from app.exceptions import AppError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -83,7 +88,7 @@ def problem_response(
         status=status,
         detail=detail,
         code=code or status_code_name(title),
-        instance=quote(request.scope["path"]),
+        instance=quote(public_path(request.scope)),
         errors=list(errors) if errors else None,
     )
     return JSONResponse(
@@ -105,10 +110,12 @@ def status_code_name(title: str) -> str:
     return title.upper().replace(" ", "_")
 
 
-async def _app_error(request: Request, error: Exception) -> JSONResponse:
+async def _app_error(request: Request, error: Exception) -> JSONResponse | None:
     error = cast("AppError", error)
+    if await _closed(request, error):
+        return None
     errors = []
-    if isinstance(error, ValidationError) and error.field:
+    if error.field:
         errors = [ProblemError(loc=["body", error.field], detail=str(error), code=error.kind)]
     return problem_response(
         request,
@@ -120,18 +127,58 @@ async def _app_error(request: Request, error: Exception) -> JSONResponse:
     )
 
 
+async def _closed(connection: HTTPConnection, error: AppError) -> bool:
+    """Close the connection if it is an accepted WebSocket, which can have no response."""
+    is_open = (
+        isinstance(connection, WebSocket)
+        and connection.application_state == WebSocketState.CONNECTED
+    )
+    if is_open:
+        code = (
+            status.WS_1008_POLICY_VIOLATION if error.status < 500 else status.WS_1011_INTERNAL_ERROR
+        )
+        # A reason has up to 123 bytes (RFC 6455, section 5.5).
+        reason = str(error).encode()[:123].decode(errors="ignore")
+        await cast("WebSocket", connection).close(code, reason)
+    return is_open
+
+
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     """Respond with what is wrong and where, without the input, which may be a secret."""
     errors = [
-        ProblemError(loc=item["loc"], detail=item["msg"], code=item["type"])
+        ProblemError(loc=item["loc"], detail=_sentence(item), code=item["type"])
         for item in cast("RequestValidationError", error).errors()
     ]
+    if wrong := _wrong_media_type(request):
+        errors.insert(0, wrong)
     return problem_response(
         request,
         status=HTTPStatus.UNPROCESSABLE_ENTITY,
         detail="The request is not valid; see errors",
         code="VALIDATION_ERROR",
         errors=errors,
+    )
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    """Return what is wrong, without the regular expression of `Text`."""
+    if error.get("ctx", {}).get("pattern") == NO_NUL:
+        return "Text must not contain NUL characters"
+    message: str = error["msg"]
+    return message
+
+
+def _wrong_media_type(request: Request) -> ProblemError | None:
+    """Return an error if the body is not of the type that the route reads, such as a form."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    wanted: str | None = getattr(body.field_info, "media_type", None) if body else None
+    sent = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if wanted is None or sent == wanted or (sent.endswith("+json") and wanted.endswith("/json")):
+        return None
+    return ProblemError(
+        loc=["header", "Content-Type"],
+        detail=f"Send the body as {wanted}, not as {sent or 'an unknown type'}",
+        code="media_type",
     )
 
 
@@ -142,8 +189,9 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     """
     error = cast("HTTPException", error)
     headers = error.headers
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers = {"Allow": ", ".join(_allowed_methods(request))}
+    is_refused = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    if is_refused and isinstance(request.scope.get("route"), APIRoute):  # not a mounted application
+        headers = {**(headers or {}), "Allow": ", ".join(_allowed_methods(request))}
     detail: Any = error.detail
     if not isinstance(detail, str):
         detail = json.dumps(detail, default=str)
@@ -153,13 +201,16 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
 def _allowed_methods(request: Request) -> list[str]:
     """Return the methods of a path. Starlette reports those of the first route only."""
     routes = request.app.routes
-    return [
+    allowed = {
         method
         for method in HTTPMethod
         if any(
             route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes
         )
-    ]
+    }
+    if HTTPMethod.GET in allowed:
+        allowed.add(HTTPMethod.HEAD)  # see `HeadMiddleware`
+    return sorted(allowed)
 
 
 async def respond_to_unexpected_error(
@@ -176,6 +227,7 @@ async def respond_to_unexpected_error(
 
 def install_problem_handlers(app: FastAPI) -> None:
     """Respond with a problem to every failure except unexpected errors."""
-    app.add_exception_handler(AppError, _app_error)
+    # Typed for either kind of connection, but not for both.
+    app.add_exception_handler(AppError, _app_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_exception)

@@ -6,8 +6,11 @@ from typing import Final
 
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from app.core.config import Settings
+from app.core.http.edge import SAFE_METHODS
+from app.core.http.paths import route_path
 from app.core.http.problems import problem_response
 
 Headers = list[tuple[bytes, bytes]]
@@ -22,6 +25,11 @@ _BASIC: Final[Headers] = [
 ]
 # For data: if a browser renders a response, nothing in it may run or be loaded.
 _STRICT_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+# For mounted applications, whose pages load what they name: an admin interface, static files.
+_MOUNTED_POLICY: Final = (
+    b"content-security-policy",
+    b"object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+)
 # For the documentation pages, which load Swagger UI and ReDoc from the URLs that FastAPI uses.
 _DOCUMENTATION_POLICY: Final = (
     b"content-security-policy",
@@ -39,48 +47,50 @@ _HTTPS_ONLY: Final = (b"strict-transport-security", b"max-age=31536000")
 class SecurityHeadersMiddleware:
     """ASGI middleware: adds security headers, and responds with 400 to an unknown Host header.
 
-    Headers set by the response win. Responses to requests with `Authorization`, and to paths that
-    start with one of `private`, get `no-store`.
+    Headers set by the response win. `no-store` is added if the request names its caller or is not
+    safe, and if the response sets a cookie.
     """
 
     def __init__(
-        self,
-        app: ASGIApp,
-        settings: Settings,
-        documentation: Collection[str | None] = (),
-        private: tuple[str, ...] = (),
+        self, app: ASGIApp, settings: Settings, documentation: Collection[str | None] = ()
     ) -> None:
         self._app = app
         self._documentation = documentation
-        self._private = private
+        self._identifying = {name.lower().encode() for name in settings.identifying_headers}
         hosts = {host.encode() for host in settings.allowed_hosts}
         self._any_host = not hosts
         self._hosts = {host for host in hosts if not host.startswith(b"*")}
         self._domains = tuple(host[1:] for host in hosts if host.startswith(b"*"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        app = self._app if self._any_host or self._is_allowed_host(scope) else _refuse
+        if scope["type"] == "websocket":
+            await app(scope, receive, send)
+            return
         extra = self._headers(scope)
+        root_path = scope.get("root_path", "")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = dict(message["headers"])
+                if scope.get("root_path", "") != root_path:  # which a mount extends
+                    extra[:] = [_MOUNTED_POLICY if one == _STRICT_POLICY else one for one in extra]
+                if b"set-cookie" in present and _NO_STORE not in extra:
+                    extra.append(_NO_STORE)
                 others = [pair for pair in extra if pair[0] not in present]
                 message["headers"] = [*message["headers"], *others]
             await send(message)
 
-        app = self._app if self._any_host or self._is_allowed_host(scope) else _refuse
         await app(scope, receive, send_with_headers)
 
     def _headers(self, scope: Scope) -> Headers:
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        headers = [
-            *_BASIC,
-            _DOCUMENTATION_POLICY if path in self._documentation else _STRICT_POLICY,
-        ]
-        if path.startswith(self._private) or b"authorization" in dict(scope["headers"]):
+        is_documentation = route_path(scope) in self._documentation
+        headers = [*_BASIC, _DOCUMENTATION_POLICY if is_documentation else _STRICT_POLICY]
+        names = {name for name, _ in scope["headers"]}
+        if scope["method"] not in SAFE_METHODS or not names.isdisjoint(self._identifying):
             headers.append(_NO_STORE)
         if scope.get("scheme") == "https":
             headers.append(_HTTPS_ONLY)
@@ -88,7 +98,7 @@ class SecurityHeadersMiddleware:
 
     def _is_allowed_host(self, scope: Scope) -> bool:
         """Return whether the Host header is allowed. Health checks may use any, such as an IP."""
-        if scope["path"].startswith("/health/"):
+        if route_path(scope).startswith("/health/"):
             return True
         named = [value for name, value in scope["headers"] if name == b"host"]
         host = _HOST.fullmatch(named[0]) if len(named) == 1 else None
@@ -97,6 +107,9 @@ class SecurityHeadersMiddleware:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await WebSocketClose()(scope, receive, send)  # a 403, before the handshake
+        return
     refusal = problem_response(
         Request(scope), status=400, detail="The Host header names no host of this service"
     )

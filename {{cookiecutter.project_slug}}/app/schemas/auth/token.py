@@ -3,7 +3,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr, StringConstraints
 
-from app.core.types import Text
+from app.core.types import Id, Text
 from app.schemas.auth.password import Password
 from app.schemas.base import ResponseBody
 
@@ -43,13 +43,13 @@ class TokenResponse(ResponseBody):
     refresh_token: str = Field(
         description="Use it once, at `/auth/refresh`, which returns the next one."
     )
-    session_id: int = Field(description="The id of this session in `/auth/sessions`.")
+    session_id: Id = Field(description="The id of this session in `/auth/sessions`.")
 
 
 class SessionResponse(ResponseBody):
     """A device on which the caller is signed in."""
 
-    id: int
+    id: Id
     address: str = Field(description="The IP address of its last use.")
     user_agent: str
     created_at: datetime

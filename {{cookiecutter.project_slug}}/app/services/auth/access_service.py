@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.security.audit import audit_on_commit
-from app.exceptions import ConflictError, PermissionError
+from app.exceptions import LastAdminError, PermissionError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
@@ -32,7 +32,7 @@ class AccessService:
         """Change a user's role, deactivate or reactivate them, and revoke all their tokens.
 
         Raises `NotFoundError`, `VersionMismatchError`, `PermissionError` if the caller is no longer
-        an administrator, and `ConflictError` if no active administrator would be left.
+        an administrator, and `LastAdminError` if no active administrator would be left.
         """
         administrators = await self._accounts.lock_active_admins()
         if self._caller.id not in administrators:
@@ -43,7 +43,7 @@ class AccessService:
         if not changes:
             return user
         if list(administrators) == [user.id]:
-            raise ConflictError(_LAST)
+            raise LastAdminError(_LAST)
         user = await self._login_sessions.update_and_revoke_all(user, changes)
         for name, value in changes.items():
             event = "role_changed" if name == "role" else "reactivated" if value else "deactivated"
@@ -55,9 +55,9 @@ class AccessService:
     async def authorize_deletion(self, user_id: int) -> None:
         """Check that the caller may delete a user.
 
-        Raises `PermissionError`, and `ConflictError` if no active administrator would be left.
+        Raises `PermissionError`, and `LastAdminError` if no active administrator would be left.
         """
         require_owner_or_admin(self._caller, user_id)
         if self._caller.is_admin and list(await self._accounts.lock_active_admins()) == [user_id]:
-            raise ConflictError(_LAST)
+            raise LastAdminError(_LAST)
         audit_on_commit(self._session, "user_deleted", user_id=user_id, actor_id=self._caller.id)

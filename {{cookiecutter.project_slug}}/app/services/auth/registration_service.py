@@ -50,7 +50,7 @@ class RegistrationService:
         """Create an account, and return it or None if registration continues by mail.
 
         Raises `PermissionError` if registration is not open to the caller or the invitation is not
-        valid, `ValidationError` for a password that the policy refuses, `ConflictError` if the
+        valid, `ValidationError` for a password that the policy refuses, `EmailTakenError` if the
         address is taken, and `TooManyRequestsError`.
         """
         if not self._is_admin:

@@ -34,5 +34,22 @@ def test_message_names_the_value_in_whatever_language_the_server_speaks(
     assert str(domain_error(ConstraintViolation("uq_users_email_lower", detail))) == message
 
 
+@pytest.mark.parametrize(
+    ("name", "detail", "field"),
+    [
+        ("uq_users_email_lower", "Key (lower(email::text))=(a@b.example) already exists.", "email"),
+        ("uq_users_email_lower", "Key (lower((email)::character varying))=(a) exists.", "email"),
+        ("uq_users_email_lower", "Key (tenant_id, email)=(1, a) already exists.", None),
+        ("uq_users_email_lower", "Failing row contains (1, null).", None),
+        ("uq_users_email_lower", "", None),
+    ],
+)
+def test_error_names_the_field(name: str, detail: str, field: str | None) -> None:
+    error = domain_error(ConstraintViolation(name, detail))
+
+    assert error
+    assert error.field == field
+
+
 def test_constraint_that_no_client_can_break_has_no_domain_error() -> None:
     assert domain_error(ConstraintViolation("pk_users", "")) is None

@@ -1,13 +1,16 @@
 """A route that depends on a session gets one from the edge, else the app does not start."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from traceback import format_exception
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database import get_async_session
@@ -15,6 +18,7 @@ from app.core.database.sessions import Database
 from app.core.http.edge import EdgeRoute
 from app.dependencies.database import DatabaseDep, OpenSessionDep, SessionDep
 from app.main import create_app
+from app.models.user import User
 from tests.conftest import http_client
 
 Start = Callable[..., Coroutine[Any, Any, None]]
@@ -136,13 +140,27 @@ async def test_session_is_the_same_throughout_a_request(
         assert (await client.post("/same")).json() is True
 
 
+CLOSED = "permanently closed"
+
+
+@pytest.fixture
+def serve(settings: Settings, open_database: Callable[..., Database]) -> Callable[[], FastAPI]:
+    """Create an app whose own routes are edge routes."""
+
+    def make_app() -> FastAPI:
+        app = create_app(settings)
+        app.router.route_class = EdgeRoute
+        app.state.database = open_database()
+        return app
+
+    return make_app
+
+
 async def test_response_that_streams_from_the_session_fails_instead_of_reading_on(
-    settings: Settings, open_database: Callable[..., Database]
+    serve: Callable[[], FastAPI],
 ) -> None:
     """The transaction has ended when the response starts; a stream opens its own session."""
-    app = create_app(settings)
-    app.router.route_class = EdgeRoute
-    app.state.database = open_database()
+    app = serve()
 
     @app.get("/stream")
     async def stream(session: SessionDep) -> StreamingResponse:
@@ -151,9 +169,99 @@ async def test_response_that_streams_from_the_session_fails_instead_of_reading_o
 
         return StreamingResponse(lines())
 
+    @app.get("/generator")
+    async def generate(session: SessionDep) -> AsyncIterator[int]:
+        yield await session.scalar(text("SELECT 1")) or 0
+
     async with http_client(app) as client:
-        with pytest.raises(Exception, match="permanently closed"):
-            await client.get("/stream")
+        for path in ("/stream", "/generator"):
+            with pytest.raises(Exception) as failure:  # noqa: PT011 (in a group, or alone)
+                await client.get(path)
+            assert CLOSED in "".join(format_exception(failure.value))
+
+
+async def test_stream_reads_in_sessions_of_its_own(serve: Callable[[], FastAPI]) -> None:
+    app = serve()
+    held: list[int] = []
+
+    @app.get("/stream")
+    async def stream(database: DatabaseDep) -> StreamingResponse:
+        async def lines() -> AsyncGenerator[str]:
+            for number in range(3):
+                async with database.read() as session:
+                    value = await session.scalar(text("SELECT CAST(:n AS int)"), {"n": number})
+                held.append(database.reader.pool.checkedout())  # type: ignore[attr-defined]
+                yield f"{value}\n"
+
+        return StreamingResponse(lines())
+
+    async with http_client(app) as client:
+        response = await client.get("/stream")
+
+    assert (response.text, held) == ("0\n1\n2\n", [0, 0, 0])
+
+
+@pytest.mark.parametrize("use", ["execute", "add", "commit"])
+@pytest.mark.parametrize("is_used", [True, False])
+async def test_background_task_that_uses_the_session_fails(
+    serve: Callable[[], FastAPI], use: str, is_used: bool
+) -> None:
+    """Nothing is silently lost, and no connection stays in a transaction."""
+    app = serve()
+
+    async def write(session: AsyncSession) -> None:
+        if use == "execute":
+            await session.execute(text("SELECT 1"))
+        elif use == "add":
+            session.add(User(email="ann@example.com", display_name="Ann"))
+        else:
+            await session.commit()
+
+    @app.post("/task")
+    async def start_task(session: SessionDep, background: BackgroundTasks) -> None:
+        if is_used:
+            await session.execute(text("SELECT 1"))
+        background.add_task(write, session)
+
+    async with http_client(app) as client:
+        with pytest.raises(InvalidRequestError, match=CLOSED):
+            await client.post("/task")
+
+    assert app.state.database.writer.pool.checkedout() == 0
+
+
+async def test_task_that_outlives_the_request_cannot_use_its_session(
+    serve: Callable[[], FastAPI],
+) -> None:
+    app = serve()
+    tasks: list[asyncio.Task[object]] = []
+    responded = asyncio.Event()
+
+    @app.post("/task")
+    async def start_task(session: SessionDep) -> None:
+        async def work() -> object:
+            await responded.wait()
+            return await session.scalar(text("SELECT 1"))
+
+        tasks.append(asyncio.create_task(work()))
+
+    async with http_client(app) as client:
+        await client.post("/task")
+    responded.set()
+
+    with pytest.raises(InvalidRequestError, match=CLOSED):
+        await tasks[0]
+
+
+async def test_session_of_a_rolled_back_test_is_closed_as_well(
+    app_with_routers: Callable[..., FastAPI], database: Database
+) -> None:
+    """A team's tests notice the use after the request, too."""
+    async with database.transaction() as session:
+        await session.execute(text("SELECT 1"))
+
+    with pytest.raises(InvalidRequestError, match=CLOSED):
+        await session.execute(text("SELECT 1"))
 
 
 async def test_task_that_outlives_the_request_gets_no_session(

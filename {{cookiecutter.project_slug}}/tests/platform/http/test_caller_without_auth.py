@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
 
+from app.core.caller_settings_without_auth import CallerSettings
 from app.core.http.gateway import GatewayCaller
 from app.dependencies.caller_without_auth import get_caller, identify_caller, install_caller
 from app.models.idempotency_key import IdempotencyKey
@@ -87,3 +88,9 @@ async def test_header_that_occurs_twice_is_refused(app: FastAPI) -> None:
 
     assert response.status_code == 422
     assert "more than one X-User" in response.json()["detail"]
+
+
+def test_responses_to_a_caller_that_the_gateway_names_are_not_stored() -> None:
+    settings = CallerSettings(_env_file=None, caller_header="X-User")
+
+    assert settings.identifying_headers == ("Authorization", "X-User")

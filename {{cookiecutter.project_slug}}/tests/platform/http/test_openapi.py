@@ -1,9 +1,11 @@
 """Additions to the OpenAPI document that FastAPI generates."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI
+import pytest
+from fastapi import APIRouter, FastAPI, Security
+from fastapi.security import APIKeyHeader
 
 from app.core.http.edge import EdgeRoute
 from app.core.http.openapi import install_openapi
@@ -72,6 +74,99 @@ def test_links_name_operations_that_are_there(probe_app: FastAPI) -> None:
     assert {"read_probe", "update_probe", "delete_probe"} <= links.keys() <= operations.keys()
     for name, parameters in links.items():
         assert parameters <= {one["name"] for one in operations[name]["parameters"]}
+
+
+def headers_of(app: FastAPI, name: str, status: int) -> set[str]:
+    return set(operation(app, name)["responses"][str(status)].get("headers", {}))
+
+
+def test_headers_of_responses_are_declared(probe_app: FastAPI) -> None:
+    """ETag, Link, Retry-After and the others, where they are sent."""
+    assert headers_of(probe_app, "GET /probes", 200) == {"Link"}
+    assert headers_of(probe_app, "GET /probes/{probe_id}", 200) == {"ETag"}
+    assert headers_of(probe_app, "GET /probes/{probe_id}", 304) == {"ETag"}
+    assert headers_of(probe_app, "POST /probes", 201) == {
+        "ETag",
+        "Idempotency-Replayed",
+        "Location",
+    }
+    assert headers_of(probe_app, "PATCH /probes/{probe_id}", 200) == {"ETag"}
+    assert headers_of(probe_app, "PATCH /probes/{probe_id}", 412) == {"ETag"}
+    assert headers_of(probe_app, "DELETE /probes/{probe_id}", 204) == set()
+    assert headers_of(probe_app, "GET /probes", 503) == {"Retry-After"}
+
+
+def test_header_that_saves_the_body_is_declared(probe_app: FastAPI) -> None:
+    parameters = operation(probe_app, "GET /probes/{probe_id}")["parameters"]
+
+    assert [one["name"] for one in parameters if one["in"] == "header"] == ["If-None-Match"]
+
+
+def test_codes_of_problems_are_listed(probe_app: FastAPI) -> None:
+    codes = probe_app.openapi()["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+
+    assert {"CONFLICT", "EMAIL_TAKEN", "KEY_IN_USE", "KEY_REUSED", "METHOD_NOT_ALLOWED"} <= {*codes}
+    assert codes == sorted(set(codes))
+
+
+def test_ids_are_64_bit_integers(probe_app: FastAPI) -> None:
+    document = probe_app.openapi()
+    (parameter,) = [
+        one
+        for one in document["paths"]["/probes/{probe_id}"]["get"]["parameters"]
+        if one["in"] == "path"
+    ]
+    schemas = document["components"]["schemas"]
+
+    assert parameter["schema"]["format"] == "int64"
+    for name in ("UserResponse", "PostResponse", "ProbeCreate"):
+        ids = [
+            field
+            for key, field in schemas.get(name, {"properties": {}})["properties"].items()
+            if key == "id" or key.endswith("_id")
+        ]
+        assert all(field["format"] == "int64" for field in ids)
+
+
+def test_each_method_of_a_route_has_its_own_id(app_with_routers: Callable[..., FastAPI]) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.api_route("/things", methods=["GET", "POST"])
+    async def things() -> None: ...
+
+    app = app_with_routers(router)
+
+    assert operation(app, "GET /things")["operationId"] == "things_get"
+    assert operation(app, "POST /things")["operationId"] == "things_post"
+
+
+def test_two_functions_of_one_name_are_noticed(app_with_routers: Callable[..., FastAPI]) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    async def things() -> None: ...
+
+    router.get("/one")(things)
+    router.get("/other")(things)
+
+    with pytest.warns(UserWarning, match="2 operations are called things"):
+        app_with_routers(router).openapi()
+
+
+def test_scheme_that_insists_is_not_optional(app_with_routers: Callable[..., FastAPI]) -> None:
+    router = APIRouter()
+
+    @router.get("/optional")
+    async def optional(
+        _: Annotated[str, Security(APIKeyHeader(name="k", auto_error=False))],
+    ) -> None: ...
+
+    @router.get("/required")
+    async def required(_: Annotated[str, Security(APIKeyHeader(name="k"))]) -> None: ...
+
+    app = app_with_routers(router)
+
+    assert operation(app, "GET /optional")["security"] == [{}, {"APIKeyHeader": []}]
+    assert operation(app, "GET /required")["security"] == [{"APIKeyHeader": []}]
 
 
 def test_document_needs_no_security_scheme() -> None:

@@ -8,7 +8,9 @@ from sqlalchemy import text
 
 from app.core.database import Database
 from tests.conftest import http_client
+from tests.factories import Factory
 from tests.platform import probe
+from tests.platform.probe import make_probe
 
 
 def assert_is_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -43,7 +45,11 @@ async def test_every_error_has_one_shape(
 
 @pytest.mark.parametrize(
     ("path", "allow"),
-    [("/probes", "GET, POST"), ("/probes/1", "DELETE, GET, PATCH"), ("/health/live", "GET")],
+    [
+        ("/probes", "GET, HEAD, POST"),
+        ("/probes/1", "DELETE, GET, HEAD, PATCH"),
+        ("/health/live", "GET, HEAD"),
+    ],
 )
 async def test_wrong_method_gets_the_allowed_ones(
     probes: httpx.AsyncClient, path: str, allow: str
@@ -82,6 +88,36 @@ async def test_validation_errors_name_the_place_and_never_repeat_the_input(
     places = {error["loc"][1] for error in body["errors"]}
     assert {"owner_id", "name", "unknown"} <= places
     assert "hunter2" not in response.text
+
+
+async def test_constraint_names_the_field_that_broke_it(
+    probes: httpx.AsyncClient, make: Factory
+) -> None:
+    probe = await make_probe(make)
+    taken = await probes.post("/probes", json={"owner_id": probe.owner_id, "name": probe.name})
+    missing = await probes.post("/probes", json={"owner_id": 2**40, "name": "Other"})
+
+    (error,) = assert_is_problem(taken, 409, "CONFLICT")["errors"]
+    assert (error["loc"], error["code"]) == (["body", "name"], "conflict")
+    (error,) = assert_is_problem(missing, 404, "NOT_FOUND")["errors"]
+    assert error["loc"] == ["body", "owner_id"]
+
+
+async def test_body_of_another_type_is_told_which_one_to_be(probes: httpx.AsyncClient) -> None:
+    response = await probes.post("/probes", data={"name": "x"})
+
+    error = assert_is_problem(response, 422, "VALIDATION_ERROR")["errors"][0]
+    assert error["loc"] == ["header", "Content-Type"]
+    assert error["detail"] == (
+        "Send the body as application/json, not as application/x-www-form-urlencoded"
+    )
+
+
+async def test_nul_is_refused_by_a_sentence(probes: httpx.AsyncClient) -> None:
+    response = await probes.get("/probes?cursor=%00")
+
+    (error,) = assert_is_problem(response, 422, "VALIDATION_ERROR")["errors"]
+    assert error["detail"] == "Text must not contain NUL characters"
 
 
 async def test_unexpected_error_tells_the_client_nothing_of_itself(

@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from click.testing import CliRunner
 from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.staticfiles import StaticFiles
 
 from tests.conftest import http_client
 
@@ -33,6 +34,11 @@ async def bug() -> None:
 async def own(response: Response, seconds: int = 5) -> None:
     response.headers["Cache-Control"] = f"private, max-age={seconds}"
     response.headers["Content-Security-Policy"] = "default-src 'self'"
+
+
+@router.get("/cookie")
+async def cookie(response: Response) -> None:
+    response.set_cookie("name", "value")
 
 
 Serve = Callable[..., httpx.AsyncClient]
@@ -90,6 +96,13 @@ async def test_responses_about_a_caller_are_not_stored(plain: httpx.AsyncClient)
 
         assert known.headers["cache-control"] == "no-store"
         assert "cache-control" not in unknown.headers
+
+
+async def test_responses_to_writes_and_those_that_set_a_cookie_are_not_stored(serve: Serve) -> None:
+    async with serve() as client:
+        responses = [await client.post("/more/own"), await client.get("/more/cookie")]
+
+    assert [response.headers["cache-control"] for response in responses] == ["no-store"] * 2
 
 
 async def test_what_a_route_says_itself_stays(plain: httpx.AsyncClient) -> None:
@@ -168,6 +181,20 @@ async def test_two_hosts_are_refused(serve: Serve) -> None:
 PREFLIGHT = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "PATCH"}
 
 
+async def test_pages_of_a_mounted_app_may_load_what_they_name(
+    app_with_routers: Callable[..., FastAPI], tmp_path: Path
+) -> None:
+    (tmp_path / "page.html").write_text("<script src='page.js'></script>")
+    app = app_with_routers()
+    app.mount("/pages", StaticFiles(directory=tmp_path))
+    async with http_client(app) as client:
+        page, data = await client.get("/pages/page.html"), await client.get("/health/live")
+
+    assert "default-src" not in page.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    assert "default-src 'none'" in data.headers["content-security-policy"]
+
+
 async def test_pages_of_other_origins_are_shut_out_by_default(plain: httpx.AsyncClient) -> None:
     preflight = await plain.options("/more/caller", headers=PREFLIGHT)
     simple = await plain.get("/more/caller", headers={"Origin": "https://app.example.com"})
@@ -192,6 +219,61 @@ async def test_pages_of_an_origin_that_is_named_may_call(serve: Serve) -> None:
     assert bug.headers["access-control-allow-origin"] == "https://app.example.com"
     assert "ETag" in bug.headers["access-control-expose-headers"]
     assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+async def test_pages_may_send_what_common_clients_add(serve: Serve, method: str) -> None:
+    wanted = (
+        "authorization,content-type,cache-control,idempotency-key,if-match,if-none-match,"
+        "x-request-id,x-requested-with,traceparent,tracestate,baggage,sentry-trace"
+    )
+    async with serve(cors_origins=("https://app.example.com",)) as client:
+        preflight = await client.options(
+            "/more/caller",
+            headers={
+                "Origin": "https://app.example.com",
+                "Access-Control-Request-Method": method,
+                "Access-Control-Request-Headers": wanted,
+            },
+        )
+
+    assert preflight.status_code == 200
+
+
+async def test_what_pages_may_send_and_read_is_a_setting(serve: Serve) -> None:
+    settings = {
+        "cors_origins": ("https://app.example.com",),
+        "cors_methods": ("GET",),
+        "cors_headers": ("x-tenant",),
+        "cors_exposed_headers": ("X-Total-Count",),
+    }
+    async with serve(**settings) as client:
+        origin = {"Origin": "https://app.example.com"}
+        answers = [
+            await client.options(
+                "/more/caller",
+                headers=origin
+                | {"Access-Control-Request-Method": m, "Access-Control-Request-Headers": header},
+            )
+            for m, header in [("GET", "x-tenant"), ("POST", "x-tenant"), ("GET", "x-other")]
+        ]
+        simple = await client.get("/more/caller", headers=origin)
+
+    assert [answer.status_code for answer in answers] == [200, 400, 400]
+    assert simple.headers["access-control-expose-headers"] == "X-Total-Count"
+
+
+async def test_refused_preflight_is_a_problem_that_names_the_settings(serve: Serve) -> None:
+    async with serve(cors_origins=("https://app.example.com",)) as client:
+        wanted = {"Access-Control-Request-Headers": "x-other"}
+        response = await client.options("/more/caller", headers=PREFLIGHT | wanted)
+
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["access-control-allow-origin"] == "https://app.example.com"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.json()["detail"].startswith("Disallowed CORS headers; see CORS_ORIGINS")
+    assert response.json()["instance"] == "/more/caller"
 
 
 FORWARDED = {"X-Forwarded-For": "198.51.100.9, 203.0.113.5", "X-Forwarded-Proto": "https"}

@@ -467,3 +467,13 @@ async def test_brackets_in_a_form_are_no_nesting(open_client: Opener) -> None:
     response = await sign_in(open_client(max_json_depth=4), password="[" * 40)
 
     assert response.status_code == 401
+
+
+async def test_sign_in_by_json_is_told_to_send_a_form(open_client: Opener) -> None:
+    response = await open_client().post("/auth/token", json={"username": EMAIL})
+
+    error = response.json()["errors"][0]
+    assert error["loc"] == ["header", "Content-Type"]
+    assert error["detail"] == (
+        "Send the body as application/x-www-form-urlencoded, not as application/json"
+    )

@@ -1,0 +1,50 @@
+"""HEAD requests, which FastAPI's GET routes refuse."""
+
+import asyncio
+
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class HeadMiddleware:
+    """ASGI middleware: responds to HEAD as to GET, without the body (RFC 9110, section 9.3.2).
+
+    Handlers see a GET request, unless their route declares HEAD itself.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await self._app(_routed(scope), receive, _WithoutBody(send))
+        else:
+            await self._app(scope, receive, send)
+
+
+def _routed(scope: Scope) -> Scope:
+    """Return the scope with the method of the route that responds."""
+    as_get = {**scope, "method": "GET"}
+    for route in scope["app"].routes:
+        if route.matches({**scope})[0] == Match.FULL:
+            return scope
+        if route.matches({**as_get})[0] == Match.FULL:
+            return as_get
+    return scope
+
+
+class _WithoutBody:
+    """Sends the head of a response, and ends it where the body would begin."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._is_over = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await self._send(message)
+        elif not self._is_over:
+            self._is_over = True
+            await self._send({"type": "http.response.body", "body": b""})
+        else:
+            await asyncio.sleep(0)  # the server may now stop an endless stream

@@ -1,0 +1,52 @@
+"""What the OpenAPI document says of callers and accounts."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+
+def operation(app: FastAPI, name: str) -> dict[str, Any]:
+    method, path = name.split()
+    found: dict[str, Any] = app.openapi()["paths"][path][method.lower()]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "security"),
+    [
+        ("POST /users", [{}, {"OAuth2PasswordBearer": []}]),
+        ("GET /users", [{"OAuth2PasswordBearer": []}]),
+        ("GET /users/me", [{"OAuth2PasswordBearer": []}]),
+        ("POST /auth/token", None),
+    ],
+)
+def test_token_is_required_where_the_service_requires_it(
+    app: FastAPI, name: str, security: list[Any] | None
+) -> None:
+    assert operation(app, name).get("security") == security
+
+
+@pytest.mark.parametrize(("setting", "statuses"), [(False, {"201"}), (True, {"201", "202"})])
+def test_registration_by_mail_is_shown_where_it_is_on(
+    app_with: Callable[..., FastAPI], setting: bool, statuses: set[str]
+) -> None:
+    responses = operation(app_with(require_verified_email=setting), "POST /users")["responses"]
+
+    assert {status for status in responses if status.startswith("2")} == statuses
+    assert not any("x-setting" in response for response in responses.values())
+
+
+def test_challenge_and_delay_are_declared(app: FastAPI) -> None:
+    responses = operation(app, "POST /auth/token")["responses"]
+
+    assert "WWW-Authenticate" in responses["401"]["headers"]
+    assert "Retry-After" in responses["429"]["headers"]
+
+
+def test_author_is_optional_for_a_caller_who_is_known(app: FastAPI) -> None:
+    body = operation(app, "POST /posts")["requestBody"]["content"]["application/json"]["schema"]
+    schema = app.openapi()["components"]["schemas"][body["$ref"].rpartition("/")[2]]
+
+    assert schema["required"] == ["title", "body"]
