@@ -22,12 +22,14 @@ from app.cli.users import create_admin_command as create_admin_command
 from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
 from app.core.database.migrations import migrate
 from app.core.database.role_limits import set_role_limits
+from app.core.logs import configure_logging
 from app.exceptions import AppError
 from app.main import create_app
 
 
 def cli() -> None:
     """Run a command, and print expected errors without a traceback."""
+    configure_logging()
     try:
         commands()
     except (AppError, ConfigurationError, CommandError) as error:

@@ -14,18 +14,32 @@ Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
 # PostgreSQL cannot store NUL.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 
-# Text with at least one visible character. Control and blank characters are listed, because `\s`
-# means other characters in Rust (Pydantic) than in JSON Schema.
-VisibleText = Annotated[
-    str,
-    StringConstraints(
-        pattern=(
-            r"^[^\x00]*"
-            r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
-            r"[^\x00]*$"
-        )
-    ),
-]
+# Control and blank characters, listed because `\s` means other characters in Rust (Pydantic) than in
+# JSON Schema.
+_BLANK: Final = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
+# Characters that end lines (Cc, Zl, Zp) or hide and reorder text (Cf), and so deceive who reads a
+# name in a log, a mail or a list. The two joiners (U+200C and U+200D) are allowed, because Persian
+# and emoji sequences need them. The tags (U+E0020 and up) are not, although the flags of England,
+# Scotland and Wales consist of them: any text can be hidden in them.
+_UNSEEN: Final = (
+    r"\x00-\x1f\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b"
+    r"\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    # Not escaped, because languages write escapes beyond U+FFFF in different ways.
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0001\U000e0020-\U000e007f"
+)
+
+
+def _visible(*, without: str) -> StringConstraints:
+    """Require a visible character, and refuse those of the given class."""
+    return StringConstraints(pattern=f"^[^{without}]*[^{without}{_BLANK}][^{without}]*$")
+
+
+# Text with at least one visible character.
+VisibleText = Annotated[str, _visible(without=r"\x00")]
+
+# The same in one line, for titles and names.
+LineText = Annotated[str, _visible(without=_UNSEEN)]
 
 # Put it last, so that length limits apply to the text as it was sent, as OpenAPI says.
 Trimmed = AfterValidator(str.strip)

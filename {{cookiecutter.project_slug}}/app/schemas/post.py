@@ -3,13 +3,13 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, computed_field
 
-from app.core.types import Id, Trimmed, VisibleText
+from app.core.types import Id, LineText, Trimmed, VisibleText
 from app.schemas.base import PatchBody, RequestBody, ResponseBody
 
 WORDS_PER_MINUTE: Final = 200
 
 Title = Annotated[
-    VisibleText, StringConstraints(min_length=1, max_length=200), Field(examples=["Hello"]), Trimmed
+    LineText, StringConstraints(min_length=1, max_length=200), Field(examples=["Hello"]), Trimmed
 ]
 Body = Annotated[
     VisibleText,

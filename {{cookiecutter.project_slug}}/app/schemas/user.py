@@ -3,7 +3,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from app.core.types import Text, Trimmed, VisibleText
+from app.core.types import LineText, Text, Trimmed
 
 # {%- if cookiecutter.use_auth +%}
 from app.schemas.auth.access import Role
@@ -13,7 +13,7 @@ from app.schemas.base import ResponseBody
 from app.schemas.page import PageQuery
 
 DisplayName = Annotated[
-    VisibleText, StringConstraints(min_length=1, max_length=100), Field(examples=["Ann"]), Trimmed
+    LineText, StringConstraints(min_length=1, max_length=100), Field(examples=["Ann"]), Trimmed
 ]
 
 
