@@ -12,12 +12,12 @@ from uvicorn.logging import AccessFormatter, DefaultFormatter
 from app.core.logs import configure_logging
 
 FORGERIES = [
-    "x\nINFO:     app.audit: sign_in user_id=1",
-    "x\r\nINFO:     app.audit: sign_in user_id=1",
-    "x\x1b[2K\x1b[1GINFO:     app.audit: sign_in user_id=1",
+    "x\nINFO:     app.users: deleted user_id=1",
+    "x\r\nINFO:     app.users: deleted user_id=1",
+    "x\x1b[2K\x1b[1GINFO:     app.users: deleted user_id=1",
     "x\x9b2K",
-    "x\x85INFO:     app.audit: sign_in",
-    "x\u2028INFO:     app.audit: sign_in",
+    "x\x85INFO:     app.users: deleted",
+    "x\u2028INFO:     app.users: deleted",
     "x\u202e1=di_resu",
     "x\udc80",
 ]

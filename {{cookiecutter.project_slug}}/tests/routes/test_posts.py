@@ -68,7 +68,7 @@ async def test_text_of_a_post_is_kept_to_the_last_blank(
     assert response.json()["body"] == body
 
 
-@pytest.mark.parametrize("title", ["x\nINFO:     app.audit: sign_in", "\x1b[2K", "eltit \u202e"])
+@pytest.mark.parametrize("title", ["x\nINFO:     app.users: deleted", "\x1b[2K", "eltit \u202e"])
 async def test_title_is_one_line_without_hidden_characters(
     client: httpx.AsyncClient, make: Factory, title: str
 ) -> None:
