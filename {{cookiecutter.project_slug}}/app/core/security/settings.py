@@ -1,5 +1,6 @@
 """Settings of accounts and of mail."""
 
+from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -61,6 +62,10 @@ class PasswordSettings(DevelopmentSettings):
         default=128, ge=64, le=512, description="Maximum length of a password, in characters."
     )
     password_refuse_common: bool = Field(default=True, description="Refuse common passwords.")
+    password_breaches: str = Field(
+        default="",
+        description="Breached passwords to refuse: a folder of range files, or a service's URL.",
+    )
     argon2_time_cost: int = Field(
         default=_ARGON2_TIME_COST,
         ge=1,
@@ -75,6 +80,16 @@ class PasswordSettings(DevelopmentSettings):
     argon2_parallelism: int = Field(
         default=4, ge=1, validate_default=True, description="Parallelism of argon2id, in lanes."
     )
+
+    @field_validator("password_breaches")
+    @classmethod
+    def require_ranges(cls, value: str, info: ValidationInfo) -> str:
+        url = urlsplit(value)
+        if url.scheme == "http" and not is_this_machine(url.hostname):
+            refuse_outside_development("reveals digits of passwords; write https://", info)
+        elif value and url.scheme not in {"http", "https"} and not Path(value).is_dir():
+            raise ValueError("is neither a folder of range files nor the https:// URL of a service")
+        return value
 
     @field_validator("argon2_memory_kib")
     @classmethod
