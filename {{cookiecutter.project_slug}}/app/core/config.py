@@ -153,6 +153,9 @@ class Settings(CallerSettings, DatabaseSettings):
         default=(),
         description="Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted.",
     )
+    hsts_include_subdomains: bool = Field(
+        default=False, description="Require HTTPS of the host's subdomains too."
+    )
     collect_garbage_rarely: bool = Field(
         default=True, description="Run Python's cycle collector less often than by default."
     )

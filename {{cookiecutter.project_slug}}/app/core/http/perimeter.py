@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import Settings
-from app.core.http.security_headers import SecurityHeadersMiddleware
+from app.core.http.security_headers import ForwardedHeaders, SecurityHeadersMiddleware
 
 
 def install_perimeter(
@@ -61,6 +61,7 @@ def _security_headers(app: FastAPI, settings: Settings) -> Middleware:
     return Middleware(
         SecurityHeadersMiddleware,
         settings=settings,
+        forwarded=ForwardedHeaders(),
         documentation={app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url},
         private=tuple(settings.api_prefix + path for path in settings.private_paths),
     )
