@@ -19,7 +19,7 @@ TEMPLATE_FOLDER = "{{cookiecutter.project_slug}}"
 # Where uv finds packages and keeps its cache stays. Without bytecode every process of a project
 # would compile all it imports: three times the start.
 STEERING = (
-    "ALLOWED_HOSTS", "API_PREFIX", "CORS_ORIGINS", "DATABASE_", "ENVIRONMENT", "FORCE_COLOR",
+    "ALLOWED_HOSTS", "API_PREFIX", "CORS_ORIGINS", "DATABASE_", "DEVELOPMENT", "ENVIRONMENT", "FORCE_COLOR",
     "LOG_LEVEL", "MAIL_", "PYTEST_", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PY_COLORS",
     "SECRET_KEY", "SMTP_", "TEST_DRIVER", "TRUSTED_PROXIES", "UV_FROZEN", "UV_LOCKED", "UV_NO_DEV",
     "UV_NO_SYNC", "UV_PROJECT", "UV_RUN_", "UV_WORKING_DIR", "VIRTUAL_ENV",

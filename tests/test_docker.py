@@ -205,7 +205,7 @@ def test_compose_starts_database_then_migration_then_api(variant: Variant, proje
 
     assert "healthcheck" in db
     assert migrate["depends_on"] == {"db": {"condition": "service_healthy"}}
-    assert migrate["command"] == ["app", "migrate"]
+    assert migrate["command"] == ["sh", "-c", "app migrate && app grant"]
     assert api["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert migrate["image"] == api["image"] == project.name
 
@@ -215,9 +215,70 @@ def test_compose_starts_database_then_migration_then_api(variant: Variant, proje
     assert [port.split(":")[0] for port in api["ports"]] == ["127.0.0.1"]
 
     user, database = db["environment"]["POSTGRES_USER"], db["environment"]["POSTGRES_DB"]
-    url = re.sub(r"\$\{POSTGRES_PASSWORD:[^}]*\}", "secret", api["environment"]["DATABASE_URL"])
-    assert url == f"postgresql://{user}:secret@db:5432/{database}"
+    urls = [
+        re.sub(r"\$\{(\w+):[^}]*\}", r"\1", url)
+        for url in (
+            migrate["environment"]["DATABASE_DIRECT_URL"],
+            api["environment"]["DATABASE_URL"],
+        )
+    ]
+    assert urls == [
+        f"postgresql://{user}:POSTGRES_PASSWORD@db:5432/{database}",
+        f"postgresql://api:API_POSTGRES_PASSWORD@db:5432/{database}",
+    ]
+    assert migrate["environment"] | api["environment"] == migrate["environment"]
+    assert "DATABASE_DIRECT_URL" not in api["environment"]
     assert ("SECRET_KEY" in api["environment"]) is variant.use_auth
+
+
+@each_variant
+def test_containers_have_no_rights_that_they_do_not_need(project: Path) -> None:
+    compose = yaml.safe_load((project / "compose.yaml").read_text(encoding="utf-8"))
+    for name, service in compose["services"].items():
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["mem_limit"]
+        assert service["pids_limit"]
+        if name != "db":
+            assert service["read_only"] is True
+            assert "cap_add" not in service
+
+
+@pytest.mark.usefixtures("docker_engine")
+@pytest.mark.parametrize("variant", VARIANTS[:1], ids=lambda variant: variant.name)
+def test_compose_serves_with_a_role_that_owns_nothing(project: Path) -> None:
+    if not succeeds("compose", "version"):
+        pytest.skip("this machine has no `docker compose`")
+    folder = project.rename(project.with_name(unique_name()))  # names the containers
+    if image := os.environ.get("PYTHON_IMAGE"):
+        dockerfile = folder / "Dockerfile"
+        text = dockerfile.read_text(encoding="utf-8")
+        dockerfile.write_text(
+            re.sub("(?m)^ARG PYTHON_IMAGE=.*", f"ARG PYTHON_IMAGE={image}", text), encoding="utf-8"
+        )
+    env = {
+        "POSTGRES_PASSWORD": secrets.token_hex(8),
+        "API_POSTGRES_PASSWORD": secrets.token_hex(8),
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "PORT": "0",
+    }
+    compose = ("compose", "--project-directory", str(folder))
+    ask = "SELECT string_agg(DISTINCT tableowner, ',') FROM pg_tables WHERE schemaname = 'public'"
+    powers = "SELECT rolsuper OR rolcreatedb OR rolcreaterole FROM pg_roles WHERE rolname = 'api'"
+    try:
+        docker(*compose, "up", "--build", "--detach", "--wait", env=env)
+        address = docker(*compose, "port", "api", "8000", env=env)
+        assert get_status(address, "/health/ready") == HTTPStatus.OK
+        psql = (*compose, "exec", "-T", "db", "psql", "-U", "app", "-d", project.name, "-Atc")
+        assert docker(*psql, ask, env=env) == "app"
+        assert docker(*psql, powers, env=env) == "f"
+        status = docker(*compose, "exec", "-T", "api", "cat", "/proc/self/status", env=env)
+        assert re.search(r"(?m)^CapBnd:\s0+$", status)
+        assert re.search(r"(?m)^NoNewPrivs:\s1$", status)
+        with pytest.raises(AssertionError, match="Read-only file system"):
+            docker(*compose, "exec", "-T", "api", "touch", "/srv/app/x", env=env)
+    finally:
+        docker(*compose, "down", "--volumes", env=env)
 
 
 def test_compose_is_yaml_before_rendering_and_has_no_default_for_a_secret() -> None:
@@ -234,7 +295,11 @@ def test_compose_file_is_what_compose_reads(variant: Variant, project: Path) -> 
     if not succeeds("compose", "version"):
         pytest.skip("this machine has no `docker compose`")
     read = ("compose", "--file", str(project / "compose.yaml"), "config", "--quiet")
-    values = {"POSTGRES_PASSWORD": "secret", "SECRET_KEY": "k" * 32 if variant.use_auth else ""}
+    values = {
+        "POSTGRES_PASSWORD": "secret",
+        "API_POSTGRES_PASSWORD": "secret",
+        "SECRET_KEY": "k" * 32 if variant.use_auth else "",
+    }
     docker(*read, env=values)
     for name in filter(values.get, values):
         with pytest.raises(AssertionError, match=name):

@@ -51,10 +51,13 @@ OTHER_MEANINGS = {
     # An example of 401, and its header.
     "app/core/http/problem_declarations.py": r"Not authenticated|www-authenticate|how to authenticate",
     # A random value for a setting that is required.
-    "app/cli/main.py": r"token_urlsafe|role_limits|\brole of DATABASE_URL",
+    "app/cli/main.py": r"token_urlsafe|role_limits|\brole\b",
     # The role by which the database knows the service.
     "app/core/database/role_limits.py": r"\brole(_limits)?\b",
     "tests/platform/database/test_role_limits.py": r"\brole(_limits)?\b|_role_limits",
+    # The same role and its password.
+    "app/core/database/grants.py": r"\brole\b|\bpassword\b",
+    "tests/platform/database/test_grants.py": r"\broles?\b|\bpassword\b|role_(reads|that)|new_password|passwd",
     # The tokens of Python's source.
     "tests/platform/interfaces.py": r"tokeni[sz]e|\btokens?\b|generate_tokens",
 }

@@ -49,7 +49,8 @@ def steps(workflow: dict[Any, Any]) -> Iterator[dict[str, Any]]:
 def test_project_s_workflow_knows_nothing_of_the_template() -> None:
     text = PROJECT_CI.read_text(encoding="utf-8")
     assert re.findall(r"(?i)template|cookiecutter|bake|place|inputs", text) == []
-    assert load(PROJECT_CI)["jobs"].keys() == {"lint", "test", "image", "supply-chain", "release"}
+    jobs = {"lint", "test", "image", "supply-chain", "build", "release"}
+    assert load(PROJECT_CI)["jobs"].keys() == jobs
 
 
 def test_each_has_one_workflow() -> None:
@@ -81,6 +82,25 @@ def test_jobs_may_do_no_more_than_they_need(path: Path) -> None:
     checkouts = [step for step in steps(workflow) if "checkout@" in step.get("uses", "")]
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
     assert all("timeout-minutes" in job for job in jobs.values())
+
+
+def test_job_with_rights_publishes_what_was_built_and_runs_none_of_it() -> None:
+    jobs = load(PROJECT_CI)["jobs"]
+    uses = [step["uses"].split("@")[0] for step in jobs["release"]["steps"] if "uses" in step]
+    runs = [step["run"].split()[:3] for step in jobs["release"]["steps"] if "run" in step]
+
+    assert set(uses) == {"actions/download-artifact", "actions/attest"}
+    assert runs == [["gh", "release", "create"]]
+    assert jobs["release"]["needs"] == "build"
+    assert jobs["build"]["needs"] == ["lint", "test", "image", "supply-chain"]
+    assert jobs["build"]["if"] == "startsWith(github.ref, 'refs/tags/v')"
+
+
+def test_base_image_is_the_one_that_dependabot_raises() -> None:
+    folder = ROOT / TEMPLATE_FOLDER
+    raised = re.findall(r"(?m)^FROM (.+)$", (folder / "base.Dockerfile").read_text("utf-8"))
+    built = re.findall(r"(?m)^ARG PYTHON_IMAGE=(.+)$", (folder / "Dockerfile").read_text("utf-8"))
+    assert raised == built
 
 
 @BOTH

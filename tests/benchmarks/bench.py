@@ -21,6 +21,7 @@ SECRET_KEY = "only-for-benchmarks-0123456789-abcdefghijklmnop"  # noqa: S105 (si
 # template's two pools, which is therefore as large as Core's only one.
 SETTINGS = {
     "SECRET_KEY": SECRET_KEY,
+    "DEVELOPMENT": "true",  # accepts that key
     "TOKEN_ISSUER": "benchmark",
     "TOKEN_AUDIENCE": "benchmark",
     "DATABASE_POOL_SIZE": "15",

@@ -64,7 +64,9 @@ def postgres() -> Iterator[PostgresProcess]:
 
 def service_of(project: Path, url: str) -> Service:
     limits = dict.fromkeys(("MAILS_PER_ADDRESS", "PASSWORD_TRIES_PER_ADDRESS"), "1000000")
-    return Service(project, {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY} | limits)
+    return Service(
+        project, {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "DEVELOPMENT": "true"} | limits
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,14 @@
 """The application object for servers: `uvicorn app.asgi:app`, `fastapi dev`."""
 
 import gc
-import logging
 
 gc.disable()  # until the application is made; see `collect_garbage_rarely`
 
 from app.core.garbage import collect_garbage_rarely  # noqa: E402
+from app.core.logs import configure_logging  # noqa: E402
 from app.main import create_app  # noqa: E402
 
-# Servers configure only their own loggers, so the app has to configure its own.
-logging.basicConfig(format="%(levelname)s:     %(name)s: %(message)s")
-
+configure_logging()
 app = create_app()
 
 if app.state.settings.collect_garbage_rarely:

@@ -18,6 +18,7 @@ FORMATS: Final = {"password": r"[A-Za-z0-9]{8}-[A-Za-z0-9]{8}"}
 def service_environment(settings: Settings) -> dict[str, str]:
     """Return the environment variables of the service."""
     return {
+        "DEVELOPMENT": "true",
         "SECRET_KEY": settings.secret_key.get_secret_value(),
         "MAIL_DELIVERY": "console",
         # The costs of production would slow down every sign-in.

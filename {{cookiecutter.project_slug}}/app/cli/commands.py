@@ -33,8 +33,9 @@ PRUNERS: Final[dict[str, Callable[[Database], Awaitable[int]]]] = {
 
 # Defaults of settings for `app dev`. `{url}` stands for the URL of the service.
 DEVELOPMENT_SETTINGS: Final[dict[str, str]] = {
+    "DEVELOPMENT": "true",
     # A request that wants a second connection is a bug: fail instead of logging it.
-    "DATABASE_SECOND_CONNECTION": "raise"
+    "DATABASE_SECOND_CONNECTION": "raise",
 }
 
 

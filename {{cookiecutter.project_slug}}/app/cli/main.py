@@ -20,14 +20,17 @@ from app.cli.users import create_admin_command as create_admin_command
 
 # {%- endif +%}
 from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
+from app.core.database.grants import grant_to_service
 from app.core.database.migrations import migrate
 from app.core.database.role_limits import set_role_limits
+from app.core.logs import configure_logging
 from app.exceptions import AppError
 from app.main import create_app
 
 
 def cli() -> None:
     """Run a command, and print expected errors without a traceback."""
+    configure_logging()
     try:
         commands()
     except (AppError, ConfigurationError, CommandError) as error:
@@ -91,6 +94,13 @@ def set_limits_command() -> None:
     for statement in statements:
         typer.echo(f"{statement};")
     typer.echo("New connections to the server have these limits. In PgBouncer, run RECONNECT.")
+
+
+@commands.command("grant")
+def grant_command() -> None:
+    """Create the role of DATABASE_URL, and let it read and write rows. Run it after `migrate`."""
+    role = asyncio.run(grant_to_service(load_settings(DatabaseSettings)))
+    typer.echo(f"{role} may read and write rows.")
 
 
 @commands.command("openapi")

@@ -10,6 +10,7 @@ from app.cli.commands import DEVELOPMENT_SETTINGS, PRUNERS, CommandError, comman
 from app.cli.dev_server import database_url
 from app.core.config import load_settings
 from app.core.database import Database
+from app.core.security.breaches import require_not_breached
 from app.core.security.passwords import hash_password
 from app.core.security.policy import require_acceptable
 from app.core.security.settings import PasswordSettings, SessionSettings
@@ -62,7 +63,9 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
         data = UserCreate.model_validate(
             {"email": email, "display_name": display_name, "password": password}
         )
-        require_acceptable(data.password, settings, field="password")
+        about = (data.email, data.display_name)
+        require_acceptable(data.password, settings, field="password", about=about)
+        await require_not_breached(data.password, settings, field="password")
     except InvalidBodyError as error:
         problems = (f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
         raise CommandError("; ".join(problems)) from None

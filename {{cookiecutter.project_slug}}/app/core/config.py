@@ -6,12 +6,13 @@
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import Field, PlainValidator, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, PlainValidator, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.core.caller_settings import CallerSettings
+from app.core.development import DevelopmentSettings, refuse_outside_development
 from app.core.types import HeaderNames, Hosts, Methods, Networks, Origins, Seconds
 
 # The drivers that have a module. The first one is the default of a URL that names no other.
@@ -49,12 +50,8 @@ DatabaseURL = Annotated[URL, NoDecode, PlainValidator(parse_database_url)]
 OptionalDatabaseURL = Annotated[URL | None, NoDecode, PlainValidator(parse_optional_database_url)]
 
 
-class DatabaseSettings(BaseSettings):
+class DatabaseSettings(DevelopmentSettings):
     """Settings of the database, all that maintenance commands need."""
-
-    model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
-    )
 
     database_url: DatabaseURL = Field(
         description="The PostgreSQL server, as postgresql://user:secret@host:5432/database."
@@ -191,6 +188,9 @@ class Settings(CallerSettings, DatabaseSettings):
         default=(),
         description="Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted.",
     )
+    hsts_include_subdomains: bool = Field(
+        default=False, description="Require HTTPS of the host's subdomains too."
+    )
     collect_garbage_rarely: bool = Field(
         default=True, description="Run Python's cycle collector less often than by default."
     )
@@ -199,6 +199,15 @@ class Settings(CallerSettings, DatabaseSettings):
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="Path prefix of every route except health checks and documentation, such as /api/v1.",
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def refuse_to_trust_anybody(cls, value: Networks, info: ValidationInfo) -> Networks:
+        """Refuse networks larger than those for private use (10.0.0.0/8 and fc00::/7)."""
+        if any(network.prefixlen < (8 if network.version == 4 else 7) for network in value):
+            reason = "trusts so many addresses that clients could forge theirs; name your proxies"
+            refuse_outside_development(reason, info)
+        return value
 
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)

@@ -25,21 +25,35 @@ Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
 NO_NUL: Final = r"^[^\x00]*$"
 Text = Annotated[str, StringConstraints(pattern=NO_NUL)]
 
+# Control and blank characters, listed because `\s` means other characters in Python than in JSON Schema.
+_BLANK: Final = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
+# Characters that end lines (Cc, Zl, Zp) or hide and reorder text (Cf), and so deceive who reads a
+# name in a log, a mail or a list. The two joiners (U+200C and U+200D) are allowed, because Persian
+# and emoji sequences need them. The tags (U+E0020 and up) are not, although the flags of England,
+# Scotland and Wales consist of them: any text can be hidden in them.
+_UNSEEN: Final = (
+    r"\x00-\x1f\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b"
+    r"\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    # Not escaped, because languages write escapes beyond U+FFFF in different ways.
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0001\U000e0020-\U000e007f"
+)
+
 
 class Visible:
     """Marks text with at least one visible character and no NUL: `Annotated[str, ..., Visible()]`.
 
-    Put it after length limits and patterns, so that OpenAPI shows them. It is no pattern of its own,
-    because a field has only one, and because the message of a pattern is a regular expression.
+    In titles and names, `Visible(one_line=True)` also refuses characters that end lines, or that hide
+    or reorder text. Put it after length limits and patterns, so that OpenAPI shows them. It is no
+    pattern of its own, because a field has only one, and because the message of a pattern is a regular
+    expression.
     """
 
-    # Control and blank characters are listed, because `\s` means other characters in Python than in
-    # JSON Schema.
-    _CHARACTER: Final = (
-        r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
-    )
-    _PATTERN: Final = rf"^[^\x00]*{_CHARACTER}[^\x00]*$"
-    _is_visible: Final = re.compile(_CHARACTER).search
+    def __init__(self, *, one_line: bool = False) -> None:
+        without = _UNSEEN if one_line else r"\x00"
+        self._pattern = f"^[^{without}]*[^{without}{_BLANK}][^{without}]*$"
+        self._is_visible = re.compile(f"[^{_BLANK}]").search
+        self._has_unseen = re.compile(f"[{without}]").search
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -51,20 +65,28 @@ class Visible:
     ) -> dict[str, Any]:
         described = handler(schema)
         if "pattern" in described:
-            described["allOf"] = [{"pattern": self._PATTERN}]
+            described["allOf"] = [{"pattern": self._pattern}]
         else:
-            described["pattern"] = self._PATTERN
+            described["pattern"] = self._pattern
         return described
 
     def _check(self, value: str) -> str:
         if "\0" in value:
             raise PydanticCustomError("nul_character", "Text must not contain NUL characters")
+        if self._has_unseen(value):
+            raise PydanticCustomError(
+                "hidden_character",
+                "Text must be one line, without characters that are invisible or reorder it",
+            )
         if not self._is_visible(value):
             raise PydanticCustomError("blank_text", "Text must have a visible character")
         return value
 
 
 VisibleText = Annotated[str, Visible()]
+
+# The same in one line, for titles and names.
+LineText = Annotated[str, Visible(one_line=True)]
 
 # Put it last, so that length limits apply to the text as it was sent, as OpenAPI says.
 Trimmed = AfterValidator(str.strip)

@@ -13,7 +13,7 @@ Title = Annotated[
     str,
     StringConstraints(min_length=1, max_length=200),
     Field(examples=["Hello"]),
-    Visible(),
+    Visible(one_line=True),
     Trimmed,
 ]
 Body = Annotated[

@@ -16,7 +16,7 @@ DisplayName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=100),
     Field(examples=["Ann"]),
-    Visible(),
+    Visible(one_line=True),
     Trimmed,
 ]
 

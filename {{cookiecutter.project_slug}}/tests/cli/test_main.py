@@ -163,6 +163,12 @@ def test_dev_raises_second_connections_by_default(
     assert serve(monkeypatch, tmp_path, environment)["DATABASE_SECOND_CONNECTION"] == served
 
 
+def test_dev_accepts_what_is_unsafe_in_production(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert serve(monkeypatch, tmp_path, {})["DEVELOPMENT"] == "true"
+
+
 # {% if cookiecutter.use_auth %}
 @pytest.mark.parametrize(("configured", "served"), [(None, "console"), ("smtp", "smtp")])
 def test_dev_prints_mail_by_default(

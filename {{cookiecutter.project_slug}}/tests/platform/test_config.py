@@ -16,7 +16,7 @@ PROJECT = Path(__file__).parents[2]
 VARIABLES = {
     "DATABASE_URL": "postgresql://ann:pw@db.example.com/app",
     # {% if cookiecutter.use_auth %}
-    "SECRET_KEY": "k8Q2-only-for-this-test-zx7Yw4Vb1Nm6",
+    "SECRET_KEY": "k8Q2-of-this-file-alone-zx7Yw4Vb1Nm6",
     # {% endif %}
 }
 
@@ -104,6 +104,7 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
         ("ACCESS_TOKEN_MINUTES", "0"),
         ("ACCESS_TOKEN_MINUTES", "1440"),
         ("SECRET_KEY_PREVIOUS", "changeme"),
+        ("SECRET_KEY_PREVIOUS", VARIABLES["SECRET_KEY"]),
         ("TOKEN_AUDIENCE", ""),
         ("REGISTRATION", "perhaps"),
         ("REGISTRATION", "invitation"),  # sent by mail
@@ -136,6 +137,53 @@ def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(ConfigurationError, match=r"(?s)DATABASE_POOL_SIZE: .*LOG_LEVEL: "):
         load_settings(Settings)
+
+
+UNSAFE = {
+    "TRUSTED_PROXIES": ["0.0.0.0/0", "::/0", "0.0.0.0/1,128.0.0.0/1", "10.0.0.1,::/6"],
+    # {% if cookiecutter.use_auth %}
+    "SECRET_KEY": [
+        "only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz",
+        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+        "CHANGE-ME-0123456789-abcdefghijklmn",
+    ],
+    "SECRET_KEY_PREVIOUS": ["your-256-bit-key-0123456789-abcdefghij"],
+    "ARGON2_MEMORY_KIB": ["32", "19456", "65535"],
+    "MAIL_DELIVERY": ["console"],
+    "FRONTEND_URL": ["http://app.example.com", "http://localhost.example.com", "http://10.0.0.1"],
+    # {% endif %}
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [(name, value) for name in UNSAFE for value in UNSAFE[name]]
+)
+def test_value_that_is_unsafe_is_for_development_alone(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=rf"{variable}: .* Only DEVELOPMENT=true") as error:
+        load_settings(Settings)
+    assert len(str(error.value).splitlines()) == 2
+
+    monkeypatch.setenv("DEVELOPMENT", "true")
+    load_settings(Settings)
+
+
+def test_every_unsafe_value_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, values in UNSAFE.items():
+        monkeypatch.setenv(variable, values[0])
+
+    with pytest.raises(ConfigurationError) as error:
+        load_settings(Settings)
+    lines = str(error.value).splitlines()[1:]
+    assert {line.partition(": ")[0] for line in lines} == UNSAFE.keys()
+
+
+def test_networks_for_private_use_may_be_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8,fc00::/7")
+
+    assert len(load_settings(Settings).trusted_proxies) == 2
 
 
 def test_settings_never_show_a_secret() -> None:
@@ -173,6 +221,54 @@ def test_mail_by_smtp_needs_a_server_and_a_sender(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("SMTP_HOST", "smtp.example.com")
     monkeypatch.setenv("FRONTEND_URL", "https://app.example.com")
     assert load_settings(Settings).smtp_host == "smtp.example.com"
+
+
+def test_mail_is_sent_unencrypted_in_development_and_to_this_machine_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variable, value in {
+        "MAIL_DELIVERY": "smtp",
+        "MAIL_FROM": "service@example.com",
+        "SMTP_HOST": "smtp.example.com",
+        "SMTP_SECURITY": "none",
+        "FRONTEND_URL": "https://app.example.com",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=r"SMTP_SECURITY: .*unencrypted"):
+        load_settings(Settings)
+
+    monkeypatch.setenv("SMTP_HOST", "localhost")
+    assert load_settings(Settings).smtp_security == "none"
+    monkeypatch.setenv("SMTP_HOST", "smtp.example.com")
+    monkeypatch.setenv("DEVELOPMENT", "true")
+    assert load_settings(Settings).smtp_security == "none"
+
+
+def test_hashes_may_be_made_by_either_option_of_rfc_9106(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGON2_TIME_COST", "1")
+    with pytest.raises(ConfigurationError, match="ARGON2_MEMORY_KIB: with ARGON2_TIME_COST"):
+        load_settings(Settings)
+
+    monkeypatch.setenv("ARGON2_MEMORY_KIB", str(2 * 2**20))
+    assert load_settings(Settings).argon2_time_cost == 1
+
+
+def test_lanes_without_memory_are_refused_in_development_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DEVELOPMENT", "true")
+    monkeypatch.setenv("ARGON2_MEMORY_KIB", "8")
+    with pytest.raises(ConfigurationError, match=r"ARGON2_PARALLELISM: needs .* 32 or more"):
+        load_settings(Settings)
+
+    monkeypatch.setenv("ARGON2_PARALLELISM", "1")
+    assert load_settings(Settings).argon2_memory_kib == 8
+
+
+def test_links_may_open_pages_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRONTEND_URL", "http://localhost:3000/app")
+
+    assert load_settings(Settings).frontend_url == "http://localhost:3000/app"
 
 
 def test_password_for_smtp_is_neither_sent_unencrypted_nor_shown(

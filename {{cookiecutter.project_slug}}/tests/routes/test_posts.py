@@ -68,6 +68,18 @@ async def test_text_of_a_post_is_kept_to_the_last_blank(
     assert response.json()["body"] == body
 
 
+@pytest.mark.parametrize("title", ["x\nINFO:     app.users: deleted", "\x1b[2K", "eltit \u202e"])
+async def test_title_is_one_line_without_hidden_characters(
+    client: httpx.AsyncClient, make: Factory, title: str
+) -> None:
+    author = await make.user()
+    new = {"author_id": author.id, "title": title, "body": "any\nbody"}
+
+    response = await client.post("/posts", json=new)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["body", "title"]
+
+
 @pytest.mark.parametrize(("words", "minutes"), [(1, 1), (200, 1), (299, 1), (301, 2), (1000, 5)])
 async def test_reading_time_is_computed(
     client: httpx.AsyncClient, make: Factory, words: int, minutes: int

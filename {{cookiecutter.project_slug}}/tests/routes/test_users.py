@@ -89,6 +89,8 @@ async def test_duplicate_email_is_one_conflict_even_in_a_race(
         # The limit that OpenAPI names is one of the text as it was sent.
         (new_user(display_name="x" * 100 + " "), ["body", "display_name"]),
         (new_user(display_name="nul \u0000"), ["body", "display_name"]),
+        (new_user(display_name="Ann\nINFO:     app.users: deleted"), ["body", "display_name"]),
+        (new_user(display_name="nnA \u202e"), ["body", "display_name"]),
         (new_user(is_active=False), ["body", "is_active"]),
         (new_user(id=1), ["body", "id"]),
         ({}, ["body", "email"]),

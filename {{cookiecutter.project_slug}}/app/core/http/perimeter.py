@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import Settings
 from app.core.http.cross_origin import CrossOriginMiddleware
-from app.core.http.security_headers import SecurityHeadersMiddleware
+from app.core.http.security_headers import ForwardedHeaders, SecurityHeadersMiddleware
 
 
 def install_perimeter(
@@ -60,6 +60,7 @@ def _security_headers(app: FastAPI, settings: Settings) -> Middleware:
     return Middleware(
         SecurityHeadersMiddleware,
         settings=settings,
+        forwarded=ForwardedHeaders(),
         documentation={app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url},
     )
 

@@ -1,5 +1,6 @@
 """Security headers on every response, and the check of the Host header."""
 
+import logging
 import re
 from collections.abc import Collection
 from typing import Final
@@ -41,7 +42,32 @@ _DOCUMENTATION_POLICY: Final = (
 )
 _NO_STORE: Final = (b"cache-control", b"no-store")
 # One year, in seconds. Over HTTPS only (RFC 6797), so not in development.
-_HTTPS_ONLY: Final = (b"strict-transport-security", b"max-age=31536000")
+_HTTPS_ONLY: Final = b"max-age=31536000"
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class ForwardedHeaders:
+    """Warns once of a proxy that is not in `TRUSTED_PROXIES`, which is easily forgotten.
+
+    All clients behind it share its address. If it is no proxy, a client tries to forge its own.
+    """
+
+    def __init__(self) -> None:
+        self._has_warned = False
+
+    def check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        """Log a warning, unless a trusted proxy has replaced the address of the client."""
+        forwarded = headers.get(b"x-forwarded-for")
+        if forwarded is None or self._has_warned or not scope.get("client"):
+            return
+        peer = scope["client"][0]
+        if peer.encode() not in forwarded:
+            self._has_warned = True
+            _logger.warning(
+                "X-Forwarded-For is ignored, because %s is not in TRUSTED_PROXIES (logged once)",
+                peer,
+            )
 
 
 class SecurityHeadersMiddleware:
@@ -52,11 +78,18 @@ class SecurityHeadersMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, documentation: Collection[str | None] = ()
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        forwarded: ForwardedHeaders,
+        documentation: Collection[str | None] = (),
     ) -> None:
         self._app = app
+        self._forwarded = forwarded
         self._documentation = documentation
         self._identifying = {name.lower().encode() for name in settings.identifying_headers}
+        subdomains = b"; includeSubDomains" if settings.hsts_include_subdomains else b""
+        self._https_only = (b"strict-transport-security", _HTTPS_ONLY + subdomains)
         hosts = {host.encode() for host in settings.allowed_hosts}
         self._any_host = not hosts
         self._hosts = {host for host in hosts if not host.startswith(b"*")}
@@ -89,11 +122,12 @@ class SecurityHeadersMiddleware:
     def _headers(self, scope: Scope) -> Headers:
         is_documentation = route_path(scope) in self._documentation
         headers = [*_BASIC, _DOCUMENTATION_POLICY if is_documentation else _STRICT_POLICY]
-        names = {name for name, _ in scope["headers"]}
-        if scope["method"] not in SAFE_METHODS or not names.isdisjoint(self._identifying):
+        received = dict(scope["headers"])
+        self._forwarded.check(scope, received)
+        if scope["method"] not in SAFE_METHODS or not self._identifying.isdisjoint(received):
             headers.append(_NO_STORE)
         if scope.get("scheme") == "https":
-            headers.append(_HTTPS_ONLY)
+            headers.append(self._https_only)
         return headers
 
     def _is_allowed_host(self, scope: Scope) -> bool:

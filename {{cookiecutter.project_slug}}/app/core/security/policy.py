@@ -1,18 +1,21 @@
-"""The password policy: length, and not being common.
+"""The password policy: length, being neither common nor about the user, and being new.
 
 Composition rules do not make passwords harder to guess (ASVS 5, 6.2.5).
 """
 
 import unicodedata
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
 
+from app import __title__
 from app.core.security.settings import PasswordSettings
 from app.exceptions import ValidationError
 
+_SHORTEST_WORD: Final = 3  # shorter ones are part of too many others
 _COMMON: Final = Path(__file__).with_name("common_passwords.txt")
 
 
@@ -21,8 +24,13 @@ def normalize(password: SecretStr) -> str:
     return unicodedata.normalize("NFKC", password.get_secret_value())
 
 
-def require_acceptable(password: SecretStr, policy: PasswordSettings, *, field: str) -> None:
-    """Raise `ValidationError` for the `field` of the request if the password is too weak."""
+def require_acceptable(
+    password: SecretStr, policy: PasswordSettings, *, field: str, about: Iterable[str] = ()
+) -> None:
+    """Raise `ValidationError` for the `field` of the request if the password is too weak.
+
+    `about` are texts about the user, the address and the name, of which it must not consist.
+    """
     text = normalize(password)
     if len(text) < policy.password_min_length:
         raise ValidationError(
@@ -42,6 +50,48 @@ def require_acceptable(password: SecretStr, policy: PasswordSettings, *, field: 
             field=field,
             kind="password_too_common",
         )
+    if consists_of(text, [__title__, *about]):
+        raise ValidationError(
+            "A password must not consist of your address, your name or the name of this service",
+            field=field,
+            kind="password_too_personal",
+        )
+
+
+def require_new(password: SecretStr, old: SecretStr, *, field: str) -> None:
+    """Raise `ValidationError` for the `field` of the request if the password is the old one."""
+    if normalize(password) == normalize(old):
+        raise unchanged(field)
+
+
+def unchanged(field: str) -> ValidationError:
+    """Return the error of a new password that is the old one."""
+    return ValidationError(
+        "The new password must not be the old one", field=field, kind="password_unchanged"
+    )
+
+
+def consists_of(password: str, texts: Iterable[str]) -> bool:
+    """Return whether a password is made of words of the texts, digits and punctuation only.
+
+    An example for `ann.smith@example.com` is `Smith-Ann2026!`. Case and Unicode form are ignored.
+    """
+    rest = _letters(password)
+    words = {_letters(word) for text in texts for word in _words(text)}
+    for word in sorted(words, key=len, reverse=True):
+        if len(word) >= _SHORTEST_WORD:
+            rest = rest.replace(word, "")
+    return not rest and _letters(password) != ""
+
+
+def _words(text: str) -> list[str]:
+    """Split a text at blanks, and these words once more where neither letters nor digits stand."""
+    return [*text.split(), *"".join(c if c.isalnum() else " " for c in text).split()]
+
+
+def _letters(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(filter(str.isalpha, folded))
 
 
 def is_common(password: str) -> bool:

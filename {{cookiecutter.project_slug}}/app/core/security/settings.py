@@ -1,6 +1,8 @@
 """Settings of accounts and of mail."""
 
-from typing import Annotated, Literal, TypeVar
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -11,8 +13,12 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.development import (
+    DevelopmentSettings,
+    is_this_machine,
+    refuse_outside_development,
+)
 from app.core.types import Seconds
 
 ValueT = TypeVar("ValueT")
@@ -29,13 +35,25 @@ def refuse_without_mail(value: ValueT, info: ValidationInfo) -> ValueT:
 NeedsMail = AfterValidator(refuse_without_mail)
 
 
+# Words in keys that somebody has published as an example, in lower case.
+_EXAMPLE_WORDS: Final = ("change", "example", "insecure", "only-for", "replace", "your-", "your_")
+# Examples without such a word: of FastAPI's documentation, of PyJWT's, and of jwt.io.
+_EXAMPLES: Final = {
+    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    "a-string-secret-at-least-256-bits-long",
+    "this-is-a-secret-key-that-is-long-enough",
+}
+
+# The second recommended option of RFC 9106, section 4: three passes over 64 MiB. The first one
+# takes one pass over 2 GiB.
+_ARGON2_MEMORY_KIB: Final = 65536
+_ARGON2_TIME_COST: Final = 3
+
 OptionalEmail = Annotated[EmailStr | None, BeforeValidator(lambda value: value or None)]
 
 
-class PasswordSettings(BaseSettings):
+class PasswordSettings(DevelopmentSettings):
     """Settings of the password policy and of hashing."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     password_min_length: int = Field(
         default=8, ge=8, le=64, description="Minimum length of a password, in characters."
@@ -44,22 +62,60 @@ class PasswordSettings(BaseSettings):
         default=128, ge=64, le=512, description="Maximum length of a password, in characters."
     )
     password_refuse_common: bool = Field(default=True, description="Refuse common passwords.")
-    # The second recommended option of RFC 9106, section 4, which needs less memory.
+    password_breaches: str = Field(
+        default="",
+        description="Breached passwords to refuse: a folder of range files, or a service's URL.",
+    )
     argon2_time_cost: int = Field(
-        default=3, ge=1, description="Time cost of argon2id, in passes over the memory."
+        default=_ARGON2_TIME_COST,
+        ge=1,
+        description="Time cost of argon2id, in passes over the memory.",
     )
     argon2_memory_kib: int = Field(
-        default=65536, ge=8, description="Memory cost of argon2id, in KiB."
+        default=_ARGON2_MEMORY_KIB,
+        ge=8,
+        validate_default=True,
+        description="Memory cost of argon2id, in KiB.",
     )
     argon2_parallelism: int = Field(
-        default=4, ge=1, description="Parallelism of argon2id, in lanes."
+        default=4, ge=1, validate_default=True, description="Parallelism of argon2id, in lanes."
     )
 
+    @field_validator("password_breaches")
+    @classmethod
+    def require_ranges(cls, value: str, info: ValidationInfo) -> str:
+        url = urlsplit(value)
+        if url.scheme == "http" and not is_this_machine(url.hostname):
+            refuse_outside_development("reveals digits of passwords; write https://", info)
+        elif value and url.scheme not in {"http", "https"} and not Path(value).is_dir():
+            raise ValueError("is neither a folder of range files nor the https:// URL of a service")
+        return value
 
-class SessionSettings(BaseSettings):
+    @field_validator("argon2_memory_kib")
+    @classmethod
+    def refuse_cheap_hashes(cls, value: int, info: ValidationInfo) -> int:
+        """Accept the options of RFC 9106 and all that lies between them."""
+        work = value * info.data.get("argon2_time_cost", _ARGON2_TIME_COST)
+        if value < _ARGON2_MEMORY_KIB or work < _ARGON2_MEMORY_KIB * _ARGON2_TIME_COST:
+            refuse_outside_development(
+                f"with ARGON2_TIME_COST makes hashes cheaper to guess than RFC 9106 recommends: "
+                f"{_ARGON2_MEMORY_KIB} KiB or more, and {_ARGON2_TIME_COST} passes over that or "
+                "fewer over more",
+                info,
+            )
+        return value
+
+    @field_validator("argon2_parallelism")
+    @classmethod
+    def require_memory_of_lanes(cls, value: int, info: ValidationInfo) -> int:
+        """Each lane takes 8 KiB (RFC 9106, section 3.1)."""
+        if value * 8 > info.data.get("argon2_memory_kib", value * 8):
+            raise ValueError(f"needs an ARGON2_MEMORY_KIB of {value * 8} or more")
+        return value
+
+
+class SessionSettings(DevelopmentSettings):
     """Settings of how long users stay signed in."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     session_days: int = Field(default=30, ge=1, description="Days after which a session expires.")
     session_idle_days: int = Field(
@@ -159,6 +215,39 @@ class AuthSettings(PasswordSettings, SessionSettings):
                 "too easy to guess; generate one with: "
                 "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
             )
+        if secret in _EXAMPLES or any(word in secret.lower() for word in _EXAMPLE_WORDS):
+            refuse_outside_development("is an example that others know; generate one", info)
+        return value
+
+    @field_validator("secret_key_previous")
+    @classmethod
+    def refuse_the_same_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value and value == info.data.get("secret_key"):
+            raise ValueError("is SECRET_KEY itself; generate a new SECRET_KEY")
+        return value
+
+    @field_validator("mail_delivery")
+    @classmethod
+    def refuse_to_print_mails(cls, value: str, info: ValidationInfo) -> str:
+        if value == "console":
+            refuse_outside_development("writes links that reset passwords into the log", info)
+        return value
+
+    @field_validator("smtp_security")
+    @classmethod
+    def refuse_unencrypted_mail(cls, value: str, info: ValidationInfo) -> str:
+        sends = info.data.get("mail_delivery") == "smtp"
+        if value == "none" and sends and not is_this_machine(info.data.get("smtp_host")):
+            reason = "sends links that reset passwords unencrypted; set it to starttls or tls"
+            refuse_outside_development(reason, info)
+        return value
+
+    @field_validator("frontend_url")
+    @classmethod
+    def refuse_unencrypted_links(cls, value: str, info: ValidationInfo) -> str:
+        url = urlsplit(value)
+        if url.scheme == "http" and not is_this_machine(url.hostname):
+            refuse_outside_development("opens pages unencrypted; write https://", info)
         return value
 
     @field_validator("mail_from", "smtp_host", "frontend_url")

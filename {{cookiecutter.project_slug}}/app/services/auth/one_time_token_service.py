@@ -54,10 +54,18 @@ class OneTimeTokenService:
         await self._tokens.issue_to_address(email, "invitation", digest_of(token), expires_at)
         return self._compose("invitation", email, "invitation", token)
 
-    async def require_valid(self, token: str, purpose: Purpose) -> None:
-        """Raise `PermissionError` if a token is not valid. Redeeming it may still fail."""
-        if not await self._tokens.find(digest_of(token), purpose, datetime.now(UTC)):
+    async def require_user(self, token: str, purpose: Purpose) -> User:
+        """Return the user of a token. Redeeming it may still fail.
+
+        Raises `PermissionError` if the token is not valid.
+        """
+        recipient = await self._tokens.find(digest_of(token), purpose, datetime.now(UTC))
+        user = None
+        if recipient and recipient.user_id:
+            user = await self._users.get_by_id(recipient.user_id)
+        if user is None:
             raise PermissionError(_REFUSED)
+        return user
 
     async def redeem(self, token: str, purpose: Purpose) -> User:
         """Consume a token, and return its user, who is locked until the transaction ends.

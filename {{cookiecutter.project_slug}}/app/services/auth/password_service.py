@@ -5,8 +5,9 @@ from app.core.database import Database
 from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit
+from app.core.security.breaches import require_not_breached
 from app.core.security.passwords import hash_password, verify_password
-from app.core.security.policy import require_acceptable
+from app.core.security.policy import require_acceptable, require_new, unchanged
 from app.exceptions import InvalidTokenError, PermissionError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
@@ -42,8 +43,11 @@ class PasswordService:
         `ValidationError` for a password that the policy refuses, `PermissionError`,
         `TooManyRequestsError`, and `InvalidTokenError` if the tokens were revoked meanwhile.
         """
-        require_acceptable(new, self._settings, field="new_password")
+        about = (user.email, user.display_name)
+        require_acceptable(new, self._settings, field="new_password", about=about)
+        require_new(new, current, field="new_password")
         await self.require_current(user, current, client)
+        await require_not_breached(new, self._settings, field="new_password")
         hashed_password = await hash_password(new, self._settings)
         async with self._database.transaction() as session:
             locked = await UserRepository(session).get_for_update(user.id)
@@ -61,11 +65,15 @@ class PasswordService:
         Returns the mail that notifies the user. Raises `ValidationError` for a password that the
         policy refuses, and `PermissionError` if the token is not valid.
         """
-        require_acceptable(new, self._settings, field="new_password")
         async with self._database.read() as session:
-            await OneTimeTokenService(session, self._settings).require_valid(
-                token, "password_reset"
-            )
+            tokens = OneTimeTokenService(session, self._settings)
+            user = await tokens.require_user(token, "password_reset")
+            old = await AccountRepository(session).get_hashed_password(user.id)
+        about = (user.email, user.display_name)
+        require_acceptable(new, self._settings, field="new_password", about=about)
+        await require_not_breached(new, self._settings, field="new_password")
+        if (await verify_password(new, old, self._settings)).matches:
+            raise unchanged("new_password")
         hashed_password = await hash_password(new, self._settings)
         async with self._database.transaction() as session:
             tokens = OneTimeTokenService(session, self._settings)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail
+from app.core.security.breaches import require_not_breached
 from app.core.security.passwords import hash_password
 from app.core.security.policy import require_acceptable
 from app.exceptions import PermissionError
@@ -55,9 +56,11 @@ class RegistrationService:
         """
         if not self._is_admin:
             self._require_open(invitation)
-        require_acceptable(password, self._settings, field="password")
+        about = (email, display_name)
+        require_acceptable(password, self._settings, field="password", about=about)
         if not self._is_admin:
             await self._throttle.count_mail_request(email, client)
+        await require_not_breached(password, self._settings, field="password")
         values = {
             "email": email,
             "display_name": display_name,

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 import time
+from collections import Counter
 from datetime import timedelta
 from typing import Any, Final
 
@@ -423,7 +424,9 @@ async def test_attack_reset_token_used_by_many_at_once(
 
     statuses = await asyncio.gather(*(confirm(live_client, mailbox.token()) for _ in range(8)))
 
-    assert sorted(statuses) == [204] + [403] * 7
+    # 422: the new password is the one that another of them has just set.
+    assert Counter(statuses)[204] == 1
+    assert set(statuses) <= {204, 403, 422}
 
 
 @pytest.mark.usefixtures("ann")
@@ -511,9 +514,10 @@ async def test_attack_header_injection_in_mail(
 async def test_attack_text_of_ones_own_in_a_mail_of_ours(
     open_client: Opener, mailbox: Mailbox
 ) -> None:
-    name = "Ann\r\n\r\nSend your password to https://attacker.example"
+    text = "Send your password to https://attacker.example"
     client = open_client(require_verified_email=True)
-    await client.post("/users", json=new_user(display_name=name))
+    await client.post("/users", json=new_user(display_name=f"Ann\r\n\r\n{text}"))
+    await client.post("/users", json=new_user(display_name=text))
 
     assert len(mailbox.mails) == 1
     assert "attacker" not in mailbox.mails[0].text + mailbox.mails[0].subject

@@ -2,6 +2,7 @@ import re
 import sys
 from collections.abc import AsyncGenerator, Callable
 from functools import cache, partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,13 @@ async def test_https_is_insisted_on_over_https_alone(plain: httpx.AsyncClient) -
     assert "strict-transport-security" not in (await plain.get("/more/caller")).headers
     secure = await plain.get("https://test/more/caller")
     assert secure.headers["strict-transport-security"] == "max-age=31536000"
+
+
+async def test_https_is_insisted_on_for_subdomains_if_wanted(serve: Serve) -> None:
+    async with serve(hsts_include_subdomains=True) as client:
+        response = await client.get("https://test/more/caller")
+
+    assert response.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc", "/docs/oauth2-redirect"])
@@ -307,3 +315,23 @@ def test_image_tells_uvicorn_to_believe_nobody(monkeypatch: pytest.MonkeyPatch) 
     CliRunner().invoke(uvicorn.main, ["app.asgi:app"], env={"UVICORN_PROXY_HEADERS": value})
 
     assert given["proxy_headers"] is False
+
+
+async def test_forwarded_address_of_a_stranger_is_logged_once(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    forwarded = {"X-Forwarded-For": "203.0.113.9"}
+    trusted = (ip_network("192.0.2.0/24"),)  # with the limit below, an app of this test alone
+    async with serve(trusted_proxies=trusted, max_query_bytes=1000) as proxy:
+        assert (await proxy.get("/more/caller", headers=forwarded)).json() == "203.0.113.9"
+    assert caplog.messages == []
+
+    async with serve("198.51.100.1", trusted_proxies=trusted, max_query_bytes=1000) as stranger:
+        await stranger.get("/more/caller")
+        assert caplog.messages == []
+        for path in ("/more/caller", "/more/bug", "/more/bug"):
+            await stranger.get(path, headers=forwarded)
+    warnings = [r.getMessage() for r in caplog.records if r.name.endswith("security_headers")]
+    assert warnings == [
+        "X-Forwarded-For is ignored, because 198.51.100.1 is not in TRUSTED_PROXIES (logged once)"
+    ]

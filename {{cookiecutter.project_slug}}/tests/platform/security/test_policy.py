@@ -3,17 +3,19 @@
 import pytest
 from pydantic import SecretStr
 
-from app.core.security.policy import require_acceptable
+from app.core.security.policy import require_acceptable, require_new
 from app.core.security.settings import PasswordSettings
 from app.exceptions import ValidationError
 
 DEFAULT = PasswordSettings(_env_file=None)
 
 
-def refusal(password: str, policy: PasswordSettings = DEFAULT) -> str | None:
+def refusal(
+    password: str, policy: PasswordSettings = DEFAULT, about: tuple[str, ...] = ()
+) -> str | None:
     """Return the kind of the refusal, or None for a password that is accepted."""
     try:
-        require_acceptable(SecretStr(password), policy, field="password")
+        require_acceptable(SecretStr(password), policy, field="password", about=about)
     except ValidationError as error:
         return error.kind
     return None
@@ -69,3 +71,40 @@ def test_each_part_is_a_setting() -> None:
     assert (refusal("x7!kQ2vvAB2"), refusal("x7!kQ2vvAB2", longer)) == (None, "string_too_short")
     assert (refusal("y" * 65), refusal("y" * 65, shorter)) == (None, "string_too_long")
     assert (refusal("password1"), refusal("password1", lenient)) == ("password_too_common", None)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "ann.smith@example.com",
+        "ANN.SMITH@EXAMPLE.COM1",
+        "annsmith",
+        "Smith-Ann2026!",
+        "smithsmith",
+        "\uff33mith\uff21nn",  # full-width letters
+        "O'Neil-Smith1",
+        "example2026",
+        "The demo-service 12",
+    ],
+)
+def test_password_about_the_user_or_the_service_is_refused(
+    monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    monkeypatch.setattr("app.core.security.policy.__title__", "The Demo Service")
+    about = ("ann.smith@example.com", "Ann O'Neil-Smith")
+
+    assert refusal(password, about=about) == "password_too_personal"
+
+
+@pytest.mark.parametrize(
+    "password", ["Smith and his horse", "annex 1 of smithy", "94728831221977", "!?!?!?!?!?"]
+)
+def test_password_may_hold_a_word_about_the_user(password: str) -> None:
+    assert refusal(password, about=("ann.smith@example.com", "Ann Smith", "12345")) is None
+
+
+def test_old_password_is_not_new_in_another_form() -> None:
+    with pytest.raises(ValidationError) as error:
+        require_new(SecretStr("caf\u00e9 au lait"), SecretStr("cafe\u0301 au lait"), field="new")
+
+    assert error.value.kind == "password_unchanged"

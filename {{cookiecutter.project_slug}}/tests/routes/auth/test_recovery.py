@@ -126,6 +126,30 @@ async def test_password_is_reset_by_mail(open_client: Opener, mailbox: Mailbox) 
 
 
 @pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [(PASSWORD, "password_unchanged"), ("ann@example.com1", "password_too_personal")],
+)
+async def test_new_password_is_neither_the_old_one_nor_about_the_user(
+    open_client: Opener, mailbox: Mailbox, password: str, code: str
+) -> None:
+    client = open_client()
+    headers = signed_in(await sign_in(client))
+    await request_reset(open_client)
+    body = {"new_password": password}
+
+    changed = await client.post("/auth/password", json=CHANGE | body, headers=headers)
+    reset = await client.post(
+        "/auth/password-reset/confirm", json=body | {"token": mailbox.token()}
+    )
+
+    for response in (changed, reset):
+        assert response.status_code == 422
+        assert response.json()["errors"][0]["code"] == code
+    assert (await sign_in(client)).status_code == 200
+
+
+@pytest.mark.usefixtures("ann")
 async def test_common_password_leaves_the_token_good(open_client: Opener, mailbox: Mailbox) -> None:
     await request_reset(open_client)
     body = {"token": mailbox.token(), "new_password": "Password123"}
