@@ -5,13 +5,17 @@ import logging
 
 gc.disable()  # until the application is made; see `collect_garbage_rarely`
 
+from app.core.config import ConfigurationError  # noqa: E402
 from app.core.garbage import collect_garbage_rarely  # noqa: E402
 from app.main import create_app  # noqa: E402
 
 # Servers configure only their own loggers, so the app has to configure its own.
 logging.basicConfig(format="%(levelname)s:     %(name)s: %(message)s")
 
-app = create_app()
+try:
+    app = create_app()
+except ConfigurationError as error:
+    raise SystemExit(f"Error: {error}") from None
 
 if app.state.settings.collect_garbage_rarely:
     collect_garbage_rarely()

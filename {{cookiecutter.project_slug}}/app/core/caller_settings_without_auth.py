@@ -3,10 +3,11 @@
 from typing import ClassVar
 
 from pydantic import Field
-from pydantic_settings import BaseSettings
+
+from app.core.email_settings import EmailSettings
 
 
-class CallerSettings(BaseSettings):
+class CallerSettings(EmailSettings):
     """Settings of the gateway."""
 
     # Responses of these paths may hold secrets, so they are not to be stored.

@@ -1,17 +1,20 @@
-"""Settings, read from the environment and from `.env`.
+"""Settings, read from the environment and from the file `.env` of the project.
 
 `.env.example` lists every variable; a test compares the two.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, PlainValidator, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, PlainValidator
+from pydantic_settings import NoDecode
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.core.caller_settings import CallerSettings
+from app.core.env_file import ConfigurationError as ConfigurationError
+from app.core.environment import EnvironmentSettings
+from app.core.environment import load_settings as load_settings
 from app.core.types import Hosts, Networks, Origins, Seconds
 
 # The drivers that have a module. The first one is the default of a URL that names no other.
@@ -19,10 +22,6 @@ DRIVERS: Final = sorted(
     path.stem.removesuffix("_driver")
     for path in Path(__file__).with_name("database").glob("drivers/*_driver.py")
 )
-
-
-class ConfigurationError(Exception):
-    """The settings are invalid. The message names each invalid variable."""
 
 
 def parse_database_url(value: object) -> URL:
@@ -49,12 +48,8 @@ DatabaseURL = Annotated[URL, NoDecode, PlainValidator(parse_database_url)]
 OptionalDatabaseURL = Annotated[URL | None, NoDecode, PlainValidator(parse_optional_database_url)]
 
 
-class DatabaseSettings(BaseSettings):
+class DatabaseSettings(EnvironmentSettings):
     """Settings of the database, all that maintenance commands need."""
-
-    model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
-    )
 
     database_url: DatabaseURL = Field(
         description="The PostgreSQL server, as postgresql://user:secret@host:5432/database."
@@ -147,14 +142,15 @@ class Settings(CallerSettings, DatabaseSettings):
     )
     allowed_hosts: Hosts = Field(
         default=(),
-        description="Host names of the service; requests with any other Host header get 400.",
+        description="Host names of the service, such as api.example.com,*.example.com.",
     )
     cors_origins: Origins = Field(
-        default=(), description="Origins whose web pages may call the service."
+        default=(),
+        description="Origins whose web pages may call the service, such as https://app.example.com.",
     )
     trusted_proxies: Networks = Field(
         default=(),
-        description="Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted.",
+        description="Addresses or networks of trusted proxies, such as 10.0.0.0/8,192.0.2.1.",
     )
     collect_garbage_rarely: bool = Field(
         default=True, description="Run Python's cycle collector less often than by default."
@@ -164,21 +160,3 @@ class Settings(CallerSettings, DatabaseSettings):
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="Path prefix of every route except the health checks, such as /api/v1.",
     )
-
-
-SettingsT = TypeVar("SettingsT", bound=BaseSettings)
-
-
-def load_settings(kind: type[SettingsT], **given: Any) -> SettingsT:
-    """Create settings from the given values, the environment and `.env`, in this priority.
-
-    Raises `ConfigurationError` with a line for each invalid variable.
-    """
-    try:
-        return kind(**given)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg'].removeprefix('Value error, ')}"
-            for item in error.errors(include_input=False)
-        ]
-    raise ConfigurationError("\n".join(["Invalid settings (see .env.example):", *problems]))

@@ -1,5 +1,6 @@
 """Field types that schemas, routes and cursors share."""
 
+import json
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, StringConstraints
@@ -32,17 +33,22 @@ Trimmed = AfterValidator(str.strip)
 
 
 def _split_list(value: object) -> object:
-    """Split a comma-separated text."""
-    if isinstance(value, str):
-        return [item.strip().lower() for item in value.split(",")] if value.strip() else []
-    return value
+    """Split a text that is separated by commas, or a JSON list."""
+    if not isinstance(value, str):
+        return value
+    try:
+        items = json.loads(value)
+    except ValueError:  # `[::1]` is not JSON either
+        items = value.split(",") if value.strip() else []
+    return [str(item).strip().lower() for item in items] if isinstance(items, list) else [value]
 
 
 _HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
 _Host = Annotated[str, Field(pattern=rf"^(\*\.)?({_HOST})$")]
 _Origin = Annotated[str, Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]+)?)$")]
 
-# Comma-separated lists in settings.
+# Lists in settings, separated by commas or written as JSON.
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
 Hosts = Annotated[tuple[_Host, ...], NoDecode, BeforeValidator(_split_list)]
 Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(_split_list)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split_list)]

@@ -14,7 +14,10 @@ from app.services.auth.auth_service import AuthService
 
 # The only reader of the token of a request. It ignores the case of the scheme.
 read_token = OAuth2PasswordBearer(
-    tokenUrl="auth/token", refreshUrl="auth/refresh", auto_error=False
+    tokenUrl="auth/token",
+    refreshUrl="auth/refresh",
+    description="`username` is the e-mail address. Leave `client_id` and `client_secret` empty.",
+    auto_error=False,
 )
 
 Token = Annotated[str | None, Depends(read_token)]

@@ -1,21 +1,28 @@
 """Settings of accounts and of mail."""
 
+from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     EmailStr,
     Field,
     SecretStr,
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.email_settings import EmailSettings
+from app.core.env_file import PROJECT
+from app.core.environment import EnvironmentSettings
 from app.core.types import Seconds
 
 ValueT = TypeVar("ValueT")
+
+_MAKE_A_SECRET = (
+    "make one with: "  # `uv run`, because the name of Python differs between systems
+    'uv run python -c "import secrets; print(secrets.token_urlsafe(48))"'
+)
 
 
 def refuse_without_mail(value: ValueT, info: ValidationInfo) -> ValueT:
@@ -29,13 +36,8 @@ def refuse_without_mail(value: ValueT, info: ValidationInfo) -> ValueT:
 NeedsMail = AfterValidator(refuse_without_mail)
 
 
-OptionalEmail = Annotated[EmailStr | None, BeforeValidator(lambda value: value or None)]
-
-
-class PasswordSettings(BaseSettings):
+class PasswordSettings(EmailSettings):
     """Settings of the password policy and of hashing."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     password_min_length: int = Field(
         default=8, ge=8, le=64, description="Minimum length of a password, in characters."
@@ -44,6 +46,10 @@ class PasswordSettings(BaseSettings):
         default=128, ge=64, le=512, description="Maximum length of a password, in characters."
     )
     password_refuse_common: bool = Field(default=True, description="Refuse common passwords.")
+    password_common_file: Path | None = Field(
+        default=None,
+        description="A list of common passwords in place of the service's own: one a line, UTF-8.",
+    )
     # The second recommended option of RFC 9106, section 4, which needs less memory.
     argon2_time_cost: int = Field(
         default=3, ge=1, description="Time cost of argon2id, in passes over the memory."
@@ -55,11 +61,21 @@ class PasswordSettings(BaseSettings):
         default=4, ge=1, description="Parallelism of argon2id, in lanes."
     )
 
+    @field_validator("password_common_file")
+    @classmethod
+    def require_readable(cls, value: Path | None) -> Path | None:
+        """Read the file when the service starts, not at the first registration."""
+        path = PROJECT / value if value else None
+        try:
+            if path:
+                path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeError):
+            raise ValueError(f"cannot read {path} as UTF-8 text") from None
+        return path
 
-class SessionSettings(BaseSettings):
+
+class SessionSettings(EnvironmentSettings):
     """Settings of how long users stay signed in."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     session_days: int = Field(default=30, ge=1, description="Days after which a session expires.")
     session_idle_days: int = Field(
@@ -71,7 +87,7 @@ class AuthSettings(PasswordSettings, SessionSettings):
     """All settings of accounts and of mail."""
 
     secret_key: SecretStr = Field(
-        description="Key that signs access tokens: 32 or more random characters."
+        description=f"Key that signs access tokens: 32 or more random characters; {_MAKE_A_SECRET}"
     )
     secret_key_previous: SecretStr | None = Field(
         default=None, description="The previous SECRET_KEY, whose tokens are still accepted."
@@ -92,7 +108,7 @@ class AuthSettings(PasswordSettings, SessionSettings):
     mail_delivery: Literal["none", "console", "smtp"] = Field(
         default="none", description="How mail is sent; `console` prints it, for development."
     )
-    mail_from: OptionalEmail = Field(
+    mail_from: EmailStr | None = Field(
         default=None, validate_default=True, description="Sender address of mail."
     )
     smtp_host: str = Field(
@@ -149,16 +165,11 @@ class AuthSettings(PasswordSettings, SessionSettings):
 
     @field_validator("secret_key", "secret_key_previous")
     @classmethod
-    def refuse_weak_secret(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def refuse_weak_secret(cls, value: SecretStr | None) -> SecretStr | None:
         """Check the number of distinct characters too: length alone would accept `aaaa...`."""
-        secret = value.get_secret_value() if value else ""
-        if not secret and info.field_name == "secret_key_previous":
-            return None
-        if len(secret) < 32 or len(set(secret)) < 10:
-            raise ValueError(
-                "too easy to guess; generate one with: "
-                "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
-            )
+        secret = value.get_secret_value() if value else None
+        if secret is not None and (len(secret) < 32 or len(set(secret)) < 10):
+            raise ValueError(f"too easy to guess; {_MAKE_A_SECRET}")
         return value
 
     @field_validator("mail_from", "smtp_host", "frontend_url")
