@@ -35,7 +35,7 @@ def database_url() -> Generator[URL]:
 
     if given := configured("DATABASE_URL"):
         url = load_settings(DatabaseSettings).database_url
-        shown = url.set(drivername="postgresql")  # without its password
+        shown = url.set(drivername="postgresql")  # hides the secret in it
         typer.echo(f"Database: {shown} (DATABASE_URL in {given[1]})", err=True)
         yield url
         return

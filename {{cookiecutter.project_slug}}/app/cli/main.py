@@ -14,13 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.commands import (
-    DEVELOPMENT_STEPS,
-    commands,
-    explain,
-    prune,
-    with_database,
-)
+from app.cli.commands import DEVELOPMENT_STEPS, commands, explain, prune, with_database
 from app.cli.dev_server import (
     database_url,
     require_free_port,
@@ -115,8 +109,7 @@ def migrate_command() -> None:
 
 @commands.command("seed")
 def seed_command(
-    *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")] = False,
+    *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")] = False
 ) -> None:
     """Write the demo data, unless it exists. Asks before it writes to DATABASE_URL."""
     from app.cli.demo_data import seed

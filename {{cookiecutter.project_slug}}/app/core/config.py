@@ -141,8 +141,7 @@ class Settings(CallerSettings, DatabaseSettings):
         default=False, description="Refuse PATCH and DELETE requests without If-Match (428)."
     )
     allowed_hosts: Hosts = Field(
-        default=(),
-        description="Host names of the service, such as api.example.com,*.example.com.",
+        default=(), description="Host names of the service, such as api.example.com,*.example.com."
     )
     cors_origins: Origins = Field(
         default=(),

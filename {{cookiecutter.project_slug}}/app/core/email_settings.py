@@ -12,7 +12,7 @@ _SPECIAL: Final = frozenset(SPECIAL_USE_DOMAIN_NAMES)
 
 
 def _permit(domains: tuple[str, ...]) -> tuple[str, ...]:
-    """Permit the domains at once, because MAIL_FROM is among the settings that are validated next.
+    """Permit the domains at once, because settings that are validated next may be addresses.
 
     The package email-validator documents that its list may be changed.
     """
