@@ -205,7 +205,7 @@ def test_compose_starts_database_then_migration_then_api(variant: Variant, proje
 
     assert "healthcheck" in db
     assert migrate["depends_on"] == {"db": {"condition": "service_healthy"}}
-    assert migrate["command"] == ["sh", "-c", "app migrate && app grant"]
+    assert migrate["command"] == ["sh", "-c", "app check && app migrate && app grant"]
     assert api["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert migrate["image"] == api["image"] == project.name
 
@@ -215,19 +215,12 @@ def test_compose_starts_database_then_migration_then_api(variant: Variant, proje
     assert [port.split(":")[0] for port in api["ports"]] == ["127.0.0.1"]
 
     user, database = db["environment"]["POSTGRES_USER"], db["environment"]["POSTGRES_DB"]
-    urls = [
-        re.sub(r"\$\{(\w+):[^}]*\}", r"\1", url)
-        for url in (
-            migrate["environment"]["DATABASE_DIRECT_URL"],
-            api["environment"]["DATABASE_URL"],
-        )
-    ]
-    assert urls == [
-        f"postgresql://{user}:POSTGRES_PASSWORD@db:5432/{database}",
-        f"postgresql://api:API_POSTGRES_PASSWORD@db:5432/{database}",
-    ]
-    assert migrate["environment"] | api["environment"] == migrate["environment"]
-    assert "DATABASE_DIRECT_URL" not in api["environment"]
+    assert (
+        migrate["environment"]["DATABASE_DIRECT_URL"] == f"postgresql://{user}@db:5432/{database}"
+    )
+    assert api["environment"]["DATABASE_URL"] == f"postgresql://api@db:5432/{database}"
+    differ = {"DATABASE_DIRECT_URL", "PGPASSWORD", "API_POSTGRES_PASSWORD"}
+    assert api["environment"].keys() - differ == migrate["environment"].keys() - differ
     assert ("SECRET_KEY" in api["environment"]) is variant.use_auth
 
 
@@ -284,23 +277,73 @@ def test_compose_serves_with_a_role_that_owns_nothing(project: Path) -> None:
 def test_compose_is_yaml_before_rendering_and_has_no_default_for_a_secret() -> None:
     compose = yaml.safe_load((ROOT / TEMPLATE_FOLDER / "compose.yaml").read_text(encoding="utf-8"))
     environments = [service["environment"] for service in compose["services"].values()]
-    for name in ("POSTGRES_PASSWORD", "SECRET_KEY"):
-        values = [environment[name] for environment in environments if name in environment]
-        assert values
-        assert all(value.startswith(f"${{{name}:?") for value in values)
+    secrets_ = {
+        "POSTGRES_PASSWORD",
+        "API_POSTGRES_PASSWORD",
+        "PGPASSWORD",
+        "SECRET_KEY",
+        "SMTP_PASSWORD",
+    }
+    values = [env[name] for env in environments for name in secrets_ & env.keys()]
+    assert len(values) >= len(secrets_)
+    assert set(values) == {None, "${POSTGRES_PASSWORD:-}", "${API_POSTGRES_PASSWORD:-}"}
 
 
-@each_variant
-def test_compose_file_is_what_compose_reads(variant: Variant, project: Path) -> None:
+@pytest.fixture
+def compose(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Yield a function that runs `docker compose` in the project, without variables of settings."""
     if not succeeds("compose", "version"):
         pytest.skip("this machine has no `docker compose`")
-    read = ("compose", "--file", str(project / "compose.yaml"), "config", "--quiet")
-    values = {
-        "POSTGRES_PASSWORD": "secret",
-        "API_POSTGRES_PASSWORD": "secret",
-        "SECRET_KEY": "k" * 32 if variant.use_auth else "",
+    for name in ("POSTGRES_PASSWORD", "API_POSTGRES_PASSWORD", "SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("COMPOSE_PROJECT_NAME", unique_name())
+    monkeypatch.setenv("PORT", "0")
+    yield lambda *arguments: docker("compose", *arguments)
+    docker("compose", "down", "--volumes", "--rmi", "local")
+
+
+@pytest.mark.usefixtures("docker_engine")
+@pytest.mark.parametrize("variant", VARIANTS[::3], ids=lambda variant: variant.name)
+def test_compose_serves_with_every_setting_and_any_password(
+    variant: Variant, project: Path, compose: Callable[..., str]
+) -> None:
+    """The settings are in `.env` alone, and some are empty, as templates of deployments write them."""
+    names = re.findall(r"^(?:# )?([A-Z0-9_]+)=", (project / ".env.example").read_text(), re.M)
+    settings = dict.fromkeys(names, "") | {
+        "POSTGRES_PASSWORD": """'p@ss:w/rd #$HOME%&"?= ü'""",
+        "API_POSTGRES_PASSWORD": """'an:other/p@ss #$HOME%&"?= ü'""",
+        "WEB_CONCURRENCY": "",
+        "API_PREFIX": "/api",
+        "LOG_LEVEL": "debug",
     }
-    docker(*read, env=values)
-    for name in filter(values.get, values):
-        with pytest.raises(AssertionError, match=name):
-            docker(*read, env=values | {name: ""})
+    if variant.use_auth:
+        settings |= {
+            "SECRET_KEY": secrets.token_urlsafe(48),
+            "MAIL_DELIVERY": "smtp",
+            "SMTP_HOST": "smtp.example.com",
+            "MAIL_FROM": "service@example.com",
+            "FRONTEND_URL": "https://app.example.com",
+            "REGISTRATION": "invitation",
+        }
+    lines = [f"{name}={value}\n" for name, value in settings.items()]
+    (project / ".env").write_text("".join(lines), encoding="utf-8")
+    compose("up", "--build", "--detach", "--wait")
+
+    (project / ".env").unlink()
+    address = compose("port", "api", "8000")
+    expected = HTTPStatus.UNAUTHORIZED if variant.use_auth else HTTPStatus.OK
+    assert get_status(address, "/api/users") == expected
+    assert "api" in compose("ps", "--services")
+    assert "The schema is at the newest revision." in compose("logs", "migrate")
+
+
+@pytest.mark.usefixtures("docker_engine")
+@pytest.mark.parametrize("variant", VARIANTS[:1], ids=lambda variant: variant.name)
+def test_compose_stops_at_wrong_settings(project: Path, compose: Callable[..., str]) -> None:
+    (project / ".env").write_text("POSTGRES_PASSWORD=secret\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match="migrate"):
+        compose("up", "--build", "--detach", "--wait")
+
+    assert "SECRET_KEY: not set" in compose("logs", "migrate")
+    assert compose("ps", "--services", "--status", "running") == "db"

@@ -31,7 +31,7 @@ TEMPLATE_LANGUAGE = re.compile(r"{%|%}|{{ ?cookiecutter")
 # Without auth a project has no word of it, nor of what serves auth alone. A password of the database
 # server is not auth, nor is an author or an authority.
 AUTH_WORDS = re.compile(
-    r"(?<!postgres_)(?<!hide_)(?<!url\.)passw|token|(?<!database )(?<!alter )\brole|jwt|oauth|bearer|argon2|pwdlib|administrator|smtp|mailer|(?<!e)mail_|outbox|rate.?limit|(?<!attestation )verif|invit|audit|sign.?in|one.time|user.?agent|cookies"
+    r"(?<!postgres_)(?<!pg)(?<!hide_)(?<!url\.)passw|token|(?<!database )(?<!alter )\brole|jwt|oauth|bearer|argon2|pwdlib|administrator|smtp|mailer|(?<!e)mail_|outbox|rate.?limit|(?<!attestation )verif|invit|audit|sign.?in|one.time|user.?agent|cookies"
     r"|(?<![a-z])auth(?!or)|authori[sz]",
     re.IGNORECASE,
 )

@@ -16,7 +16,7 @@ from faults.service_process import Service
 from benchmarks.servers import Server, serving
 
 DRIVERS = ("asyncpg", "psycopg")
-SECRET_KEY = "only-for-benchmarks-0123456789-abcdefghijklmnop"  # noqa: S105 (signs nothing of worth)
+SECRET_KEY = "signs-nothing-of-worth-0123456789-abcdefghijklm"  # noqa: S105 (signs nothing of worth)
 # One token serves every project, and one address sends every request. Each workload uses one of the
 # template's two pools, which is therefore as large as Core's only one.
 SETTINGS = {

@@ -1,14 +1,17 @@
 """Runs migrations, in one process at a time, on an async connection."""
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
 from alembic import context
+from alembic.util import CommandError as AlembicError
 from sqlalchemy import URL, Connection, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.cli.commands import explain
 from app.cli.dev_server import database_url
 from app.core.config import DatabaseSettings, load_settings
 from app.core.database.migrations import make_migration_engine
@@ -68,5 +71,12 @@ if context.is_offline_mode():
 elif given := context.config.attributes.get("database_url"):  # by app.core.database.migrations
     asyncio.run(run_online(given))
 else:  # the alembic command line, on the same database as the commands of `app`
-    with database_url() as url:
-        asyncio.run(run_online(url))
+    try:
+        with database_url() as url:
+            asyncio.run(run_online(url))
+    except AlembicError:
+        raise  # Alembic itself prints its message alone
+    except Exception as error:
+        if context.get_x_argument(as_dictionary=True).get("traceback"):
+            raise
+        sys.exit(f"Error: {explain(error)}\n`alembic -x traceback=1 ...` shows the traceback.")

@@ -21,8 +21,10 @@ from app.core.http.openapi import install_openapi, send_document
 from app.core.http.perimeter import install_perimeter
 from app.core.http.problem_declarations import problem_responses
 from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
+from app.core.http.start_page import install_start_page
 
 # {%- if cookiecutter.use_auth +%}
+from app.core.mail.link_pages import install_link_pages
 from app.core.mail.mailer import make_mailer
 
 # {%- endif +%}
@@ -69,6 +71,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, prefix=settings.api_prefix, responses=problems)
     app.include_router(HEALTH)
+    install_start_page(app)
+    # {% if cookiecutter.use_auth %}
+    install_link_pages(app)
+    # {% endif %}
     install_openapi(app)
     return app
 

@@ -6,6 +6,7 @@ of connections that commit for real, on tables that are emptied afterwards.
 """
 
 import gc
+import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack
 from functools import cache
@@ -42,6 +43,7 @@ pytest_plugins = ("tests.callers",)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server once for the whole run, before the header is printed."""
+    _forget_settings()
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
         return
     config.stash[_stack] = stack = ExitStack()
@@ -51,6 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
     config.stash[_template] = stack.enter_context(migrated_template(server))
     config.stash[_header] = server.describe()
+
+
+def _forget_settings() -> None:
+    """Remove the settings of the developer: those of the environment, and `.env`."""
+    for name in {name for name in os.environ if name.lower() in Settings.model_fields}:
+        del os.environ[name]
+    os.environ["ENV_FILE"] = os.devnull
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -104,7 +113,6 @@ def database_url(template_url: URL, worker_id: str) -> Generator[URL]:
 @pytest.fixture(scope="session")
 def settings(database_url: URL, caller_settings: dict[str, Any]) -> Settings:
     return Settings(
-        _env_file=None,
         development=True,  # cheap hashes
         database_url=database_url,
         # Long, because a busy machine must not fail a test.

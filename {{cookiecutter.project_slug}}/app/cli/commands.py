@@ -1,27 +1,56 @@
-"""Shared by the modules of commands: the Typer app, the database, and two registries."""
+"""Shared by the modules of commands: the Typer app, the database, and registries.
+
+Modules of commands import the service when a command runs, so that `app --help` is quick.
+"""
+
+from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
-from sqlalchemy import URL
 
-from app.core.config import DatabaseSettings
-from app.core.database import Database
-from app.services.idempotency_service import IdempotencyService
+from app import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sqlalchemy import URL
+
+    from app.core.database import Database
 
 ResultT = TypeVar("ResultT")
 
 commands: Final = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,
-    help="Run and maintain the service.",
+    no_args_is_help=True, add_completion=False, help="Run and maintain the service."
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@commands.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show the traceback of an error.")
+    ] = False,
+) -> None:
+    """Run and maintain the service."""
+
+
 async def _prune_idempotency_keys(database: Database) -> int:
+    from app.services.idempotency_service import IdempotencyService
+
     async with database.transaction() as session:
         return await IdempotencyService(session, database.settings).prune()
 
@@ -38,16 +67,43 @@ DEVELOPMENT_SETTINGS: Final[dict[str, str]] = {
     "DATABASE_SECOND_CONNECTION": "raise",
 }
 
+# What `app dev` does with the demo data on the embedded server. Each function returns what the
+# terminal shows, by title.
+DEVELOPMENT_STEPS: Final[list[Callable[[Database], Awaitable[dict[str, str]]]]] = []
+
 
 class CommandError(Exception):
     """A command failed. The message says what to do."""
 
 
+def explain(error: Exception) -> str:
+    """Return the message of an error and of its first cause, such as what the driver says."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from app.core.database.migrations import MigrationError
+    from app.core.env_file import ConfigurationError
+    from app.exceptions import AppError
+
+    cause: BaseException = error
+    while cause.__cause__:
+        cause = cause.__cause__
+    reason = str(cause) or type(cause).__name__
+    match error:
+        case AppError() | CommandError() | ConfigurationError() | MigrationError():
+            return str(error) if cause is error else f"{error}: {reason}"
+        case SQLAlchemyError() | OSError():
+            return f"The database cannot be used: {reason}"
+        case _:
+            return f"{type(error).__name__}: {reason}"
+
+
 def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> ResultT:
     """Run a coroutine function with a database, and close that afterwards."""
+    from app.core.config import DatabaseSettings, load_settings
+    from app.core.database import Database
 
     async def run() -> ResultT:
-        database = Database(DatabaseSettings(database_url=url))
+        database = Database(load_settings(DatabaseSettings, database_url=url))
         try:
             return await work(database)
         finally:

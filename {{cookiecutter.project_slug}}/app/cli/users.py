@@ -1,26 +1,29 @@
 """Commands for accounts, and their part in `app prune` and `app dev`."""
 
+from __future__ import annotations
+
 import secrets
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from pydantic import ValidationError as InvalidBodyError
 
-from app.cli.commands import DEVELOPMENT_SETTINGS, PRUNERS, CommandError, commands, with_database
+from app.cli.commands import (
+    DEVELOPMENT_SETTINGS,
+    DEVELOPMENT_STEPS,
+    PRUNERS,
+    CommandError,
+    commands,
+    with_database,
+)
 from app.cli.dev_server import database_url
-from app.core.config import load_settings
-from app.core.database import Database
-from app.core.security.breaches import require_not_breached
-from app.core.security.passwords import hash_password
-from app.core.security.policy import require_acceptable
-from app.core.security.settings import PasswordSettings, SessionSettings
-from app.exceptions import ValidationError
-from app.models.user import User
-from app.schemas.account import UserCreate
-from app.services.auth.login_session_service import LoginSessionMaintenance
-from app.services.auth.one_time_token_service import OneTimeTokenMaintenance
-from app.services.auth.rate_limit_service import RateLimitService
-from app.services.user_service import UserService
+
+if TYPE_CHECKING:
+    from app.core.database import Database
+    from app.models.user import User
+
+# The account of the demo data that can sign in, on the embedded server only.
+DEMO_EMAIL: Final = "ada@example.com"
+DEMO_PASSWORD: Final = "only-for-the-demo"
 
 # The key is the same for all reloads of one `app dev`.
 DEVELOPMENT_SETTINGS.update(
@@ -58,6 +61,17 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
     refuses, and `ConflictError` if the address is taken. It never promotes an existing account,
     which anyone may have registered.
     """
+    from pydantic import ValidationError as InvalidBodyError
+
+    from app.core.config import load_settings
+    from app.core.security.breaches import require_not_breached
+    from app.core.security.passwords import hash_password
+    from app.core.security.policy import require_acceptable
+    from app.core.security.settings import PasswordSettings
+    from app.exceptions import ValidationError
+    from app.schemas.account import UserCreate
+    from app.services.user_service import UserService
+
     settings = load_settings(PasswordSettings)
     try:
         data = UserCreate.model_validate(
@@ -82,20 +96,54 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
         return await UserService(session).create_user(values)
 
 
+async def let_demo_sign_in(database: Database) -> dict[str, str]:
+    """Make the demo account an administrator with a password, and return how to sign in.
+
+    Leaves an account that has a password as it is, and then returns nothing if it is another one.
+    """
+    from pydantic import SecretStr
+
+    from app.core.config import load_settings
+    from app.core.security.passwords import hash_password, verify_password
+    from app.core.security.settings import PasswordSettings
+    from app.repositories.auth.account_repo import AccountRepository
+
+    settings, password = load_settings(PasswordSettings), SecretStr(DEMO_PASSWORD)
+    hashed = await hash_password(password, settings)
+    async with database.transaction() as session:
+        accounts = AccountRepository(session)
+        user, _ = await accounts.find_by_email(DEMO_EMAIL, "")
+        if user and user.hashed_password is None:
+            values = {"hashed_password": hashed, "role": "admin", "is_email_verified": True}
+            user = await accounts.update(user, values)
+    if user and (await verify_password(password, user.hashed_password, settings)).matches:
+        return {"Sign in": f"{DEMO_EMAIL} with the password {DEMO_PASSWORD}"}
+    return {}
+
+
 async def _prune_rate_limits(database: Database) -> int:
+    from app.services.auth.rate_limit_service import RateLimitService
+
     return await RateLimitService(database).prune()
 
 
 async def _prune_sessions(database: Database) -> int:
+    from app.core.config import load_settings
+    from app.core.security.settings import SessionSettings
+    from app.services.auth.login_session_service import LoginSessionMaintenance
+
     async with database.transaction() as session:
         return await LoginSessionMaintenance(session, load_settings(SessionSettings)).prune()
 
 
 async def _prune_one_time_tokens(database: Database) -> int:
+    from app.services.auth.one_time_token_service import OneTimeTokenMaintenance
+
     async with database.transaction() as session:
         return await OneTimeTokenMaintenance(session).prune()
 
 
+DEVELOPMENT_STEPS.append(let_demo_sign_in)
 PRUNERS.update(
     {
         "rate limits": _prune_rate_limits,

@@ -1,10 +1,11 @@
 """Settings of how callers are identified: by a header of the gateway in front of the service."""
 
 from pydantic import Field
-from pydantic_settings import BaseSettings
+
+from app.core.email_settings import EmailSettings
 
 
-class CallerSettings(BaseSettings):
+class CallerSettings(EmailSettings):
     """Settings of the gateway."""
 
     caller_header: str = Field(

@@ -1,18 +1,20 @@
-"""Settings, read from the environment and from `.env`.
+"""Settings, read from the environment and from the file `.env` of the project.
 
 `.env.example` lists every variable; a test compares the two.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, PlainValidator, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic import Field, PlainValidator, ValidationInfo, field_validator
+from pydantic_settings import NoDecode
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.core.caller_settings import CallerSettings
 from app.core.development import DevelopmentSettings, refuse_outside_development
+from app.core.env_file import ConfigurationError as ConfigurationError
+from app.core.environment import load_settings as load_settings
 from app.core.types import HeaderNames, Hosts, Methods, Networks, Origins, Seconds
 
 # The drivers that have a module. The first one is the default of a URL that names no other.
@@ -20,10 +22,6 @@ DRIVERS: Final = sorted(
     path.stem.removesuffix("_driver")
     for path in Path(__file__).with_name("database").glob("drivers/*_driver.py")
 )
-
-
-class ConfigurationError(Exception):
-    """The settings are invalid. The message names each invalid variable."""
 
 
 def parse_database_url(value: object) -> URL:
@@ -143,11 +141,11 @@ class Settings(CallerSettings, DatabaseSettings):
         default=False, description="Refuse PATCH and DELETE requests without If-Match (428)."
     )
     allowed_hosts: Hosts = Field(
-        default=(),
-        description="Host names of the service; requests with any other Host header get 400.",
+        default=(), description="Host names of the service, such as api.example.com,*.example.com."
     )
     cors_origins: Origins = Field(
-        default=(), description="Origins whose web pages may call the service."
+        default=(),
+        description="Origins whose web pages may call the service, such as https://app.example.com.",
     )
     cors_methods: Methods = Field(
         default=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
@@ -186,7 +184,7 @@ class Settings(CallerSettings, DatabaseSettings):
     )
     trusted_proxies: Networks = Field(
         default=(),
-        description="Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted.",
+        description="Addresses or networks of trusted proxies, such as 10.0.0.0/8,192.0.2.1.",
     )
     hsts_include_subdomains: bool = Field(
         default=False, description="Require HTTPS of the host's subdomains too."
@@ -208,21 +206,3 @@ class Settings(CallerSettings, DatabaseSettings):
             reason = "trusts so many addresses that clients could forge theirs; name your proxies"
             refuse_outside_development(reason, info)
         return value
-
-
-SettingsT = TypeVar("SettingsT", bound=BaseSettings)
-
-
-def load_settings(kind: type[SettingsT], **given: Any) -> SettingsT:
-    """Create settings from the given values, the environment and `.env`, in this priority.
-
-    Raises `ConfigurationError` with a line for each invalid variable.
-    """
-    try:
-        return kind(**given)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg'].removeprefix('Value error, ')}"
-            for item in error.errors(include_input=False)
-        ]
-    raise ConfigurationError("\n".join(["Invalid settings (see .env.example):", *problems]))

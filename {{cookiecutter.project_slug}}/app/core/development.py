@@ -3,17 +3,14 @@
 from typing import Final
 
 from pydantic import Field, ValidationInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.environment import EnvironmentSettings
 
 _THIS_MACHINE: Final = {"localhost", "127.0.0.1", "::1"}
 
 
-class DevelopmentSettings(BaseSettings):
+class DevelopmentSettings(EnvironmentSettings):
     """The setting by which other settings know. It comes first, so that their checks can read it."""
-
-    model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
-    )
 
     development: bool = Field(
         default=False,

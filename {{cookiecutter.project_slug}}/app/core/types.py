@@ -1,5 +1,6 @@
 """Field types that schemas, routes and cursors share."""
 
+import json
 import re
 from typing import Annotated, Any, Final
 
@@ -93,10 +94,14 @@ Trimmed = AfterValidator(str.strip)
 
 
 def _split_list(value: object) -> object:
-    """Split a comma-separated text."""
-    if isinstance(value, str):
-        return [item.strip().lower() for item in value.split(",")] if value.strip() else []
-    return value
+    """Split a text that is separated by commas, or a JSON list."""
+    if not isinstance(value, str):
+        return value
+    try:
+        items = json.loads(value)
+    except ValueError:  # `[::1]` is not JSON either
+        items = value.split(",") if value.strip() else []
+    return [str(item).strip().lower() for item in items] if isinstance(items, list) else [value]
 
 
 _HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
@@ -107,7 +112,8 @@ _Origin = Annotated[str, Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]+)?)$")]
 _Method = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z]+)$", to_upper=True)]
 _HeaderName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9!#$%&'*+.^_`|~-]+)$")]
 
-# Comma-separated lists in settings.
+# Lists in settings, separated by commas or written as JSON.
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
 Hosts = Annotated[tuple[_Host, ...], NoDecode, BeforeValidator(_split_list)]
 Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(_split_list)]
 Methods = Annotated[tuple[_Method, ...], NoDecode, BeforeValidator(_split_list)]

@@ -26,6 +26,7 @@ read_token = _BearerToken(
     tokenUrl="auth/token",
     refreshUrl="auth/refresh",
     scheme_name="OAuth2PasswordBearer",
+    description="`username` is the e-mail address. Leave `client_id` and `client_secret` empty.",
     auto_error=False,
 )
 

@@ -58,6 +58,14 @@ def test_dev_serves_demo_data_and_leaves_nothing_running(tmp_path: Path) -> None
     )
     ready = wait_for(f"http://127.0.0.1:{port}/health/ready", process)
     known = httpx.post(f"http://127.0.0.1:{port}/users", json=new_user(email="ada@example.com"))
+    # {% if cookiecutter.use_auth %}
+    form = {
+        "grant_type": "password",
+        "username": "ada@example.com",
+        "password": "only-for-the-demo",
+    }
+    signed_in = httpx.post(f"http://127.0.0.1:{port}/auth/token", data=form)
+    # {% endif %}
     children = psutil.Process(process.pid).children(recursive=True)
     server = psutil.Process(int((directory / "data" / "postmaster.pid").read_text().split()[0]))
 
@@ -66,6 +74,10 @@ def test_dev_serves_demo_data_and_leaves_nothing_running(tmp_path: Path) -> None
 
     assert ready.status_code == 200
     assert known.status_code == 409, known.text  # Ada is in the demo data
+    # {% if cookiecutter.use_auth %}
+    assert signed_in.status_code == 200, signed_in.text
+    assert "ada@example.com with the password only-for-the-demo" in output
+    # {% endif %}
     assert re.search(rf"App +http://127.0.0.1:{port}\n", output)
     assert "Traceback" not in output
     _, alive = psutil.wait_procs([server, *children], timeout=10)

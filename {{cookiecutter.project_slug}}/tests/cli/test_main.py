@@ -1,23 +1,30 @@
 """The command line, on its own database."""
 
+import asyncio
 import json
+import os
 import re
 import socket
 import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import URL, text
+from sqlalchemy.ext.asyncio import create_async_engine
 from typer.testing import CliRunner, Result
 
+from app import __version__
 from app.cli import dev_server
 from app.cli.commands import CommandError, commands
 from app.cli.demo_data import seed
-from app.cli.main import cli
+from app.cli.main import cli, seed_embedded_server
+from app.core.config import ConfigurationError
 from app.core.database.constraints import declared_refusals
 from app.core.database.sessions import Database
+from app.core.env_file import PROJECT
 from app.exceptions import ConflictError
 from app.models.user import User
 from tests.factories import Factory
@@ -34,16 +41,36 @@ def empty_database(
         yield url
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(commands, arguments, catch_exceptions=False)
+def run(*arguments: str, input_: str = "") -> Result:
+    return CliRunner().invoke(commands, arguments, catch_exceptions=False, input=input_)
+
+
+def run_cli(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run the command line, and return its exit code."""
+    monkeypatch.setattr("sys.argv", ["app", *arguments])
+    with pytest.raises(SystemExit) as exit_:
+        cli()
+    return int(exit_.value.code or 0)
+
+
+def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of the project in a sub-folder."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=PROJECT / "app",
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.mark.usefixtures("empty_database")
 def test_database_is_migrated_and_seeded_once() -> None:
     assert "newest revision" in run("migrate").stdout
     assert "newest revision" in run("migrate").stdout
-    assert re.fullmatch(r"Wrote 8 users( and \d+ \w+)*\.\n", run("seed").stdout)
-    assert run("seed").stdout == "The demo data already exists; wrote nothing.\n"
+    assert re.fullmatch(r"Wrote 8 users( and \d+ \w+)*\.\n", run("seed", "--yes").stdout)
+    assert run("seed", "--yes").stdout == "The demo data already exists; wrote nothing.\n"
     pruned = run("prune").stdout
     assert pruned.startswith("Deleted 0 expired idempotency keys.\n")
     # {% if cookiecutter.use_auth %}
@@ -87,8 +114,89 @@ async def test_part_of_the_demo_data_is_enough_to_leave_it(
     assert await seed(database) is None
 
 
-def test_openapi_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("empty_database")
+def test_demo_data_is_written_to_another_database_only_if_confirmed() -> None:
+    run("migrate")
+    refused = run("seed", input_="n\n")
+    assert refused.exit_code == 1
+    assert "this database? [y/N]" in refused.output
+
+    assert "Wrote 8 users" in run("seed", input_="y\n").output
+
+
+def test_database_of_a_command_is_named_without_its_secret(
+    empty_database: URL, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert "(DATABASE_URL in the environment)" in run("migrate").stderr
+
+    file = tmp_path / ".env"
+    url = empty_database.update_query_dict({"application_name": "named"})
+    file.write_text(f"database_url={url.render_as_string(hide_password=False)}\n")
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("ENV_FILE", str(file))
+    shown = run("set-limits").stderr
+    assert f"(DATABASE_URL in {file})" in shown
+    assert f"/{empty_database.database}?" in shown
+    assert url.render_as_string(hide_password=False) not in shown or not url.password
+
+
+def test_alembic_uses_the_same_database_in_any_folder(empty_database: URL, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"DATABASE_URL={empty_database.render_as_string(hide_password=False)}\n")
+    arguments = ("-m", "alembic", "upgrade", "head")
+    completed = run_python(*arguments, DATABASE_URL="", ENV_FILE=str(file))
+
+    assert completed.returncode == 0, completed.stderr
+    assert f"(DATABASE_URL in {file})" in completed.stderr
+    assert "newest revision" in run("migrate").stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"DATABASE_URL": "mysql://localhost"}, "DATABASE_URL: not a PostgreSQL URL"),
+        ({"DATABASE_URL": "postgresql://127.0.0.1:1/app"}, "cannot be used: "),
+        ({"DATABASE_POOL_SIZE": "many"}, "DATABASE_POOL_SIZE: "),
+        ({"ENV_FILE": "utf-16"}, "is not UTF-8 text"),
+    ],
+)
+@pytest.mark.usefixtures("empty_database")
+def test_alembic_prints_errors_without_a_traceback(
+    tmp_path: Path, variables: dict[str, str], message: str
+) -> None:
+    if encoding := variables.get("ENV_FILE"):
+        (tmp_path / ".env").write_text("API_PREFIX=/api\n", encoding=encoding)
+        variables = {"ENV_FILE": str(tmp_path / ".env")}
+    completed = run_python("-m", "alembic", "current", **variables)
+
+    assert completed.returncode == 1
+    assert message in completed.stderr
+    assert "Traceback" not in completed.stderr
+
+
+def test_version_is_printed() -> None:
+    assert run("--version").stdout == f"{__version__}\n"
+
+
+def test_help_is_printed_without_importing_the_service() -> None:
+    modules = "{'alembic', 'fastapi', 'pydantic', 'sqlalchemy', 'uvicorn'}"
+    code = f"import sys, app.cli.main; print({modules} & sys.modules.keys())"
+
+    assert run_python("-c", code).stdout == "set()\n"
+
+
+def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/unused")
+    # {% if cookiecutter.use_auth %}
+    with pytest.raises(ConfigurationError, match="SECRET_KEY: not set"):
+        run("check")
+
+    monkeypatch.setenv("SECRET_KEY", "k8Q2-used-by-this-test-zx7Yw4Vb1Nm6")
+    # {% endif %}
+    assert run("check").stdout == "The settings are valid.\n"
+
+
+def test_openapi_needs_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("API_PREFIX", "/api/v1")
 
@@ -98,25 +206,96 @@ def test_openapi_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert "/api/v1/users" in document["paths"]
 
 
-def test_invalid_setting_is_an_error_without_a_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://localhost", "DATABASE_URL: not a PostgreSQL URL"),
+        ("postgresql://127.0.0.1:1/app", "127.0.0.1"),
+        ("{server}/no_such_database", "no_such_database"),
+        ("{server}/postgres?no_such_parameter=1", "no_such_parameter"),
+    ],
+)
+def test_wrong_database_is_an_error_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    template_url: URL,
+    url: str,
+    message: str,
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "mysql://localhost")
-    monkeypatch.setattr("sys.argv", ["app", "migrate"])
+    base = template_url.set(database=None, drivername="postgresql")
+    server = base.render_as_string(hide_password=False).partition("?")[0].rstrip("/")
+    query = template_url.render_as_string().partition("?")[2]
+    given = url.format(server=server)
+    if query and "{server}" in url:  # the embedded server is found by a parameter
+        given += f"{'&' if '?' in given else '?'}{query}"
+    monkeypatch.setenv("DATABASE_URL", given)
 
-    with pytest.raises(SystemExit) as exit_:
-        cli()
-
-    assert exit_.value.code == 1
-    error = capsys.readouterr().err
-    assert "DATABASE_URL: not a PostgreSQL URL" in error
+    assert run_cli(monkeypatch, "migrate") == 1
+    error = capsys.readouterr().err.partition("Error: ")[2]
+    assert message in error
+    assert len(error.splitlines()) <= 3
     assert "Traceback" not in error
 
 
-def test_missing_setting_is_an_error_without_the_embedded_server(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_unknown_revision_is_an_error_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], empty_database: URL
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    run("migrate")
+    engine = create_async_engine(empty_database)
+
+    async def forge() -> None:
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = 'no_such'"))
+        await engine.dispose()
+
+    asyncio.run(forge())
+
+    assert run_cli(monkeypatch, "migrate") == 1
+    error = capsys.readouterr().err.partition("Error: ")[2]
+    assert "Can't locate revision identified by 'no_such'" in error
+    assert "Traceback" not in error
+
+
+def test_traceback_is_shown_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "mysql://localhost")
+    monkeypatch.setattr("sys.argv", ["app", "migrate", "--traceback"])
+
+    with pytest.raises(ConfigurationError):
+        cli()
+
+
+@pytest.mark.usefixtures("empty_database")
+def test_unexpected_error_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("app.cli.main.prune", Mock(side_effect=TypeError("of a programmer")))
+
+    assert run_cli(monkeypatch, "prune") == 1
+    assert "TypeError: of a programmer" in capsys.readouterr().err
+
+
+def test_dev_goes_on_if_a_model_is_ahead_of_its_migration(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], empty_database: URL
+) -> None:
+    """As a new column, here all tables are missing."""
+    monkeypatch.delenv("DATABASE_URL")
+
+    assert seed_embedded_server(empty_database) == {}
+    shown = capsys.readouterr().err
+    assert 'relation "users" does not exist' in shown
+    assert "alembic revision --autogenerate" in shown
+
+
+def test_dev_writes_demo_data_to_the_embedded_server_only(empty_database: URL) -> None:
+    run("migrate")
+
+    assert seed_embedded_server(empty_database) == {}
+    assert "Wrote 8 users" in run("seed", "--yes").stdout
+
+
+def test_missing_setting_is_an_error_without_the_embedded_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setitem(sys.modules, "app.cli.embedded_postgres", None)
 
@@ -138,7 +317,7 @@ def serve(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: dict[str, str]
 ) -> dict[str, str]:
     """Return the environment in which `app dev` serves."""
-    monkeypatch.chdir(tmp_path)
+    environment["ENV_FILE"] = str(tmp_path / ".env")
     monkeypatch.setattr("os.environ", environment)
     monkeypatch.setattr("uvicorn.run", lambda *_, **_options: None)
     dev_server.serve("127.0.0.1", 8000, URL.create("postgresql"))

@@ -4,10 +4,11 @@ from typer.testing import CliRunner
 
 from app.cli import users
 from app.cli.commands import CommandError, commands
-from app.cli.users import create_admin
+from app.cli.demo_data import seed
+from app.cli.users import DEMO_EMAIL, DEMO_PASSWORD, create_admin, let_demo_sign_in
 from app.core.config import load_settings
 from app.core.database.sessions import Database
-from app.core.security.passwords import verify_password
+from app.core.security.passwords import hash_password, verify_password
 from app.core.security.settings import PasswordSettings
 from app.exceptions import ConflictError
 from app.repositories.auth.account_repo import AccountRepository
@@ -75,3 +76,21 @@ def test_password_is_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "do not match" in result.output
     assert "first password" not in result.output
+
+
+async def test_demo_account_can_sign_in(database: Database) -> None:
+    await seed(database)
+
+    shown = await let_demo_sign_in(database)
+
+    assert shown == {"Sign in": f"{DEMO_EMAIL} with the password {DEMO_PASSWORD}"}
+    assert await let_demo_sign_in(database) == shown
+
+
+async def test_changed_demo_account_is_left_as_it_is(database: Database, make: Factory) -> None:
+    assert await let_demo_sign_in(database) == {}
+
+    settings = load_settings(PasswordSettings, argon2_memory_kib=32, development=True)
+    hashed = await hash_password(SecretStr("another password"), settings)
+    await make.user(email=DEMO_EMAIL, hashed_password=hashed)
+    assert await let_demo_sign_in(database) == {}

@@ -1,7 +1,16 @@
+import json
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, get_args, get_origin
+from unittest.mock import Mock
 
 import pytest
+from pydantic import EmailStr, SecretStr, TypeAdapter
+from sqlalchemy import URL
 
 from app.core.config import (
     DRIVERS,
@@ -11,8 +20,9 @@ from app.core.config import (
     load_settings,
     parse_database_url,
 )
+from app.core.email_settings import EmailSettings
+from app.core.env_file import PROJECT, configured, env_file
 
-PROJECT = Path(__file__).parents[2]
 VARIABLES = {
     "DATABASE_URL": "postgresql://ann:pw@db.example.com/app",
     # {% if cookiecutter.use_auth %}
@@ -23,12 +33,13 @@ VARIABLES = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An environment with the required variables, and a folder without `.env`."""
-    for field in Settings.model_fields:
-        monkeypatch.delenv(field.upper(), raising=False)
+    """An environment with the required variables, and a folder for `.env`."""
+    monkeypatch.setenv("ENV_FILE", str(tmp_path / ".env"))
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
+
+
+SETTINGS = {name.upper(): field for name, field in Settings.model_fields.items()}
 
 
 @pytest.mark.parametrize(
@@ -66,8 +77,74 @@ def test_defaults_of_the_pool() -> None:
 def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.delenv(variable)
 
-    with pytest.raises(ConfigurationError, match=f"{variable}: Field required"):
+    with pytest.raises(ConfigurationError, match=f"{variable}: not set. ") as missing:
         load_settings(Settings)
+
+    monkeypatch.setenv(variable, "")
+    with pytest.raises(ConfigurationError, match=re.escape(str(missing.value))):
+        load_settings(Settings)
+
+
+@pytest.mark.parametrize("variable", sorted(SETTINGS.keys() - VARIABLES.keys()))
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_empty_variable_is_unset(
+    monkeypatch: pytest.MonkeyPatch, variable: str, place: str
+) -> None:
+    if place == "environment":
+        monkeypatch.setenv(variable, "")
+    else:
+        env_file().write_text(f"{variable}=\n")
+
+    assert getattr(load_settings(Settings), variable.lower()) == SETTINGS[variable].default
+    assert configured(variable) is None
+
+
+def test_empty_variable_does_not_hide_that_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_PREFIX", "")
+    env_file().write_text("API_PREFIX=/api\n")
+
+    assert load_settings(Settings).api_prefix == "/api"
+
+
+@pytest.mark.parametrize(
+    ("variable", "option"),
+    [
+        (variable, option)
+        for variable, field in SETTINGS.items()
+        if get_origin(field.annotation) is Literal
+        for option in get_args(field.annotation)
+    ],
+)
+def test_options_ignore_case(monkeypatch: pytest.MonkeyPatch, variable: str, option: str) -> None:
+    # {% if cookiecutter.use_auth %}
+    monkeypatch.setenv("DEVELOPMENT", "true")  # some options are unsafe
+    monkeypatch.setenv("MAIL_DELIVERY", "smtp")  # some options need mail
+    monkeypatch.setenv("MAIL_FROM", "service@example.com")
+    monkeypatch.setenv("SMTP_HOST", "smtp.example.com")
+    monkeypatch.setenv("FRONTEND_URL", "https://app.example.com")
+    # {% endif %}
+    for spelling in (option.lower(), option.upper(), option.title()):
+        monkeypatch.setenv(variable, spelling)
+        assert getattr(load_settings(Settings), variable.lower()) == option
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        variable
+        for variable, field in SETTINGS.items()
+        if field.annotation not in {str, SecretStr} or "pattern" in repr(field.metadata)
+    ],
+)
+def test_message_for_a_wrong_value_says_what_is_right(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "[no such value/")
+
+    with pytest.raises(ConfigurationError, match=rf"(?m)^{variable}: .{{10}}") as error:
+        load_settings(Settings)
+
+    assert "pattern" not in str(error.value)  # a regular expression
 
 
 @pytest.mark.parametrize(
@@ -97,15 +174,14 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
         ("TRUSTED_PROXIES", "*"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("TRUSTED_PROXIES", "proxy.example.com"),
+        ("EMAIL_SPECIAL_DOMAINS", "company.local"),
         # {% if cookiecutter.use_auth %}
-        ("SECRET_KEY", ""),
         ("SECRET_KEY", "changeme"),
         ("SECRET_KEY", "a" * 64),
         ("ACCESS_TOKEN_MINUTES", "0"),
         ("ACCESS_TOKEN_MINUTES", "1440"),
         ("SECRET_KEY_PREVIOUS", "changeme"),
         ("SECRET_KEY_PREVIOUS", VARIABLES["SECRET_KEY"]),
-        ("TOKEN_AUDIENCE", ""),
         ("REGISTRATION", "perhaps"),
         ("REGISTRATION", "invitation"),  # sent by mail
         ("REQUIRE_VERIFIED_EMAIL", "true"),  # verified by mail
@@ -119,6 +195,7 @@ def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: st
         ("PASSWORD_MAX_LENGTH", "63"),
         ("PASSWORD_MAX_LENGTH", "513"),
         ("PASSWORD_REFUSE_COMMON", "perhaps"),
+        ("PASSWORD_COMMON_FILE", "no/such/file.txt"),
         # {% endif %}
     ],
 )
@@ -127,7 +204,7 @@ def test_wrong_value_is_refused_with_the_name_of_its_variable(
 ) -> None:
     monkeypatch.setenv(variable, value)
 
-    with pytest.raises(ConfigurationError, match=rf"(?m)^{variable}(\.0)?: "):
+    with pytest.raises(ConfigurationError, match=rf"(?m)^{variable}: "):
         load_settings(Settings)
 
 
@@ -195,10 +272,15 @@ def test_settings_never_show_a_secret() -> None:
     # {% endif %}
 
 
-def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALLOWED_HOSTS", "API.example.com, *.example.org,[::1],localhost")
-    monkeypatch.setenv("CORS_ORIGINS", "https://app.example.com,http://localhost:3000")
-    monkeypatch.setenv("TRUSTED_PROXIES", "10.0.0.0/8,192.0.2.1,2001:db8::/32")
+@pytest.mark.parametrize("write", [",".join, json.dumps])
+def test_lists_are_separated_by_commas_or_json(
+    monkeypatch: pytest.MonkeyPatch, write: Callable[[list[str]], str]
+) -> None:
+    hosts = ["API.example.com", " *.example.org", "[::1]", "localhost"]
+    monkeypatch.setenv("ALLOWED_HOSTS", write(hosts))
+    monkeypatch.setenv("CORS_ORIGINS", write(["https://app.example.com", "http://localhost:3000"]))
+    monkeypatch.setenv("TRUSTED_PROXIES", write(["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"]))
+    monkeypatch.setenv("EMAIL_SPECIAL_DOMAINS", write(["local", "test"]))
     settings = load_settings(Settings)
 
     assert settings.allowed_hosts == ("api.example.com", "*.example.org", "[::1]", "localhost")
@@ -208,6 +290,32 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         "192.0.2.1/32",
         "2001:db8::/32",
     ]
+    assert settings.email_special_domains == ("local", "test")
+
+
+def test_single_address_in_brackets_is_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "[::1]")
+
+    assert load_settings(Settings).allowed_hosts == ("[::1]",)
+
+
+def test_special_domain_is_accepted_if_a_setting_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = TypeAdapter(EmailStr)
+    load_settings(Settings)
+    with pytest.raises(ValueError, match="special-use"):
+        address.validate_python("admin@company.local")
+
+    monkeypatch.setenv("EMAIL_SPECIAL_DOMAINS", "local")
+    # {% if cookiecutter.use_auth %}
+    monkeypatch.setenv("MAIL_FROM", "service@company.local")
+    # {% endif %}
+    load_settings(Settings)
+    assert address.validate_python("admin@company.local") == "admin@company.local"
+    with pytest.raises(ValueError, match="special-use"):
+        address.validate_python("admin@company.test")
+
+    monkeypatch.undo()
+    load_settings(EmailSettings)  # for the tests that follow
 
 
 # {% if cookiecutter.use_auth %}
@@ -293,9 +401,59 @@ def test_migrations_need_the_database_only(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_variables_are_read_from_the_file_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL")
-    Path(".env").write_text("DATABASE_URL=postgres://file.example.com/app\nUNKNOWN=ignored\n")
+    env_file().write_text("DATABASE_URL=postgres://file.example.com/app\nUNKNOWN=ignored\n")
 
     assert load_settings(Settings).database_url.host == "file.example.com"
+    assert configured("DATABASE_URL") == ("postgres://file.example.com/app", str(env_file()))
+
+
+def test_file_is_that_of_the_project_in_any_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("ENV_FILE")
+    monkeypatch.chdir(tmp_path)
+
+    assert env_file() == PROJECT / ".env"
+    assert (PROJECT / "pyproject.toml").exists()
+
+
+def test_file_in_another_encoding_is_refused_by_name() -> None:
+    env_file().write_text("API_PREFIX=/api\n", encoding="utf-16")
+
+    with pytest.raises(ConfigurationError, match=re.escape(f"{env_file()} is not UTF-8 text")):
+        load_settings(Settings)
+
+
+def test_file_that_cannot_be_read_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    env_file().touch()
+    monkeypatch.setattr(
+        "app.core.env_file.dotenv_values", Mock(side_effect=OSError(13, "Permission denied"))
+    )
+
+    with pytest.raises(ConfigurationError, match="Permission denied"):
+        load_settings(Settings)
+
+
+@pytest.mark.long
+def test_tests_are_shielded_from_the_settings_of_a_developer(
+    template_url: URL, tmp_path: Path
+) -> None:
+    """A run with another prefix, and with a value that no setting accepts, passes."""
+    wrong = dict.fromkeys(SETTINGS, "no such value")
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in wrong.items()))
+    server = template_url.render_as_string(hide_password=False)
+    completed = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", "tests/routes/test_health.py"],
+        cwd=PROJECT,
+        env=os.environ
+        | wrong
+        | {"api_prefix": "/api", "ENV_FILE": str(tmp_path / ".env"), "TEST_DATABASE_URL": server},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
 def test_example_file_lists_every_variable_with_its_default() -> None:
@@ -309,6 +467,14 @@ def test_example_file_lists_every_variable_with_its_default() -> None:
         for name, field in Settings.model_fields.items()
         if name.upper() not in required
     )
+
+
+def test_compose_passes_every_setting_on() -> None:
+    text = (PROJECT / "compose.yaml").read_text(encoding="utf-8")
+    environment = text.partition("  environment: &settings\n")[2].partition("\nservices:")[0]
+    passed = re.findall(r'^    "?([A-Z0-9_]+)"?:', environment, re.MULTILINE)
+
+    assert sorted(passed) == sorted([*SETTINGS, "PGPASSWORD", "WEB_CONCURRENCY"])
 
 
 def as_written(default: object) -> str:

@@ -35,18 +35,23 @@ _IS_POWERFUL: Final = text(
 )
 
 
-async def grant_to_service(settings: DatabaseSettings) -> str:
+async def grant_to_service(settings: DatabaseSettings, password: str = "") -> str:
     """Create the role of `DATABASE_URL`, unless it exists, and let it read and write rows.
 
-    Runs as the owner, the user of `DATABASE_DIRECT_URL`. Returns the name of the role. Raises
-    `ConfigurationError` if the two are the same, or if the role may do more than that.
+    Runs as the owner, the user of `DATABASE_DIRECT_URL`. `password` is the role's, by default that
+    in `DATABASE_URL`. Returns the name of the role. Raises `ConfigurationError` if there is no
+    password, if the two are the same, or if the role may do more than that.
     """
     service, owner = settings.database_url, settings.database_direct_url
     if owner is None or owner.username == service.username:
         raise ConfigurationError(
             "DATABASE_DIRECT_URL: has to name the owner of the tables, another user than DATABASE_URL"
         )
-    values = {"name": service.username, "password": service.password}
+    values = {"name": service.username, "password": password or service.password}
+    if not values["password"]:
+        raise ConfigurationError(
+            "API_POSTGRES_PASSWORD: not set. The password of the role that DATABASE_URL names"
+        )
     engine = make_migration_engine(settings)
     try:
         async with engine.begin() as connection:

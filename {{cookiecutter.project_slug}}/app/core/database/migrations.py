@@ -29,6 +29,10 @@ PARAMETERS: Final = {
 }
 
 
+class MigrationError(Exception):
+    """Alembic cannot migrate, for example because there are two heads. The message is Alembic's."""
+
+
 def make_migration_engine(settings: DatabaseSettings) -> AsyncEngine:
     """Return an engine without a pool for `DATABASE_DIRECT_URL`, or else `DATABASE_URL`.
 
@@ -68,10 +72,14 @@ def alembic_config(database_url: URL) -> Config:
 
 
 def migrate(database_url: URL) -> None:
-    """Migrate the database to the newest revision."""
+    """Migrate the database to the newest revision. Raises `MigrationError`."""
     from alembic import command
+    from alembic.util import CommandError
 
-    command.upgrade(alembic_config(database_url), "head")
+    try:
+        command.upgrade(alembic_config(database_url), "head")
+    except CommandError as error:
+        raise MigrationError(str(error)) from None
 
 
 @cache

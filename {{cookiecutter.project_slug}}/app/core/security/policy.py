@@ -44,7 +44,7 @@ def require_acceptable(
             field=field,
             kind="string_too_long",
         )
-    if policy.password_refuse_common and is_common(text):
+    if policy.password_refuse_common and is_common(text, policy.password_common_file or _COMMON):
         raise ValidationError(
             "This password is too common; attackers try it first",
             field=field,
@@ -94,13 +94,17 @@ def _letters(text: str) -> str:
     return "".join(filter(str.isalpha, folded))
 
 
-def is_common(password: str) -> bool:
-    """Return whether a password is on the list, ignoring case and Unicode form."""
-    return unicodedata.normalize("NFKC", password).casefold() in _common_passwords()
+def is_common(password: str, listed: Path = _COMMON) -> bool:
+    """Return whether a password is on a list, ignoring case and Unicode form."""
+    return _fold(password) in _common_passwords(listed)
+
+
+def _fold(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 @cache
-def _common_passwords() -> frozenset[str]:
-    """Return the list of common passwords, read on first use."""
-    lines = _COMMON.read_text(encoding="utf-8").splitlines()
-    return frozenset(line for line in lines if not line.startswith("#"))
+def _common_passwords(listed: Path) -> frozenset[str]:
+    """Return a list of common passwords, read on first use."""
+    lines = listed.read_text(encoding="utf-8-sig").splitlines()
+    return frozenset(_fold(line) for line in lines if not line.startswith("#"))

@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     EmailStr,
     Field,
     SecretStr,
@@ -19,9 +18,16 @@ from app.core.development import (
     is_this_machine,
     refuse_outside_development,
 )
+from app.core.email_settings import EmailSettings
+from app.core.env_file import PROJECT
 from app.core.types import Seconds
 
 ValueT = TypeVar("ValueT")
+
+_MAKE_A_SECRET = (
+    "make one with: "  # `uv run`, because the name of Python differs between systems
+    'uv run python -c "import secrets; print(secrets.token_urlsafe(48))"'
+)
 
 
 def refuse_without_mail(value: ValueT, info: ValidationInfo) -> ValueT:
@@ -49,10 +55,8 @@ _EXAMPLES: Final = {
 _ARGON2_MEMORY_KIB: Final = 65536
 _ARGON2_TIME_COST: Final = 3
 
-OptionalEmail = Annotated[EmailStr | None, BeforeValidator(lambda value: value or None)]
 
-
-class PasswordSettings(DevelopmentSettings):
+class PasswordSettings(DevelopmentSettings, EmailSettings):
     """Settings of the password policy and of hashing."""
 
     password_min_length: int = Field(
@@ -65,6 +69,10 @@ class PasswordSettings(DevelopmentSettings):
     password_breaches: str = Field(
         default="",
         description="Breached passwords to refuse: a folder of range files, or a service's URL.",
+    )
+    password_common_file: Path | None = Field(
+        default=None,
+        description="A list of common passwords in place of the service's own: one a line, UTF-8.",
     )
     argon2_time_cost: int = Field(
         default=_ARGON2_TIME_COST,
@@ -80,6 +88,18 @@ class PasswordSettings(DevelopmentSettings):
     argon2_parallelism: int = Field(
         default=4, ge=1, validate_default=True, description="Parallelism of argon2id, in lanes."
     )
+
+    @field_validator("password_common_file")
+    @classmethod
+    def require_readable(cls, value: Path | None) -> Path | None:
+        """Read the file when the service starts, not at the first registration."""
+        path = PROJECT / value if value else None
+        try:
+            if path:
+                path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeError):
+            raise ValueError(f"cannot read {path} as UTF-8 text") from None
+        return path
 
     @field_validator("password_breaches")
     @classmethod
@@ -127,7 +147,7 @@ class AuthSettings(PasswordSettings, SessionSettings):
     """All settings of accounts and of mail."""
 
     secret_key: SecretStr = Field(
-        description="Key that signs access tokens: 32 or more random characters."
+        description=f"Key that signs access tokens: 32 or more random characters; {_MAKE_A_SECRET}"
     )
     secret_key_previous: SecretStr | None = Field(
         default=None, description="The previous SECRET_KEY, whose tokens are still accepted."
@@ -148,7 +168,7 @@ class AuthSettings(PasswordSettings, SessionSettings):
     mail_delivery: Literal["none", "console", "smtp"] = Field(
         default="none", description="How mail is sent; `console` prints it, for development."
     )
-    mail_from: OptionalEmail = Field(
+    mail_from: EmailStr | None = Field(
         default=None, validate_default=True, description="Sender address of mail."
     )
     smtp_host: str = Field(
@@ -207,14 +227,11 @@ class AuthSettings(PasswordSettings, SessionSettings):
     @classmethod
     def refuse_weak_secret(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         """Check the number of distinct characters too: length alone would accept `aaaa...`."""
-        secret = value.get_secret_value() if value else ""
-        if not secret and info.field_name == "secret_key_previous":
+        secret = value.get_secret_value() if value else None
+        if secret is None:
             return None
         if len(secret) < 32 or len(set(secret)) < 10:
-            raise ValueError(
-                "too easy to guess; generate one with: "
-                "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
-            )
+            raise ValueError(f"too easy to guess; {_MAKE_A_SECRET}")
         if secret in _EXAMPLES or any(word in secret.lower() for word in _EXAMPLE_WORDS):
             refuse_outside_development("is an example that others know; generate one", info)
         return value

@@ -248,7 +248,6 @@ def test_feature_that_sends_mail_is_refused_where_none_can_be_sent(database_url:
     def load(**values: Any) -> MoreSettings:
         return load_settings(
             MoreSettings,
-            _env_file=None,
             development=True,
             database_url=database_url,
             secret_key="only-for-this-test-0123456789-abcdef",

@@ -60,7 +60,7 @@ def service(folder: Path) -> Generator[str]:
 
 
 async def is_refused(password: str, source: str) -> bool:
-    settings = PasswordSettings(_env_file=None, password_breaches=source)
+    settings = PasswordSettings(password_breaches=source)
     try:
         await require_not_breached(SecretStr(password), settings, field="password")
     except ValidationError as error:
@@ -109,4 +109,4 @@ async def test_registration_with_a_breached_password_is_refused(
 )
 def test_source_that_cannot_be_used_safely_is_refused(source: str) -> None:
     with pytest.raises(ConfigurationError, match="PASSWORD_BREACHES: "):
-        load_settings(PasswordSettings, _env_file=None, password_breaches=source)
+        load_settings(PasswordSettings, password_breaches=source)

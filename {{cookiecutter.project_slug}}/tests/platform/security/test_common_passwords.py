@@ -1,6 +1,11 @@
-import pytest
+from pathlib import Path
 
-from app.core.security.policy import _COMMON, is_common
+import pytest
+from pydantic import SecretStr
+
+from app.core.security.policy import _COMMON, is_common, require_acceptable
+from app.core.security.settings import PasswordSettings
+from app.exceptions import ValidationError
 
 
 @pytest.mark.parametrize(
@@ -38,3 +43,13 @@ def test_list_holds_what_can_be_a_password_once_and_in_order() -> None:
     assert len(lines) >= 3000
     assert lines == sorted(set(lines))
     assert all(len(line) >= 8 and line == line.casefold() for line in lines)
+
+
+def test_list_of_a_setting_replaces_that_of_the_service(tmp_path: Path) -> None:
+    listed = tmp_path / "common.txt"
+    listed.write_text("# ours\nCompany-Name-2026\n", encoding="utf-8")
+    policy = PasswordSettings(password_common_file=listed)
+
+    require_acceptable(SecretStr("password1"), policy, field="password")
+    with pytest.raises(ValidationError, match="too common"):
+        require_acceptable(SecretStr("company-name-2026"), policy, field="password")

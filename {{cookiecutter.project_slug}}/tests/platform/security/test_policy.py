@@ -7,7 +7,7 @@ from app.core.security.policy import require_acceptable, require_new
 from app.core.security.settings import PasswordSettings
 from app.exceptions import ValidationError
 
-DEFAULT = PasswordSettings(_env_file=None)
+DEFAULT = PasswordSettings()
 
 
 def refusal(
@@ -53,7 +53,7 @@ def test_weak_password_is_refused_by_the_form_that_is_hashed(password: str, kind
 
 
 def test_message_says_what_would_be_accepted() -> None:
-    policy = PasswordSettings(_env_file=None, password_min_length=12, password_max_length=64)
+    policy = PasswordSettings(password_min_length=12, password_max_length=64)
 
     with pytest.raises(ValidationError, match="at least 12 characters") as error:
         require_acceptable(SecretStr("secret word"), policy, field="new_password")
@@ -64,9 +64,9 @@ def test_message_says_what_would_be_accepted() -> None:
 
 
 def test_each_part_is_a_setting() -> None:
-    longer = PasswordSettings(_env_file=None, password_min_length=12)
-    shorter = PasswordSettings(_env_file=None, password_max_length=64)
-    lenient = PasswordSettings(_env_file=None, password_refuse_common=False)
+    longer = PasswordSettings(password_min_length=12)
+    shorter = PasswordSettings(password_max_length=64)
+    lenient = PasswordSettings(password_refuse_common=False)
 
     assert (refusal("x7!kQ2vvAB2"), refusal("x7!kQ2vvAB2", longer)) == (None, "string_too_short")
     assert (refusal("y" * 65), refusal("y" * 65, shorter)) == (None, "string_too_long")

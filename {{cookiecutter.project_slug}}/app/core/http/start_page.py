@@ -1,0 +1,23 @@
+"""The response to `/`, the URL that a person opens first."""
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+
+
+def install_start_page(app: FastAPI) -> None:
+    """Send browsers to the documentation, and tell programs where it is.
+
+    Call it after the routers are included, so that a route of the project for `/` wins.
+    """
+    app.add_route("/", _start, methods=["GET"], include_in_schema=False)
+
+
+async def _start(request: Request) -> Response:
+    app: FastAPI = request.app
+    root = request.scope.get("root_path", "")
+    places = {"docs": app.docs_url, "openapi": app.openapi_url}
+    links = {name: f"{root}{path}" for name, path in places.items() if path}
+    vary = {"Vary": "Accept"}
+    if "docs" in links and "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse(links["docs"], headers=vary)
+    return JSONResponse({"title": app.title, "version": app.version, **links}, headers=vary)
