@@ -22,7 +22,7 @@ from app.cli.users import create_admin_command as create_admin_command
 from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
 from app.core.database.migrations import migrate
 from app.core.database.role_limits import set_role_limits
-from app.exceptions import AppError
+from app.exceptions import AppError, explain
 from app.main import create_app
 
 
@@ -31,7 +31,7 @@ def cli() -> None:
     try:
         commands()
     except (AppError, ConfigurationError, CommandError) as error:
-        message = str(error)
+        message = explain(error)
     except (OSError, SQLAlchemyError) as error:
         message = f"The database cannot be used: {error}"
     else:

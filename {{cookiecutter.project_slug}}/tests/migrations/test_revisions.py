@@ -10,12 +10,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, Connection, inspect
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.cli import dev_server
 from app.core.database.migrations import PROJECT, alembic_config
 from tests.migration_lint import check_locks
-from tests.postgres import temporary_database
+from tests.postgres import make_test_engine, temporary_database
 
 pytestmark = pytest.mark.long
 
@@ -48,7 +47,7 @@ def schema(url: URL) -> dict[str, object]:
         }
 
     async def connect() -> dict[str, object]:
-        engine = create_async_engine(url)
+        engine = make_test_engine(url)
         async with engine.connect() as connection:
             result = await connection.run_sync(describe)
         await engine.dispose()

@@ -70,7 +70,8 @@ def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: b
             traceback.clear_frames(error.__traceback__)
             raise
         except Exception as error:
-            # Drivers raise OSError, TimeoutError and their own classes.
+            if not driver.is_connection_error(error):
+                raise  # a bug or a wrong setting, which no later request can get around
             raise UnavailableError("The database cannot be reached") from error
         if budget := current_budget():
             budget.start_setup((connection.driver_connection, driver))

@@ -2,10 +2,11 @@
 
 import math
 import os
+import re
 import selectors
 import socket
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 from sqlalchemy import URL
@@ -16,24 +17,38 @@ from app.core.database.drivers import ConstraintViolation
 # Unlike select(), poll() has no limit on file descriptors; Windows lacks it.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
-errors: Final = (psycopg.Error, OSError)
+
+def is_connection_error(error: Exception) -> bool:
+    """Return whether it is an `OperationalError`. An unknown argument is a `ProgrammingError`."""
+    return isinstance(error, psycopg.OperationalError | OSError)
+
+
+def check_url(url: URL) -> None:
+    """Raise `ValueError` for a parameter that libpq does not know."""
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    if unknown := sorted(url.query.keys() - known):
+        raise ValueError(f"psycopg does not support the parameter `{unknown[0]}`")
 
 
 def adapt_url(url: URL) -> URL:
-    """Return the URL unchanged: psycopg uses libpq's parameters."""
-    return url
+    """Return the URL without `options`. psycopg uses libpq's parameters."""
+    return url.difference_update_query(["options"])
 
 
 def connect_args(
-    _url: URL, settings: DatabaseSettings, parameters: Mapping[str, str]
+    url: URL, settings: DatabaseSettings, parameters: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the keyword arguments of `psycopg.AsyncConnection.connect()`.
 
     libpq takes whole seconds, of which two are the minimum.
     """
-    options = " ".join(f"-c {name}={value}" for name, value in parameters.items())
-    timeout = min(settings.database_connect_timeout, settings.database_deadline)
-    return {"connect_timeout": math.ceil(timeout), "options": options}
+    escaped = {name: re.sub(r"([\s\\])", r"\\\1", value) for name, value in parameters.items()}
+    options = " ".join(f"-c {name}={value}" for name, value in escaped.items())
+    timeout = math.ceil(min(settings.database_connect_timeout, settings.database_deadline))
+    return {
+        "connect_timeout": url.query.get("connect_timeout", timeout),
+        "options": options,
+    }
 
 
 def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
