@@ -66,6 +66,13 @@ class Driver(Protocol):
         """Return the SQLSTATE of a server error, or an empty string for any other error."""
         ...
 
+    def refuses_value(self, error: BaseException) -> bool:
+        """Return whether the driver itself refuses a value, such as NUL or too large a number.
+
+        A value of the wrong type is a programming error instead.
+        """
+        ...
+
     def seems_alive(self, connection: Any) -> bool:
         """Return whether an idle connection looks open, without a round trip to the server."""
         ...

@@ -134,6 +134,14 @@ def sqlstate(error: BaseException | None) -> str:
     return getattr(error, "sqlstate", None) or ""
 
 
+def refuses_value(error: BaseException) -> bool:
+    """Return whether encoding a value failed, for which asyncpg's error names the cause."""
+    data_error = error.__cause__
+    return isinstance(data_error, asyncpg.DataError) and isinstance(
+        data_error.__cause__, OverflowError | UnicodeEncodeError
+    )
+
+
 def seems_alive(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
     """Return whether the connection is open. The event loop notices when the server closes it."""
     return not connection.is_closed()

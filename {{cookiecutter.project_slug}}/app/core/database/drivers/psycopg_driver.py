@@ -68,6 +68,13 @@ def sqlstate(error: BaseException | None) -> str:
     return getattr(error, "sqlstate", None) or ""
 
 
+def refuses_value(error: BaseException) -> bool:
+    """Return whether encoding a value failed. Errors of the server have a SQLSTATE."""
+    return isinstance(error, UnicodeEncodeError) or (
+        isinstance(error, psycopg.DataError) and not error.sqlstate
+    )
+
+
 def seems_alive(connection: psycopg.AsyncConnection[object]) -> bool:
     """Return whether the connection is open: an idle one is only readable when it is closing."""
     if connection.closed:
