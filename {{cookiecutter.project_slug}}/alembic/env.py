@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.cli.dev_server import database_url
 from app.core.config import DatabaseSettings, load_settings
+from app.core.database.drivers import run
 from app.core.database.migrations import make_migration_engine
 from app.models import Base
 
@@ -66,7 +67,7 @@ async def run_online(url: URL) -> None:
 if context.is_offline_mode():
     run_offline()
 elif given := context.config.attributes.get("database_url"):  # by app.core.database.migrations
-    asyncio.run(run_online(given))
+    run(given, run_online(given))
 else:  # the alembic command line, on the same database as the commands of `app`
     with database_url() as url:
-        asyncio.run(run_online(url))
+        run(url, run_online(url))

@@ -5,7 +5,6 @@
 Docker runs, else the embedded server.
 """
 
-import asyncio
 import os
 import tempfile
 import uuid
@@ -18,6 +17,7 @@ from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.config import DRIVERS, DatabaseSettings, parse_database_url
+from app.core.database.drivers import run
 from app.core.database.migrations import make_migration_engine, migrate
 
 
@@ -32,7 +32,7 @@ class Server:
 
     def describe(self) -> str:
         """Return the line for pytest's header."""
-        version = asyncio.run(_fetch(self.url, "SHOW server_version"))
+        version = run(self.url, _fetch(self.url, "SHOW server_version"))
         return f"postgresql: {version} ({self.kind}), driver {self.url.get_driver_name()}"
 
 
@@ -131,11 +131,11 @@ def clone(template: URL, name: str) -> Generator[URL]:
 def temporary_database(server: URL, name: str, options: str = "") -> Generator[URL]:
     """Create a database, and drop it at the end, closing any connections to it."""
     admin = server.set(database="postgres")
-    asyncio.run(_run(admin, f'CREATE DATABASE "{name}" {options}'))
+    run(admin, _run(admin, f'CREATE DATABASE "{name}" {options}'))
     try:
         yield server.set(database=name)
     finally:
-        asyncio.run(_run(admin, f'DROP DATABASE "{name}" WITH (FORCE)'))
+        run(admin, _run(admin, f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
 def make_test_engine(url: URL) -> AsyncEngine:

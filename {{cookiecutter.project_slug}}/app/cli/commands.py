@@ -1,6 +1,5 @@
 """Shared by the modules of commands: the Typer app, the database, and two registries."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
@@ -9,6 +8,7 @@ from sqlalchemy import URL
 
 from app.core.config import DatabaseSettings
 from app.core.database import Database
+from app.core.database.drivers import run
 from app.services.idempotency_service import IdempotencyService
 
 ResultT = TypeVar("ResultT")
@@ -45,14 +45,14 @@ class CommandError(Exception):
 def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> ResultT:
     """Run a coroutine function with a database, and close that afterwards."""
 
-    async def run() -> ResultT:
+    async def use() -> ResultT:
         database = Database(DatabaseSettings(database_url=url))
         try:
             return await work(database)
         finally:
             await database.dispose()
 
-    return asyncio.run(run())
+    return run(url, use())
 
 
 async def prune(database: Database) -> dict[str, int]:

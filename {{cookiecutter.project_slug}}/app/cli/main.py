@@ -3,7 +3,6 @@
 Commands that need a database use the embedded server if `DATABASE_URL` is not set.
 """
 
-import asyncio
 import json
 import secrets
 from typing import Annotated
@@ -20,6 +19,7 @@ from app.cli.users import create_admin_command as create_admin_command
 
 # {%- endif +%}
 from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
+from app.core.database.drivers import run
 from app.core.database.migrations import migrate
 from app.core.database.role_limits import set_role_limits
 from app.exceptions import AppError, explain
@@ -87,7 +87,7 @@ def prune_command() -> None:
 def set_limits_command() -> None:
     """Set the time limits for the role of DATABASE_URL. Run it once behind PgBouncer."""
     with database_url() as url:
-        statements = asyncio.run(set_role_limits(DatabaseSettings(database_url=url)))
+        statements = run(url, set_role_limits(DatabaseSettings(database_url=url)))
     for statement in statements:
         typer.echo(f"{statement};")
     typer.echo("New connections to the server have these limits. In PgBouncer, run RECONNECT.")

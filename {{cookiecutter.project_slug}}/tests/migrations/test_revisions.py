@@ -1,6 +1,5 @@
 """Every revision can be applied and reverted, and all of them together match the models."""
 
-import asyncio
 from collections.abc import Generator
 from contextlib import nullcontext
 from typing import Final
@@ -12,6 +11,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, Connection, inspect
 
 from app.cli import dev_server
+from app.core.database.drivers import run
 from app.core.database.migrations import PROJECT, alembic_config
 from tests.migration_lint import check_locks
 from tests.postgres import make_test_engine, temporary_database
@@ -53,7 +53,7 @@ def schema(url: URL) -> dict[str, object]:
         await engine.dispose()
         return result
 
-    return asyncio.run(connect())
+    return run(url, connect())
 
 
 def revisions() -> list[Script]:

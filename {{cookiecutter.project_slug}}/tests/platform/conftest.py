@@ -1,6 +1,5 @@
 """Fixtures of platform tests: an app that also serves the probe, and clients of it."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from functools import cache
 
@@ -13,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.database.constraints import declared_refusals
+from app.core.database.drivers import run
 from app.main import create_app
 from app.routes import ROUTERS
 from tests.conftest import http_client, rolled_back_client
@@ -31,7 +31,7 @@ def probe_table(database_url: URL) -> None:
             await connection.run_sync(metadata.create_all)
         await engine.dispose()
 
-    asyncio.run(create())
+    run(database_url, create())
     declared_refusals().update(declared_refusals(metadata))
 
 

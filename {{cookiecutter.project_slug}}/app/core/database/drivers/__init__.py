@@ -1,14 +1,17 @@
 """Differences between database drivers: one module each, chosen by the URL's driver name."""
 
+import asyncio
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import URL
 
 from app.core.config import DatabaseSettings
+
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,10 @@ class ConstraintViolation:
 
 class Driver(Protocol):
     """The interface of a driver module."""
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return an event loop that the driver can use on every platform."""
+        ...
 
     def is_connection_error(self, error: Exception) -> bool:
         """Return whether the server cannot be reached, refuses the connection or has closed it.
@@ -86,6 +93,12 @@ def driver_for(url: URL) -> Driver:
     """Return the module of the URL's driver."""
     module = importlib.import_module(f"{__name__}.{url.get_driver_name()}_driver")
     return cast("Driver", module)
+
+
+def run(url: URL, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run a coroutine as `asyncio.run` does, in an event loop that the URL's driver can use."""
+    with asyncio.Runner(loop_factory=driver_for(url).new_event_loop) as runner:
+        return runner.run(work)
 
 
 def check_url(url: URL) -> None:

@@ -1,5 +1,6 @@
 """The asyncpg driver."""
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final
@@ -46,6 +47,11 @@ _CONNECTION_ERRORS: Final = (
     asyncpg.TargetServerAttributeNotMatched,
     OSError,
 )
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return the platform's own event loop."""
+    return asyncio.new_event_loop()
 
 
 def is_connection_error(error: Exception) -> bool:

@@ -1,7 +1,7 @@
 """The psycopg 3 driver."""
 
+import asyncio
 import math
-import os
 import re
 import selectors
 import socket
@@ -16,6 +16,11 @@ from app.core.database.drivers import ConstraintViolation
 
 # Unlike select(), poll() has no limit on file descriptors; Windows lacks it.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a selector loop, because psycopg cannot use the loop that is Windows' default."""
+    return asyncio.SelectorEventLoop()
 
 
 def is_connection_error(error: Exception) -> bool:
@@ -90,5 +95,8 @@ def abort(connection: psycopg.AsyncConnection[object]) -> None:
     `close()` would free libpq's connection while those coroutines still use it.
     """
     if not connection.closed:
-        with socket.socket(fileno=os.dup(connection.pgconn.socket)) as duplicate:
-            duplicate.shutdown(socket.SHUT_RDWR)
+        borrowed = socket.socket(fileno=connection.pgconn.socket)
+        try:
+            borrowed.shutdown(socket.SHUT_RDWR)
+        finally:
+            borrowed.detach()  # libpq closes it
