@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.cli.dev_server import database_url
 from app.core.config import DatabaseSettings, load_settings
+from app.core.database.autogenerate import autogenerate_options
 from app.core.database.drivers import run
 from app.core.database.migrations import make_migration_engine
 from app.models import Base
@@ -34,7 +35,9 @@ def run_offline() -> None:
 def run_migrations(connection: Connection) -> None:
     # A transaction per revision, so that table locks are not held until the last revision.
     context.configure(
-        connection=connection, target_metadata=Base.metadata, transaction_per_migration=True
+        connection=connection,
+        transaction_per_migration=True,
+        **autogenerate_options(Base.metadata),
     )
     with context.begin_transaction():
         context.run_migrations()
