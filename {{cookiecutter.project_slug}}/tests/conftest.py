@@ -238,7 +238,12 @@ async def client(
 @pytest.fixture
 async def live_database(pool: Database) -> AsyncGenerator[Database]:
     yield pool
-    async with pool.writer.begin() as connection:
+    await empty_tables(pool)
+
+
+async def empty_tables(database: Database) -> None:
+    """Delete all rows that tests have committed, in every schema."""
+    async with database.writer.begin() as connection:
         tables = await connection.scalar(_TABLES)
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
 
