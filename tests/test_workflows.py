@@ -49,7 +49,7 @@ def steps(workflow: dict[Any, Any]) -> Iterator[dict[str, Any]]:
 def test_project_s_workflow_knows_nothing_of_the_template() -> None:
     text = PROJECT_CI.read_text(encoding="utf-8")
     assert re.findall(r"(?i)template|cookiecutter|bake|place|inputs", text) == []
-    jobs = {"lint", "test", "image", "supply-chain", "build", "release"}
+    jobs = {"lint", "test", "windows", "image", "supply-chain", "build", "release"}
     assert load(PROJECT_CI)["jobs"].keys() == jobs
 
 
@@ -117,7 +117,7 @@ def test_every_job_belongs_to_one_place(workflow: dict[Any, Any]) -> None:
     assert {name: match and match[1] for name, match in places.items()} == {
         "bake": "copy",
         "project": "project",
-        **dict.fromkeys(("variant", "template", "benchmark", "faults"), "template"),
+        **dict.fromkeys(("variant", "template", "windows", "benchmark", "faults"), "template"),
     }
 
 

@@ -11,9 +11,11 @@ from alembic.util import CommandError as AlembicError
 from sqlalchemy import URL, Connection, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.cli.commands import explain
+from app.cli.commands import error_sentence
 from app.cli.dev_server import database_url
 from app.core.config import DatabaseSettings, load_settings
+from app.core.database.autogenerate import autogenerate_options
+from app.core.database.drivers import run
 from app.core.database.migrations import make_migration_engine
 from app.models import Base
 
@@ -36,7 +38,9 @@ def run_offline() -> None:
 def run_migrations(connection: Connection) -> None:
     # A transaction per revision, so that table locks are not held until the last revision.
     context.configure(
-        connection=connection, target_metadata=Base.metadata, transaction_per_migration=True
+        connection=connection,
+        transaction_per_migration=True,
+        **autogenerate_options(Base.metadata),
     )
     with context.begin_transaction():
         context.run_migrations()
@@ -69,14 +73,16 @@ async def run_online(url: URL) -> None:
 if context.is_offline_mode():
     run_offline()
 elif given := context.config.attributes.get("database_url"):  # by app.core.database.migrations
-    asyncio.run(run_online(given))
+    run(given, run_online(given))
 else:  # the alembic command line, on the same database as the commands of `app`
     try:
         with database_url() as url:
-            asyncio.run(run_online(url))
+            run(url, run_online(url))
     except AlembicError:
         raise  # Alembic itself prints its message alone
     except Exception as error:
         if context.get_x_argument(as_dictionary=True).get("traceback"):
             raise
-        sys.exit(f"Error: {explain(error)}\n`alembic -x traceback=1 ...` shows the traceback.")
+        sys.exit(
+            f"Error: {error_sentence(error)}\n`alembic -x traceback=1 ...` shows the traceback."
+        )

@@ -9,6 +9,20 @@ from types import MappingProxyType
 from typing import ClassVar
 
 
+def explain(error: BaseException) -> str:
+    """Return the messages of an error and of its causes, in one line, for logs and terminals.
+
+    Clients must not see it: messages of drivers name hosts and users.
+    """
+    messages = [" ".join(str(error).split())]
+    while cause := error.__cause__:
+        message = f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+        if str(cause) not in str(error):  # SQLAlchemy repeats the message of the driver
+            messages.append(message)
+        error = cause
+    return ", because ".join(messages)
+
+
 class AppError(Exception):
     """Base class of all domain errors.
 

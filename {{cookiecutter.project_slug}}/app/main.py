@@ -84,6 +84,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Open the database while the application runs."""
     require_edge(app)
     app.state.database = Database(app.state.settings)
+    await app.state.readiness.report()
     with app.state.draining.on_sigterm():
         yield
     await app.state.database.dispose()

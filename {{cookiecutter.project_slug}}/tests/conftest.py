@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from app.core.config import Settings
 from app.core.database.budget import current_budget
 from app.core.database.counted_sessions import ReadSession, WriteSession
+from app.core.database.drivers import driver_for
 from app.core.database.errors import ReadOnlySessionError
 from app.core.database.sessions import Database
 from app.main import create_app
@@ -34,8 +35,9 @@ _template = pytest.StashKey[URL]()
 _header = pytest.StashKey[str]()
 # All tables, including those that tests have created.
 _TABLES: Final = text(
-    "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables "
-    "WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+    "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables"
+    " WHERE schemaname NOT LIKE 'pg\\_%' AND schemaname <> 'information_schema'"
+    " AND tablename <> 'alembic_version'"
 )
 
 pytest_plugins = ("tests.callers",)
@@ -92,8 +94,8 @@ def pytest_configure_node(node: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend(template_url: URL) -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": driver_for(template_url).new_event_loop}
 
 
 @pytest.fixture(scope="session")
@@ -246,7 +248,12 @@ async def client(
 @pytest.fixture
 async def live_database(pool: Database) -> AsyncGenerator[Database]:
     yield pool
-    async with pool.writer.begin() as connection:
+    await empty_tables(pool)
+
+
+async def empty_tables(database: Database) -> None:
+    """Delete all rows that tests have committed, in every schema."""
+    async with database.writer.begin() as connection:
         tables = await connection.scalar(_TABLES)
         await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
 

@@ -5,7 +5,6 @@
 Docker runs, else the embedded server.
 """
 
-import asyncio
 import os
 import tempfile
 import uuid
@@ -15,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import URL, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.core.config import DRIVERS, parse_database_url
-from app.core.database.migrations import migrate
+from app.core.config import DRIVERS, DatabaseSettings, parse_database_url
+from app.core.database.drivers import run
+from app.core.database.migrations import make_migration_engine, migrate
 
 
 class NoServerError(Exception):
@@ -32,7 +32,7 @@ class Server:
 
     def describe(self) -> str:
         """Return the line for pytest's header."""
-        version = asyncio.run(_fetch(self.url, "SHOW server_version"))
+        version = run(self.url, _fetch(self.url, "SHOW server_version"))
         return f"postgresql: {version} ({self.kind}), driver {self.url.get_driver_name()}"
 
 
@@ -46,7 +46,7 @@ def postgres_server() -> Generator[Server]:
         raise NoServerError(f"TEST_POSTGRES is {wanted!r}; use auto, container or embedded")
     if given := os.environ.get("TEST_DATABASE_URL"):
         source = _given(given)
-    elif wanted == "container" or (wanted == "auto" and _docker_runs()):
+    elif wanted == "container" or (wanted == "auto" and docker_runs()):
         source = _container()
     else:
         source = _embedded()
@@ -56,7 +56,11 @@ def postgres_server() -> Generator[Server]:
 
 @contextmanager
 def _given(url: str) -> Generator[Server]:
-    yield Server(parse_database_url(url), "TEST_DATABASE_URL")
+    try:
+        server = parse_database_url(url)
+    except ValueError as error:
+        raise NoServerError(f"TEST_DATABASE_URL: {error}") from None
+    yield Server(server, "TEST_DATABASE_URL")
 
 
 @contextmanager
@@ -97,7 +101,7 @@ def _embedded() -> Generator[Server]:
         yield Server(parse_database_url(url), "embedded, because Docker is not running")
 
 
-def _docker_runs() -> bool:
+def docker_runs() -> bool:
     import docker
 
     try:
@@ -127,22 +131,32 @@ def clone(template: URL, name: str) -> Generator[URL]:
 def temporary_database(server: URL, name: str, options: str = "") -> Generator[URL]:
     """Create a database, and drop it at the end, closing any connections to it."""
     admin = server.set(database="postgres")
-    asyncio.run(_run(admin, f'CREATE DATABASE "{name}" {options}'))
+    run(admin, _run(admin, f'CREATE DATABASE "{name}" {options}'))
     try:
         yield server.set(database=name)
     finally:
-        asyncio.run(_run(admin, f'DROP DATABASE "{name}" WITH (FORCE)'))
+        run(admin, _run(admin, f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+def make_test_engine(url: URL) -> AsyncEngine:
+    """Return an engine without the app's limits, whatever parameters the URL has."""
+    return make_migration_engine(
+        DatabaseSettings(
+            _env_file=None, database_url=url, database_direct_url=None, database_pooler=False
+        )
+    )
 
 
 async def _run(url: URL, statement: str) -> None:
-    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    engine = make_test_engine(url)
     async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.execute(text(statement))
     await engine.dispose()
 
 
 async def _fetch(url: URL, statement: str) -> str:
-    engine = create_async_engine(url)
+    engine = make_test_engine(url)
     async with engine.connect() as connection:
         value: str = (await connection.execute(text(statement))).scalar_one()
     await engine.dispose()

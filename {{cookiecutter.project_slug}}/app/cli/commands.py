@@ -5,7 +5,6 @@ Modules of commands import the service when a command runs, so that `app --help`
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
@@ -76,40 +75,37 @@ class CommandError(Exception):
     """A command failed. The message says what to do."""
 
 
-def explain(error: Exception) -> str:
-    """Return the message of an error and of its first cause, such as what the driver says."""
+def error_sentence(error: Exception) -> str:
+    """Return the message of an error and of its causes, such as what the driver says."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from app.core.database.migrations import MigrationError
     from app.core.env_file import ConfigurationError
-    from app.exceptions import AppError
+    from app.exceptions import AppError, explain
 
-    cause: BaseException = error
-    while cause.__cause__:
-        cause = cause.__cause__
-    reason = str(cause) or type(cause).__name__
     match error:
         case AppError() | CommandError() | ConfigurationError() | MigrationError():
-            return str(error) if cause is error else f"{error}: {reason}"
+            return explain(error)
         case SQLAlchemyError() | OSError():
-            return f"The database cannot be used: {reason}"
+            return f"The database cannot be used: {explain(error)}"
         case _:
-            return f"{type(error).__name__}: {reason}"
+            return f"{type(error).__name__}: {explain(error)}"
 
 
 def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> ResultT:
     """Run a coroutine function with a database, and close that afterwards."""
     from app.core.config import DatabaseSettings, load_settings
     from app.core.database import Database
+    from app.core.database.drivers import run
 
-    async def run() -> ResultT:
+    async def use() -> ResultT:
         database = Database(load_settings(DatabaseSettings, database_url=url))
         try:
             return await work(database)
         finally:
             await database.dispose()
 
-    return asyncio.run(run())
+    return run(url, use())
 
 
 async def prune(database: Database) -> dict[str, int]:

@@ -6,7 +6,6 @@ service when they run, so that `app --help` is quick.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.commands import DEVELOPMENT_STEPS, commands, explain, prune, with_database
+from app.cli.commands import DEVELOPMENT_STEPS, commands, error_sentence, prune, with_database
 from app.cli.dev_server import (
     database_url,
     require_free_port,
@@ -42,7 +41,7 @@ def cli() -> None:
     except Exception as error:
         if "--traceback" in sys.argv:
             raise
-        typer.secho(f"Error: {explain(error)}", fg=typer.colors.RED, err=True)
+        typer.secho(f"Error: {error_sentence(error)}", fg=typer.colors.RED, err=True)
     else:
         return
     raise SystemExit(1)
@@ -82,7 +81,7 @@ def seed_embedded_server(url: URL) -> dict[str, str]:
             shown |= with_database(url, step)
     except (AppError, SQLAlchemyError) as error:
         typer.secho(
-            f"The demo data was not written: {explain(error)}\n"
+            f"The demo data was not written: {error_sentence(error)}\n"
             "If a model has changed, write its migration: uv run alembic revision --autogenerate",
             fg=typer.colors.YELLOW,
             err=True,
@@ -140,11 +139,11 @@ def prune_command() -> None:
 def set_limits_command() -> None:
     """Set the time limits for the role of DATABASE_URL. Run it once behind PgBouncer."""
     from app.core.config import DatabaseSettings, load_settings
+    from app.core.database.drivers import run
     from app.core.database.role_limits import set_role_limits
 
     with database_url() as url:
-        settings = load_settings(DatabaseSettings, database_url=url)
-        statements = asyncio.run(set_role_limits(settings))
+        statements = run(url, set_role_limits(load_settings(DatabaseSettings, database_url=url)))
     for statement in statements:
         typer.echo(f"{statement};")
     typer.echo("New connections to the server have these limits. In PgBouncer, run RECONNECT.")
@@ -163,9 +162,11 @@ def grant_command(
 ) -> None:
     """Create the role of DATABASE_URL, and let it read and write rows. Run it after `migrate`."""
     from app.core.config import DatabaseSettings, load_settings
+    from app.core.database.drivers import run
     from app.core.database.grants import grant_to_service
 
-    role = asyncio.run(grant_to_service(load_settings(DatabaseSettings), password))
+    settings = load_settings(DatabaseSettings)
+    role = run(settings.database_url, grant_to_service(settings, password))
     typer.echo(f"{role} may read and write rows.")
 
 

@@ -3,6 +3,7 @@
 `.env.example` lists every variable; a test compares the two.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -24,19 +25,43 @@ DRIVERS: Final = sorted(
 )
 
 
+_SEVERAL_HOSTS: Final = re.compile(
+    r"(?P<start>[^:/?]+://([^/?]*@)?)(?P<hosts>[^/?@]*,[^/?@]*)(?P<rest>.*)"
+)
+
+
+def _with_hosts_as_parameter(value: str | URL) -> str | URL:
+    """Write `//user@a:1,b:2/app` as `//user@/app?host=a:1,b:2`, as SQLAlchemy expects it."""
+    match = isinstance(value, str) and _SEVERAL_HOSTS.match(value)
+    if not match:
+        return value
+    hosts = [host if ":" in host else f"{host}:5432" for host in match["hosts"].split(",")]
+    path, _, query = match["rest"].partition("?")
+    query = "&".join([f"host={host}" for host in hosts] + ([query] if query else []))
+    return f"{match['start']}{path}?{query}"
+
+
 def parse_database_url(value: object) -> URL:
     """Parse `postgres://`, `postgresql://` or a URL with a driver, and set the project's driver.
 
-    Raises `ValueError` for anything else. The message omits the value, which may hold credentials.
+    Raises `ValueError` for anything else, and for parameters that the driver does not support. The
+    message omits the URL, which may hold credentials.
     """
     try:
-        url = make_url(value) if isinstance(value, str | URL) else None
+        url = make_url(_with_hosts_as_parameter(value)) if isinstance(value, str | URL) else None
     except (ArgumentError, ValueError):
         url = None
     dialect, _, driver = url.drivername.partition("+") if url else ("", "", "")
     if url is None or dialect not in {"postgres", "postgresql"}:
         raise ValueError("not a PostgreSQL URL; write postgresql://user@host:5432/database")
-    return url.set(drivername=f"postgresql+{driver if driver in DRIVERS else DRIVERS[0]}")
+    url = url.set(drivername=f"postgresql+{driver if driver in DRIVERS else DRIVERS[0]}")
+    # Imported here, because the drivers import this module.
+    from app.core.database.drivers import check_url
+
+    if url.query.get("ssl") == "true":  # as libpq accepts it
+        url = url.difference_update_query(["ssl"]).update_query_dict({"sslmode": "require"})
+    check_url(url)
+    return url
 
 
 def parse_optional_database_url(value: object) -> URL | None:

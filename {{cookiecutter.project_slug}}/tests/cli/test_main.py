@@ -1,6 +1,5 @@
 """The command line, on its own database."""
 
-import asyncio
 import json
 import os
 import re
@@ -23,6 +22,7 @@ from app.cli.demo_data import seed
 from app.cli.main import cli, seed_embedded_server
 from app.core.config import ConfigurationError
 from app.core.database.constraints import declared_refusals
+from app.core.database.drivers import run as run_coroutine
 from app.core.database.sessions import Database
 from app.core.env_file import PROJECT
 from app.exceptions import ConflictError
@@ -248,7 +248,7 @@ def test_unknown_revision_is_an_error_without_a_traceback(
             await connection.execute(text("UPDATE alembic_version SET version_num = 'no_such'"))
         await engine.dispose()
 
-    asyncio.run(forge())
+    run_coroutine(empty_database, forge())
 
     assert run_cli(monkeypatch, "migrate") == 1
     error = capsys.readouterr().err.partition("Error: ")[2]

@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 from alembic import command
-from sqlalchemy import URL, NullPool, text
+from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.database.migrations import alembic_config
-from tests.postgres import temporary_database
+from tests.postgres import make_test_engine, temporary_database
 
 REVISION_BEFORE: Final = "d90c4f7be215"
 REVISION: Final = "7b90d4e2c158"
@@ -36,7 +36,7 @@ def url(template_url: URL, worker_id: str) -> Generator[URL]:
 @pytest.fixture
 async def engine(url: URL) -> AsyncGenerator[AsyncEngine]:
     """Connections of other clients, which fail instead of waiting for a lock. Users exist."""
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = make_test_engine(url)
     async with writing(engine):
         pass
     yield engine

@@ -1,6 +1,5 @@
 """Every revision can be applied and reverted, and all of them together match the models."""
 
-import asyncio
 from collections.abc import Generator
 from contextlib import nullcontext
 from typing import Final
@@ -10,12 +9,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import URL, Connection, inspect
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.cli import dev_server
+from app.core.database.drivers import run
 from app.core.database.migrations import PROJECT, alembic_config
 from tests.migration_lint import check_locks
-from tests.postgres import temporary_database
+from tests.postgres import make_test_engine, temporary_database
 
 pytestmark = pytest.mark.long
 
@@ -48,13 +47,13 @@ def schema(url: URL) -> dict[str, object]:
         }
 
     async def connect() -> dict[str, object]:
-        engine = create_async_engine(url)
+        engine = make_test_engine(url)
         async with engine.connect() as connection:
             result = await connection.run_sync(describe)
         await engine.dispose()
         return result
 
-    return asyncio.run(connect())
+    return run(url, connect())
 
 
 def revisions() -> list[Script]:

@@ -1,6 +1,5 @@
 """Fixtures of platform tests: an app that also serves the probe, and clients of it."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from functools import cache
 
@@ -8,15 +7,17 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.database.constraints import declared_refusals
+from app.core.database.drivers import run
 from app.main import create_app
 from app.routes import ROUTERS
 from tests.conftest import http_client, rolled_back_client
 from tests.platform import probe
+from tests.postgres import make_test_engine
 
 
 @pytest.fixture(scope="session")
@@ -25,12 +26,12 @@ def probe_table(database_url: URL) -> None:
     metadata = probe.ProbeBase.metadata
 
     async def create() -> None:
-        engine = create_async_engine(database_url)
+        engine = make_test_engine(database_url)
         async with engine.begin() as connection:
             await connection.run_sync(metadata.create_all)
         await engine.dispose()
 
-    asyncio.run(create())
+    run(database_url, create())
     declared_refusals().update(declared_refusals(metadata))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from app.core.config import DatabaseSettings
 from app.core.database.budget import NO_CONTEXT, current_budget
-from app.core.database.drivers import Driver, driver_for
+from app.core.database.drivers import Driver, driver_for, server_options
 from app.core.database.errors import translate_driver_errors
 from app.core.database.pool import FairPool
 
@@ -65,14 +65,15 @@ def make_engine(
             "pool_size": pool_size,
             "pool_timeout": settings.database_pool_timeout,
         }
-    parameters = server_limits(settings)
+    parameters = server_options(url)
     if settings.database_pooler:
         # PgBouncer refuses connections with parameters that it does not know, so `app set-limits`
         # sets them in the database.
-        connect_args = driver.connect_args(url, settings, {}) | driver.pooler_args(settings)
+        connect_args = driver.connect_args(url, settings, parameters) | driver.pooler_args(settings)
         if read_only:
             options["execution_options"] = {"postgresql_readonly": True}
     else:
+        parameters = server_limits(settings) | parameters
         if read_only:
             parameters["default_transaction_read_only"] = "on"
             options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}

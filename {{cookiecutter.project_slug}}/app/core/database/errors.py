@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from app.core.database.budget import TOO_LONG, current_budget
 from app.core.database.constraints import domain_error
 from app.core.database.drivers import Driver
-from app.exceptions import UnavailableError
+from app.exceptions import UnavailableError, ValidationError
 
 _READ_ONLY: Final = "25006"  # read_only_sql_transaction
 
@@ -32,6 +32,9 @@ _TRANSIENT: Final = {
     "57P03": "The database is starting up",
     "57P05": "The database has closed an idle connection",
 }
+
+# SQLSTATEs of a value that its column or its encoding has no room for.
+_REFUSED_VALUE: Final = {"22001", "22003", "22021", "22P05"}
 
 # Transactions and savepoints in which a statement has failed.
 _failed: Final[WeakSet[Transaction]] = WeakSet()
@@ -70,7 +73,8 @@ def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: b
             traceback.clear_frames(error.__traceback__)
             raise
         except Exception as error:
-            # Drivers raise OSError, TimeoutError and their own classes.
+            if not driver.is_connection_error(error):
+                raise  # a bug or a wrong setting, which no later request can get around
             raise UnavailableError("The database cannot be reached") from error
         if budget := current_budget():
             budget.start_setup((connection.driver_connection, driver))
@@ -96,6 +100,8 @@ def _translated(
     violation = driver.constraint_violation(original)
     if violation and (error := domain_error(violation)):
         return error
+    if state in _REFUSED_VALUE or driver.refuses_value(original):
+        return ValidationError("The request holds a value that the database cannot store")
     if reason := _TRANSIENT.get(state):
         return UnavailableError(reason)
     if (budget := current_budget()) and budget.expired:

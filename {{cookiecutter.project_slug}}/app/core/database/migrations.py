@@ -13,7 +13,7 @@ from sqlalchemy import URL, NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.config import DatabaseSettings
-from app.core.database.drivers import driver_for
+from app.core.database.drivers import driver_for, server_options
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -42,7 +42,12 @@ def make_migration_engine(settings: DatabaseSettings) -> AsyncEngine:
     url = settings.database_direct_url or settings.database_url
     driver = driver_for(url)
     is_pooled = settings.database_pooler and not settings.database_direct_url
-    connect_args = driver.connect_args(url, settings, {} if is_pooled else PARAMETERS)
+    parameters = server_options(url)
+    if settings.database_direct_url:
+        parameters = PARAMETERS | parameters  # that URL is for migrations only
+    elif not is_pooled:
+        parameters |= PARAMETERS
+    connect_args = driver.connect_args(url, settings, parameters)
     if is_pooled:
         connect_args |= driver.pooler_args(settings)
     engine = create_async_engine(

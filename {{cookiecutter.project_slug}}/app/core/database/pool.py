@@ -157,7 +157,10 @@ class FairPool(AsyncAdaptedQueuePool):
         """Return an idle connection, or a new one."""
         try:
             return super().connect()
-        except self.driver.errors as error:  # of what SQLAlchemy asks on a new connection
+        except Exception as error:
+            if not self.driver.is_connection_error(error):
+                raise
+            # of what SQLAlchemy asks on a new connection
             raise UnavailableError("The database cannot be reached") from error
 
     def _works(self, connection: PoolProxiedConnection) -> bool:

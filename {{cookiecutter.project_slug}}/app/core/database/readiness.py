@@ -11,7 +11,7 @@ from app.core.database.budget import Budget, budgeted
 from app.core.database.drivers import driver_for
 from app.core.database.engines import make_engine
 from app.core.database.migrations import revisions
-from app.exceptions import UnavailableError
+from app.exceptions import UnavailableError, explain
 
 SchemaState = Literal["at head", "ahead"]
 
@@ -43,7 +43,9 @@ class ReadinessProbe:
                 current = await self._revision()
         except TimeoutError:
             raise UnavailableError("The database did not respond in time") from None
-        except self._driver.errors as error:
+        except Exception as error:
+            if not self._driver.is_connection_error(error):
+                raise
             raise UnavailableError("The database cannot be reached") from error
         # In a thread, because the first call imports Alembic and reads files.
         *older, head = [None, *await asyncio.to_thread(revisions)]
@@ -52,6 +54,13 @@ class ReadinessProbe:
                 f"The schema is at revision {current}, the code needs {head}: run `app migrate`"
             )
         return "at head" if current == head else "ahead"
+
+    async def report(self) -> None:
+        """Log an error if the database is not ready. For the start, which does not wait for it."""
+        try:
+            await self.check()
+        except Exception as error:  # noqa: BLE001 - whatever it is, requests would meet it too
+            _logger.error("The service starts, but is not ready: %s", explain(error))
 
     async def _revision(self) -> str | None:
         """Return the revision of the database, or None before the first migration."""

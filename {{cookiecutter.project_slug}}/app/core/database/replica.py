@@ -1,6 +1,7 @@
 """A read replica with failover: while it is down, reads go to the primary without waiting."""
 
 import asyncio
+import logging
 import time
 from typing import Final, Generic, TypeVar
 
@@ -8,9 +9,11 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
-from app.exceptions import UnavailableError
+from app.exceptions import UnavailableError, explain
 
 SessionT = TypeVar("SessionT", bound=AsyncSession)
+
+_logger: Final = logging.getLogger(__name__)
 
 # While the replica is down, one read tries it again at this interval.
 _RETRY_SECONDS: Final = 5
@@ -42,7 +45,8 @@ class Replica(Generic[SessionT]):
             async with asyncio.timeout(self._timeout):
                 # `session.connection()` would count all that the handler does next.
                 await session.run_sync(Session.connection)
-        except (UnavailableError, TimeoutError):
+        except (UnavailableError, TimeoutError) as error:
+            _logger.warning("The replica is down, reads go to the primary: %s", explain(error))
             self._mark_down()
             await session.close()
             return None

@@ -1,6 +1,7 @@
 """Error responses: RFC 9457 problem details, in one shape for every failure."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, cast
@@ -18,9 +19,11 @@ from starlette.websockets import WebSocketState
 
 from app.core.http.paths import public_path
 from app.core.types import NO_NUL
-from app.exceptions import AppError
+from app.exceptions import AppError, explain
 
 MEDIA_TYPE: Final = "application/problem+json"
+
+_logger: Final = logging.getLogger(__name__)
 
 # Renamed by RFC 9110, and by Python in 3.13.
 _TITLES: Final = {
@@ -110,8 +113,16 @@ def status_code_name(title: str) -> str:
     return title.upper().replace(" ", "_")
 
 
+def _log_failure(request: Request, status: int, error: Exception) -> None:
+    """Log why the server failed. The server logs unexpected errors itself, with a traceback."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        path = quote(request.scope["path"])
+        _logger.error("%s %s: %d, %s", request.scope.get("method"), path, status, explain(error))
+
+
 async def _app_error(request: Request, error: Exception) -> JSONResponse | None:
     error = cast("AppError", error)
+    _log_failure(request, error.status, error)
     if await _closed(request, error):
         return None
     errors = []
@@ -188,6 +199,7 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     A project's own `HTTPException` may have any status and any JSON as its detail.
     """
     error = cast("HTTPException", error)
+    _log_failure(request, error.status_code, error)
     headers = error.headers
     is_refused = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
     if is_refused and isinstance(request.scope.get("route"), APIRoute):  # not a mounted application

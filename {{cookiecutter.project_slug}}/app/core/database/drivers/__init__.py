@@ -1,13 +1,17 @@
 """Differences between database drivers: one module each, chosen by the URL's driver name."""
 
+import asyncio
 import importlib
-from collections.abc import Mapping
+import re
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import URL
 
 from app.core.config import DatabaseSettings
+
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
@@ -22,15 +26,25 @@ class ConstraintViolation:
 
 
 class Driver(Protocol):
-    """The interface of a driver module.
+    """The interface of a driver module."""
 
-    `errors` are the driver's own, as they are where SQLAlchemy does not wrap them.
-    """
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return an event loop that the driver can use on every platform."""
+        ...
 
-    errors: tuple[type[Exception], ...]
+    def is_connection_error(self, error: Exception) -> bool:
+        """Return whether the server cannot be reached, refuses the connection or has closed it.
+
+        `error` is the driver's own, as it is where SQLAlchemy does not wrap it.
+        """
+        ...
+
+    def check_url(self, url: URL) -> None:
+        """Raise `ValueError` for a parameter of libpq that the driver lacks, or an unknown one."""
+        ...
 
     def adapt_url(self, url: URL) -> URL:
-        """Translate libpq's URL parameters, such as `sslmode`, into the driver's own."""
+        """Return the URL without the parameters that `connect_args` passes on."""
         ...
 
     def connect_args(
@@ -38,7 +52,8 @@ class Driver(Protocol):
     ) -> dict[str, Any]:
         """Return the keyword arguments of the driver's `connect()`, beside those in the URL.
 
-        `parameters` are server parameters to set for the connection.
+        `parameters` are server parameters to set for the connection, those in the URL's `options`
+        among them. Of other settings, what the URL says wins.
         """
         ...
 
@@ -58,6 +73,13 @@ class Driver(Protocol):
         """Return the SQLSTATE of a server error, or an empty string for any other error."""
         ...
 
+    def refuses_value(self, error: BaseException) -> bool:
+        """Return whether the driver itself refuses a value, such as NUL or too large a number.
+
+        A value of the wrong type is a programming error instead.
+        """
+        ...
+
     def seems_alive(self, connection: Any) -> bool:
         """Return whether an idle connection looks open, without a round trip to the server."""
         ...
@@ -71,3 +93,42 @@ def driver_for(url: URL) -> Driver:
     """Return the module of the URL's driver."""
     module = importlib.import_module(f"{__name__}.{url.get_driver_name()}_driver")
     return cast("Driver", module)
+
+
+def run(url: URL, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run a coroutine as `asyncio.run` does, in an event loop that the URL's driver can use."""
+    with asyncio.Runner(loop_factory=driver_for(url).new_event_loop) as runner:
+        return runner.run(work)
+
+
+def check_url(url: URL) -> None:
+    """Raise `ValueError` for a parameter that has no effect or cannot be understood."""
+    for name, value in url.query.items():
+        if not isinstance(value, str) and name not in {"host", "port"}:
+            raise ValueError(f"the parameter `{name}` is given more than once")
+    timeout = url.query.get("connect_timeout", "0")
+    if not re.fullmatch(r"-?[0-9]+", str(timeout)):
+        raise ValueError("the parameter `connect_timeout` is not a whole number of seconds")
+    server_options(url)
+    driver_for(url).check_url(url)
+
+
+def server_options(url: URL) -> dict[str, str]:
+    """Return the server parameters in a URL's `options`, such as `-c search_path=tenant`.
+
+    Words end at a space, unless a backslash escapes it, as in PostgreSQL. Raises `ValueError` for
+    any other option of the server.
+    """
+    options = str(url.query.get("options", ""))
+    words = iter(
+        re.sub(r"\\(.)", r"\1", word, flags=re.DOTALL)
+        for word in re.findall(r"(?:\\.|[^\s\\])+", options, re.DOTALL)
+    )
+    parameters = {}
+    for word in words:
+        assignment = next(words, "") if word == "-c" else word[2:]
+        name, _, value = assignment.partition("=")
+        if not word.startswith(("-c", "--")) or not name or not value:
+            raise ValueError(f"the parameter `options` has `{word}`; write -c name=value")
+        parameters[name.replace("-", "_").lower()] = value
+    return parameters

@@ -1,11 +1,12 @@
 """The psycopg 3 driver."""
 
+import asyncio
 import math
-import os
+import re
 import selectors
 import socket
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 from sqlalchemy import URL
@@ -16,24 +17,43 @@ from app.core.database.drivers import ConstraintViolation
 # Unlike select(), poll() has no limit on file descriptors; Windows lacks it.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
-errors: Final = (psycopg.Error, OSError)
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a selector loop, because psycopg cannot use the loop that is Windows' default."""
+    return asyncio.SelectorEventLoop()
+
+
+def is_connection_error(error: Exception) -> bool:
+    """Return whether it is an `OperationalError`. An unknown argument is a `ProgrammingError`."""
+    return isinstance(error, psycopg.OperationalError | OSError)
+
+
+def check_url(url: URL) -> None:
+    """Raise `ValueError` for a parameter that libpq does not know."""
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+    if unknown := sorted(url.query.keys() - known):
+        raise ValueError(f"psycopg does not support the parameter `{unknown[0]}`")
 
 
 def adapt_url(url: URL) -> URL:
-    """Return the URL unchanged: psycopg uses libpq's parameters."""
-    return url
+    """Return the URL without `options`. psycopg uses libpq's parameters."""
+    return url.difference_update_query(["options"])
 
 
 def connect_args(
-    _url: URL, settings: DatabaseSettings, parameters: Mapping[str, str]
+    url: URL, settings: DatabaseSettings, parameters: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return the keyword arguments of `psycopg.AsyncConnection.connect()`.
 
     libpq takes whole seconds, of which two are the minimum.
     """
-    options = " ".join(f"-c {name}={value}" for name, value in parameters.items())
-    timeout = min(settings.database_connect_timeout, settings.database_deadline)
-    return {"connect_timeout": math.ceil(timeout), "options": options}
+    escaped = {name: re.sub(r"([\s\\])", r"\\\1", value) for name, value in parameters.items()}
+    options = " ".join(f"-c {name}={value}" for name, value in escaped.items())
+    timeout = math.ceil(min(settings.database_connect_timeout, settings.database_deadline))
+    return {
+        "connect_timeout": url.query.get("connect_timeout", timeout),
+        "options": options,
+    }
 
 
 def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
@@ -53,6 +73,13 @@ def sqlstate(error: BaseException | None) -> str:
     return getattr(error, "sqlstate", None) or ""
 
 
+def refuses_value(error: BaseException) -> bool:
+    """Return whether encoding a value failed. Errors of the server have a SQLSTATE."""
+    return isinstance(error, UnicodeEncodeError) or (
+        isinstance(error, psycopg.DataError) and not error.sqlstate
+    )
+
+
 def seems_alive(connection: psycopg.AsyncConnection[object]) -> bool:
     """Return whether the connection is open: an idle one is only readable when it is closing."""
     if connection.closed:
@@ -68,5 +95,8 @@ def abort(connection: psycopg.AsyncConnection[object]) -> None:
     `close()` would free libpq's connection while those coroutines still use it.
     """
     if not connection.closed:
-        with socket.socket(fileno=os.dup(connection.pgconn.socket)) as duplicate:
-            duplicate.shutdown(socket.SHUT_RDWR)
+        borrowed = socket.socket(fileno=connection.pgconn.socket)
+        try:
+            borrowed.shutdown(socket.SHUT_RDWR)
+        finally:
+            borrowed.detach()  # libpq closes it

@@ -1,0 +1,156 @@
+"""A failure of the database leaves one line that says why, and a bug is no failure of it."""
+
+import logging
+from collections.abc import Callable
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI, HTTPException
+from sqlalchemy import URL, text
+
+from app.core.config import Settings
+from app.core.database.drivers import driver_for
+from app.core.http.edge import EdgeRoute
+from app.dependencies.database import SessionDep
+from app.main import create_app
+from tests.conftest import http_client
+from tests.postgres import make_test_engine
+
+router = APIRouter(route_class=EdgeRoute)
+
+
+@router.get("/ask")
+@router.post("/ask")
+async def ask(session: SessionDep) -> None:
+    await session.execute(text("SELECT 1"))
+
+
+@router.get("/broken-gateway")
+async def fail() -> None:
+    raise HTTPException(502, "The other system failed") from OSError("no route")
+
+
+def app_on(settings: Settings, url: URL) -> FastAPI:
+    app = create_app(settings.model_copy(update={"database_url": url}))
+    app.include_router(router)
+    return app
+
+
+def missing_database(url: URL) -> URL:
+    return url.set(database="missing")
+
+
+def unknown_parameter(url: URL) -> URL:
+    return url.update_query_dict({"options": "-c no_such_parameter=1"})
+
+
+def refused_connection(url: URL) -> URL:
+    return URL.create(url.drivername, host="127.0.0.1", port=9, database="app")
+
+
+WRONG = [
+    (missing_database, 'database "missing" does not exist'),
+    (unknown_parameter, "no_such_parameter"),
+    (refused_connection, "127.0.0.1"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "said"), WRONG)
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/ask"), ("POST", "/ask"), ("GET", "/health/ready")]
+)
+async def test_every_503_leaves_one_line_with_its_cause(
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    spoil: Callable[[URL], URL],
+    said: str,
+    method: str,
+    path: str,
+) -> None:
+    app = app_on(settings, spoil(settings.database_url))
+    async with app.router.lifespan_context(app), http_client(app) as client:
+        caplog.clear()
+        response = await client.request(method, path)
+
+    assert response.status_code == 503
+    assert said not in response.text
+    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("app.")]
+    assert line.startswith(f"{method} {path}: 503, The database cannot be reached, because ")
+    assert said in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(("spoil", "said"), WRONG)
+async def test_service_whose_first_connection_fails_says_so_at_the_start(
+    settings: Settings, caplog: pytest.LogCaptureFixture, spoil: Callable[[URL], URL], said: str
+) -> None:
+    app = app_on(settings, spoil(settings.database_url))
+    async with app.router.lifespan_context(app):
+        (record,) = caplog.records
+
+    assert record.levelno == logging.ERROR
+    assert "is not ready" in record.getMessage()
+    assert said in record.getMessage()
+
+
+async def test_wrong_password_is_named_but_not_shown(
+    settings: Settings, template_url: URL, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = make_test_engine(template_url)
+    async with engine.connect() as connection:
+        uses_passwords = await connection.scalar(
+            text(
+                "SELECT bool_and(auth_method <> 'trust') FROM pg_hba_file_rules WHERE type = 'host'"
+            )
+        )
+    await engine.dispose()
+    if not uses_passwords and not settings.database_url.password:
+        pytest.skip("this server trusts every user")
+    app = app_on(settings, settings.database_url.set(password="not-the-secret"))
+    async with app.router.lifespan_context(app):
+        pass
+
+    assert "password authentication failed" in caplog.text
+    assert "not-the-secret" not in caplog.text
+
+
+async def test_error_of_our_own_call_is_no_failure_of_the_database(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver = driver_for(settings.database_url)
+    given = driver.connect_args
+    monkeypatch.setattr(
+        driver, "connect_args", lambda *arguments: given(*arguments) | {"no_such_argument": 1}
+    )
+    app = app_on(settings, settings.database_url)
+    async with app.router.lifespan_context(app), http_client(app, raises=False) as client:
+        start = caplog.text
+        statuses = [
+            (await client.get("/ask")).status_code,
+            (await client.post("/ask")).status_code,
+            (await client.get("/health/ready")).status_code,
+        ]
+
+    assert "no_such_argument" in start
+    assert statuses == [500, 500, 500]
+
+
+async def test_error_that_a_route_raises_leaves_a_line(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = app_on(settings, settings.database_url)
+    async with app.router.lifespan_context(app), http_client(app) as client:
+        response = await client.get("/broken-gateway")
+
+    assert response.status_code == 502
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("app.")] == [
+        "GET /broken-gateway: 502, 502: The other system failed, because OSError: no route"
+    ]
+
+
+async def test_error_of_the_client_leaves_none(
+    anonymous: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await anonymous.get("/nowhere")
+
+    assert not [record for record in caplog.records if record.name.startswith("app.")]
