@@ -49,7 +49,14 @@ def steps(workflow: dict[Any, Any]) -> Iterator[dict[str, Any]]:
 def test_project_s_workflow_knows_nothing_of_the_template() -> None:
     text = PROJECT_CI.read_text(encoding="utf-8")
     assert re.findall(r"(?i)template|cookiecutter|bake|place|inputs", text) == []
-    assert load(PROJECT_CI)["jobs"].keys() == {"lint", "test", "windows", "image", "supply-chain", "release"}
+    assert load(PROJECT_CI)["jobs"].keys() == {
+        "lint",
+        "test",
+        "windows",
+        "image",
+        "supply-chain",
+        "release",
+    }
 
 
 def test_each_has_one_workflow() -> None:
