@@ -97,9 +97,9 @@ def _add_schemas_and_types(
         ExecuteSQLOp(str(CreateEnumType(enum).compile(dialect=_DIALECT))) for enum in enums.values()
     ]
     script.upgrade_ops.ops[:0] = before
-    script.downgrade_ops.ops += [
+    script.downgrade_ops.ops.extend(
         ExecuteSQLOp(str(DropEnumType(enum).compile(dialect=_DIALECT))) for enum in enums.values()
-    ]
+    )
 
 
 def _flatten(container: OpContainer) -> Iterator[MigrateOperation]:
