@@ -77,7 +77,7 @@ class CommandError(Exception):
 
 def explain(error: Exception) -> str:
     """Return the message of an error and of its first cause, such as what the driver says."""
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
     from app.core.database.migrations import MigrationError
     from app.core.env_file import ConfigurationError
@@ -90,8 +90,10 @@ def explain(error: Exception) -> str:
     match error:
         case AppError() | CommandError() | ConfigurationError() | MigrationError():
             return str(error) if cause is error else f"{error}: {reason}"
-        case SQLAlchemyError() | OSError():
+        case OSError() | InterfaceError() | OperationalError():
             return f"The database cannot be used: {reason}"
+        case SQLAlchemyError():
+            return f"The database refused a statement: {reason}"
         case _:
             return f"{type(error).__name__}: {reason}"
 
