@@ -3,14 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    EmailStr,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, EmailStr, Field, SecretStr, ValidationInfo, field_validator
 
 from app.core.email_settings import EmailSettings
 from app.core.env_file import PROJECT
