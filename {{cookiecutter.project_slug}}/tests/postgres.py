@@ -40,8 +40,8 @@ class Server:
 def postgres_server() -> Generator[Server]:
     """Start the server, and stop it at the end. Raises `NoServerError`."""
     # For projects with both drivers: the one to test.
-    driver = os.environ.get("TEST_DRIVER", DRIVERS[0])
-    wanted = os.environ.get("TEST_POSTGRES", "auto")
+    driver = os.environ.get("TEST_DRIVER") or DRIVERS[0]
+    wanted = os.environ.get("TEST_POSTGRES") or "auto"
     if wanted not in {"auto", "container", "embedded"}:
         raise NoServerError(f"TEST_POSTGRES is {wanted!r}; use auto, container or embedded")
     if given := os.environ.get("TEST_DATABASE_URL"):
@@ -67,7 +67,7 @@ def _given(url: str) -> Generator[Server]:
 def _container() -> Generator[Server]:
     from testcontainers.community.postgres import PostgresContainer
 
-    image = os.environ.get("POSTGRES_IMAGE", "postgres:17")
+    image = os.environ.get("POSTGRES_IMAGE") or "postgres:17"
     # In memory and without fsync: the server starts in half the time, and test data need not
     # survive a crash. The images of different versions use different data folders, hence PGDATA.
     options = "postgres -c fsync=off -c full_page_writes=off -c synchronous_commit=off"

@@ -77,7 +77,7 @@ class CommandError(Exception):
 
 def error_sentence(error: Exception) -> str:
     """Return the message of an error and of its causes, such as what the driver says."""
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
     from app.core.database.migrations import MigrationError
     from app.core.env_file import ConfigurationError
@@ -86,8 +86,10 @@ def error_sentence(error: Exception) -> str:
     match error:
         case AppError() | CommandError() | ConfigurationError() | MigrationError():
             return explain(error)
-        case SQLAlchemyError() | OSError():
+        case OSError() | InterfaceError() | OperationalError():
             return f"The database cannot be used: {explain(error)}"
+        case SQLAlchemyError():
+            return f"The database refused a statement: {explain(error)}"
         case _:
             return f"{type(error).__name__}: {explain(error)}"
 

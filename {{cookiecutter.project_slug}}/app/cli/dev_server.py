@@ -34,11 +34,15 @@ def database_url() -> Generator[URL]:
     from app.core.config import DatabaseSettings, load_settings, parse_database_url
 
     if given := configured("DATABASE_URL"):
-        url = load_settings(DatabaseSettings).database_url
-        shown = url.set(drivername="postgresql")  # hides the secret in it
-        typer.echo(f"Database: {shown} (DATABASE_URL in {given[1]})", err=True)
-        yield url
+        settings = load_settings(DatabaseSettings)
+        _tell(settings.database_url, f"DATABASE_URL in {given[1]}")
+        if settings.database_direct_url:
+            _tell(settings.database_direct_url, "DATABASE_DIRECT_URL, for migrations")
+        yield settings.database_url
         return
+    for variable in ("DATABASE_DIRECT_URL", "DATABASE_REPLICA_URL"):
+        if configured(variable):
+            raise CommandError(f"{variable} is set, but DATABASE_URL is not")
     try:
         from app.cli.embedded_postgres import embedded_postgres
     except ImportError:
@@ -49,6 +53,12 @@ def database_url() -> Generator[URL]:
     typer.echo(f"Database: embedded server in {DIRECTORY} (DATABASE_URL is not set)", err=True)
     with embedded_postgres(DIRECTORY / "data") as embedded:
         yield parse_database_url(embedded)
+
+
+def _tell(url: URL, reason: str) -> None:
+    """Print a URL without its parameters and its secret."""
+    place = {name: url.query[name] for name in ("host", "port") if name in url.query}
+    typer.echo(f"Database: {url.set(drivername='postgresql', query=place)} ({reason})", err=True)
 
 
 @contextmanager

@@ -130,14 +130,27 @@ def test_database_of_a_command_is_named_without_its_secret(
     assert "(DATABASE_URL in the environment)" in run("migrate").stderr
 
     file = tmp_path / ".env"
-    url = empty_database.update_query_dict({"application_name": "named"})
+    url = empty_database.update_query_dict({"application_name": "not shown"})
     file.write_text(f"database_url={url.render_as_string(hide_password=False)}\n")
     monkeypatch.delenv("DATABASE_URL")
     monkeypatch.setenv("ENV_FILE", str(file))
+    monkeypatch.setenv("DATABASE_DIRECT_URL", url.render_as_string(hide_password=False))
     shown = run("set-limits").stderr
     assert f"(DATABASE_URL in {file})" in shown
-    assert f"/{empty_database.database}?" in shown
-    assert url.render_as_string(hide_password=False) not in shown or not url.password
+    assert "(DATABASE_DIRECT_URL, for migrations)" in shown
+    assert f"/{url.database}" in shown
+    assert "not shown" not in shown
+    assert f":{url.password}@" not in shown
+
+
+@pytest.mark.parametrize("variable", ["DATABASE_DIRECT_URL", "DATABASE_REPLICA_URL"])
+def test_embedded_server_is_not_mixed_with_another(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "postgresql://localhost/app")
+
+    with pytest.raises(CommandError, match=f"{variable} is set, but DATABASE_URL is not"):
+        run("migrate")
 
 
 def test_alembic_uses_the_same_database_in_any_folder(empty_database: URL, tmp_path: Path) -> None:
@@ -317,6 +330,7 @@ def serve(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: dict[str, str]
 ) -> dict[str, str]:
     """Return the environment in which `app dev` serves."""
+    (tmp_path / ".env").touch()
     environment["ENV_FILE"] = str(tmp_path / ".env")
     monkeypatch.setattr("os.environ", environment)
     monkeypatch.setattr("uvicorn.run", lambda *_, **_options: None)

@@ -33,7 +33,8 @@ VARIABLES = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An environment with the required variables, and a folder for `.env`."""
+    """An environment with the required variables, and an empty `.env`."""
+    (tmp_path / ".env").touch()
     monkeypatch.setenv("ENV_FILE", str(tmp_path / ".env"))
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
@@ -141,7 +142,7 @@ def test_message_for_a_wrong_value_says_what_is_right(
 ) -> None:
     monkeypatch.setenv(variable, "[no such value/")
 
-    with pytest.raises(ConfigurationError, match=rf"(?m)^{variable}: .{{10}}") as error:
+    with pytest.raises(ConfigurationError, match=rf"(?m)^{variable}: .+") as error:
         load_settings(Settings)
 
     assert "pattern" not in str(error.value)  # a regular expression
@@ -415,6 +416,13 @@ def test_file_is_that_of_the_project_in_any_folder(
 
     assert env_file() == PROJECT / ".env"
     assert (PROJECT / "pyproject.toml").exists()
+
+
+def test_file_that_is_named_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ENV_FILE", str(tmp_path / "no.env"))
+
+    with pytest.raises(ConfigurationError, match=r"does not exist: .*no\.env"):
+        load_settings(Settings)
 
 
 def test_file_in_another_encoding_is_refused_by_name() -> None:

@@ -4,14 +4,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    EmailStr,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, EmailStr, Field, SecretStr, ValidationInfo, field_validator
 
 from app.core.development import (
     DevelopmentSettings,
