@@ -17,7 +17,8 @@ from variants import VARIANTS, Variant
 # Posts, and the import of users with their posts.
 POSTS = (
     "app/*/post.py", "app/*/post_*.py", "app/*/posts.py", "app/*/user_import*.py", "app/cli/demo_posts.py",
-    "tests/post_factory.py", "tests/*/test_post_*.py", "tests/*/test_posts.py", "tests/*/test_user_import.py",
+    "tests/post_factory.py", "tests/*/test_post_*.py", "tests/*/test_posts.py", "tests/*/auth/test_posts.py",
+    "tests/*/test_user_import.py",
     "tests/cli/test_demo_posts.py", "alembic/versions/*_add_posts_table.py",
 )  # fmt: skip
 UNLISTING: Edits = {

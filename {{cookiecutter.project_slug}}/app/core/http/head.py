@@ -1,6 +1,7 @@
 """HEAD requests, which FastAPI's GET routes refuse."""
 
 import asyncio
+from collections.abc import Awaitable
 
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,11 +16,10 @@ class HeadMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            await self._app(_routed(scope), receive, _WithoutBody(send))
-        else:
-            await self._app(scope, receive, send)
+            return self._app(_routed(scope), receive, _WithoutBody(send))
+        return self._app(scope, receive, send)  # no coroutine of its own around other requests
 
 
 def _routed(scope: Scope) -> Scope:

@@ -70,7 +70,7 @@ class Problem(BaseModel):
     code: str = Field(description="The kind of failure, machine-readable.")
     instance: str = Field(description="The path of the request.")
     errors: list[ProblemError] | None = Field(
-        default=None, description="The validation errors, if the request failed validation."
+        default=None, description="Which values of the request are wrong, if some are."
     )
 
 
@@ -160,7 +160,7 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
         ProblemError(loc=item["loc"], detail=_sentence(item), code=item["type"])
         for item in cast("RequestValidationError", error).errors()
     ]
-    if wrong := _wrong_media_type(request):
+    if any(one.loc[0] == "body" for one in errors) and (wrong := _wrong_media_type(request)):
         errors.insert(0, wrong)
     return problem_response(
         request,
@@ -179,12 +179,17 @@ def _sentence(error: dict[str, Any]) -> str:
     return message
 
 
+# Types of forms, which a route reads alike unless it has files.
+_FORMS: Final = {"application/x-www-form-urlencoded", "multipart/form-data"}
+
+
 def _wrong_media_type(request: Request) -> ProblemError | None:
     """Return an error if the body is not of the type that the route reads, such as a form."""
     body = getattr(request.scope.get("route"), "body_field", None)
     wanted: str | None = getattr(body.field_info, "media_type", None) if body else None
     sent = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if wanted is None or sent == wanted or (sent.endswith("+json") and wanted.endswith("/json")):
+    is_json = sent.endswith("+json") and wanted == "application/json"
+    if wanted is None or sent == wanted or is_json or {sent, wanted} <= _FORMS:
         return None
     return ProblemError(
         loc=["header", "Content-Type"],

@@ -17,7 +17,7 @@ class TokenRequest(BaseModel):
     """
 
     grant_type: Literal["password"] = "password"
-    username: Annotated[Text, StringConstraints(max_length=255)]
+    username: Annotated[Text, StringConstraints(min_length=1, max_length=255)]
     password: Password
 
 

@@ -43,10 +43,3 @@ def test_challenge_and_delay_are_declared(app: FastAPI) -> None:
 
     assert "WWW-Authenticate" in responses["401"]["headers"]
     assert "Retry-After" in responses["429"]["headers"]
-
-
-def test_author_is_optional_for_a_caller_who_is_known(app: FastAPI) -> None:
-    body = operation(app, "POST /posts")["requestBody"]["content"]["application/json"]["schema"]
-    schema = app.openapi()["components"]["schemas"][body["$ref"].rpartition("/")[2]]
-
-    assert schema["required"] == ["title", "body"]

@@ -62,18 +62,3 @@ async def test_users_cannot_promote_themselves(
     response = await open_client().patch("/users/me", json=field, headers=headers)
 
     assert response.status_code == 422
-
-
-async def test_author_of_a_post_is_the_caller_by_default(
-    open_client: Opener, make: Factory, settings: Settings
-) -> None:
-    ann, bob = await make.user(), await make.user()
-    client, headers = open_client(), bearer(ann, settings)
-    text = {"title": "Title", "body": "Body"}
-
-    own = await client.post("/posts", json=text, headers=headers)
-    other = await client.post("/posts", json=text | {"author_id": bob.id}, headers=headers)
-    anonymous = await client.post("/posts", json=text)
-
-    assert (own.status_code, own.json()["author_id"]) == (201, ann.id)
-    assert (other.status_code, anonymous.status_code) == (403, 401)

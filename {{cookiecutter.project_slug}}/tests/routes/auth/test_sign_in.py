@@ -471,9 +471,11 @@ async def test_brackets_in_a_form_are_no_nesting(open_client: Opener) -> None:
 
 async def test_sign_in_by_json_is_told_to_send_a_form(open_client: Opener) -> None:
     response = await open_client().post("/auth/token", json={"username": EMAIL})
+    incomplete = await open_client().post("/auth/token", files={"username": (None, EMAIL)})
 
     error = response.json()["errors"][0]
     assert error["loc"] == ["header", "Content-Type"]
     assert error["detail"] == (
         "Send the body as application/x-www-form-urlencoded, not as application/json"
     )
+    assert [one["loc"] for one in incomplete.json()["errors"]] == [["body", "password"]]
