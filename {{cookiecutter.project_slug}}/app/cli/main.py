@@ -14,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.cli.commands import CommandError, commands, prune, with_database
 from app.cli.demo_data import seed
 from app.cli.dev_server import database_url, require_free_port, serve, single_instance
+from app.cli.personal_data import erase_user_command as erase_user_command
+from app.cli.personal_data import export_user_command as export_user_command
 
 # {%- if cookiecutter.use_auth +%}
 from app.cli.users import create_admin_command as create_admin_command
