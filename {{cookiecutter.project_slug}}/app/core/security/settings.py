@@ -14,11 +14,7 @@ from pydantic import (
     field_validator,
 )
 
-from app.core.development import (
-    DevelopmentSettings,
-    is_this_machine,
-    refuse_outside_development,
-)
+from app.core.development import DevelopmentSettings, is_this_machine, refuse_outside_development
 from app.core.types import Seconds
 
 ValueT = TypeVar("ValueT")
