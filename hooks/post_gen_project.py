@@ -22,7 +22,7 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
         "alembic/versions/*_add_auth_columns_to_users.py", "alembic/versions/*_validate_role_of_users.py",
         "alembic/versions/*_add_one_time_tokens_table.py", "alembic/versions/*_add_rate_limits_table.py",
         "alembic/versions/*_add_user_sessions_table.py", "alembic/versions/*_merge_auth_revisions.py",
-        "docs/decisions/0005-*", "docs/decisions/0007-*",
+        "docs/decisions/0005-*", "docs/decisions/0007-*", "docs/security/asvs.md",
     ),
     ("use_auth", True): (*ALTERNATIVES, "app/core/http/gateway.py"),
     ("db_driver", "asyncpg"): ("app/core/database/drivers/psycopg_driver.py",),

@@ -21,6 +21,8 @@ from app.cli.dev_server import (
     single_instance,
     uses_embedded_server,
 )
+from app.cli.personal_data import erase_user_command as erase_user_command
+from app.cli.personal_data import export_user_command as export_user_command
 
 # {%- if cookiecutter.use_auth +%}
 from app.cli.users import create_admin_command as create_admin_command

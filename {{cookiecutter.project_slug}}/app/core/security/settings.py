@@ -6,11 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, EmailStr, Field, SecretStr, ValidationInfo, field_validator
 
-from app.core.development import (
-    DevelopmentSettings,
-    is_this_machine,
-    refuse_outside_development,
-)
+from app.core.development import DevelopmentSettings, is_this_machine, refuse_outside_development
 from app.core.email_settings import EmailSettings
 from app.core.env_file import PROJECT
 from app.core.types import Seconds

@@ -65,14 +65,14 @@ class PasswordService:
         Returns the mail that notifies the user. Raises `ValidationError` for a password that the
         policy refuses, and `PermissionError` if the token is not valid.
         """
+        user = await self._user_of(token)
         async with self._database.read() as session:
-            tokens = OneTimeTokenService(session, self._settings)
-            user = await tokens.require_user(token, "password_reset")
             old = await AccountRepository(session).get_hashed_password(user.id)
         about = (user.email, user.display_name)
         require_acceptable(new, self._settings, field="new_password", about=about)
         await require_not_breached(new, self._settings, field="new_password")
         if (await verify_password(new, old, self._settings)).matches:
+            await self._user_of(token)  # unless another request has used the token and set it
             raise unchanged("new_password")
         hashed_password = await hash_password(new, self._settings)
         async with self._database.transaction() as session:
@@ -85,3 +85,9 @@ class PasswordService:
         await self._throttle.reset(user.email, client)
         await self._throttle.reset_account(user.email)
         return compose("password_changed", user.email)
+
+    async def _user_of(self, token: str) -> User:
+        """Return the user of a token. Raises `PermissionError` if it is not valid."""
+        async with self._database.read() as session:
+            tokens = OneTimeTokenService(session, self._settings)
+            return await tokens.require_user(token, "password_reset")

@@ -523,6 +523,21 @@ async def test_attack_text_of_ones_own_in_a_mail_of_ours(
     assert "attacker" not in mailbox.mails[0].text + mailbox.mails[0].subject
 
 
+@pytest.mark.parametrize(
+    "forgery", ["\nINFO:     app.audit: sign_in user_id=1", "\x1b[2K", "\u202e"]
+)
+async def test_attack_line_of_ones_own_in_the_log(
+    open_client: Opener, ann: User, settings: Settings, forgery: str
+) -> None:
+    client = open_client()
+    register = await client.post("/users", json=new_user(display_name=f"Eve{forgery}"))
+    rename = await client.patch(
+        "/users/me", json={"display_name": f"Ann{forgery}"}, headers=bearer(ann, settings)
+    )
+
+    assert (register.status_code, rename.status_code) == (422, 422)
+
+
 # Unicode.
 
 LOOK_ALIKES: Final = [

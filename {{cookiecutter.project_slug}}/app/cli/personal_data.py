@@ -1,0 +1,49 @@
+"""Commands for the requests of people about their data; see docs/security/personal-data.md."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.commands import commands, with_database
+from app.cli.dev_server import database_url
+from app.core.database import Database
+from app.services.personal_data_service import PersonalDataService
+
+Email = Annotated[str, typer.Argument(help="The person's e-mail address.")]
+
+
+@commands.command("export-user")
+def export_user_command(email: Email) -> None:
+    """Print all that is stored about a person, as JSON and without secrets."""
+    with database_url() as url:
+        found = with_database(url, lambda database: _export(database, email))
+    typer.echo(json.dumps(found, default=str, ensure_ascii=False, indent=2))
+
+
+@commands.command("erase-user")
+def erase_user_command(
+    email: Email,
+    confirmed: Annotated[
+        bool,
+        typer.Option(
+            "--yes", prompt="Delete all that is stored about this person?", help="Do not ask."
+        ),
+    ] = False,
+) -> None:
+    """Delete all that is stored about a person. Nothing brings it back."""
+    if not confirmed:
+        raise typer.Abort
+    with database_url() as url:
+        with_database(url, lambda database: _erase(database, email))
+    typer.echo("Erased. Logs and backups keep what they have until they are deleted.")
+
+
+async def _export(database: Database, email: str) -> dict[str, list[dict[str, Any]]]:
+    async with database.read() as session:
+        return await PersonalDataService(session).export(email)
+
+
+async def _erase(database: Database, email: str) -> None:
+    async with database.transaction() as session:
+        await PersonalDataService(session).erase(email)

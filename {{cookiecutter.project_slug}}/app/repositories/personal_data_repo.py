@@ -1,0 +1,77 @@
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    LargeBinary,
+    Table,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models import metadata
+
+_EMAIL: Final = func.lower(bindparam("email"))
+
+
+class PersonalDataRepository:
+    """SQL for all that is stored about a person, in whichever table it is.
+
+    That is each row with the person's e-mail address in a column `email`, and each row whose
+    foreign key leads to such a row, directly or through other tables.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def export(self, email: str) -> dict[str, list[dict[str, Any]]]:
+        """Return the rows of each table that has some, in one statement for each table.
+
+        Secrets are left out: binary columns, and those with `info={"secret": True}`.
+        """
+        found = {}
+        for table in metadata.sorted_tables:
+            condition = _is_about(table, frozenset())
+            if condition is not None:
+                rows = await self._session.execute(
+                    select(*_public(table)).where(condition), {"email": email}
+                )
+                found[table.name] = [dict(row) for row in rows.mappings()]
+        return {name: rows for name, rows in found.items() if rows}
+
+    async def erase(self, email: str) -> int:
+        """Delete the rows with the address, and what belongs to them by ON DELETE CASCADE.
+
+        Runs a statement for each table with a column `email`, and returns the number of rows
+        without those that the cascade deleted.
+        """
+        deleted = 0
+        for table in reversed(metadata.sorted_tables):
+            if "email" in table.c:
+                statement = delete(table).where(func.lower(table.c.email) == _EMAIL)
+                returning = statement.returning(table.c.email)
+                deleted += len((await self._session.scalars(returning, {"email": email})).all())
+        return deleted
+
+
+def _is_about(table: Table, seen: frozenset[Table]) -> ColumnElement[bool] | None:
+    """Return the condition of a table's rows about the person, or None if it can have none."""
+    conditions = [] if "email" not in table.c else [func.lower(table.c.email) == _EMAIL]
+    for key in table.foreign_keys:
+        parent = key.column.table
+        if parent not in seen | {table}:
+            of_parent = _is_about(parent, seen | {table})
+            if of_parent is not None:
+                conditions.append(key.parent.in_(select(key.column).where(of_parent)))
+    return or_(*conditions) if conditions else None
+
+
+def _public(table: Table) -> Iterator[Column[Any]]:
+    for column in table.columns:
+        if not isinstance(column.type, LargeBinary) and not column.info.get("secret"):
+            yield column

@@ -1,0 +1,77 @@
+"""What is stored about a person, wherever it is: printed without secrets, and deleted."""
+
+import json
+from collections.abc import Generator
+
+import pytest
+from sqlalchemy import URL, text
+from typer.testing import CliRunner, Result
+
+from app.cli import main as main  # registers the commands
+from app.cli.commands import commands
+from app.core.database import Database
+from app.exceptions import NotFoundError
+from app.services.personal_data_service import PersonalDataService
+from tests.factories import Factory
+from tests.postgres import clone
+
+EMAIL = "ann@example.com"
+
+
+async def test_export_holds_the_rows_of_the_person_and_of_nobody_else(
+    database: Database, make: Factory
+) -> None:
+    ann = await make.user(email=EMAIL, display_name="Ann")
+    await make.user(email="eve@example.com")
+
+    async with database.read() as session:
+        found = await PersonalDataService(session).export(EMAIL.upper())
+
+    (user,) = found["users"]
+    assert (user["id"], user["email"], user["display_name"]) == (ann.id, EMAIL, "Ann")
+    assert "eve@example.com" not in str(found)
+
+
+async def test_unknown_person_has_no_data(database: Database) -> None:
+    async with database.transaction() as session:
+        with pytest.raises(NotFoundError, match="Nothing is stored about"):
+            await PersonalDataService(session).export("x@example.com")
+        with pytest.raises(NotFoundError, match="Nothing is stored about"):
+            await PersonalDataService(session).erase("x@example.com")
+
+
+async def test_erased_person_has_left_nothing(database: Database, make: Factory) -> None:
+    await make.user(email=EMAIL)
+    other = await make.user(email="eve@example.com")
+
+    async with database.transaction() as session:
+        await PersonalDataService(session).erase(EMAIL.upper())
+
+    async with database.read() as session:
+        left = (await session.scalars(text("SELECT id FROM users"))).all()
+        assert left == [other.id]
+
+
+@pytest.fixture
+def copied_database(
+    template_url: URL, worker_id: str, monkeypatch: pytest.MonkeyPatch
+) -> Generator[URL]:
+    with clone(template_url, f"{template_url.database}_{worker_id}_personal_data") as url:
+        monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+        yield url
+
+
+def run(*arguments: str, answer: str = "") -> Result:
+    return CliRunner().invoke(commands, arguments, input=answer)
+
+
+@pytest.mark.usefixtures("copied_database")
+def test_commands_print_and_erase() -> None:
+    run("seed")
+    printed = json.loads(run("export-user", "ada@example.com").stdout)
+    assert printed["users"][0]["display_name"] == "Ada"
+
+    assert run("erase-user", "ada@example.com", answer="n\n").exit_code == 1
+    assert run("export-user", "ada@example.com").exit_code == 0
+    assert "Erased." in run("erase-user", "ada@example.com", "--yes").stdout
+    assert isinstance(run("export-user", "ada@example.com").exception, NotFoundError)

@@ -1,0 +1,58 @@
+"""What the documents name is there: files, commands, settings, and places in other documents."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from app.cli import main as main  # registers the commands
+from app.cli.commands import commands
+from app.core.config import Settings
+
+PROJECT: Final = Path(__file__).parents[2]
+DOCUMENTS: Final = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+SECURITY: Final = [PROJECT / "SECURITY.md", *sorted((PROJECT / "docs/security").glob("*.md"))]
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+def code(text: str) -> list[str]:
+    """Return what stands between backticks."""
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+@each_document
+def test_links_lead_to_files(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8"))
+
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", SECURITY, ids=lambda path: path.name)
+def test_paths_exist(document: Path) -> None:
+    named = code(document.read_text(encoding="utf-8"))
+    paths = [name for name in named if re.fullmatch(r"(app|docs|tests|alembic)/[\w./-]+", name)]
+
+    assert [path for path in paths if not (PROJECT / path).exists()] == []
+
+
+@each_document
+def test_commands_exist(document: Path) -> None:
+    known = {command.name for command in commands.registered_commands}
+    named = re.findall(r"`(?:uv run )?app ([a-z-]+)", document.read_text(encoding="utf-8"))
+
+    assert set(named) <= known
+
+
+@pytest.mark.parametrize("document", SECURITY, ids=lambda path: path.name)
+def test_settings_exist(document: Path) -> None:
+    settings = {name.upper() for name in Settings.model_fields}
+    compose = set(re.findall(r"\$\{(\w+)", (PROJECT / "compose.yaml").read_text(encoding="utf-8")))
+    named = {
+        name
+        for name in code(document.read_text(encoding="utf-8"))
+        if re.fullmatch("[A-Z_]{5,}", name)
+    }
+
+    assert named - settings - compose <= {"ENDPOINTS"}
