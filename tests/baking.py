@@ -1,15 +1,18 @@
 """Bakes projects and runs commands in them, for the tests and the demo."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import uv
 from cookiecutter.main import cookiecutter
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE_FOLDER = "{{cookiecutter.project_slug}}"
@@ -60,6 +63,19 @@ def bake(template: Path, output_dir: Path, **answers: object) -> Path:
             config_file=str(settings),
         )
     return Path(project)
+
+
+def made_once(folder: Path, make: Callable[[Path], Any]) -> Any:
+    """Return what `make` says of the new folder. The first worker that asks makes it, the others wait.
+
+    It must be what JSON holds.
+    """
+    record = folder.with_name(f"{folder.name}.json")
+    with FileLock(folder.with_name(f"{folder.name}.lock")):
+        if not record.exists():
+            folder.mkdir()
+            record.write_text(json.dumps(make(folder)), encoding="utf-8")
+        return json.loads(record.read_text(encoding="utf-8"))
 
 
 def uv_executable() -> str:

@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from postgres import Server, ServerError, start_server
 # Tests of the projects that tests/test_updates.py and tests/test_own_resource.py make.
 collect_ignore = ["edits", "own_resource"]
 server_key = pytest.StashKey[Server]()
+workspace_key = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,11 +24,15 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(str(error), returncode=1)
     config.stash[server_key] = server
     os.environ["TEST_DATABASE_URL"] = server.url  # inherited by the workers and the baked suites
+    folder = tempfile.TemporaryDirectory(prefix="bakes-", ignore_cleanup_errors=True)
+    config.stash[workspace_key] = folder
+    os.environ["BAKES_FOLDER"] = folder.name
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if server_key in config.stash:
         config.stash[server_key].stop()
+        config.stash[workspace_key].cleanup()
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -42,14 +46,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def workspace() -> Iterator[Path]:
-    """Return a folder for projects whose commands and suites are run.
+def workspace() -> Path:
+    """Return the folder, one for all workers, for projects whose commands and suites are run.
 
     It is not one of pytest's. Where root runs the tests, an embedded server runs as another user,
     and each pytest session that starts closes the folder which all of them share to that user.
     """
-    with tempfile.TemporaryDirectory(prefix="bakes-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    return Path(os.environ["BAKES_FOLDER"])
 
 
 @pytest.fixture(scope="session")

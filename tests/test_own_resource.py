@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import bake, run
+from baking import bake, made_once, run
 from postgres import scratch_database
 from project_edits import ARTICLES, LISTING, Edits, change
 from repositories import commit_all, git, make_repository
@@ -52,7 +52,7 @@ class Changed:
 @pytest.fixture(
     scope="session",
     params=[
-        pytest.param(variant, id=variant.name, marks=pytest.mark.xdist_group(f"own-{variant.name}"))
+        pytest.param(variant, id=variant.name)
         for variant in (VARIANTS[0], VARIANTS[-1])  # between them, every answer
     ],
 )
@@ -60,8 +60,17 @@ def changed(
     request: pytest.FixtureRequest, template: Path, workspace: Path, database_server: str
 ) -> Changed:
     variant: Variant = request.param
-    output_dir = workspace / f"own-{variant.name}"
-    output_dir.mkdir()
+
+    def make(output_dir: Path) -> tuple[str, str, int, str]:
+        return add_and_take_out(template, output_dir, variant, database_server)
+
+    path, *figures = made_once(workspace / f"own-{variant.name}", make)
+    return Changed(Path(path), *figures)
+
+
+def add_and_take_out(
+    template: Path, output_dir: Path, variant: Variant, database_server: str
+) -> tuple[str, str, int, str]:
     path = bake(template, output_dir, db_driver=variant.db_driver, use_auth=variant.use_auth)
     run(path, "python", "-V")  # which writes uv.lock
     make_repository(path)
@@ -72,7 +81,7 @@ def changed(
     added = git(path, "diff", "--cached", "--stat")
     commit_all(path, "Add articles")
     take_posts_out(path)
-    return Changed(path, added, added_elsewhere, git(path, "diff", "--cached", "--stat"))
+    return str(path), added, added_elsewhere, git(path, "diff", "--cached", "--stat")
 
 
 def add_articles(project: Path, database_server: str) -> None:

@@ -30,7 +30,7 @@ MAKERS = ("cruft", "cookiecutter")
 VARIANT = pytest.mark.parametrize(
     "variant",
     [
-        pytest.param(variant, id=variant.name, marks=pytest.mark.xdist_group(f"update-{variant.name}"))
+        pytest.param(variant, id=variant.name)
         for variant in VARIANTS
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import TEMPLATE_FOLDER, bake, run, run_uv
+from baking import TEMPLATE_FOLDER, bake, made_once, run, run_uv
 from post_gen_project import PRUNE
 from postgres import scratch_database
 from variants import VARIANTS, Variant
@@ -87,25 +87,29 @@ class Project:
 
 @pytest.fixture(
     scope="session",
-    params=[
-        pytest.param(variant, id=variant.name, marks=pytest.mark.xdist_group(variant.name))
-        for variant in VARIANTS
-    ],
+    params=[pytest.param(variant, id=variant.name) for variant in VARIANTS],
 )
 def project(request: pytest.FixtureRequest, template: Path, workspace: Path) -> Project:
     """Return a baked project; a variant's tests share one, and with it one environment."""
     variant = request.param
-    output_dir = workspace / variant.name
-    output_dir.mkdir()
-    path = bake(template, output_dir, db_driver=variant.db_driver, use_auth=variant.use_auth)
-    return Project(variant, path, list_files(path))
+
+    def make(output_dir: Path) -> tuple[str, list[str]]:
+        path = bake(template, output_dir, db_driver=variant.db_driver, use_auth=variant.use_auth)
+        return str(path), sorted(list_files(path))
+
+    path, names = made_once(workspace / variant.name, make)
+    return Project(variant, Path(path), frozenset(names))
 
 
 @pytest.fixture(scope="session")
 def unrendered(template: Path, workspace: Path) -> Path:
     """Return a copy of the template folder, to be used in place as if it had been baked."""
     folder = template / TEMPLATE_FOLDER
-    return shutil.copytree(folder, workspace / "unrendered" / TEMPLATE_FOLDER)
+
+    def make(output_dir: Path) -> str:
+        return str(shutil.copytree(folder, output_dir / TEMPLATE_FOLDER))
+
+    return Path(made_once(workspace / "unrendered", make))
 
 
 def list_files(folder: Path) -> frozenset[str]:
@@ -229,13 +233,11 @@ def test_wheel_imports_without_the_development_dependencies(
     assert set(imported.split()) == modules - {"app"} - DEVELOPMENT_MODULES
 
 
-@pytest.mark.xdist_group("unrendered")
 @pytest.mark.parametrize("check", CHECKS, ids=" ".join)
 def test_check_passes_in_place(unrendered: Path, check: tuple[str, ...]) -> None:
     run(unrendered, *check)
 
 
-@pytest.mark.xdist_group("unrendered")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_suite_passes_in_place(
     unrendered: Path, driver: str, record_property: Callable[[str, object], None]

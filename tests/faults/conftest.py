@@ -31,10 +31,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(
     scope="session",
-    params=[
-        pytest.param(driver, marks=pytest.mark.xdist_group(f"faults-{driver}"))
-        for driver in DRIVERS
-    ],
+    params=DRIVERS,
 )
 def driver(request: pytest.FixtureRequest) -> str:
     name: str = request.param
