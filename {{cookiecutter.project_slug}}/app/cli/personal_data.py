@@ -1,14 +1,17 @@
 """Commands for the requests of people about their data; see docs/security/personal-data.md."""
 
+from __future__ import annotations
+
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.commands import commands, with_database
 from app.cli.dev_server import database_url
-from app.core.database import Database
-from app.services.personal_data_service import PersonalDataService
+
+if TYPE_CHECKING:
+    from app.core.database import Database
 
 Email = Annotated[str, typer.Argument(help="The person's e-mail address.")]
 
@@ -40,10 +43,14 @@ def erase_user_command(
 
 
 async def _export(database: Database, email: str) -> dict[str, list[dict[str, Any]]]:
+    from app.services.personal_data_service import PersonalDataService
+
     async with database.read() as session:
         return await PersonalDataService(session).export(email)
 
 
 async def _erase(database: Database, email: str) -> None:
+    from app.services.personal_data_service import PersonalDataService
+
     async with database.transaction() as session:
         await PersonalDataService(session).erase(email)

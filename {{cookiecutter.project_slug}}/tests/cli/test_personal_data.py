@@ -67,7 +67,7 @@ def run(*arguments: str, answer: str = "") -> Result:
 
 @pytest.mark.usefixtures("copied_database")
 def test_commands_print_and_erase() -> None:
-    run("seed")
+    run("seed", "--yes")
     printed = json.loads(run("export-user", "ada@example.com").stdout)
     assert printed["users"][0]["display_name"] == "Ada"
 
