@@ -51,10 +51,18 @@ OTHER_MEANINGS = {
     # An example of 401, and its header.
     "app/core/http/problem_declarations.py": r"Not authenticated|www-authenticate|how to authenticate",
     # A random value for a setting that is required.
-    "app/cli/main.py": r"token_urlsafe|role_limits|\brole\b",
+    "app/cli/main.py": r"token_urlsafe|role_limits|\brole\b|\bpassword\b",
     # The role by which the database knows the service.
     "app/core/database/role_limits.py": r"\brole(_limits)?\b",
     "tests/platform/database/test_role_limits.py": r"\brole(_limits)?\b|_role_limits",
+    # How the certificate of PostgreSQL is checked, and passwords of the database.
+    "README.md": r"\bverify-full\b|\bpasswords\b",
+    "app/core/database/drivers/asyncpg_driver.py": r"\b(ssl)?pass(word|file)\b|verify-\w+|verified server",
+    "app/core/database/drivers/psycopg_driver.py": r"\bpass(word|file)\b|verify-\w+",
+    "tests/platform/database/test_causes.py": r"\w*password\w*|auth_method|authentication",
+    "tests/platform/database/test_tls.py": r"verif(y|ied)(-\w+|_mode)?|authority",
+    "tests/platform/database/test_url_parameters.py": r"pass(word|file)\w*",
+    "tests/platform/test_documents.py": r"without auth\b",
     # The same role and its password.
     "app/core/database/grants.py": r"\brole\b|\bpassword\b",
     "tests/platform/database/test_grants.py": r"\broles?\b|\bpassword\b|role_(reads|that)|new_password|passwd",

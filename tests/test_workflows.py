@@ -92,7 +92,7 @@ def test_job_with_rights_publishes_what_was_built_and_runs_none_of_it() -> None:
     assert set(uses) == {"actions/download-artifact", "actions/attest"}
     assert runs == [["gh", "release", "create"]]
     assert jobs["release"]["needs"] == "build"
-    assert jobs["build"]["needs"] == ["lint", "test", "image", "supply-chain"]
+    assert jobs["build"]["needs"] == ["lint", "test", "windows", "image", "supply-chain"]
     assert jobs["build"]["if"] == "startsWith(github.ref, 'refs/tags/v')"
 
 

@@ -50,10 +50,7 @@ def connect_args(
     escaped = {name: re.sub(r"([\s\\])", r"\\\1", value) for name, value in parameters.items()}
     options = " ".join(f"-c {name}={value}" for name, value in escaped.items())
     timeout = math.ceil(min(settings.database_connect_timeout, settings.database_deadline))
-    return {
-        "connect_timeout": url.query.get("connect_timeout", timeout),
-        "options": options,
-    }
+    return {"connect_timeout": url.query.get("connect_timeout", timeout), "options": options}
 
 
 def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
