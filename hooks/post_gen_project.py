@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,30 +16,29 @@ ALTERNATIVES = ("*_without_auth.*", "[!.]*/**/*_without_auth.*")
 # (question, answer): what a project with that answer goes without, as glob patterns.
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
-        "app/**/auth", "app/core/mail", "app/core/security", "app/core/http/client_info.py", "app/cli/users.py",
-        "tests/**/auth", "tests/platform/mail", "tests/platform/security", "tests/cli/test_users.py",
+        "[at]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client_info.py", "*/cli/*users.py",
         "alembic/versions/*_add_auth_columns_to_users.py", "alembic/versions/*_validate_role_of_users.py",
         "alembic/versions/*_add_one_time_tokens_table.py", "alembic/versions/*_add_rate_limits_table.py",
-        "alembic/versions/*_add_user_sessions_table.py", "alembic/versions/*_merge_auth_revisions.py",
-        "docs/decisions/0005-*", "docs/decisions/0007-*", "docs/security/asvs.md",
+        "alembic/versions/*_add_user_sessions_table.py", "alembic/versions/*_merge_auth_revisions.py", "docs/*/000[57]-*", "docs/*/asvs.md",
     ),
     ("use_auth", True): (*ALTERNATIVES, "app/core/http/gateway.py"),
-    ("db_driver", "asyncpg"): ("app/core/database/drivers/psycopg_driver.py",),
-    ("db_driver", "psycopg"): ("app/core/database/drivers/asyncpg_driver.py",),
+    ("db_driver", "asyncpg"): ("app/**/psycopg_driver.py",), ("db_driver", "psycopg"): ("app/**/asyncpg_driver.py",),
 }  # fmt: skip
 
-# Left in the template folder by running it in place, and copied by the bake.
-LEFTOVERS = ".venv uv.lock .env .postgres .coverage .coverage.* htmlcov dist .hypothesis **/.*_cache **/__pycache__".split()
+# Left in the template folder by running it in place, and copied by the bake; and what says that no hook ran.
+LEFTOVERS = "UNFINISHED.md .venv uv.lock .env .postgres .coverage .coverage.* htmlcov dist .hypothesis **/.*_cache **/__pycache__".split()
 
 
 def main(project: Path, answers: dict[str, Any]) -> None:
     template = find_template(answers) if "_repo_dir" in answers else None
-    for source in template.glob("*cookiecutter.project_slug*") if template else ():
-        remove(project, LEFTOVERS, found_in=source)
-    prune(project, answers)
-    name_project(project, answers)
-    if template:  # None is cruft, which bakes a clean clone and writes .cruft.json itself
+    source = next(template.glob("*cookiecutter.project_slug*"), project) if template else project
+    remove(project, LEFTOVERS, found_in=source)
+    prune(project, answers, source)
+    name_project(project, answers, source)
+    if template and "BAKE_WITHOUT_LINK" not in os.environ:  # None is cruft, which links by itself
         link_to_template(project, template, answers)
+        steps = "git init && git add -A && git commit -m Bake && uv run app dev"
+        print(f"Next: cd {project.name} && {steps}")
 
 
 def find_template(answers: dict[str, Any]) -> Path:
@@ -74,22 +72,23 @@ def link_to_template(project: Path, template: Path, answers: dict[str, Any]) -> 
     (project / ".cruft.json").write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
-def prune(project: Path, answers: dict[str, Any]) -> None:
+def prune(project: Path, answers: dict[str, Any], source: Path) -> None:
     for (question, answer), patterns in PRUNE.items():
         if answers[question] == answer:
-            remove(project, patterns, found_in=project)
-    for path in [path for pattern in ALTERNATIVES for path in project.glob(pattern)]:
+            remove(project, patterns, found_in=source)
+    paths = [project / p.relative_to(source) for glob in ALTERNATIVES for p in source.glob(glob)]
+    for path in filter(Path.exists, paths):
         text = path.read_text(encoding="utf-8").replace("_without_auth", "")  # in its imports
         chosen = path.replace(path.with_stem(path.stem.removesuffix("_without_auth")))
         chosen.write_text(text, encoding="utf-8", newline="\n")
 
 
-def name_project(project: Path, answers: dict[str, Any]) -> None:
+def name_project(project: Path, answers: dict[str, Any], source: Path) -> None:
     """Choose the license, and replace the literals that keep the template folder a valid project."""
     chosen, pyproject = project / f"licenses/{answers['license']}.txt", project / "pyproject.toml"
     if chosen.exists():  # not for Proprietary, and not in a second run
         chosen.replace(project / "LICENSE")
-    remove(project, ("licenses",), found_in=project)
+    remove(project, ("licenses",), found_in=source)
     expression = answers["license"].replace("Proprietary", "LicenseRef-Proprietary")
     text = pyproject.read_text(encoding="utf-8")
     text = text.replace('[project]\nname = "app"', f'[project]\nname = "{answers["project_slug"]}"')
@@ -99,13 +98,14 @@ def name_project(project: Path, answers: dict[str, Any]) -> None:
 
 
 def remove(project: Path, patterns: tuple[str, ...] | list[str], *, found_in: Path) -> None:
-    """Remove from the project the paths that match in the folder `found_in`."""
+    """Remove what the bake has written of the paths that match in `found_in`, but no file of a team."""
     for match in [match for pattern in patterns for match in found_in.glob(pattern)]:
-        path = project / match.relative_to(found_in)
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        for path in sorted([match, *match.rglob("*")], reverse=True):  # files before their folders
+            written = project / path.relative_to(found_in)
+            if not written.is_dir() or written.is_symlink():
+                written.unlink(missing_ok=True)
+            elif not any(written.iterdir()):
+                written.rmdir()
 
 
 def git(folder: Path, *arguments: str) -> str:

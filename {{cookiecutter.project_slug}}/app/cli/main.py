@@ -119,7 +119,7 @@ def seed_command(
 
     with database_url() as url:
         if not yes and not uses_embedded_server():
-            typer.confirm("Write users and posts of the demo to this database?", abort=True)
+            typer.confirm("Write the demo data to this database?", abort=True)
         written = with_database(url, seed)
     if written:
         kinds = " and ".join(f"{number} {kind}" for kind, number in written.items())

@@ -10,7 +10,7 @@ from app.core.config import Settings
 from app.core.database.sessions import Database
 from app.exceptions import TooManyRequestsError
 from app.main import create_app
-from app.models import rate_limits
+from app.models.auth.rate_limit import rate_limits
 from app.repositories.auth.rate_limit_repo import RateLimitRepository
 from app.services.auth.rate_limit_service import Limit, RateLimitService
 from tests.conftest import http_client

@@ -1,0 +1,3 @@
+"""The tables of accounts."""
+
+from app.models.user import User as User

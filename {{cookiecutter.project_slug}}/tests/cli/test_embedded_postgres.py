@@ -1,0 +1,52 @@
+"""The embedded server works in any folder."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from app.cli.embedded_postgres import data_folder, embedded_postgres
+from app.core.config import parse_database_url
+from app.core.database.drivers import run
+from tests.postgres import make_test_engine
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX")
+
+
+def test_plain_path_is_used_as_it_is(tmp_path: Path) -> None:
+    assert data_folder(tmp_path / "data") == tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    "name", ["My Projects", 'it\'s $HOME; `x` \\ "q"', "Größe 日本", "a&b|c(d)"]
+)
+def test_server_starts_whatever_the_path_is(tmp_path: Path, name: str) -> None:
+    directory = tmp_path / name / ".postgres" / "data"
+    folder = data_folder(directory)
+    try:
+        with embedded_postgres(directory) as url:
+            engine = make_test_engine(parse_database_url(url))
+
+            async def ask() -> int | None:
+                async with engine.connect() as connection:
+                    number = await connection.scalar(select(1))
+                await engine.dispose()
+                return number
+
+            assert run(engine.url, ask()) == 1
+        assert (folder / "PG_VERSION").exists()
+        assert data_folder(directory) == folder
+    finally:
+        shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.cli.embedded_postgres._ELSEWHERE", tmp_path)
+    folder = data_folder(tmp_path / "a b").parent
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+
+    with pytest.raises(OSError, match="belongs to another user"):
+        data_folder(tmp_path / "a b")
