@@ -223,6 +223,9 @@ def test_suite_of_an_updated_project_passes(
         for other, variant in enumerate(variant for variant in VARIANTS if not variant.use_auth)
     ],
 )
+@pytest.mark.xfail(
+    reason="auth adds lines beside that of a resource in models/__init__.py", raises=AssertionError
+)
 def test_auth_comes_by_an_update(
     history: History, template: Path, workspace: Path, variant: Variant
 ) -> None:

@@ -1,3 +1,0 @@
-"""The tables of accounts."""
-
-from app.models.user import User as User
