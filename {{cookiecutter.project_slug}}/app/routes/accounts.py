@@ -1,7 +1,5 @@
 """Accounts: registering, changing and deleting them."""
 
-from typing import Final
-
 from fastapi import APIRouter, Request, Response, status
 
 from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
@@ -14,7 +12,6 @@ from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.services import AccountServiceDep, RegistrationServiceDep
 from app.dependencies.caller import Caller
 from app.dependencies.if_match import IfMatch
-from app.routes.auth import access, email, password, sign_in
 from app.schemas.account import UserCreate, UserPatch
 from app.schemas.auth.account import MailResponse
 from app.schemas.user import UserResponse
@@ -102,6 +99,3 @@ async def update_user(
 async def delete_user(user_id: Id, accounts: AccountServiceDep, if_match: IfMatch) -> None:
     """Delete a user and what belongs to them."""
     await accounts.delete(user_id, if_match)
-
-
-ROUTERS: Final = (router, access.router, sign_in.router, password.router, email.router)

@@ -1,6 +1,6 @@
 """Users: registering, changing and deleting them."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response, status
 
@@ -51,6 +51,3 @@ async def update_user(
 async def delete_user(user_id: Id, users: UserServiceDep, if_match: IfMatch) -> None:
     """Delete a user and what belongs to them."""
     await users.delete_user(user_id, if_match)
-
-
-ROUTERS: Final = (router,)
