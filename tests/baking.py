@@ -50,7 +50,6 @@ def copy_template(destination: Path) -> Path:
 
 def bake(template: Path, output_dir: Path, **answers: object) -> Path:
     """Bake a project with the defaults and these answers, whatever the user's own cookiecutter settings are."""
-    os.environ["BAKE_WITHOUT_LINK"] = "1"  # the hook need not say how to get updates
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "settings.yaml")
         settings.write_text(

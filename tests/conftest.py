@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from postgres import Server, ServerError, start_server
 collect_ignore = ["edits", "own_resource"]
 server_key = pytest.StashKey[Server]()
 workspace_key = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+# A baked suite takes minutes, in which a person would see nothing.
+SILENCE = 20  # seconds
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,6 +31,38 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="bakes-", ignore_cleanup_errors=True)
     config.stash[workspace_key] = folder
     os.environ["BAKES_FOLDER"] = folder.name
+
+
+class RunningTests:
+    """Says which tests are running while none ends."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+        self._started: dict[str, float] = {}
+        self._last_end = time.monotonic()
+        threading.Thread(target=self._report, daemon=True).start()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._started[nodeid] = time.monotonic()
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self._started.pop(nodeid, None)
+        self._last_end = time.monotonic()
+
+    def _report(self) -> None:
+        while True:
+            time.sleep(SILENCE)
+            now = time.monotonic()
+            if self._started and now - self._last_end >= SILENCE:
+                running = [f"{name} ({now - at:.0f} s)" for name, at in [*self._started.items()]]
+                self._terminal.write_line(f"still running: {', '.join(running)}")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Never stay silent for long. xdist tells the process that prints of the tests of all workers."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and not hasattr(session.config, "workerinput"):
+        session.config.pluginmanager.register(RunningTests(terminal))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
 def bake_demo(answers: dict[str, str]) -> None:
     """Bake from the files of the repository alone, without what running it in place has left."""
     logging.disable()  # the hook itself says what is wrong with an answer; a traceback would bury that
+    os.environ["BAKE_WITHOUT_LINK"] = "1"  # a demo gets no updates
     with tempfile.TemporaryDirectory() as template:
         bake(copy_template(Path(template)), ROOT, **answers | {"project_slug": DEMO.name})
     print(f"Baked {DEMO}.", flush=True)

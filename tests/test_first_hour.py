@@ -13,7 +13,9 @@ def test_commands_find_the_same_database_in_any_folder(
 ) -> None:
     project = bake(template, tmp_path, db_driver=variant.db_driver, use_auth=variant.use_auth)
     folder = project / "app/core"  # in which a module has the name of one of Python's
-    embedded = f"Database: embedded server in {project / '.postgres'} (DATABASE_URL is not set)"
+    embedded = (
+        f"Database: embedded server in {project / '.postgres' / 'data'} (DATABASE_URL is not set)"
+    )
 
     assert embedded in run(folder, "app", "migrate")
     model = project / "app/models/user.py"

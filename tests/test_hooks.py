@@ -402,7 +402,6 @@ def link(project: Path, template: Path, **answers: object) -> dict[str, Any] | N
     """Run the hook as cookiecutter does for this template, and return what .cruft.json then holds."""
     run_answers = {"_template": str(template), "_repo_dir": str(template), "_output_dir": "/"}
     make_project(project)
-    os.environ.pop("BAKE_WITHOUT_LINK", None)
     post_gen_project.main(project, GOOD_ANSWERS | run_answers | answers)
     state = project / ".cruft.json"
     return json.loads(state.read_text(encoding="utf-8")) if state.exists() else None

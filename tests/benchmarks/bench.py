@@ -1,6 +1,7 @@
 """What the measurements share: baked projects, a database with rows in it, and the requests."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -109,6 +110,7 @@ def bench() -> Iterator[Bench]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="benchmark-")))
         template = copy_template(folder / "template")
+        os.environ["BAKE_WITHOUT_LINK"] = "1"  # they get no updates
         projects = {
             (driver, use_auth): bake(
                 template,
