@@ -100,3 +100,20 @@ def test_gunicorn_serves_the_app_and_stops_when_told(
         process.terminate()
         assert process.wait(30) == 0
     assert "Traceback" not in log.read_text(), log.read_text()
+
+
+PLUGINS = ("pytest-asyncio", "pytest-cov", "pytest-mock", "pytest-randomly", "pytest-sugar")
+
+
+@pytest.mark.parametrize("options", [("-p", "no:xdist"), ("-n", "2")], ids=" ".join)
+def test_suite_runs_with_common_plugins(
+    project: Path, database_server: str, options: tuple[str, ...]
+) -> None:
+    installed = [option for package in PLUGINS for option in ("--with", package)]
+
+    output = run(
+        project, "--quiet", *installed, "pytest", "tests/services", "tests/routes", *options,
+        env={"TEST_DATABASE_URL": database_server},
+    )  # fmt: skip
+
+    assert " passed" in output
