@@ -13,7 +13,7 @@ import httpx
 import pytest
 from baking import bake, project_environment, run, uv_executable
 
-NAME = "My Projects & 'more' $HOME; (1) é"
+NAME = "My Projects & 'more'; (1) é"
 # Set while the template's own tests run, for their server.
 ON_ITS_OWN = {"TEST_DATABASE_URL": "", "TEST_POSTGRES": "embedded"}
 

@@ -108,11 +108,16 @@ def _container() -> Generator[Server]:
 
 @contextmanager
 def _embedded(reason: str) -> Generator[Server]:
+    from app.cli.commands import CommandError
     from app.cli.embedded_postgres import data_folder, embedded_postgres
 
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as directory:
         data = Path(directory) / "data"
-        with embedded_postgres(data) as url:
+        with ExitStack() as stack:
+            try:
+                url = stack.enter_context(embedded_postgres(data))
+            except CommandError as error:
+                raise NoServerError(str(error)) from None
             yield Server(parse_database_url(url), f"embedded, {reason}")
         if data_folder(data) != data:  # the path of the temporary directory does not suit
             shutil.rmtree(data_folder(data).parent, ignore_errors=True)

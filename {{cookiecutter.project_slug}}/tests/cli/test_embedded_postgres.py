@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from app.cli.commands import CommandError
 from app.cli.embedded_postgres import data_folder, embedded_postgres
 from app.core.config import parse_database_url
 from app.core.database.drivers import run
@@ -40,6 +41,20 @@ def test_server_starts_whatever_the_path_is(tmp_path: Path, name: str) -> None:
         assert data_folder(directory) == folder
     finally:
         shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+@pytest.mark.parametrize("character", ['"', "$", "`", "\\"])
+def test_environment_in_a_folder_that_the_server_cannot_use_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, character: str
+) -> None:
+    package = f"/home/a{character}b/embedded_postgres/__init__.py"
+    monkeypatch.setattr("app.cli.embedded_postgres.embedded_package.__file__", package)
+
+    with (
+        pytest.raises(CommandError, match="move the project, or set DATABASE_URL"),
+        embedded_postgres(tmp_path / "data"),
+    ):
+        pass
 
 
 def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

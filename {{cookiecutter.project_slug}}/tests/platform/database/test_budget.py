@@ -223,7 +223,7 @@ async def test_connecting_counts(open_database: Callable[..., Database]) -> None
         with pytest.raises(UnavailableError, match="took too long"):
             await ask_database(database, SECONDS * 0.8)
 
-        await ask_database(database, SECONDS * 0.3)
+        await ask_database(database, SECONDS * 0.1)
 
 
 async def test_waiting_for_a_connection_counts(open_database: Callable[..., Database]) -> None:

@@ -5,6 +5,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, func, select, text, update
 
+from app.cli import users as users  # adds what `app prune` deletes of accounts
 from app.cli.commands import prune
 from app.core.config import Settings
 from app.core.database.sessions import Database
