@@ -39,12 +39,16 @@ def probe_table(database_url: URL) -> None:
 def app_with_routers(
     settings: Settings, prepare_app: Callable[[FastAPI], None]
 ) -> Callable[..., FastAPI]:
-    """Create a new app with additional routers and other settings."""
+    """Create a new app with additional routers, a database of its own, and other settings."""
 
-    def make_app(*routers: APIRouter, **changes: object) -> FastAPI:
+    def make_app(
+        *routers: APIRouter, database: Database | None = None, **changes: object
+    ) -> FastAPI:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("app.main.ROUTERS", (*ROUTERS, *routers))
             app = create_app(settings.model_copy(update=changes))
+        if database:
+            app.state.database = database
         prepare_app(app)
         return app
 

@@ -31,7 +31,6 @@ class UnitOfWork:
         self._open_session = open_session
         self._on_open = on_open
         self._refusal: Exception | None = None
-        self._ready: AsyncSession | None = None
         self._opening = asyncio.Lock()
         self._is_over = False
 
@@ -46,14 +45,12 @@ class UnitOfWork:
                 "The request is over. Tasks that outlive it, and background tasks, use "
                 "database.transaction() or database.read()."
             )
-        if self._ready:
-            return self._ready
+        if self.opened and not self._refusal:
+            return self.opened
         async with self._opening:
             if self._refusal:
                 raise self._refusal
-            if self._ready is None:
-                self._ready = await self._open()
-            return self._ready
+            return self.opened or await self._open()
 
     async def _open(self) -> AsyncSession:
         self.opened = session = await self._open_session()

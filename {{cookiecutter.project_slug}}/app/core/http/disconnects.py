@@ -37,7 +37,7 @@ class CancelOnDisconnect:
 
 def _has_body(scope: Scope) -> bool:
     return any(
-        header[0] in _BODY_HEADERS and tuple(header) != _NO_BODY for header in scope["headers"]
+        name in _BODY_HEADERS and (name, value) != _NO_BODY for name, value in scope["headers"]
     )
 
 

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from app.core.http.edge import SAFE_METHODS, dependencies, wants_session
+from app.core.http.paths import prefix
 from app.core.http.problem_declarations import (
     ETAG,
     add_problem_schema,
@@ -103,11 +104,11 @@ async def send_document(request: Request) -> JSONResponse:
     FastAPI's own route prefixes the servers, but not the URLs of the security schemes.
     """
     document = request.app.openapi()
-    root_path = request.scope.get("root_path", "").rstrip("/")
-    if root_path:
+    root = prefix(request.scope)
+    if root:
         document = deepcopy(document)
-        document["servers"] = [{"url": root_path}, *document.get("servers", [])]
-        _prefix_token_urls(document, root_path)
+        document["servers"] = [{"url": root}, *document.get("servers", [])]
+        _prefix_token_urls(document, root)
     return JSONResponse(document)
 
 
@@ -172,10 +173,10 @@ def _require_unique_ids(document: dict[str, Any]) -> None:
             warnings.warn(f"{count} operations are called {name}: rename functions", stacklevel=2)
 
 
-def _prefix_token_urls(document: dict[str, Any], prefix: str) -> None:
+def _prefix_token_urls(document: dict[str, Any], root: str) -> None:
     """Prefix the URLs of security schemes, which are declared before the prefix is known."""
     for scheme in document.get("components", {}).get("securitySchemes", {}).values():
         for flow in scheme.get("flows", {}).values():
             for name in ("authorizationUrl", "tokenUrl", "refreshUrl"):
                 if name in flow and "://" not in flow[name]:  # else of another service
-                    flow[name] = f"{prefix}/{flow[name].removeprefix('/')}"
+                    flow[name] = f"{root}/{flow[name].removeprefix('/')}"

@@ -7,14 +7,19 @@ where a proxy has stripped it.
 from starlette.types import Scope
 
 
+def prefix(scope: Scope) -> str:
+    """Return the prefix, without a slash at its end."""
+    root: str = scope.get("root_path", "")
+    return root.rstrip("/")
+
+
 def route_path(scope: Scope) -> str:
     """Return the path that routes match: without the prefix."""
     path: str = scope["path"]
-    inner = path.removeprefix(scope.get("root_path", "").rstrip("/"))
+    inner = path.removeprefix(prefix(scope))
     return inner if inner.startswith("/") else path
 
 
 def public_path(scope: Scope) -> str:
     """Return the path that the client sees: with the prefix."""
-    root: str = scope.get("root_path", "").rstrip("/")
-    return root + route_path(scope)
+    return prefix(scope) + route_path(scope)

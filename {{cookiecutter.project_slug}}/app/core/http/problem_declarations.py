@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from app.core.http.problems import MEDIA_TYPE, Problem, ProblemError, status_code_name, status_title
+from app.core.http.problems import MEDIA_TYPE, Problem, ProblemError, default_code, new_problem
 from app.exceptions import AppError
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -88,14 +88,11 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def _declaration(status: int) -> dict[str, Any]:
     description, detail = _EXAMPLES[status]
-    title = status_title(status)
-    example = Problem(
-        type="about:blank",
-        title=title,
-        status=status,
-        detail=detail,
-        code="VALIDATION_ERROR" if status == 422 else status_code_name(title),
+    example = new_problem(
+        status,
+        detail,
         instance="/users/7",
+        code="VALIDATION_ERROR" if status == 422 else None,
         errors=[_EXAMPLE_ERROR] if status == 422 else None,
     )
     # FastAPI would declare a "model" as application/json, hence the explicit schema.
@@ -131,7 +128,7 @@ def add_problem_schema(openapi: dict[str, Any]) -> None:
 def _codes() -> set[str]:
     """Return the codes of problems: of the declared statuses, of a 405, and of domain errors."""
     return {
-        *(status_code_name(status_title(status)) for status in (*_EXAMPLES, 405)),
+        *(default_code(status) for status in (*_EXAMPLES, 405)),
         *_codes_of(AppError),
     }
 

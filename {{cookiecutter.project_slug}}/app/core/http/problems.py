@@ -83,17 +83,9 @@ def problem_response(
     errors: Sequence[ProblemError] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """Return the response to a failed request. `code` defaults to the title, as in `NOT_FOUND`."""
-    title = status_title(status)
-    problem = Problem(
-        type="about:blank",
-        title=title,
-        status=status,
-        detail=detail,
-        code=code or status_code_name(title),
-        instance=quote(public_path(request.scope)),
-        errors=list(errors) if errors else None,
-    )
+    """Return the response to a failed request. `code` defaults to `default_code(status)`."""
+    instance = quote(public_path(request.scope))
+    problem = new_problem(status, detail, instance=instance, code=code, errors=errors)
     return JSONResponse(
         problem.model_dump(exclude_none=True),
         status_code=status,
@@ -102,15 +94,35 @@ def problem_response(
     )
 
 
-def status_title(status: int) -> str:
-    """Return the name of an HTTP status, also of one that is not registered."""
+def new_problem(
+    status: int,
+    detail: str,
+    *,
+    instance: str,
+    code: str | None = None,
+    errors: Sequence[ProblemError] | None = None,
+) -> Problem:
+    """Return a problem of no other type than its status. `code` defaults as in a response."""
+    return Problem(
+        type="about:blank",
+        title=_title(status),
+        status=status,
+        detail=detail,
+        code=code or default_code(status),
+        instance=instance,
+        errors=list(errors) if errors else None,
+    )
+
+
+def default_code(status: int) -> str:
+    """Return the code of a problem that has none of its own: its title, as in `NOT_FOUND`."""
+    return _title(status).upper().replace(" ", "_")
+
+
+def _title(status: int) -> str:
     if status in _TITLES:
         return _TITLES[status]
     return HTTPStatus(status).phrase if status in _STATUSES else f"Error {status}"
-
-
-def status_code_name(title: str) -> str:
-    return title.upper().replace(" ", "_")
 
 
 def _log_failure(request: Request, status: int, error: Exception) -> None:

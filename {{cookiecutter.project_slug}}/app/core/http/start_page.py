@@ -3,6 +3,8 @@
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
+from app.core.http.paths import prefix
+
 
 def install_start_page(app: FastAPI) -> None:
     """Send browsers to the documentation, and tell programs where it is.
@@ -14,7 +16,7 @@ def install_start_page(app: FastAPI) -> None:
 
 async def _start(request: Request) -> Response:
     app: FastAPI = request.app
-    root = request.scope.get("root_path", "")
+    root = prefix(request.scope)
     places = {"docs": app.docs_url, "openapi": app.openapi_url}
     links = {name: f"{root}{path}" for name, path in places.items() if path}
     vary = {"Vary": "Accept"}

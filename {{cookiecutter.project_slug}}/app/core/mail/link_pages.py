@@ -10,6 +10,8 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
 
+from app.core.http.paths import prefix
+
 _PAGE: Final = Template(Path(__file__).with_name("link_pages.html").read_text(encoding="utf-8"))
 _PATHS: Final = ("/verify-email", "/password-reset", "/register")
 _POLICY: Final = (
@@ -24,8 +26,8 @@ def install_link_pages(app: FastAPI) -> None:
         return
 
     async def page(request: Request) -> HTMLResponse:
-        prefix = request.scope.get("root_path", "") + app.state.settings.api_prefix
-        html = _PAGE.substitute(api_prefix=prefix)
+        api_prefix = prefix(request.scope) + app.state.settings.api_prefix
+        html = _PAGE.substitute(api_prefix=api_prefix)
         return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY})
 
     for path in _PATHS:

@@ -76,12 +76,12 @@ def consists_of(password: str, texts: Iterable[str]) -> bool:
 
     An example for `ann.smith@example.com` is `Smith-Ann2026!`. Case and Unicode form are ignored.
     """
-    rest = _letters(password)
+    letters = rest = _letters(password)
     words = {_letters(word) for text in texts for word in _words(text)}
     for word in sorted(words, key=len, reverse=True):
         if len(word) >= _SHORTEST_WORD:
             rest = rest.replace(word, "")
-    return not rest and _letters(password) != ""
+    return not rest and letters != ""
 
 
 def _words(text: str) -> list[str]:
@@ -90,8 +90,7 @@ def _words(text: str) -> list[str]:
 
 
 def _letters(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(filter(str.isalpha, folded))
+    return "".join(filter(str.isalpha, _fold(text)))
 
 
 def is_common(password: str, listed: Path = _COMMON) -> bool:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, EmailStr, Field, SecretStr, ValidationInfo, field_validator
 
-from app.core.development import DevelopmentSettings, is_this_machine, refuse_outside_development
+from app.core.development import DevelopmentSettings, refuse_outside_development
 from app.core.email_settings import EmailSettings
 from app.core.env_file import PROJECT
 from app.core.types import Seconds
@@ -28,6 +28,20 @@ def refuse_without_mail(value: ValueT, info: ValidationInfo) -> ValueT:
 
 # Annotates the setting of a feature that sends mail. Declare it after `mail_delivery`.
 NeedsMail = AfterValidator(refuse_without_mail)
+
+
+_THIS_MACHINE: Final = {"localhost", "127.0.0.1", "::1"}
+
+
+def _is_this_machine(host: str | None) -> bool:
+    """Return whether a host is this machine, so that nothing to it crosses a network."""
+    return host in _THIS_MACHINE
+
+
+def _is_unencrypted(url: str) -> bool:
+    """Return whether what is sent to a URL crosses a network unencrypted."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not _is_this_machine(parts.hostname)
 
 
 # Words in keys that somebody has published as an example, in lower case.
@@ -93,10 +107,10 @@ class PasswordSettings(DevelopmentSettings, EmailSettings):
     @field_validator("password_breaches")
     @classmethod
     def require_ranges(cls, value: str, info: ValidationInfo) -> str:
-        url = urlsplit(value)
-        if url.scheme == "http" and not is_this_machine(url.hostname):
+        is_url = urlsplit(value).scheme in {"http", "https"}
+        if _is_unencrypted(value):
             refuse_outside_development("reveals digits of passwords; write https://", info)
-        elif value and url.scheme not in {"http", "https"} and not Path(value).is_dir():
+        elif value and not is_url and not Path(value).is_dir():
             raise ValueError("is neither a folder of range files nor the https:// URL of a service")
         return value
 
@@ -243,7 +257,7 @@ class AuthSettings(PasswordSettings, SessionSettings):
     @classmethod
     def refuse_unencrypted_mail(cls, value: str, info: ValidationInfo) -> str:
         sends = info.data.get("mail_delivery") == "smtp"
-        if value == "none" and sends and not is_this_machine(info.data.get("smtp_host")):
+        if value == "none" and sends and not _is_this_machine(info.data.get("smtp_host")):
             reason = "sends links that reset passwords unencrypted; set it to starttls or tls"
             refuse_outside_development(reason, info)
         return value
@@ -251,8 +265,7 @@ class AuthSettings(PasswordSettings, SessionSettings):
     @field_validator("frontend_url")
     @classmethod
     def refuse_unencrypted_links(cls, value: str, info: ValidationInfo) -> str:
-        url = urlsplit(value)
-        if url.scheme == "http" and not is_this_machine(url.hostname):
+        if _is_unencrypted(value):
             refuse_outside_development("opens pages unencrypted; write https://", info)
         return value
 

@@ -13,8 +13,7 @@ from tests.platform.http.test_sockets import Socket, router
 async def test_handshake_of_an_unknown_caller_is_refused_with_401(
     app_with_routers: Callable[..., FastAPI], database: Database, headers: dict[str, str]
 ) -> None:
-    app = app_with_routers(router)
-    app.state.database = database
+    app = app_with_routers(router, database=database)
 
     refusal = await Socket(app, "/about", headers).next()
 

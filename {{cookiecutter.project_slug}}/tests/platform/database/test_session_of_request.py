@@ -322,9 +322,7 @@ async def test_concurrent_first_calls_get_one_session(
         first, second = await asyncio.gather(open_session(), open_session())
         return first is second
 
-    app = app_with_routers(router)
-    app.state.database = live_database
-    async with http_client(app) as client:
+    async with http_client(app_with_routers(router, database=live_database)) as client:
         response = await client.post("/things", headers={"Idempotency-Key": "once"})
 
     assert response.json() is True

@@ -37,8 +37,7 @@ async def test_caller_is_read_once_for_each_request_whatever_the_case_of_the_sch
     settings: Settings,
     scheme: str,
 ) -> None:
-    app = app_with_routers(router)
-    app.state.database = live_database
+    app = app_with_routers(router, database=live_database)
     user = await make_live.user()
     token = bearer(user, settings)["Authorization"].partition(" ")[2]
     async with http_client(app) as client:

@@ -50,8 +50,7 @@ async def test_web_socket_route_reads_by_the_database(
             await socket.send_text(f"{await session.scalar(text('SELECT 7'))}")
         await socket.close()
 
-    app = app_with_routers(router)
-    app.state.database = database
+    app = app_with_routers(router, database=database)
     require_edge(app)
     sent: list[Any] = []
 
@@ -199,9 +198,7 @@ async def test_background_task_of_an_error_response_does_not_run(
         background.add_task(ran.append, status)
         return Response(status_code=status)
 
-    app = app_with_routers(router)
-    app.state.database = live_database
-    async with http_client(app) as client:
+    async with http_client(app_with_routers(router, database=live_database)) as client:
         for status in (201, 409, 500):
             await client.post(f"/things/{status}")
 

@@ -75,9 +75,7 @@ async def test_key_of_another_query_is_refused(
     async def charge(session: SessionDep, *, dry_run: bool) -> bool:
         return dry_run
 
-    app = app_with_routers(router)
-    app.state.database = live_database
-    async with http_client(app) as client:
+    async with http_client(app_with_routers(router, database=live_database)) as client:
         first, other, again = [
             await client.post("/charges", params={"dry_run": dry_run}, headers=KEY)
             for dry_run in (True, False, True)
@@ -166,9 +164,7 @@ async def test_key_is_claimed_when_the_session_opens(
         calls.append("after")
         return len(calls)
 
-    app = app_with_routers(router)
-    app.state.database = live_database
-    async with http_client(app) as client:
+    async with http_client(app_with_routers(router, database=live_database)) as client:
         responses = [await client.post("/calls", headers=KEY) for _ in range(2)]
 
     assert [response.json() for response in responses] == [2, 2]
@@ -184,9 +180,7 @@ async def test_response_that_streams_cannot_be_repeated_and_the_client_is_told(
     async def export(session: SessionDep) -> StreamingResponse:
         return StreamingResponse(iter(["line"]))
 
-    app = app_with_routers(router)
-    app.state.database = live_database
-    async with http_client(app) as client:
+    async with http_client(app_with_routers(router, database=live_database)) as client:
         with_key = await client.post("/export", headers=KEY)
         without = await client.post("/export")
 
@@ -212,9 +206,7 @@ async def test_error_response_that_is_returned_writes_nothing_and_leaves_the_key
         await session.execute(insert(Probe).values(body))
         return JSONResponse({}, next(statuses))
 
-    app = app_with_routers(router)
-    app.state.database = live_database
-    async with http_client(app) as client:
+    async with http_client(app_with_routers(router, database=live_database)) as client:
         failed = await client.post("/failing", headers=KEY)
         number_after_failure = await count_probes(live_session)
         repeated = await client.post("/failing", headers=KEY)
@@ -237,9 +229,7 @@ async def test_stored_response_is_sent_even_if_the_handler_suppresses_errors(
         return next(numbers)
 
     numbers = count(1)
-    app = app_with_routers(router)
-    app.state.database = live_database
-    async with http_client(app) as client:
+    async with http_client(app_with_routers(router, database=live_database)) as client:
         responses = [await client.post("/stubborn", headers=KEY) for _ in range(2)]
 
     assert [response.json() for response in responses] == [1, 1]
@@ -260,9 +250,7 @@ async def test_claim_that_a_timeout_has_cut_short_ends_the_request(
             await open_session()
             done.append("twice")
 
-    app = app_with_routers(router)
-    app.state.database = live_database
-    async with http_client(app) as client:
+    async with http_client(app_with_routers(router, database=live_database)) as client:
         response = await client.post("/impatient", headers=KEY)
 
     assert (response.status_code, done) == (503, [])
@@ -279,9 +267,7 @@ async def test_handler_may_stream_the_body_before_the_key_is_claimed(
         await open_session()
         return size
 
-    app = app_with_routers(router)
-    app.state.database = live_database
-    async with http_client(app) as client:
+    async with http_client(app_with_routers(router, database=live_database)) as client:
         responses = [await client.post("/upload", content=b"x" * 9, headers=KEY) for _ in range(2)]
 
     assert [response.text for response in responses] == ["9", "9"]

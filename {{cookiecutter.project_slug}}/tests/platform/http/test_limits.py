@@ -186,9 +186,7 @@ async def test_limits_hold_for_a_route_that_reads_the_body_itself(
     async def hook(request: Request) -> int:
         return len(await request.body())
 
-    app = app_with_routers(router, **SMALL)
-    app.state.database = database
-    async with http_client(app) as client:
+    async with http_client(app_with_routers(router, database=database, **SMALL)) as client:
         taken = await client.post("/hook", content=b" " * 2**20)
         too_large = await client.post("/hook", content=slowly(*[b" " * 2**18] * 5))
         too_slow = await client.post("/hook", content=slowly(b" ", b" ", seconds=1))
@@ -206,9 +204,7 @@ async def test_limits_hold_for_the_body_of_a_get_as_well(
     async def search(query: Annotated[list[Any], Body()]) -> int:
         return len(query)
 
-    app = app_with_routers(router, **SMALL)
-    app.state.database = database
-    async with http_client(app) as client:
+    async with http_client(app_with_routers(router, database=database, **SMALL)) as client:
         taken, too_large, too_deep = [
             await client.request("GET", "/search", json=body)
             for body in ([1], ["x" * 2**20], [[[[[1]]]]])

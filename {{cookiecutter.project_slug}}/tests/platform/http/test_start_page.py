@@ -21,9 +21,12 @@ async def test_program_is_told_where_the_documentation_is(anonymous: httpx.Async
 
 
 @pytest.mark.parametrize("accept", ["text/html", "*/*"])
-async def test_paths_are_those_behind_a_proxy(app: FastAPI, accept: str) -> None:
-    transport = httpx.ASGITransport(app, root_path="/shop")
+@pytest.mark.parametrize(("root_path", "path"), [("/shop", "/shop/"), ("/shop/", "/")])
+async def test_paths_are_those_behind_a_proxy(
+    app: FastAPI, accept: str, root_path: str, path: str
+) -> None:
+    transport = httpx.ASGITransport(app, root_path=root_path)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        response = await client.get("/shop/", headers={"Accept": accept})
+        response = await client.get(path, headers={"Accept": accept})
 
     assert "/shop/docs" in response.headers.get("location", response.text)

@@ -81,8 +81,13 @@ def check_url(url: URL) -> None:
 
 def adapt_url(url: URL) -> URL:
     """Return the URL with asyncpg's own parameters only."""
-    query = {_RENAMED.get(name, name): value for name, value in url.query.items()}
-    return url.set(query={name: value for name, value in query.items() if name in _ARGUMENTS})
+    parameters = _parameters(url).items()
+    return url.set(query={name: value for name, value in parameters if name in _ARGUMENTS})
+
+
+def _parameters(url: URL) -> dict[str, str | tuple[str, ...]]:
+    """Return the parameters of a URL by the names that asyncpg knows."""
+    return {_RENAMED.get(name, name): value for name, value in url.query.items()}
 
 
 def connect_args(
@@ -92,7 +97,7 @@ def connect_args(
 
     The parameters of TLS are in a DSN, because there are no arguments for them.
     """
-    query = {name: str(value) for name, value in url.query.items()}
+    query = {name: str(value) for name, value in _parameters(url).items()}
     arguments: dict[str, Any] = {
         # By default asyncpg keeps a timer for each statement in its cache, which are few (pings), and
         # with it the context of the request that was the first to execute it: for five minutes.
@@ -107,8 +112,7 @@ def connect_args(
         arguments["server_settings"] = {"application_name": name} | arguments["server_settings"]
     if query.get("sslrootcert") == "system":
         arguments["ssl"] = ssl.create_default_context()
-    tls = {_RENAMED.get(name, name): value for name, value in query.items()}
-    tls = {name: value for name, value in tls.items() if name in _TLS}
+    tls = {name: value for name, value in query.items() if name in _TLS}
     if tls and "ssl" not in arguments:
         arguments["dsn"] = f"postgresql://?{urlencode(tls)}"
     return arguments
