@@ -127,10 +127,7 @@ def add_problem_schema(openapi: dict[str, Any]) -> None:
 
 def _codes() -> set[str]:
     """Return the codes of problems: of the declared statuses, of a 405, and of domain errors."""
-    return {
-        *(default_code(status) for status in (*_EXAMPLES, 405)),
-        *_codes_of(AppError),
-    }
+    return {*(default_code(status) for status in (*_EXAMPLES, 405)), *_codes_of(AppError)}
 
 
 def _codes_of(error: type[AppError]) -> set[str]:
