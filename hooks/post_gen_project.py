@@ -17,9 +17,8 @@ ALTERNATIVES = ("*_without_auth.*", "[!.]*/**/*_without_auth.*")
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
         "[at]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client_info.py", "*/cli/*users.py",
-        "alembic/versions/*_add_auth_columns_to_users.py", "alembic/versions/*_validate_role_of_users.py",
-        "alembic/versions/*_add_one_time_tokens_table.py", "alembic/versions/*_add_rate_limits_table.py",
-        "alembic/versions/*_add_user_sessions_table.py", "alembic/versions/*_merge_auth_revisions.py", "docs/*/000[57]-*", "docs/*/asvs.md",
+        "alembic/versions/*_auth_*", "alembic/versions/*_role_of_*", "alembic/versions/*_one_time_tokens_*",
+        "alembic/versions/*_rate_limits_*", "alembic/versions/*_user_sessions_*", "docs/*/000[57]-*", "docs/*/asvs.md",
     ),
     ("use_auth", True): (*ALTERNATIVES, "app/core/http/gateway.py"),
     ("db_driver", "asyncpg"): ("app/**/psycopg_driver.py",), ("db_driver", "psycopg"): ("app/**/asyncpg_driver.py",),
@@ -100,7 +99,8 @@ def name_project(project: Path, answers: dict[str, Any], source: Path) -> None:
 def remove(project: Path, patterns: tuple[str, ...] | list[str], *, found_in: Path) -> None:
     """Remove what the bake has written of the paths that match in `found_in`, but no file of a team."""
     for match in [match for pattern in patterns for match in found_in.glob(pattern)]:
-        for path in sorted([match, *match.rglob("*")], reverse=True):  # files before their folders
+        tree = os.walk(match, topdown=False, followlinks=found_in != project)  # as the bake does
+        for path in [*(Path(at, name) for at, dirs, names in tree for name in names + dirs), match]:
             written = project / path.relative_to(found_in)
             if not written.is_dir() or written.is_symlink():
                 written.unlink(missing_ok=True)

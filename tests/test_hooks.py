@@ -383,9 +383,12 @@ def test_leftovers_of_the_template_folder_are_removed_and_those_of_the_project_s
     template_folder = make_project(
         tmp_path / "template" / TEMPLATE_FOLDER, *leftovers, "app/main.py"
     )
-    project = make_project(tmp_path / "project", *leftovers, "dist/demo.whl", "app/main.py")
+    (template_folder / ".venv/bin64").symlink_to("bin", target_is_directory=True)
+    copied = [*leftovers, ".venv/bin64/python"]
+    project = make_project(tmp_path / "project", *copied, "dist/demo.whl", "app/main.py")
     post_gen_project.main(project, GOOD_ANSWERS | {"_repo_dir": str(template_folder.parent)})
     assert set(files(project)) == {"LICENSE", "pyproject.toml", "dist/demo.whl", "app/main.py"}
+    assert not (project / ".venv").exists()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from app.core.database.budget import require_no_connection
 from app.core.security.policy import normalize
-from app.core.security.settings import PasswordSettings
+from app.core.security.settings import PasswordSettings, is_web_url
 from app.exceptions import ValidationError
 
 _logger: Final = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ async def _is_breached(password: SecretStr, source: str) -> bool:
 
 
 def _read_range(source: str, prefix: str) -> list[str]:
-    if not source.startswith(("http://", "https://")):
+    if not is_web_url(source):
         return Path(source, f"{prefix}.txt").read_text(encoding="ascii").splitlines()
     request = Request(source + prefix, headers={"Add-Padding": "true", "User-Agent": "app"})  # noqa: S310 (a setting, not input)
     with urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310

@@ -38,6 +38,11 @@ def _is_this_machine(host: str | None) -> bool:
     return host in _THIS_MACHINE
 
 
+def is_web_url(value: str) -> bool:
+    """Return whether a setting is a URL rather than a path. Schemes ignore case (RFC 3986)."""
+    return urlsplit(value).scheme in {"http", "https"}
+
+
 def _is_unencrypted(url: str) -> bool:
     """Return whether what is sent to a URL crosses a network unencrypted."""
     parts = urlsplit(url)
@@ -107,10 +112,9 @@ class PasswordSettings(DevelopmentSettings, EmailSettings):
     @field_validator("password_breaches")
     @classmethod
     def require_ranges(cls, value: str, info: ValidationInfo) -> str:
-        is_url = urlsplit(value).scheme in {"http", "https"}
         if _is_unencrypted(value):
             refuse_outside_development("reveals digits of passwords; write https://", info)
-        elif value and not is_url and not Path(value).is_dir():
+        elif value and not is_web_url(value) and not Path(value).is_dir():
             raise ValueError("is neither a folder of range files nor the https:// URL of a service")
         return value
 
