@@ -16,7 +16,7 @@ ALTERNATIVES = ("*_without_auth.*", "[!.]*/**/*_without_auth.*")
 # (question, answer): what a project with that answer goes without, as glob patterns.
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
-        "[at]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client_info.py", "*/cli/*users.py",
+        "[at]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client*.py", "*/cli/*users.py",
         "alembic/versions/*_auth_*", "alembic/versions/*_role_of_*", "alembic/versions/*_one_time_tokens_*",
         "alembic/versions/*_rate_limits_*", "alembic/versions/*_user_sessions_*", "docs/*/000[57]-*", "docs/*/asvs.md",
     ),

@@ -1,7 +1,6 @@
 """Where the releases are in the history of git."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,17 +58,14 @@ def promised_release(repository: Path) -> str | None:
 def moved_without_entry(repository: Path, folder: str, release: str) -> list[str]:
     """Return the files of the folder that are gone from where the release had them, unmentioned.
 
-    The sections of UPGRADING.md that an update from the release is about have to name each.
+    UPGRADING.md has to name each in a line that it did not have at the release.
     """
     gone = git(
         repository, "diff", "-z", "--name-only", "--no-renames", "--diff-filter=D", "--relative",
         release, "--", folder,
     )  # fmt: skip
-    version = version_of(repository, release)
-    upgrading = (repository / "UPGRADING.md").read_text(encoding="utf-8")
-    # Newest first, and the last that counts is the release's own minor: a patch may follow it.
-    news, heading, rest = upgrading.partition(f"\n## {version.rpartition('.')[0]}\n")
-    sections = re.sub(r"(?s)^.*?(?=^## |\Z)", "", news, count=1, flags=re.MULTILINE)
-    sections += heading + re.split(r"^## ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+    now = (repository / "UPGRADING.md").read_text(encoding="utf-8").splitlines()
+    then = git(repository, "show", f"{release}:UPGRADING.md").splitlines()
+    added = "\n".join(line for line in now if line not in then)
     names = [name.removeprefix(f"{folder}/") for name in gone.split("\0") if name]
-    return [name for name in names if f"`{name}`" not in sections]
+    return [name for name in names if f"`{name}`" not in added]

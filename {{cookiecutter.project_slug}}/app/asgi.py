@@ -1,13 +1,9 @@
 """The application object for servers: `uvicorn app.asgi:app`, `fastapi dev`."""
 
-import gc
-
-gc.disable()  # until the application is made; see `collect_garbage_rarely`
-
-from app.core.config import ConfigurationError  # noqa: E402
-from app.core.garbage import collect_garbage_rarely  # noqa: E402
-from app.core.logs import configure_logging  # noqa: E402
-from app.main import create_app  # noqa: E402
+from app.core.config import ConfigurationError
+from app.core.garbage import collect_garbage_rarely
+from app.core.logs import configure_logging
+from app.main import create_app
 
 configure_logging()
 try:
@@ -17,4 +13,3 @@ except ConfigurationError as error:
 
 if app.state.settings.collect_garbage_rarely:
     collect_garbage_rarely()
-gc.enable()

@@ -27,7 +27,7 @@ class AppError(Exception):
     """Base class of all domain errors.
 
     Clients see the message: it says what is wrong, with the value, and never holds SQL or a secret.
-    `field` is the field of the body that is wrong, if one is, and `kind` names the rule for programs.
+    `field` is the field of the body that is wrong, if one is; `kind` names the rule for programs.
     """
 
     status: ClassVar[int] = 500

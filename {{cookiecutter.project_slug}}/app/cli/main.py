@@ -44,9 +44,7 @@ def cli() -> None:
         if "--traceback" in sys.argv:
             raise
         typer.secho(f"Error: {error_sentence(error)}", fg=typer.colors.RED, err=True)
-    else:
-        return
-    raise SystemExit(1)
+        raise SystemExit(1) from None
 
 
 @commands.command("dev")
@@ -67,7 +65,7 @@ def dev_command(
 def seed_embedded_server(url: URL) -> dict[str, str]:
     """Write the demo data and return what to show of it. Never touches another database.
 
-    An error is no reason to stop: if a model is ahead of its migration, that is still to be written.
+    Errors do not stop `app dev`: a model may be ahead of a migration that is still to be written.
     """
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -99,7 +99,7 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
 async def let_demo_sign_in(database: Database) -> dict[str, str]:
     """Make the demo account an administrator with a password, and return how to sign in.
 
-    Leaves an account that has a password as it is, and then returns nothing if it is another one.
+    Leaves an existing password unchanged, and returns nothing unless it is the demo's.
     """
     from pydantic import SecretStr
 

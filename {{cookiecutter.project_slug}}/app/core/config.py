@@ -170,7 +170,7 @@ class Settings(CallerSettings, DatabaseSettings):
     )
     cors_origins: Origins = Field(
         default=(),
-        description="Origins whose web pages may call the service, such as https://app.example.com.",
+        description="Origins whose pages may call the service, such as https://app.example.com.",
     )
     cors_methods: Methods = Field(
         default=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
@@ -220,7 +220,7 @@ class Settings(CallerSettings, DatabaseSettings):
     api_prefix: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
-        description="Path prefix of every route except health checks and documentation, such as /api/v1.",
+        description="Path prefix of all routes but health checks and documentation, such as /api/v1.",
     )
 
     @field_validator("trusted_proxies")

@@ -6,7 +6,7 @@ from app.core.environment import EnvironmentSettings
 
 
 class DevelopmentSettings(EnvironmentSettings):
-    """The setting by which other settings know. It comes first, so that their checks can read it."""
+    """Declares DEVELOPMENT before other settings, so that their validators can read it."""
 
     development: bool = Field(
         default=False,

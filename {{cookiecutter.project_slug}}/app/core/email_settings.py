@@ -12,9 +12,9 @@ _SPECIAL: Final = frozenset(SPECIAL_USE_DOMAIN_NAMES)
 
 
 def _permit(domains: tuple[str, ...]) -> tuple[str, ...]:
-    """Permit the domains at once, because settings that are validated next may be addresses.
+    """Permit the domains during validation, because settings validated later may hold addresses.
 
-    The package email-validator documents that its list may be changed.
+    email-validator documents that its list may be changed.
     """
     if not _SPECIAL.issuperset(domains):
         raise ValueError(f"not special-use domains; these are: {', '.join(sorted(_SPECIAL))}")

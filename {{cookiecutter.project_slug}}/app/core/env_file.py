@@ -37,8 +37,8 @@ def configured(variable: str) -> tuple[str, str] | None:
 
     Raises `ConfigurationError` if the file cannot be read.
     """
-    for place, values in (("the environment", os.environ), (str(env_file()), read_env_file())):
+    for source, values in (("the environment", os.environ), (str(env_file()), read_env_file())):
         for name, value in values.items():
             if value and name.upper() == variable:  # settings ignore the case, too
-                return value, place
+                return value, source
     return None

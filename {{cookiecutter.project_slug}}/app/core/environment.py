@@ -14,7 +14,7 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 class EnvironmentSettings(BaseSettings):
-    """Settings of which an empty variable counts as unset, as Compose and Helm write it.
+    """Base class of settings. An empty variable is unset: Compose and Helm write unset ones so.
 
     Create them with `load_settings`, which reads `.env` too.
     """

@@ -1,4 +1,4 @@
-"""Log records into which no text of a client can write a line of its own."""
+"""Log records in which a client's text cannot forge lines."""
 
 import logging
 from typing import Any
@@ -16,10 +16,10 @@ def configure_logging() -> None:
 class EscapedRecord(logging.LogRecord):
     """A log record whose texts are escaped before any handler or formatter sees them.
 
-    Escaped is what is not printable: line breaks, escape sequences of terminals, and characters
-    that hide or reorder text. The message's template keeps its own, because a developer wrote it,
-    and so do the line breaks of a message without arguments, such as a server's traceback. Each of
-    their lines but the first is indented, and so is each line of an exception.
+    Characters that are not printable are escaped: line breaks, sequences for terminals, characters
+    that hide or reorder text. The message's template is kept as the developer wrote it. A message
+    without arguments, such as a server's traceback, keeps its line breaks: every line but the first
+    is indented, and so is every line of an exception.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

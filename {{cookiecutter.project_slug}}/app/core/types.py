@@ -26,7 +26,7 @@ Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
 NO_NUL: Final = r"^[^\x00]*$"
 Text = Annotated[str, StringConstraints(pattern=NO_NUL)]
 
-# Control and blank characters, listed because `\s` means other characters in Python than in JSON Schema.
+# Control and blank characters, listed because `\s` differs between Python and JSON Schema.
 _BLANK: Final = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
 # Characters that end lines (Cc, Zl, Zp) or hide and reorder text (Cf), and so deceive who reads a
 # name in a log, a mail or a list. The two joiners (U+200C and U+200D) are allowed, because Persian
@@ -44,10 +44,9 @@ _UNSEEN: Final = (
 class Visible:
     """Marks text with at least one visible character and no NUL: `Annotated[str, ..., Visible()]`.
 
-    In titles and names, `Visible(one_line=True)` also refuses characters that end lines, or that hide
-    or reorder text. Put it after length limits and patterns, so that OpenAPI shows them. It is no
-    pattern of its own, because a field has only one, and because the message of a pattern is a regular
-    expression.
+    In titles and names, `Visible(one_line=True)` also refuses characters that end lines, or that
+    hide or reorder text. Put it after length limits and patterns, so that OpenAPI shows them. It is not
+    a `pattern`, because a field can have only one, and its error would show the regular expression.
     """
 
     def __init__(self, *, one_line: bool = False) -> None:

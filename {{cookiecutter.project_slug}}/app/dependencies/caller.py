@@ -77,6 +77,6 @@ async def require_admin(caller: Caller) -> User:
 
 @may_respond(401)
 async def identify_caller(connection: HTTPConnection) -> str:
-    """Return a unique and constant name of the caller. Raises as `get_caller` does."""
+    """Return a unique, stable name of the caller. Raises as `get_caller` does."""
     caller = await get_caller(connection, await read_token(connection))
     return f"user {caller.id}" if caller else "anyone"

@@ -44,7 +44,7 @@ async def require_admin(caller: Caller) -> GatewayCaller | None:
 
 
 async def identify_caller(connection: HTTPConnection) -> str:
-    """Return a unique and constant name of the caller, of up to 50 characters."""
+    """Return a unique, stable name of the caller, of up to 50 characters."""
     caller = await get_caller(connection)
     if caller is None:
         return "anyone"

@@ -15,7 +15,7 @@ class User(Base):
     display_name: Mapped[str] = mapped_column(sa.String(100))
     is_active: Mapped[bool] = mapped_column(server_default=sa.true())
     # {% if cookiecutter.use_auth %}
-    # NULL for an imported account, which cannot sign in.
+    # NULL for an imported account, which can sign in after a password reset.
     hashed_password: Mapped[str | None] = mapped_column(sa.String(255), info={"secret": True})
     role: Mapped[str] = mapped_column(sa.String(20), server_default="user")
     is_email_verified: Mapped[bool] = mapped_column(server_default=sa.false())

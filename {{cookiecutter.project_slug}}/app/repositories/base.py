@@ -52,8 +52,8 @@ class Repository(Generic[ModelT]):
     async def create(self, values: Mapping[str, Any]) -> ModelT:
         """Insert a row from the values of its attributes, and return it as it is stored.
 
-        Raises `TypeError` for a name that is no column of the model. For a model with inheritance or
-        `@validates`, use `session.add()` and `flush()`.
+        Raises `TypeError` for a name that is no column of the model. For a model with inheritance
+        or `@validates`, use `session.add()` and `flush()`.
         """
         columns = _columns(self.model)
         try:

@@ -47,8 +47,8 @@ class PersonalDataRepository:
     async def erase(self, email: str) -> int:
         """Delete the rows with the address, and what belongs to them by ON DELETE CASCADE.
 
-        Runs a statement for each table with a column `email`, and returns the number of rows
-        without those that the cascade deleted.
+        Runs a statement for each table with a column `email`, and returns the number of rows,
+        not counting those that the cascade deleted.
         """
         deleted = 0
         for table in reversed(metadata.sorted_tables):

@@ -1,8 +1,15 @@
 """Base classes of request and response bodies."""
 
-from typing import Any
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import CoreSchema
 
 
 class RequestBody(BaseModel):
@@ -11,8 +18,17 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+_NULLABLE: Final = "x-nullable"  # in the schema of a field, until its body has been described
+
+
 class Nullable:
     """Marks a field of a `PatchBody` that may be set to null: `Annotated[str | None, Nullable]`."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(schema) | {_NULLABLE: True}
 
 
 def _is_nullable(body: type[BaseModel], name: str) -> bool:
@@ -20,14 +36,13 @@ def _is_nullable(body: type[BaseModel], name: str) -> bool:
     return any(item is Nullable or isinstance(item, Nullable) for item in metadata)
 
 
-def _describe_as_optional(schema: dict[str, Any], body: type[BaseModel]) -> None:
+def _describe_as_optional(schema: dict[str, Any]) -> None:
     """Describe each field as optional, and only nullable ones as nullable."""
-    # A schema has its properties in the order of the fields, under names that aliases may change.
-    properties = schema.get("properties", {}).values()
-    for name, field in zip(body.model_fields, properties, strict=True):
+    for field in schema.get("properties", {}).values():
         field.pop("default", None)
+        is_nullable = field.pop(_NULLABLE, False)
         kinds = field.get("anyOf", [])
-        if {"type": "null"} in kinds and not _is_nullable(body, name):
+        if {"type": "null"} in kinds and not is_nullable:
             others = [kind for kind in kinds if kind != {"type": "null"}]
             field["anyOf"] = others
             if len(others) == 1:
@@ -53,7 +68,7 @@ class PatchBody(RequestBody):
 
     def columns(self) -> dict[str, Any]:
         """Return the values to change by column name."""
-        return self.model_dump(exclude_unset=True)
+        return self.model_dump(exclude_unset=True, exclude_computed_fields=True)
 
 
 class ResponseBody(BaseModel):

@@ -7,7 +7,7 @@ from app.repositories.personal_data_repo import PersonalDataRepository
 
 
 class PersonalDataService:
-    """A person's rights to a copy of their data, and to have it erased (GDPR, articles 15 and 17)."""
+    """A person's rights to a copy and to the erasure of their data (GDPR, articles 15 and 17)."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._personal_data = PersonalDataRepository(session)

@@ -1,4 +1,4 @@
-"""Checks of rows that a service has read: they exist, and have the version that the client knows."""
+"""Checks of rows that a service has read: that they exist, in the version that the client knows."""
 
 from typing import TypeVar
 

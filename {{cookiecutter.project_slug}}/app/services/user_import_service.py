@@ -24,7 +24,7 @@ class UserImportService:
                 [{"email": user.email, "display_name": user.display_name} for user in data.users]
             )
         except EmailTakenError as error:
-            # Without its field, which is not of the body, but of one of its users.
+            # Drop the field: it belongs to one of the users, not to the body.
             raise EmailTakenError(str(error)) from None
         posts = [
             (author_id, post)

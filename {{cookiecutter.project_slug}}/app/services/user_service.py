@@ -63,7 +63,10 @@ class UserService:
         return await self._users.update(await self._lock(user_id, if_match), values)
 
     async def delete_user(self, user_id: int, if_match: frozenset[int] | None) -> None:
-        """Delete a user and what belongs to them. Raises `NotFoundError` and `VersionMismatchError`."""
+        """Delete a user and what belongs to them.
+
+        Raises `NotFoundError` and `VersionMismatchError`.
+        """
         require_owner_or_admin(self._caller, user_id)
         await self._users.delete(await self._lock(user_id, if_match))
 

@@ -17,12 +17,19 @@ from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 
 OWN: Final = "app"
 SCRIPT: Final = "app.asgi"  # makes an app when it is imported
-# What a library documents to be set: the class, the attribute, and the place that says so.
+# What a library documents to be set: its class or module, the name, and the place that says so.
 DOCUMENTED: Final = {
+    ("email_validator", "SPECIAL_USE_DOMAIN_NAMES"): "README: Advanced usage",
     ("FastAPI", "openapi"): "How-to: Extending OpenAPI",
     ("FastAPI", "openapi_schema"): "How-to: Extending OpenAPI",
     ("ExceptionContext", "invalidate_pool_on_disconnect"): "the attribute's own description",
+    ("os", "environ"): "the module's own description",
 }
+# Methods that change a list, a set or a dictionary.
+MUTATING: Final = frozenset(
+    {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"}
+    | {"reverse", "setdefault", "sort", "update"}
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -95,6 +102,7 @@ class _Module:
     path: Path
     module: ModuleType
     scopes: dict[ast.AST, _Scope] = field(default_factory=dict)
+    imported: dict[str, tuple[str, str]] = field(default_factory=dict)  # of others: module, name
 
     def offences(self) -> Iterator[tuple[int, str]]:
         source = self.path.read_text(encoding="utf-8")
@@ -121,9 +129,11 @@ class _Module:
             case ast.Import(names=names):
                 for alias in names:
                     yield from self._imports(alias.name)
+                    self._note_import(alias, alias.name, "")
             case ast.ImportFrom(module=module, names=names, level=0):
                 for alias in names:
                     yield from self._imports(f"{module}.{alias.name}")
+                    self._note_import(alias, str(module), alias.name)
             case ast.ClassDef():
                 yield from self._overrides(node)
             case ast.Attribute():
@@ -144,6 +154,26 @@ class _Module:
             ):
                 if isinstance(node.ctx, ast.Store | ast.Del):
                     yield f"sets {ast.unparse(node)}"
+            case ast.Subscript(value=target, ctx=ast.Store() | ast.Del()):
+                if self._is_of_others(target):
+                    yield f"sets {ast.unparse(node)}"
+            case ast.Call(func=ast.Attribute(value=target, attr=method)) if method in MUTATING:
+                if self._is_of_others(target):
+                    yield f"calls {ast.unparse(node.func)}"
+
+    def _note_import(self, alias: ast.alias, module: str, name: str) -> None:
+        if module.partition(".")[0] != OWN:
+            self.imported[alias.asname or (name or module).partition(".")[0]] = (module, name)
+
+    def _is_of_others(self, target: ast.expr) -> bool:
+        """Say whether something is a name of another package, which does not document to change it."""
+        name = ""
+        while isinstance(target, ast.Attribute):
+            name, target = target.attr, target.value
+        if not isinstance(target, ast.Name) or target.id not in self.imported:
+            return False
+        module, imported = self.imported[target.id]
+        return (module, imported or name) not in DOCUMENTED
 
     def _imports(self, name: str) -> Iterator[str]:
         first, *parts = name.split(".")

@@ -1,4 +1,4 @@
-"""The database: engines, sessions, the pool, errors, constraints, migrations, drivers.
+"""The database: engines, drivers, pool, sessions, budgets, errors, constraints, migrations, roles.
 
 Must not import anything of HTTP; import-linter enforces it.
 """

@@ -29,8 +29,8 @@ _DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 def autogenerate_options(metadata: MetaData) -> dict[str, Any]:
     """Return the options of Alembic's `context.configure`.
 
-    Tables may be in any schema. What neither a model nor a revision names belongs to somebody else,
-    and stays. Enum types are created once, and dropped by the downgrade.
+    Tables may be in any schema. Objects that neither a model nor a revision names are left alone.
+    Enum types are created once, and dropped by the downgrade.
     """
     schemas = {table.schema for table in metadata.tables.values()}
 

@@ -6,24 +6,22 @@ that a handler spends elsewhere does not.
 `statement_timeout` does not help against a server that hangs (a stalled disk, a stopped process, a
 cut network), because the server itself has to enforce it. Nor does cancelling the task, because
 both drivers then wait for the server to confirm. So when the time is used up, the socket is closed,
-which fails everything that waits on it at once. Only a task that has no connection yet is cancelled.
+which fails everything that waits on it at once. Only a task without a connection is cancelled.
 """
 
 import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from greenlet import getcurrent
 
 from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError
-
-MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -130,7 +128,7 @@ class Budget:
             self._cancel_check()
 
     def start_call(self) -> None:
-        """Start to count, unless another call is running already. Each call needs its `end_call`."""
+        """Start to count, unless another call is running. Each call needs its `end_call`."""
         self._calls += 1
         if self._calls == 1:
             self._counting_since = time.monotonic()

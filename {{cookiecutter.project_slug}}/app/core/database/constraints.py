@@ -19,7 +19,7 @@ _KEY: Final = "refusal"
 
 # The wording depends on the server's language; `(columns)=(values)` does not.
 _VALUE: Final = re.compile(r"\((?P<columns>.*?)\)=\((?P<value>.*)\)", re.DOTALL)
-# What is a name in `lower((email)::text)` but no column.
+# Functions and types in `lower((email)::text)`, which are not columns.
 _NO_COLUMN: Final = re.compile(r"::[\w ]+|\w+(?=\()")
 
 

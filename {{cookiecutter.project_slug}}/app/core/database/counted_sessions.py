@@ -14,7 +14,7 @@ MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
 
 class Counted(Protocol):
-    """An object whose calls count against its own budget, or against the current one if it has none.
+    """An object whose calls count against its own budget, or else against the current one.
 
     It needs its own where blocks are nested: within the inner block, the inner budget is current.
     """

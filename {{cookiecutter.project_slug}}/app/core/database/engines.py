@@ -52,7 +52,7 @@ def make_engine(
     pool_size: int = 0,
     trusted_seconds: float = 0,
 ) -> AsyncEngine:
-    """Return an engine that raises domain errors and respects the caller's budget.
+    """Return an engine that raises domain errors and counts against the current budget.
 
     It connects at the first statement. With a `pool_size` of 0 it has no pool. A connection that
     was in use less than `trusted_seconds` ago is not pinged, unless it is known to be closed.
@@ -98,9 +98,10 @@ def server_limits(settings: DatabaseSettings) -> dict[str, str]:
 
 
 def _limit_setup(engine: AsyncEngine, driver: Driver, timeout: float) -> None:
-    """Limit the time of what SQLAlchemy asks on a new connection. The driver's timeout ends before.
+    """Limit the time of SQLAlchemy's queries on a new connection.
 
-    Behind a pooler, this waits for a connection to the server.
+    The driver's connect timeout does not cover them. Behind a pooler they wait for a connection of
+    the server.
     """
 
     @event.listens_for(engine.sync_engine, "connect", insert=True)

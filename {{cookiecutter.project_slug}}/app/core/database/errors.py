@@ -33,7 +33,7 @@ _TRANSIENT: Final = {
     "57P05": "The database has closed an idle connection",
 }
 
-# SQLSTATEs of a value that its column or its encoding has no room for.
+# SQLSTATEs of values that the column or the encoding cannot hold.
 _REFUSED_VALUE: Final = {"22001", "22003", "22021", "22P05"}
 
 # Transactions and savepoints in which a statement has failed.

@@ -11,8 +11,8 @@ from sqlalchemy import text
 from app.core.config import ConfigurationError, DatabaseSettings
 from app.core.database.migrations import make_migration_engine
 
-# Each is a query for a statement, because names cannot be parameters. The password is repeated each
-# time, so that a new one needs no other command.
+# Each is a query for a statement, because names cannot be parameters. The password is set on every
+# run, so that the same command changes it.
 _CREATE: Final = "SELECT format('CREATE ROLE %I LOGIN', CAST(:name AS text))"
 _STATEMENTS: Final = (
     "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', CAST(:name AS text), CAST(:password AS text))",
@@ -23,7 +23,7 @@ _STATEMENTS: Final = (
         for rights, kind in (("SELECT, INSERT, UPDATE, DELETE", "TABLES"), ("USAGE", "SEQUENCES"))
         for grant in (
             f"GRANT {rights} ON ALL {kind} IN SCHEMA public TO %I",
-            # On those of later migrations.
+            # For tables and sequences of later migrations.
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {rights} ON {kind} TO %I",
         )
     ),
@@ -45,7 +45,7 @@ async def grant_to_service(settings: DatabaseSettings, password: str = "") -> st
     service, owner = settings.database_url, settings.database_direct_url
     if owner is None or owner.username == service.username:
         raise ConfigurationError(
-            "DATABASE_DIRECT_URL: has to name the owner of the tables, another user than DATABASE_URL"
+            "DATABASE_DIRECT_URL: must name the owner of the tables, not the user of DATABASE_URL"
         )
     values = {"name": service.username, "password": password or service.password}
     if not values["password"]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parents[3]
 
 # While a migration waits for a lock on a table, every query of that table queues behind it. Other
-# limits do not apply to migrations, whatever the defaults of the database are.
+# limits are turned off for migrations, even if they are defaults of the database.
 PARAMETERS: Final = {
     "lock_timeout": "3s",
     "statement_timeout": "0",

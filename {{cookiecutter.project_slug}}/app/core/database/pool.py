@@ -147,7 +147,8 @@ class FairPool(AsyncAdaptedQueuePool):
             elif works:
                 return connection
             else:
-                self.driver.abort(driver_connection)  # a server that hangs says no goodbye
+                # A hanging server would not respond to a clean close.
+                self.driver.abort(driver_connection)
                 connection.invalidate()
             if budget:
                 budget.release(holder)
@@ -160,7 +161,7 @@ class FairPool(AsyncAdaptedQueuePool):
         except Exception as error:
             if not self.driver.is_connection_error(error):
                 raise
-            # of what SQLAlchemy asks on a new connection
+            # One of SQLAlchemy's queries on the new connection failed.
             raise UnavailableError("The database cannot be reached") from error
 
     def _works(self, connection: PoolProxiedConnection) -> bool:
@@ -184,7 +185,7 @@ class FairPool(AsyncAdaptedQueuePool):
         return True
 
     def release(self, record: ConnectionPoolEntry) -> None:
-        """Let the next waiter have the place of a connection."""
+        """Give the slot of a connection to the next waiter."""
         if self._is_disposed:
             record.close()  # nobody else would
         self._semaphore.release()

@@ -56,7 +56,7 @@ class ReadinessProbe:
         return "at head" if current == head else "ahead"
 
     async def report(self) -> None:
-        """Log an error if the database is not ready. For the start, which does not wait for it."""
+        """Log an error if the database is not ready. The service starts without it."""
         try:
             await self.check()
         except Exception as error:  # noqa: BLE001 - whatever it is, requests would meet it too

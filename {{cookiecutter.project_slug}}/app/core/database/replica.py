@@ -43,7 +43,7 @@ class Replica(Generic[SessionT]):
         session = self._sessions()
         try:
             async with asyncio.timeout(self._timeout):
-                # `session.connection()` would count all that the handler does next.
+                # `session.connection()` would count until the connection is released.
                 await session.run_sync(Session.connection)
         except (UnavailableError, TimeoutError) as error:
             _logger.warning("The replica is down, reads go to the primary: %s", explain(error))

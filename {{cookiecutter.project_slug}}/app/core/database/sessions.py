@@ -32,24 +32,21 @@ def _sessionmaker(
 
 
 class Database:
-    """The connection pools, and the sessions on them.
-
-    Creating it opens no connection.
-    """
+    """The connection pools, and the sessions on them."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self.settings = settings
         self.writer = make_writer(settings)
         self.reader = make_reader(settings.database_url, settings, trusted_seconds=TRUSTED_SECONDS)
         self.write_sessions = _sessionmaker(self.writer, WriteSession)
-        read_session = PooledReadSession if settings.database_pooler else ReadSession
-        self.read_sessions = _sessionmaker(self.reader, read_session)
+        read_session_class = PooledReadSession if settings.database_pooler else ReadSession
+        self.read_sessions = _sessionmaker(self.reader, read_session_class)
         self.replica: Replica[CountedSession] | None = None
         if settings.database_replica_url:
             # Always pinged: once a read has started, it cannot move to the primary.
             engine = make_reader(settings.database_replica_url, settings, trusted_seconds=0)
             self.replica = Replica(
-                engine, _sessionmaker(engine, read_session), settings.database_connect_timeout
+                engine, _sessionmaker(engine, read_session_class), settings.database_connect_timeout
             )
         statement_engine = self.writer
         if not settings.database_pooler:

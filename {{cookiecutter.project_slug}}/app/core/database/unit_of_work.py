@@ -55,7 +55,7 @@ class UnitOfWork:
     async def _open(self) -> AsyncSession:
         self.opened = session = await self._open_session()
         if self._on_open:
-            # Holds if this is cancelled, by a timeout of the handler.
+            # Stays set if the claim is cancelled, for example by a timeout in the handler.
             self._refusal = UnavailableError("The session was not opened in time")
             try:
                 await self._on_open(session)

@@ -75,6 +75,7 @@ class EdgeRoute(APIRoute):
                 database.budget(shared=True), open_session, claim.acquire if claim else None
             )
             try:
+                # First use opens the session and claims the key. Leaving the block commits.
                 async with work:
                     response = await handle(request)
                     if response.status_code >= HTTPStatus.BAD_REQUEST:
@@ -155,8 +156,8 @@ def require_edge(app: FastAPI) -> None:
 def _all_routes(
     routes: Sequence[BaseRoute], prefix: str = "", *, is_mounted: bool = False
 ) -> Iterator[tuple[str, BaseRoute, Dependant | None, bool]]:
-    """Yield the routes, also of what is mounted: path, route, dependencies, and whether an
-    application of its own has it.
+    """Yield each route, mounted ones included: path, route, dependencies, and whether it belongs to
+    a mounted application.
     """
     for context in iter_route_contexts(routes):
         route = context.original_route

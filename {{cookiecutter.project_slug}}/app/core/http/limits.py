@@ -108,7 +108,7 @@ class _LimitedBody:
 
 
 async def read_body(request: Request) -> None:
-    """Read the body into the request, where FastAPI would respond to any error with 400.
+    """Read the body before FastAPI does, which would respond to any error with 400.
 
     Raises `ContentTooLargeError`, `RequestTimeoutError`, and `ValidationError` for a body that is
     incomplete, or JSON that nests too deep or is not in UTF-8.

@@ -91,7 +91,7 @@ def install_openapi(app: FastAPI) -> None:
             for context, method, operation in _operations(app, document):
                 _complete(app, operation, context, method)
             _prefix_token_urls(document, app.state.settings.api_prefix)
-            _require_unique_ids(document)
+            _warn_of_duplicate_ids(document)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -123,7 +123,7 @@ def _operations(
 
 
 def _complete(app: FastAPI, operation: dict[str, Any], context: RouteContext, method: str) -> None:
-    """Add what follows from a route's dependencies, and leave out what its settings turn off."""
+    """Add what follows from a route's dependencies, and leave out what the settings turn off."""
     if len(context.methods or ()) > 1:
         operation["operationId"] += f"_{method.lower()}"
     responses = operation["responses"]
@@ -165,7 +165,7 @@ def _success_headers(
     return headers
 
 
-def _require_unique_ids(document: dict[str, Any]) -> None:
+def _warn_of_duplicate_ids(document: dict[str, Any]) -> None:
     """Warn of operations with the same id, of which a generated client would have only one."""
     operations = [one for path in document["paths"].values() for one in path.values()]
     for name, count in Counter(one.get("operationId") for one in operations).items():

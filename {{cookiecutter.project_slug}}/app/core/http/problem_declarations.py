@@ -44,10 +44,13 @@ def needs_credentials(dependency: Any) -> bool:
 _EXAMPLES: Final = {
     400: ("The body cannot be read", "There was an error parsing the body"),
     401: ("Credentials are missing or invalid", "Not authenticated"),
-    403: ("The caller is not allowed to do this", "Only the owner may do this"),
+    403: ("The caller is not allowed to do this", "Only the owner or an administrator may do this"),
     404: ("The resource does not exist", "User 7 not found"),
     408: ("The body did not arrive in time", "The body did not arrive within 10 s"),
-    409: ("The request conflicts with stored data", "E-mail address ann@example.com is taken"),
+    409: (
+        "The request conflicts with stored data",
+        "E-mail address ann@example.com is already registered",
+    ),
     412: ("The resource has changed", "The resource has changed since you read it; read it again"),
     413: ("The body of the request is too large", "The body has more than 2097152 bytes"),
     414: ("The query string is too long", "The query string has more than 8192 bytes"),

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPMethod, HTTPStatus
+from importlib import import_module
 from typing import Any, Final, cast
 from urllib.parse import quote
 
@@ -102,7 +103,7 @@ def new_problem(
     code: str | None = None,
     errors: Sequence[ProblemError] | None = None,
 ) -> Problem:
-    """Return a problem of no other type than its status. `code` defaults as in a response."""
+    """Return a problem of type `about:blank`. `code` defaults to `default_code(status)`."""
     return Problem(
         type="about:blank",
         title=_title(status),
@@ -135,7 +136,7 @@ def _log_failure(request: Request, status: int, error: Exception) -> None:
 async def _app_error(request: Request, error: Exception) -> JSONResponse | None:
     error = cast("AppError", error)
     _log_failure(request, error.status, error)
-    if await _closed(request, error):
+    if await _close_socket(request, error):
         return None
     errors = []
     if error.field:
@@ -150,8 +151,8 @@ async def _app_error(request: Request, error: Exception) -> JSONResponse | None:
     )
 
 
-async def _closed(connection: HTTPConnection, error: AppError) -> bool:
-    """Close the connection if it is an accepted WebSocket, which can have no response."""
+async def _close_socket(connection: HTTPConnection, error: AppError) -> bool:
+    """Close an accepted WebSocket, which can have no response. Return whether it was one."""
     is_open = (
         isinstance(connection, WebSocket)
         and connection.application_state == WebSocketState.CONNECTED
@@ -191,7 +192,7 @@ def _sentence(error: dict[str, Any]) -> str:
     return message
 
 
-# Types of forms, which a route reads alike unless it has files.
+# Form types; a route without files reads either.
 _FORMS: Final = {"application/x-www-form-urlencoded", "multipart/form-data"}
 
 
@@ -256,7 +257,14 @@ async def respond_to_unexpected_error(
 
 def install_problem_handlers(app: FastAPI) -> None:
     """Respond with a problem to every failure except unexpected errors."""
-    # Typed for either kind of connection, but not for both.
+    # Starlette's types allow a handler for requests or for WebSockets, not for both.
     app.add_exception_handler(AppError, _app_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_exception)
+
+
+def __getattr__(name: str) -> Any:
+    """Return what has moved to `app.core.http.problem_declarations`, until 0.4."""
+    if name not in {"may_respond", "problem_responses"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("app.core.http.problem_declarations"), name)

@@ -48,9 +48,10 @@ _logger: Final = logging.getLogger(__name__)
 
 
 class ForwardedHeaders:
-    """Warns once of a proxy that is not in `TRUSTED_PROXIES`, which is easily forgotten.
+    """Warns once if X-Forwarded-For comes from an address that is not in `TRUSTED_PROXIES`.
 
-    All clients behind it share its address. If it is no proxy, a client tries to forge its own.
+    Either a proxy is missing there, and all its clients share one address, or a client forges its
+    own.
     """
 
     def __init__(self) -> None:
@@ -73,8 +74,8 @@ class ForwardedHeaders:
 class SecurityHeadersMiddleware:
     """ASGI middleware: adds security headers, and responds with 400 to an unknown Host header.
 
-    Headers set by the response win. `no-store` is added if the request names its caller or is not
-    safe, and if the response sets a cookie.
+    Headers set by the response win. `no-store` is added if the request identifies its caller or its
+    method is unsafe, and if the response sets a cookie.
     """
 
     def __init__(

@@ -17,8 +17,8 @@ def install_start_page(app: FastAPI) -> None:
 async def _start(request: Request) -> Response:
     app: FastAPI = request.app
     root = prefix(request.scope)
-    places = {"docs": app.docs_url, "openapi": app.openapi_url}
-    links = {name: f"{root}{path}" for name, path in places.items() if path}
+    paths = {"docs": app.docs_url, "openapi": app.openapi_url}
+    links = {name: f"{root}{path}" for name, path in paths.items() if path}
     vary = {"Vary": "Accept"}
     if "docs" in links and "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(links["docs"], headers=vary)

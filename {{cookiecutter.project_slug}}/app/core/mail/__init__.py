@@ -1,1 +1,1 @@
-"""Mail: what is sent, and how."""
+"""Mail: what is sent and how, and the pages that its links open in development."""

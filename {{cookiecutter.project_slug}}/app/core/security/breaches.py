@@ -23,7 +23,7 @@ from app.exceptions import ValidationError
 _logger: Final = logging.getLogger(__name__)
 
 _PREFIX: Final = 5
-_TIMEOUT: Final = 2  # seconds, of which a registration may take no more for this
+_TIMEOUT: Final = 2  # seconds; a registration waits no longer for this
 
 
 async def require_not_breached(

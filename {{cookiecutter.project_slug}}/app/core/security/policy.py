@@ -1,4 +1,4 @@
-"""The password policy: length, being neither common nor about the user, and being new.
+"""The password policy: length, not common, not about the user, not the old password.
 
 Composition rules do not make passwords harder to guess (ASVS 5, 6.2.5).
 """
@@ -29,7 +29,7 @@ def require_acceptable(
 ) -> None:
     """Raise `ValidationError` for the `field` of the request if the password is too weak.
 
-    `about` are texts about the user, the address and the name, of which it must not consist.
+    `about` holds the user's e-mail address and name; the password must not consist of their words.
     """
     text = normalize(password)
     if len(text) < policy.password_min_length:
@@ -52,7 +52,7 @@ def require_acceptable(
         )
     if consists_of(text, [__title__, *about]):
         raise ValidationError(
-            "A password must not consist of your address, your name or the name of this service",
+            "A password must not consist of your e-mail address, your name or the name of this service",
             field=field,
             kind="password_too_personal",
         )
@@ -65,7 +65,7 @@ def require_new(password: SecretStr, old: SecretStr, *, field: str) -> None:
 
 
 def unchanged(field: str) -> ValidationError:
-    """Return the error of a new password that is the old one."""
+    """Return the error for a new password that equals the old one."""
     return ValidationError(
         "The new password must not be the old one", field=field, kind="password_unchanged"
     )
@@ -85,7 +85,7 @@ def consists_of(password: str, texts: Iterable[str]) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    """Split a text at blanks, and these words once more where neither letters nor digits stand."""
+    """Return the words of a text, split at blanks, and also at all but letters and digits."""
     return [*text.split(), *"".join(c if c.isalnum() else " " for c in text).split()]
 
 

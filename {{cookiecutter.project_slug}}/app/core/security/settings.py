@@ -113,7 +113,9 @@ class PasswordSettings(DevelopmentSettings, EmailSettings):
     @classmethod
     def require_ranges(cls, value: str, info: ValidationInfo) -> str:
         if _is_unencrypted(value):
-            refuse_outside_development("reveals digits of passwords; write https://", info)
+            refuse_outside_development(
+                "would send digits of password hashes unencrypted; write https://", info
+            )
         elif value and not is_web_url(value) and not Path(value).is_dir():
             raise ValueError("is neither a folder of range files nor the https:// URL of a service")
         return value
@@ -125,9 +127,9 @@ class PasswordSettings(DevelopmentSettings, EmailSettings):
         work = value * info.data.get("argon2_time_cost", _ARGON2_TIME_COST)
         if value < _ARGON2_MEMORY_KIB or work < _ARGON2_MEMORY_KIB * _ARGON2_TIME_COST:
             refuse_outside_development(
-                f"with ARGON2_TIME_COST makes hashes cheaper to guess than RFC 9106 recommends: "
-                f"{_ARGON2_MEMORY_KIB} KiB or more, and {_ARGON2_TIME_COST} passes over that or "
-                "fewer over more",
+                "makes hashes cheaper to guess than RFC 9106 recommends: use "
+                f"{_ARGON2_MEMORY_KIB} with ARGON2_TIME_COST={_ARGON2_TIME_COST}, or more memory "
+                "with fewer passes",
                 info,
             )
         return value

@@ -25,7 +25,7 @@ class Outbox:
 
     They are sent in background tasks: after the response, and so after the commit, and not at all
     if the request fails. They are kept in memory, so a process that ends loses the pending ones.
-    Each of these mails can be requested again.
+    Links can be requested again; lost notifications cannot.
     """
 
     def __init__(self, mailer: Mailer, background: BackgroundTasks) -> None:

@@ -72,7 +72,7 @@ class PasswordService:
         require_acceptable(new, self._settings, field="new_password", about=about)
         await require_not_breached(new, self._settings, field="new_password")
         if (await verify_password(new, old, self._settings)).matches:
-            await self._user_of(token)  # unless another request has used the token and set it
+            await self._user_of(token)  # raises if another request has redeemed the token meanwhile
             raise unchanged("new_password")
         hashed_password = await hash_password(new, self._settings)
         async with self._database.transaction() as session:

@@ -15,7 +15,7 @@ _PRUNED_AT_ONCE: Final = 10_000
 class Limit:
     """A limit of `hits` at once, and then one every `seconds / hits`.
 
-    So the wait after exceeding the limit is short.
+    The wait after exceeding it is therefore short.
     """
 
     name: str
@@ -34,8 +34,8 @@ class Limit:
 class RateLimitService:
     """Rate limits in PostgreSQL, which all processes share.
 
-    Each call runs in a transaction of its own, so that hits of failed requests count as well. So
-    call it before the request holds a connection, or the pool may deadlock. If several limits
+    Each call runs in a transaction of its own, so that hits of failed requests count as well.
+    Call it before the request holds a connection, or the pool may deadlock. If several limits
     apply, hit that of the address first, which bounds the rows that a client can add.
     """
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 import httpx
 import pytest
 from fastapi import FastAPI
-from pydantic import AliasChoices, BaseModel, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, ValidationError, computed_field
+from pydantic.json_schema import SkipJsonSchema
 
 from app.schemas.base import Nullable, PatchBody
 from tests.factories import Factory
@@ -71,6 +72,11 @@ class EveryKindPatch(PatchBody):
     read_as: str | None = Field(default=None, validation_alias="readAs")
     read_as_any: str | None = Field(default=None, validation_alias=AliasChoices("first", "other"))
     marked: Annotated[str | None, Nullable()] = None
+    not_shown: SkipJsonSchema[str | None] = None
+
+    @computed_field
+    def is_empty(self) -> bool:
+        return not self.model_fields_set
 
 
 NULLABLE = {"nullable_number_or_text", "nullable_address", "nullableName", "marked"}
@@ -92,6 +98,23 @@ def test_document_describes_every_kind_of_field() -> None:
         "title": "Othername",
         "type": "string",
     }
+
+
+@pytest.mark.parametrize("mode", ["validation", "serialization"])
+def test_fields_that_are_not_shown_or_computed_do_not_shift_the_others(
+    mode: Literal["validation", "serialization"],
+) -> None:
+    properties = EveryKindPatch.model_json_schema(mode=mode, by_alias=False)["properties"]
+
+    assert "not_shown" not in properties
+    assert ("is_empty" in properties) == (mode == "serialization")
+    assert {name for name, field in properties.items() if {"type": "null"} in kinds(field)} == {
+        "nullable_number_or_text",
+        "nullable_address",
+        "nullable_renamed",
+        "marked",
+    }
+    assert "x-nullable" not in str(properties)
 
 
 def kinds(field: dict[str, Any]) -> list[dict[str, Any]]:

@@ -53,7 +53,7 @@ class Driver(Protocol):
         """Return the keyword arguments of the driver's `connect()`, beside those in the URL.
 
         `parameters` are server parameters to set for the connection, those in the URL's `options`
-        among them. Of other settings, what the URL says wins.
+        among them. For other settings the URL takes precedence.
         """
         ...
 

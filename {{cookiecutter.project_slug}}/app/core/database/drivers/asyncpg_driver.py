@@ -13,22 +13,22 @@ from sqlalchemy import URL
 from app.core.config import DatabaseSettings
 from app.core.database.drivers import ConstraintViolation
 
-# Parameters of libpq: keyword arguments of `connect()`,
+# Parameters of libpq that `connect()` takes as keyword arguments.
 _ARGUMENTS: Final = {
     *("host", "port", "user", "password", "database", "passfile", "service", "servicefile"),
     *("krbsrvname", "gsslib", "target_session_attrs", "prepared_statement_cache_size"),
 }
-# in a DSN only,
+# Those that it takes in a DSN only.
 _TLS: Final = {
     *("sslmode", "sslnegotiation", "sslcert", "sslkey", "sslpassword", "sslrootcert", "sslcrl"),
     *("ssl_min_protocol_version", "ssl_max_protocol_version"),
 }
-# under another name,
+# Those that asyncpg knows under another name.
 _RENAMED: Final = {"dbname": "database", "ssl": "sslmode"}
-# merged with the settings,
+# Those that are merged with the settings.
 _MERGED: Final = {"application_name", "fallback_application_name", "connect_timeout", "options"}
 _TAKEN: Final = _ARGUMENTS | _TLS | _RENAMED.keys() | _MERGED
-# and not at all.
+# Those that asyncpg lacks: accepted with the values that change nothing.
 _WITHOUT_EFFECT: Final = {
     "channel_binding": {"disable", "prefer", "require"},
     "client_encoding": {"auto", "utf8", "UTF8", "utf-8", "UTF-8"},
@@ -55,7 +55,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def is_connection_error(error: Exception) -> bool:
-    """Return whether it is any error of asyncpg except an argument that it does not accept.
+    """Return whether asyncpg has failed, other than for an invalid argument.
 
     SQLAlchemy wraps most of them, and asyncpg's is the cause then.
     """
@@ -67,8 +67,8 @@ def is_connection_error(error: Exception) -> bool:
 def check_url(url: URL) -> None:
     """Raise `ValueError` for a parameter that asyncpg lacks.
 
-    Some are accepted with the values that change nothing. So is channel binding, which providers
-    put into their URLs: over TLS with a verified server it is a second safeguard.
+    `channel_binding=require` is accepted, although asyncpg ignores it, because providers put it
+    into their URLs: over TLS with a verified server it is a second safeguard.
     """
     for name, value in url.query.items():
         if value not in _WITHOUT_EFFECT.get(name, ()) and name not in _TAKEN:
@@ -99,8 +99,8 @@ def connect_args(
     """
     query = {name: str(value) for name, value in _parameters(url).items()}
     arguments: dict[str, Any] = {
-        # By default asyncpg keeps a timer for each statement in its cache, which are few (pings), and
-        # with it the context of the request that was the first to execute it: for five minutes.
+        # By default asyncpg starts a timer of five minutes for each statement in its cache, which
+        # keeps the context of the first request alive.
         "max_cached_statement_lifetime": 0,
         "timeout": min(settings.database_connect_timeout, settings.database_deadline),
         "server_settings": dict(parameters),

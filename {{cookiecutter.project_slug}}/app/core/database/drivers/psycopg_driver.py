@@ -45,7 +45,7 @@ def connect_args(
 ) -> dict[str, Any]:
     """Return the keyword arguments of `psycopg.AsyncConnection.connect()`.
 
-    libpq takes whole seconds, of which two are the minimum.
+    libpq takes whole seconds, two at least.
     """
     escaped = {name: re.sub(r"([\s\\])", r"\\\1", value) for name, value in parameters.items()}
     options = " ".join(f"-c {name}={value}" for name, value in escaped.items())

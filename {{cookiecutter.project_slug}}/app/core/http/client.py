@@ -1,0 +1,3 @@
+"""The old name of `app.core.http.client_info`, until 0.4."""
+
+from app.core.http.client_info import ClientInfo as ClientInfo
