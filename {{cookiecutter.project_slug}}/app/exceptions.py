@@ -14,11 +14,13 @@ def explain(error: BaseException) -> str:
 
     Clients must not see it: messages of drivers name hosts and users.
     """
-    messages = [" ".join(str(error).split())]
+    messages = [" ".join(str(error).split()) or type(error).__name__]
     while cause := error.__cause__:
-        message = f"{type(cause).__name__}: {' '.join(str(cause).split())}"
-        if str(cause) not in str(error):  # SQLAlchemy repeats the message of the driver
-            messages.append(message)
+        text = " ".join(str(cause).split())
+        if not text:  # such as that of a timeout
+            messages.append(type(cause).__name__)
+        elif text not in messages[-1]:  # SQLAlchemy repeats the message of the driver
+            messages.append(f"{type(cause).__name__}: {text}")
         error = cause
     return ", because ".join(messages)
 

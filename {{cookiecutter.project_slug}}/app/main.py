@@ -85,6 +85,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     require_edge(app)
     app.state.database = Database(app.state.settings)
     await app.state.readiness.report()
+    await app.state.database.report_replica()
     with app.state.draining.on_sigterm():
         yield
     await app.state.database.dispose()

@@ -18,8 +18,9 @@ from textwrap import shorten
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.cli.commands import error_sentence
 from app.core.config import DRIVERS, DatabaseSettings, parse_database_url
-from app.core.database.drivers import run
+from app.core.database.drivers import run, server_options
 from app.core.database.migrations import make_migration_engine, migrate
 
 
@@ -76,6 +77,14 @@ def _given(url: str) -> Generator[Server]:
         server = parse_database_url(url)
     except ValueError as error:
         raise NoServerError(f"TEST_DATABASE_URL: {error}") from None
+    if "search_path" in server_options(server):
+        raise NoServerError(
+            "TEST_DATABASE_URL: the tests need the schema public, not a search_path"
+        )
+    try:
+        run(server, _fetch(server.set(database="postgres"), "SELECT 1"))
+    except Exception as error:
+        raise NoServerError(f"TEST_DATABASE_URL: {error_sentence(error)}") from error
     yield Server(server, "TEST_DATABASE_URL")
 
 

@@ -12,6 +12,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 from sqlalchemy import URL
 
@@ -30,6 +31,9 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9/._+@%,=-]+")
 # Characters without a special meaning in a shell's double quotes.
 _QUOTABLE: Final = re.compile(r'[^"$`\\\n]+')
 
+# A socket in the folder of the data has to have a path of 107 bytes or fewer.
+_LONGEST: Final = 90
+
 # Survives a restart of the machine (Filesystem Hierarchy Standard, section 5.15).
 _ELSEWHERE: Final = Path("/var/tmp")  # noqa: S108 (the folder in it is made with the rights of one user)
 
@@ -37,13 +41,19 @@ _ELSEWHERE: Final = Path("/var/tmp")  # noqa: S108 (the folder in it is made wit
 def data_folder(directory: Path) -> Path:
     """Return the folder for the data of a server: `directory`, if its path suits the server.
 
-    Otherwise it is a folder in /var/tmp, the same for each call. Raises `OSError` if that belongs
-    to another user.
+    Otherwise it is a folder in /var/tmp, the same for each call as long as the parent folder of
+    `directory` exists, so that a new project at the path of an old one gets a new database. Raises
+    `OSError` if that folder belongs to another user.
     """
     path = str(directory.resolve())
-    if sys.platform == "win32" or _PLAIN.fullmatch(path):
+    if sys.platform == "win32" or (_PLAIN.fullmatch(path) and len(path) <= _LONGEST):
         return directory
-    name = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    token = directory.with_name("token")
+    if not token.exists():
+        token.parent.mkdir(parents=True, exist_ok=True)
+        token.write_text(uuid4().hex)
+    named = f"{path}\n{token.read_text()}"
+    name = hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     folder = _ELSEWHERE / f"postgres-{os.getuid()}-{name}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():

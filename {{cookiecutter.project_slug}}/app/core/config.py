@@ -30,15 +30,19 @@ _SEVERAL_HOSTS: Final = re.compile(
 )
 
 
+_HOST_AND_PORT: Final = re.compile(r"(\[(?P<ipv6>[^\]]*)\]|(?P<name>[^:]*))(:(?P<port>.*))?")
+
+
 def _with_hosts_as_parameter(value: str | URL) -> str | URL:
-    """Write `//user@a:1,b:2/app` as `//user@/app?host=a:1,b:2`, as SQLAlchemy expects it."""
+    """Write `//user@a:1,b:2/app` as `//user@/app?host=a,b&port=1,2`, as SQLAlchemy expects it."""
     match = isinstance(value, str) and _SEVERAL_HOSTS.match(value)
     if not match:
         return value
-    hosts = [host if ":" in host else f"{host}:5432" for host in match["hosts"].split(",")]
+    found = [_HOST_AND_PORT.fullmatch(host) for host in match["hosts"].split(",")]
+    hosts = ",".join(host["name"] or host["ipv6"] for host in found if host)
+    ports = ",".join(host["port"] or "5432" for host in found if host)
     path, _, query = match["rest"].partition("?")
-    query = "&".join([f"host={host}" for host in hosts] + ([query] if query else []))
-    return f"{match['start']}{path}?{query}"
+    return f"{match['start']}{path}?host={hosts}&port={ports}{'&' if query else ''}{query}"
 
 
 def parse_database_url(value: object) -> URL:

@@ -7,7 +7,7 @@ from fastapi.requests import HTTPConnection
 from fastapi.security import OAuth2PasswordBearer
 
 from app.core.config import Settings
-from app.core.database import Database
+from app.core.http.edge import running_database
 from app.core.http.problem_declarations import may_respond, requires_credentials
 from app.models.user import User
 from app.services import permissions
@@ -48,7 +48,7 @@ async def get_caller(connection: HTTPConnection, token: Token) -> User | None:
         return None
     if not hasattr(connection.state, "caller"):
         settings: Settings = connection.app.state.settings
-        database: Database = connection.app.state.database
+        database = running_database(connection.app)
         async with database.read() as session:
             connection.state.caller = await AuthService(session, settings).authenticate(token)
     caller: User = connection.state.caller

@@ -7,14 +7,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database, get_async_session
 from app.core.database.unit_of_work import get_open_session
+from app.core.http.edge import running_database
 
 SessionDep = Annotated[AsyncSession, Depends(get_async_session)]
 
 
 async def get_database(connection: HTTPConnection) -> Database:
     """Return the database, for WebSocket routes and background tasks."""
-    database: Database = connection.app.state.database
-    return database
+    return running_database(connection.app)
 
 
 DatabaseDep = Annotated[Database, Depends(get_database)]

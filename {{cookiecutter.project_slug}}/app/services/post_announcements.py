@@ -1,12 +1,13 @@
 """Background work after a request."""
 
 import logging
+from typing import Final
 
 from app.core.database import Database
-from app.exceptions import UnavailableError
+from app.exceptions import UnavailableError, explain
 from app.repositories.post_repo import PostRepository
 
-logger = logging.getLogger(__name__)
+_logger: Final = logging.getLogger(__name__)
 
 
 async def announce_post(database: Database, post_id: int) -> None:
@@ -19,9 +20,9 @@ async def announce_post(database: Database, post_id: int) -> None:
         async with database.read() as session:
             post = await PostRepository(session).get_headline(post_id)
     except UnavailableError as error:
-        logger.warning("post %s was not announced: %s", post_id, error)
+        _logger.warning("post %s was not announced: %s", post_id, explain(error))
         return
     if post is None:
-        logger.info("post %s was deleted before it could be announced", post_id)
+        _logger.info("post %s was deleted before it could be announced", post_id)
     else:
-        logger.info("post %s by %s: %s", post.id, post.author, post.title)
+        _logger.info("post %s by %s: %s", post.id, post.author, post.title)

@@ -27,6 +27,9 @@ _logger: Final = logging.getLogger(__name__)
 
 TOO_LONG: Final = "The database took too long to respond"
 
+# A timer that fires later than this shows that the event loop was blocked, in seconds.
+_LATE: Final = 0.1
+
 # For timers: they hold a reference to their context, which would keep the request alive.
 NO_CONTEXT: Final = Context()
 
@@ -53,6 +56,8 @@ class Budget:
         self._strict = strict
         self._calls = 0  # calls into the database that have not returned
         self._counting_since = 0.0
+        self._counted_until = 0.0
+        self._was_blocked = False
         self._is_handed_out = False
         self._timer: asyncio.TimerHandle | None = None
         self._connecting: asyncio.Task[Any] | None = None
@@ -63,6 +68,11 @@ class Budget:
     def seconds(self) -> float:
         """The remaining time, in seconds."""
         return max(self._left, 0)
+
+    @property
+    def idle_seconds(self) -> float:
+        """The time between the last two calls, in seconds."""
+        return self._counting_since - self._counted_until
 
     def require_no_connection(self, purpose: str) -> None:
         """Raise or log `SecondConnectionError` if the request holds a connection.
@@ -140,7 +150,8 @@ class Budget:
         self._calls -= 1
         if self._calls:
             return
-        self._left -= time.monotonic() - self._counting_since
+        self._counted_until = time.monotonic()
+        self._left -= self._counted_until - self._counting_since
         if not self._held:
             self._cancel_check()
 
@@ -161,12 +172,19 @@ class Budget:
 
     def _check(self) -> None:
         """Close the connections if the time is used up, else check again when it may be."""
+        loop = asyncio.get_running_loop()
+        late = loop.time() - self._timer.when() if self._timer else 0
         self._timer = None
         if not self._calls:
             return  # the next `start_call` schedules a check
         now = time.monotonic()
         self._left -= now - self._counting_since
         self._counting_since = now
+        if late > _LATE and not self._was_blocked:
+            # By a debugger, for example. The response may have arrived unnoticed, and that time was
+            # not the database's.
+            self._was_blocked = True
+            self._left = max(self._left, 0) + late
         if self._left > 0.001:  # the precision of timers
             self._schedule_check()
             return

@@ -58,6 +58,9 @@ def make_engine(
     was in use less than `trusted_seconds` ago is not pinged, unless it is known to be closed.
     """
     driver = driver_for(url)
+    if read_only and url.query.get("target_session_attrs") == "read-write":
+        # The sessions of this engine are read-only, on whatever server.
+        url = url.update_query_dict({"target_session_attrs": "primary"})
     options: dict[str, Any] = {"poolclass": NullPool}
     if pool_size:
         options = {
@@ -82,7 +85,12 @@ def make_engine(
     engine = create_async_engine(
         driver.adapt_url(url), connect_args=connect_args, hide_parameters=True, **options
     )
-    translate_driver_errors(engine, driver, read_only=read_only)
+    translate_driver_errors(
+        engine,
+        driver,
+        read_only=read_only,
+        idle_timeout=settings.database_idle_in_transaction_timeout,
+    )
     _limit_setup(engine, driver, settings.database_connect_timeout)
     return engine
 

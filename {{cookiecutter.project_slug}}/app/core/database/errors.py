@@ -15,6 +15,7 @@ from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError, ValidationError
 
 _READ_ONLY: Final = "25006"  # read_only_sql_transaction
+_IDLE: Final = "25P03"
 
 # SQLSTATEs (appendix A of PostgreSQL's documentation) after which the same request may succeed.
 _TRANSIENT: Final = {
@@ -23,7 +24,7 @@ _TRANSIENT: Final = {
     "55P03": "Another transaction holds a lock for too long; nothing was written",
     "57014": "The database took too long to respond; nothing was written",
     _READ_ONLY: "The database does not accept writes at the moment; nothing was written",
-    "25P03": "The transaction was idle for too long; nothing was written",
+    _IDLE: "The transaction was idle for too long; nothing was written",
     "53100": "The database has no space left; nothing was written",
     "53200": "The database has no memory left; nothing was written",
     "53300": "The database has no free connections",
@@ -54,11 +55,14 @@ class ReadOnlySessionError(RuntimeError):
         )
 
 
-def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: bool) -> None:
+def translate_driver_errors(
+    engine: AsyncEngine, driver: Driver, *, read_only: bool, idle_timeout: float
+) -> None:
     """Make an engine raise domain errors: on connect, on statements and on commit.
 
     A refused write is a programming error on a `read_only` engine. On any other engine it is a
-    fault of the database, which has become a standby.
+    fault of the database, which has become a standby. A transaction that is idle for
+    `idle_timeout` seconds is ended by PostgreSQL.
     """
 
     @event.listens_for(engine.sync_engine, "do_connect")
@@ -87,7 +91,10 @@ def translate_driver_errors(engine: AsyncEngine, driver: Driver, *, read_only: b
         original = context.original_exception
         if not isinstance(original, Exception):
             return None  # a cancellation
-        return _translated(original, driver, context, read_only=read_only)
+        translated = _translated(original, driver, context, read_only=read_only)
+        if translated is None and context.is_disconnect:
+            return UnavailableError(_reason_for_loss(context, idle_timeout))
+        return translated
 
 
 def _translated(
@@ -107,10 +114,17 @@ def _translated(
     if (budget := current_budget()) and budget.expired:
         context.invalidate_pool_on_disconnect = False  # the budget has closed this one only
         return UnavailableError(TOO_LONG)
-    if context.is_disconnect:
-        # It does not say that nothing was written: during COMMIT that is unknown.
-        return UnavailableError("The connection to the database was lost")
     return None
+
+
+def _reason_for_loss(context: ExceptionContext, idle_timeout: float) -> str:
+    """Return why a connection was lost. asyncpg drops the message of the server."""
+    budget = current_budget()
+    in_transaction = context.connection is not None and context.connection.in_transaction()
+    if budget and in_transaction and budget.idle_seconds >= idle_timeout:
+        return _TRANSIENT[_IDLE]
+    # It does not say that nothing was written: during COMMIT that is unknown.
+    return "The connection to the database was lost"
 
 
 def _innermost(connection: Connection) -> Transaction | None:

@@ -9,7 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
-from app.exceptions import UnavailableError, explain
+from app.exceptions import explain
 
 SessionT = TypeVar("SessionT", bound=AsyncSession)
 
@@ -45,7 +45,7 @@ class Replica(Generic[SessionT]):
             async with asyncio.timeout(self._timeout):
                 # `session.connection()` would count until the connection is released.
                 await session.run_sync(Session.connection)
-        except (UnavailableError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - the primary is as good, whatever it is
             _logger.warning("The replica is down, reads go to the primary: %s", explain(error))
             self._mark_down()
             await session.close()

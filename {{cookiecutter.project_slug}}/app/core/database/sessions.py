@@ -107,6 +107,11 @@ class Database:
             async with _committing(await self.open_read_session(newest=newest), budget) as session:
                 yield session
 
+    async def report_replica(self) -> None:
+        """Log a warning if the replica is down. The service starts without it."""
+        if self.replica and (session := await self.replica.open()):
+            await session.close()
+
     async def dispose(self) -> None:
         """Close all pooled connections, but give up on a server that hangs."""
         with suppress(TimeoutError):

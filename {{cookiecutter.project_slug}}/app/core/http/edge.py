@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Host, Mount
 from app.core.database.sessions import Database
 from app.core.database.unit_of_work import UnitOfWork, get_async_session, get_open_session
 from app.core.http.limits import limit_body, read_body
+from app.core.http.problems import log_failure
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 
@@ -58,7 +59,7 @@ class EdgeRoute(APIRoute):
         async def surround(request: Request) -> Response:
             if get_async_session in request.app.dependency_overrides:
                 raise RuntimeError(_OVERRIDDEN)
-            database: Database = request.app.state.database
+            database = running_database(request.app)
             is_safe = request.method in SAFE_METHODS
             claim: Claim | None = None
             open_session: Callable[[], Awaitable[AsyncSession]]
@@ -81,6 +82,7 @@ class EdgeRoute(APIRoute):
                     if response.status_code >= HTTPStatus.BAD_REQUEST:
                         await work.undo()
                         _drop_background_tasks(response)
+                        log_failure(request, response.status_code, "returned by the handler")
                     elif claim and work.opened:
                         await claim.store(work.opened, response)
             except Replay as replay:
@@ -88,6 +90,18 @@ class EdgeRoute(APIRoute):
             return response  # committed: FastAPI sends it, then runs its background tasks
 
         return surround
+
+
+def running_database(app: FastAPI) -> Database:
+    """Return the database of an application. Raises `RuntimeError` if its lifespan has not begun."""
+    try:
+        database: Database = app.state.database
+    except AttributeError:
+        raise RuntimeError(
+            "The lifespan of this application has not begun. Starlette does not run that of a mounted "
+            "application: enter app.router.lifespan_context(app) in the lifespan of the outer one."
+        ) from None
+    return database
 
 
 def _drop_background_tasks(response: Response) -> None:
@@ -131,6 +145,8 @@ def require_edge(app: FastAPI) -> None:
     neither as the handler nor as a dependency.
     """
     for path, route, dependant, is_mounted in _all_routes(app.routes):
+        if isinstance(route, APIWebSocketRoute):
+            _require_no_request(path, dependant)
         has_session = wants_session(dependant)
         if is_mounted and (has_session or isinstance(route, EdgeRoute)):
             raise TypeError(
@@ -151,6 +167,20 @@ def require_edge(app: FastAPI) -> None:
                 else "create its router with route_class=EdgeRoute"
             )
             raise TypeError(f"{path} depends on a session that nothing opens: {remedy}")
+
+
+def _require_no_request(path: str, dependant: Dependant | None) -> None:
+    """Raise `TypeError` for a dependency that takes a request, which a WebSocket has not."""
+    if dependant is None:
+        return
+    if dependant.request_param_name or dependant.background_tasks_param_name:
+        name = getattr(dependant.call, "__name__", dependant.call)
+        raise TypeError(
+            f"{path}: {name} takes a Request or BackgroundTasks, which a WebSocket has not. Let it "
+            "take an HTTPConnection, or use something else."
+        )
+    for dependency in dependant.dependencies:
+        _require_no_request(path, dependency)
 
 
 def _all_routes(

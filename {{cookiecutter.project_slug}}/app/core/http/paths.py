@@ -16,8 +16,12 @@ def prefix(scope: Scope) -> str:
 def route_path(scope: Scope) -> str:
     """Return the path that routes match: without the prefix."""
     path: str = scope["path"]
-    inner = path.removeprefix(prefix(scope))
-    return inner if inner.startswith("/") else path
+    # Servers write both in front of each other, so that a root_path of `/api/` gives `/api//posts`.
+    for root in (scope.get("root_path", ""), prefix(scope)):
+        inner = path.removeprefix(root)
+        if inner.startswith("/"):
+            return inner
+    return path
 
 
 def public_path(scope: Scope) -> str:

@@ -126,16 +126,16 @@ def _title(status: int) -> str:
     return HTTPStatus(status).phrase if status in _STATUSES else f"Error {status}"
 
 
-def _log_failure(request: Request, status: int, error: Exception) -> None:
+def log_failure(connection: HTTPConnection, status: int, reason: str) -> None:
     """Log why the server failed. The server logs unexpected errors itself, with a traceback."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        path = quote(request.scope["path"])
-        _logger.error("%s %s: %d, %s", request.scope.get("method"), path, status, explain(error))
+        method = connection.scope.get("method", "WebSocket")
+        _logger.error("%s %s: %d, %s", method, quote(public_path(connection.scope)), status, reason)
 
 
 async def _app_error(request: Request, error: Exception) -> JSONResponse | None:
     error = cast("AppError", error)
-    _log_failure(request, error.status, error)
+    log_failure(request, error.status, explain(error))
     if await _close_socket(request, error):
         return None
     errors = []
@@ -217,7 +217,7 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     A project's own `HTTPException` may have any status and any JSON as its detail.
     """
     error = cast("HTTPException", error)
-    _log_failure(request, error.status_code, error)
+    log_failure(request, error.status_code, explain(error))
     headers = error.headers
     is_refused = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
     if is_refused and isinstance(request.scope.get("route"), APIRoute):  # not a mounted application

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from app.core.database.budget import require_no_connection
 from app.core.security.policy import normalize
 from app.core.security.settings import PasswordSettings, is_web_url
-from app.exceptions import ValidationError
+from app.exceptions import ValidationError, explain
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ async def _is_breached(password: SecretStr, source: str) -> bool:
     try:
         lines = await asyncio.to_thread(_read_range, source, prefix)
     except (OSError, HTTPException) as error:
-        _logger.warning("breached passwords cannot be looked up: %s", error)
+        _logger.warning("breached passwords cannot be looked up: %s", explain(error))
         return False
     # A service may pad a range with lines that count 0.
     return any(line.startswith(f"{suffix}:") and line != f"{suffix}:0" for line in lines)

@@ -10,11 +10,11 @@ from fastapi import BackgroundTasks, Depends, Request
 
 from app.core.mail.mailer import Mailer, MailError
 from app.core.mail.message import Mail
-from app.exceptions import UnavailableError
+from app.exceptions import UnavailableError, explain
 
 P = ParamSpec("P")
 
-logger = logging.getLogger(__name__)
+_logger: Final = logging.getLogger(__name__)
 
 # Delays between attempts, in seconds: a minute in total, for servers that restart or greylist.
 _DELAYS: Final = (1, 4, 15, 40)
@@ -45,7 +45,7 @@ class Outbox:
         try:
             mail = await create()
         except UnavailableError as error:
-            logger.error("a mail could not be created: %s", error)
+            _logger.error("a mail could not be created: %s", explain(error))
             return
         if mail:
             await deliver(self._mailer, mail)
@@ -68,10 +68,10 @@ async def deliver(mailer: Mailer, mail: Mail) -> None:
             await mailer.send(mail)
         except MailError as error:
             if delay is None or error.is_final:
-                logger.error("mail %s was given up: %s", mail.id, error)
+                _logger.error("mail %s was given up: %s", mail.id, error)
                 return
-            logger.warning("mail %s was not sent, retrying in %s s: %s", mail.id, delay, error)
+            _logger.warning("mail %s was not sent, retrying in %s s: %s", mail.id, delay, error)
             await asyncio.sleep(delay)
         else:
-            logger.info("mail %s was sent", mail.id)
+            _logger.info("mail %s was sent", mail.id)
             return

@@ -97,7 +97,7 @@ async def test_owner_is_not_granted_to_itself(granted: Settings) -> None:
         {"database_direct_url": None},
         {"database_url": granted.database_direct_url},
     ):
-        with pytest.raises(ConfigurationError, match="another user than DATABASE_URL"):
+        with pytest.raises(ConfigurationError, match="not the user of DATABASE_URL"):
             await grant_to_service(granted.model_copy(update=changes))
     await grant_to_service(granted)
 

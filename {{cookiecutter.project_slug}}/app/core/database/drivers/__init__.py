@@ -5,9 +5,10 @@ import importlib
 import re
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from sqlalchemy import URL
+from sqlalchemy.exc import ArgumentError
 
 from app.core.config import DatabaseSettings
 
@@ -101,16 +102,55 @@ def run(url: URL, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         return runner.run(work)
 
 
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_TLS_VERSIONS: Final = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+# The values of libpq's parameters (section 32.1.2 of its documentation): some words, or a number.
+_WORDS: Final = {
+    "channel_binding": ("disable", "prefer", "require"),
+    "gssencmode": ("disable", "prefer", "require"),
+    "keepalives": ("0", "1"),
+    "load_balance_hosts": ("disable", "random"),
+    "ssl": _SSL_MODES,
+    "ssl_max_protocol_version": _TLS_VERSIONS,
+    "ssl_min_protocol_version": _TLS_VERSIONS,
+    "sslcertmode": ("disable", "allow", "require"),
+    "sslcompression": ("0", "1"),
+    "sslmode": _SSL_MODES,
+    "sslnegotiation": ("postgres", "direct"),
+    "sslsni": ("0", "1"),
+    "target_session_attrs": (
+        *("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
+    ),
+}
+_NUMBERS: Final = {
+    *("connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+    *("tcp_user_timeout", "prepared_statement_cache_size"),
+}
+
+
 def check_url(url: URL) -> None:
     """Raise `ValueError` for a parameter that has no effect or cannot be understood."""
     for name, value in url.query.items():
-        if not isinstance(value, str) and name not in {"host", "port"}:
-            raise ValueError(f"the parameter `{name}` is given more than once")
-    timeout = url.query.get("connect_timeout", "0")
-    if not re.fullmatch(r"-?[0-9]+", str(timeout)):
-        raise ValueError("the parameter `connect_timeout` is not a whole number of seconds")
+        if not isinstance(value, str):
+            if name not in {"host", "port"}:
+                raise ValueError(f"the parameter `{name}` is given more than once")
+        elif name in _WORDS and value not in _WORDS[name]:
+            raise ValueError(
+                f"the parameter `{name}` is {value!r}, not {' or '.join(_WORDS[name])}"
+            )
+        elif name in _NUMBERS and not re.fullmatch(r"-?[0-9]+", value):
+            raise ValueError(f"the parameter `{name}` is {value!r}, not a whole number")
     server_options(url)
-    driver_for(url).check_url(url)
+    driver = driver_for(url)
+    driver.check_url(url)
+    try:  # checks the hosts and their ports
+        _, arguments = url.get_dialect()().create_connect_args(driver.adapt_url(url))
+    except (ArgumentError, ValueError) as error:
+        raise ValueError(f"the host or a parameter is not valid: {error}") from None
+    ports = arguments.get("port") or []
+    for port in ports if isinstance(ports, list) else str(ports).split(","):
+        if not 0 < int(port) < 2**16:
+            raise ValueError(f"the port {port} is not between 1 and 65535")
 
 
 def server_options(url: URL) -> dict[str, str]:

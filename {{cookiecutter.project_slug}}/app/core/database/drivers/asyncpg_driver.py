@@ -15,11 +15,12 @@ from app.core.database.drivers import ConstraintViolation
 
 # Parameters of libpq that `connect()` takes as keyword arguments.
 _ARGUMENTS: Final = {
-    *("host", "port", "user", "password", "database", "passfile", "service", "servicefile"),
+    *("host", "port", "user", "password", "database", "passfile"),
     *("krbsrvname", "gsslib", "target_session_attrs", "prepared_statement_cache_size"),
 }
 # Those that it takes in a DSN only.
-_TLS: Final = {
+_IN_DSN: Final = {
+    *("service", "servicefile"),
     *("sslmode", "sslnegotiation", "sslcert", "sslkey", "sslpassword", "sslrootcert", "sslcrl"),
     *("ssl_min_protocol_version", "ssl_max_protocol_version"),
 }
@@ -27,7 +28,7 @@ _TLS: Final = {
 _RENAMED: Final = {"dbname": "database", "ssl": "sslmode"}
 # Those that are merged with the settings.
 _MERGED: Final = {"application_name", "fallback_application_name", "connect_timeout", "options"}
-_TAKEN: Final = _ARGUMENTS | _TLS | _RENAMED.keys() | _MERGED
+_TAKEN: Final = _ARGUMENTS | _IN_DSN | _RENAMED.keys() | _MERGED
 # Those that asyncpg lacks: accepted with the values that change nothing.
 _WITHOUT_EFFECT: Final = {
     "channel_binding": {"disable", "prefer", "require"},
@@ -95,7 +96,7 @@ def connect_args(
 ) -> dict[str, Any]:
     """Return the keyword arguments of `asyncpg.connect()`.
 
-    The parameters of TLS are in a DSN, because there are no arguments for them.
+    Parameters without an argument of their own, such as those of TLS, are in a DSN.
     """
     query = {name: str(value) for name, value in _parameters(url).items()}
     arguments: dict[str, Any] = {
@@ -112,9 +113,11 @@ def connect_args(
         arguments["server_settings"] = {"application_name": name} | arguments["server_settings"]
     if query.get("sslrootcert") == "system":
         arguments["ssl"] = ssl.create_default_context()
-    tls = {name: value for name, value in query.items() if name in _TLS}
-    if tls and "ssl" not in arguments:
-        arguments["dsn"] = f"postgresql://?{urlencode(tls)}"
+    in_dsn = {name: value for name, value in query.items() if name in _IN_DSN}
+    if "ssl" in arguments:
+        in_dsn = {name: value for name, value in in_dsn.items() if not name.startswith("ssl")}
+    if in_dsn:
+        arguments["dsn"] = f"postgresql://?{urlencode(in_dsn)}"
     return arguments
 
 
