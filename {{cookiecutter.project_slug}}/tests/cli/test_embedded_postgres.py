@@ -16,12 +16,25 @@ from tests.postgres import make_test_engine
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX")
 
 
-def test_plain_path_is_used_as_it_is(tmp_path: Path) -> None:
-    assert data_folder(tmp_path / "data") == tmp_path / "data"
+def test_plain_path_is_used_as_it_is() -> None:
+    assert data_folder(Path("/srv/shop/.postgres/data")) == Path("/srv/shop/.postgres/data")
+
+
+def test_new_project_at_the_path_of_an_old_one_has_new_data(tmp_path: Path) -> None:
+    directory = tmp_path / "a b" / ".postgres" / "data"
+    old = data_folder(directory)
+    assert data_folder(directory) == old
+
+    shutil.rmtree(directory.parent)
+    new = data_folder(directory)
+
+    assert new != old
+    for folder in (old, new):
+        folder.parent.rmdir()
 
 
 @pytest.mark.parametrize(
-    "name", ["My Projects", 'it\'s $HOME; `x` \\ "q"', "Größe 日本", "a&b|c(d)"]
+    "name", ["My Projects", 'it\'s $HOME; `x` \\ "q"', "Größe 日本", "a&b|c(d)", "x" * 120]
 )
 def test_server_starts_whatever_the_path_is(tmp_path: Path, name: str) -> None:
     directory = tmp_path / name / ".postgres" / "data"

@@ -19,6 +19,22 @@ def test_without_a_container_the_embedded_server_serves(monkeypatch: pytest.Monk
         assert "(embedded, because there is no container: " in server.describe()
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://127.0.0.1:9/app", "The database cannot be used: .*127.0.0.1"),
+        ("postgresql://127.0.0.1:9/app?options=-csearch_path%3Dtenant", "not a search_path"),
+    ],
+)
+def test_own_server_that_cannot_be_used_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, url: str, said: str
+) -> None:
+    monkeypatch.setenv("TEST_DATABASE_URL", url)
+
+    with pytest.raises(NoServerError, match=f"TEST_DATABASE_URL: .*{said}"), postgres_server():
+        pass
+
+
 def test_required_container_that_cannot_be_had_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_POSTGRES", "container")
 

@@ -5,13 +5,15 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI, HTTPException
+from fastapi import APIRouter, FastAPI, HTTPException, Response
+from fastapi.responses import JSONResponse
 from sqlalchemy import URL, text
 
 from app.core.config import Settings
 from app.core.database.drivers import driver_for
 from app.core.http.edge import EdgeRoute
 from app.dependencies.database import SessionDep
+from app.exceptions import UnavailableError, explain
 from app.main import create_app
 from tests.conftest import http_client
 from tests.postgres import make_test_engine
@@ -23,6 +25,16 @@ router = APIRouter(route_class=EdgeRoute)
 @router.post("/ask")
 async def ask(session: SessionDep) -> None:
     await session.execute(text("SELECT 1"))
+
+
+@router.get("/returned")
+async def return_failure() -> JSONResponse:
+    return JSONResponse({}, status_code=500)
+
+
+@router.get("/set-status")
+async def set_status(response: Response) -> None:
+    response.status_code = 503
 
 
 @router.get("/broken-gateway")
@@ -146,6 +158,31 @@ async def test_error_that_a_route_raises_leaves_a_line(
     assert [record.getMessage() for record in caplog.records if record.name.startswith("app.")] == [
         "GET /broken-gateway: 502, 502: The other system failed, because OSError: no route"
     ]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/returned", 500), ("/set-status", 503)])
+async def test_failure_that_a_route_returns_leaves_a_line(
+    settings: Settings, caplog: pytest.LogCaptureFixture, path: str, status: int
+) -> None:
+    app = app_on(settings, settings.database_url)
+    async with app.router.lifespan_context(app), http_client(app) as client:
+        assert (await client.get(path)).status_code == status
+
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("app.")] == [
+        f"GET {path}: {status}, returned by the handler"
+    ]
+
+
+def test_cause_without_a_message_is_named_by_its_type() -> None:
+    error = UnavailableError("The database cannot be reached")
+    error.__cause__ = TimeoutError()
+    error.__cause__.__cause__ = OSError("no route")
+
+    assert explain(error) == (
+        "The database cannot be reached, because TimeoutError, "
+        "because OSError: no route"
+    )
+    assert explain(TimeoutError()) == "TimeoutError"
 
 
 async def test_error_of_the_client_leaves_none(

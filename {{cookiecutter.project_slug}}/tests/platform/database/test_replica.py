@@ -67,13 +67,20 @@ async def test_replica_serves_safe_methods_that_need_not_see_the_newest(
     assert (response.json() == "postgres") is by_replica
 
 
+@pytest.mark.parametrize("query", [{}, {"service": "no_such_service"}])
 async def test_primary_serves_while_the_replica_cannot_be_reached(
-    settings: Settings, live_database: Database, make_live: Factory
+    settings: Settings,
+    live_database: Database,
+    make_live: Factory,
+    caplog: pytest.LogCaptureFixture,
+    query: dict[str, str],
 ) -> None:
-    nowhere = settings.database_url.set(host="127.0.0.1", port=9, query={})
+    nowhere = settings.database_url.set(host="127.0.0.1", port=9, query=query)
     database = Database(settings.model_copy(update={"database_replica_url": nowhere}))
     user = await make_live.user()
 
+    await database.report_replica()
+    assert "The replica is down, reads go to the primary: " in caplog.text
     async with database.read(newest=False) as session:
         found = await session.scalar(select(User.id))
     await database.dispose()

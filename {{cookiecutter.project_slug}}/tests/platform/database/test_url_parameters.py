@@ -58,6 +58,65 @@ async def test_parameter_of_libpq_works(settings: Settings, name: str) -> None:
     assert await fetch(make_engine(url, settings), "SELECT 1") == 1
 
 
+async def test_reader_connects_to_a_server_that_accepts_writes(settings: Settings) -> None:
+    url = with_query(settings.database_url, target_session_attrs="read-write")
+
+    assert await fetch(make_reader(url, settings, trusted_seconds=0), "SELECT 1") == 1
+    assert await fetch(make_engine(url, settings), "SELECT 1") == 1
+
+
+async def test_service_of_libpq_is_used(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = settings.database_url
+    services = tmp_path / "services.conf"
+    host = url.host or url.query["host"]
+    lines = [f"host={host}", f"port={url.port or 5432}", f"user={url.username}", "dbname=postgres"]
+    services.write_text("\n".join(["[shop]", *lines, f"password={url.password or 'unused'}", ""]))
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    named = parse_database_url(f"{url.drivername}:///?service=shop")
+
+    assert await fetch(make_engine(named, settings), "SELECT current_database()") == "postgres"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "host", "port"),
+    [
+        ("a,b", "a,b", "5432,5432"),
+        ("a:1,b:2", "a,b", "1,2"),
+        ("[::1]:1,[fe80::2],b:2", "::1,fe80::2,b", "1,5432,2"),
+    ],
+)
+def test_several_hosts_are_written_as_parameters(
+    settings: Settings, hosts: str, host: str, port: str
+) -> None:
+    url = parse_database_url(f"{settings.database_url.drivername}://app@{hosts}/app")
+
+    assert url.query == {"host": host, "port": port}
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("//db/app?sslmode=verify_full", "`sslmode` is 'verify_full', not disable or allow"),
+        ("//db/app?target_session_attrs=master", "not any or read-write"),
+        ("//db/app?ssl_min_protocol_version=TLSv9", "not TLSv1 or"),
+        ("//db/app?keepalives_idle=often", "not a whole number"),
+        ("//db/app?port=abc", "abc"),
+        ("//db:99999/app", "the port 99999 is not between 1 and 65535"),
+        ("//a:1,b:99999/app", "the port 99999 is not between 1 and 65535"),
+        ("//a:x,b:2/app", "x"),
+    ],
+)
+def test_value_that_cannot_be_is_refused_at_the_start(
+    settings: Settings, url: str, said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"DATABASE_URL: ") as refused:
+        load_settings(DatabaseSettings, database_url=f"{settings.database_url.drivername}:{url}")
+
+    assert said in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "variable", ["database_url", "database_replica_url", "database_direct_url"]
 )

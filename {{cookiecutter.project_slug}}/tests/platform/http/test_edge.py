@@ -4,16 +4,18 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Response, WebSocket
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request, Response, WebSocket
 from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute, Host, Mount
 
+from app.core.config import Settings
 from app.core.database import Database, get_async_session
 from app.core.http.edge import EdgeRoute, require_edge
 from app.dependencies.database import DatabaseDep, SessionDep
 from app.dependencies.if_match import get_if_match
+from app.main import create_app
 from tests.conftest import http_client
 from tests.factories import Factory
 from tests.platform.probe import make_probe
@@ -95,6 +97,41 @@ async def test_web_socket_route_that_wants_a_session_ends_the_start(
     with pytest.raises(TypeError, match=r"/live .*database\.read\(\)"):
         async with app.router.lifespan_context(app):
             pass
+
+
+async def get_client_host(request: Request) -> str | None:
+    return request.client.host if request.client else None
+
+
+async def get_tasks(background: BackgroundTasks) -> BackgroundTasks:
+    return background
+
+
+@pytest.mark.parametrize("dependency", [get_client_host, get_tasks])
+async def test_web_socket_route_with_a_dependency_of_requests_ends_the_start(
+    app_with_routers: AppWithRouters, dependency: Callable[..., object]
+) -> None:
+    router = APIRouter()
+
+    @router.websocket("/live")
+    async def live(socket: WebSocket, found: Annotated[object, Depends(dependency)]) -> None: ...
+
+    app = app_with_routers(router)
+
+    with pytest.raises(TypeError, match=rf"/live: {dependency.__name__} takes .*HTTPConnection"):
+        async with app.router.lifespan_context(app):
+            pass
+
+
+async def test_app_whose_lifespan_has_not_begun_says_so(
+    app_with_routers: AppWithRouters, settings: Settings
+) -> None:
+    outer = FastAPI()
+    outer.mount("/svc", create_app(settings))
+
+    async with http_client(outer) as client:
+        with pytest.raises(RuntimeError, match="enter app"):
+            await client.get("/svc/users")
 
 
 async def test_session_outside_of_a_request_is_refused() -> None:

@@ -106,6 +106,7 @@ async def test_head_is_answered(outside: Outside) -> None:
         ("/svc", "/users", "/users", "/svc/users"),
         ("/svc", "/svc/users", "/users", "/svc/users"),
         ("/svc/", "/svc/users", "/users", "/svc/users"),
+        ("/svc/", "/svc//users", "/users", "/svc/users"),  # as Uvicorn has it
         ("/svc", "/svcs", "/svcs", "/svc/svcs"),
     ],
 )
