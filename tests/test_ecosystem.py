@@ -61,7 +61,14 @@ def environment(project: Path, database_server: str) -> Iterator[dict[str, str]]
         ),
         # The pages of a mounted app load their own styles and scripts.
         ("sqladmin", ["sqladmin"], [200, 200, 200, False]),
-        ("static_files", [], [[200, 200, 200, 405, 404], "GET, HEAD", "NOT_FOUND"]),
+        (
+            "static_files",
+            [],
+            [
+                *([200, 200, 200, 405, 404], "GET, HEAD", "NOT_FOUND", "<h1>Hello</h1>"),
+                *("object-src 'none'", "object-src 'none'", "default-src 'none'"),
+            ],
+        ),
         ("dependency_overrides", [], "overridden"),
     ],
 )

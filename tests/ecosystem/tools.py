@@ -19,6 +19,8 @@ from app.models.user import User
 from app.services.post_service import PostService
 from fastapi import FastAPI
 
+BROWSER = {"Accept": "text/html,*/*;q=0.8"}
+
 
 def client(app: FastAPI) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -106,15 +108,19 @@ async def static_files() -> object:
 
     folder = Path(mkdtemp())
     (folder / "index.html").write_text("<h1>Hello</h1>")
+    (folder / "app.js").write_text("hello()")
     app = create_app()
     app.mount("/", StaticFiles(directory=folder, html=True))
     async with client(app) as http:
-        page, live, head = await http.get("/"), await http.get("/health/live"), await http.head("/")
+        page, live = await http.get("/", headers=BROWSER), await http.get("/health/live")
+        head, script = await http.head("/"), await http.get("/app.js")
         refused, missing = await http.post("/index.html"), await http.get("/none")
     return [
         [response.status_code for response in (page, live, head, refused, missing)],
         refused.headers["allow"],
         missing.json()["code"],
+        page.text,
+        *(one.headers["content-security-policy"].partition(";")[0] for one in (page, script, live)),
     ]
 
 

@@ -17,7 +17,6 @@ from app.core.config import DatabaseSettings, load_settings
 from app.core.database.autogenerate import autogenerate_options
 from app.core.database.drivers import run
 from app.core.database.migrations import make_migration_engine
-from app.models import Base
 
 # The key of an advisory lock. It must differ from other keys of the project.
 MIGRATION_LOCK: Final = 7_244_106_193
@@ -25,6 +24,8 @@ MIGRATION_LOCK: Final = 7_244_106_193
 
 def run_offline() -> None:
     """Print the SQL instead of running it: `alembic upgrade head --sql`."""
+    from app.models import Base
+
     context.configure(
         dialect_name="postgresql",
         target_metadata=Base.metadata,
@@ -36,6 +37,9 @@ def run_offline() -> None:
 
 
 def run_migrations(connection: Connection) -> None:
+    # Imported here, where a mistake in a model ends in a sentence.
+    from app.models import Base
+
     # A transaction per revision, so that table locks are not held until the last revision.
     context.configure(
         connection=connection,

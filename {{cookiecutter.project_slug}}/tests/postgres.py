@@ -48,7 +48,7 @@ def postgres_server() -> Generator[Server]:
     if wanted not in {"auto", "container", "embedded"}:
         raise NoServerError(f"TEST_POSTGRES is {wanted!r}; use auto, container or embedded")
     if given := os.environ.get("TEST_DATABASE_URL"):
-        source = _given(given)
+        source = _given(given)  # libpq's variables may belong to it
     elif wanted == "embedded":
         source = _embedded("as TEST_POSTGRES says")
     else:
@@ -92,6 +92,9 @@ def _given(url: str) -> Generator[Server]:
 def _container() -> Generator[Server]:
     from testcontainers.community.postgres import PostgresContainer
 
+    from app.cli.embedded_postgres import forget_libpq_variables
+
+    forget_libpq_variables()
     image = os.environ.get("POSTGRES_IMAGE") or "postgres:17"
     # In memory and without fsync: the server starts in half the time, and test data need not
     # survive a crash. The images of different versions use different data folders, hence PGDATA.

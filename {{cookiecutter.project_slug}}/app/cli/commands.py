@@ -5,6 +5,7 @@ Modules of commands import the service when a command runs, so that `app --help`
 
 from __future__ import annotations
 
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
@@ -71,13 +72,17 @@ DEVELOPMENT_SETTINGS: Final[dict[str, str]] = {
 DEVELOPMENT_STEPS: Final[list[Callable[[Database], Awaitable[dict[str, str]]]]] = []
 
 
+# SQLSTATEs of connections that are refused: a wrong password, a database that does not exist.
+_NO_ENTRY: Final = ("28", "3D")
+
+
 class CommandError(Exception):
     """A command failed. The message says what to do."""
 
 
 def error_sentence(error: Exception) -> str:
     """Return the message of an error and of its causes, such as what the driver says."""
-    from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
     from app.core.database.migrations import MigrationError
     from app.core.env_file import ConfigurationError
@@ -88,10 +93,25 @@ def error_sentence(error: Exception) -> str:
             return explain(error)
         case OSError() | InterfaceError() | OperationalError():
             return f"The database cannot be used: {explain(error)}"
-        case SQLAlchemyError():
+        case DBAPIError(orig=cause) if str(getattr(cause, "sqlstate", "")).startswith(_NO_ENTRY):
+            return f"The database cannot be used: {explain(error)}"
+        case DBAPIError():
             return f"The database refused a statement: {explain(error)}"
-        case _:
+        case SyntaxError():  # its message names the place
             return f"{type(error).__name__}: {explain(error)}"
+        case _:
+            return f"{type(error).__name__}: {explain(error)}{_place(error)}"
+
+
+def _place(error: Exception) -> str:
+    """Return the innermost line of the project where an error happened."""
+    from app.core.database.migrations import PROJECT
+
+    folders = tuple(str(PROJECT / name) for name in ("app", "alembic"))
+    frames = [
+        frame for frame in extract_tb(error.__traceback__) if frame.filename.startswith(folders)
+    ]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 
 def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> ResultT:

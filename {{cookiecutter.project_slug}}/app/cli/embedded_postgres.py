@@ -73,6 +73,12 @@ def _require_usable(package: Path) -> None:
         )
 
 
+def forget_libpq_variables() -> None:
+    """Remove libpq's variables, such as `PGSSLMODE`: they are meant for another server."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+
+
 @contextmanager
 def embedded_postgres(directory: Path) -> Generator[URL]:
     """Start a server with its data in `data_folder(directory)`, or use the one that runs there.
@@ -81,6 +87,7 @@ def embedded_postgres(directory: Path) -> Generator[URL]:
     unless one of them was killed.
     """
     _require_usable(Path(embedded_package.__file__))
+    forget_libpq_variables()
     directory = data_folder(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with get_server(directory) as server:

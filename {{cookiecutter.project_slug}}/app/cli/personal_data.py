@@ -26,18 +26,12 @@ def export_user_command(email: Email) -> None:
 
 @commands.command("erase-user")
 def erase_user_command(
-    email: Email,
-    confirmed: Annotated[
-        bool,
-        typer.Option(
-            "--yes", prompt="Delete all that is stored about this person?", help="Do not ask."
-        ),
-    ] = False,
+    email: Email, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 ) -> None:
     """Delete all that is stored about a person. Nothing brings it back."""
-    if not confirmed:
-        raise typer.Abort
     with database_url() as url:
+        if not yes:
+            typer.confirm(f"Delete all that this database has about {email}?", abort=True)
         with_database(url, lambda database: _erase(database, email))
     typer.echo("Erased. Logs and backups keep what they have until they are deleted.")
 

@@ -33,21 +33,21 @@ DEVELOPMENT_SETTINGS.update(
 
 @commands.command("create-admin")
 def create_admin_command(
-    email: Annotated[str, typer.Option(prompt="E-mail address", help="Address to sign in with.")],
+    email: Annotated[
+        str, typer.Option(help="Address to sign in with; asked for if not given.")
+    ] = "",
     password: Annotated[
         str,
         typer.Option(
-            envvar="ADMIN_PASSWORD",
-            prompt=True,
-            hide_input=True,
-            confirmation_prompt=True,
-            help="Password to sign in with; prompted for if not given.",
+            envvar="ADMIN_PASSWORD", help="Password to sign in with; asked for if not given."
         ),
-    ],
+    ] = "",
     display_name: Annotated[str, typer.Option(help="Display name.")] = "Administrator",
 ) -> None:
     """Create an administrator."""
     with database_url() as url:
+        email = email or typer.prompt("E-mail address")
+        password = password or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
         user = with_database(
             url, lambda database: create_admin(database, email, display_name, password)
         )

@@ -145,7 +145,7 @@ class DatabaseSettings(DevelopmentSettings):
 class Settings(CallerSettings, DatabaseSettings):
     """All settings of the service."""
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="INFO", description="Minimum level of the app's log messages."
     )
     max_body_bytes: int = Field(

@@ -24,6 +24,8 @@ def read_env_file() -> Mapping[str, str | None]:
     """Return the variables of the file, none if it does not exist. Raises `ConfigurationError`."""
     if os.environ.get("ENV_FILE") and not env_file().exists():
         raise ConfigurationError(f"ENV_FILE names a file that does not exist: {env_file()}")
+    if env_file().is_dir():
+        raise ConfigurationError(f"{env_file()} is a folder, not a file with settings")
     try:
         return dotenv_values(env_file(), encoding=ENCODING) if env_file().is_file() else {}
     except UnicodeError:

@@ -2,13 +2,16 @@
 
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
-from pydantic import ValidationError, ValidationInfo, field_validator
+from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.env_file import ENCODING, ConfigurationError, env_file, read_env_file
 
 # Errors whose own message does not tell which values are right.
 _UNCLEAR: Final = {"missing": "not set", "string_pattern_mismatch": "not valid"}
+
+_OTHER_NAMES: Final = {"warn": "warning", "fatal": "critical"}
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
@@ -23,16 +26,31 @@ class EnvironmentSettings(BaseSettings):
         env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def ignore_blanks(cls, values: dict[str, object]) -> dict[str, object]:
+        """Take a variable of blanks for unset, and remove those around others that are not secret."""
+        kept = {name: value for name, value in values.items() if str(value).strip() or value == ()}
+        return {
+            name: value.strip() if isinstance(value, str) and not cls._is_secret(name) else value
+            for name, value in kept.items()
+        }
+
+    @classmethod
+    def _is_secret(cls, name: str) -> bool:
+        field = cls.model_fields.get(name)
+        return field is None or "SecretStr" in str(field.annotation)
+
     @field_validator("*", mode="before")
     @classmethod
     def ignore_case_of_options(cls, value: object, info: ValidationInfo) -> object:
-        """Accept `info` for `INFO`."""
+        """Accept `info` for `INFO`, and the other names that logging has for its levels."""
         annotation = cls.model_fields[info.field_name or ""].annotation
         if get_origin(annotation) is not Literal or not isinstance(value, str):
             return value
-        return {option.lower(): option for option in get_args(annotation)}.get(
-            value.strip().lower(), value
-        )
+        options = {option.lower(): option for option in get_args(annotation)}
+        written = _OTHER_NAMES.get(value.lower(), value.lower())
+        return options.get(value.lower(), options.get(written, value))
 
 
 def load_settings(kind: type[SettingsT], **given: Any) -> SettingsT:
@@ -45,13 +63,20 @@ def load_settings(kind: type[SettingsT], **given: Any) -> SettingsT:
         return kind(_env_file=env_file(), _env_file_encoding=ENCODING, **given)
     except ValidationError as error:
         problems = [
-            _describe(kind, str(item["loc"][0]), item["type"], item["msg"])
-            for item in error.errors(include_url=False, include_context=False, include_input=False)
+            _describe(kind, item) for item in error.errors(include_url=False, include_context=False)
         ]
     raise ConfigurationError("\n".join(["Invalid settings (see .env.example):", *problems]))
 
 
-def _describe(kind: type[BaseSettings], name: str, type_: str, message: str) -> str:
-    if type_ in _UNCLEAR:
-        message = f"{_UNCLEAR[type_]}. {kind.model_fields[name].description}"
-    return f"{name.upper()}: {message.removeprefix('Value error, ')}"
+def _describe(kind: type[BaseSettings], error: ErrorDetails) -> str:
+    """Return what is wrong, with the value only where that is an item of a list: none is secret."""
+    name, *items = map(str, error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
+    description = str(kind.model_fields[name].description).removesuffix(".")
+    if items:
+        message = (
+            f"{error['input']!r} is not valid. {description}; with commas between, or as JSON."
+        )
+    elif error["type"] in _UNCLEAR:
+        message = f"{_UNCLEAR[error['type']]}. {description}."
+    return f"{name.upper()}: {message}"

@@ -100,7 +100,21 @@ def _split_list(value: object) -> object:
         items = json.loads(value)
     except ValueError:  # `[::1]` is not JSON either
         items = value.split(",") if value.strip() else []
-    return [str(item).strip().lower() for item in items] if isinstance(items, list) else [value]
+    if not isinstance(items, list):
+        return [value]
+    return [text for item in items if (text := str(item).strip().lower())]
+
+
+def _split_hosts(value: object) -> object:
+    """Split a list of hosts, of which `*` is the same as none: any host is allowed."""
+    hosts = _split_list(value)
+    return () if isinstance(hosts, list) and "*" in hosts else hosts
+
+
+def _split_origins(value: object) -> object:
+    """Split a list of origins, which people write with a slash at the end."""
+    origins = _split_list(value)
+    return [one.rstrip("/") for one in origins] if isinstance(origins, list) else origins
 
 
 _HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
@@ -113,8 +127,8 @@ _HeaderName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9!#$%&'*+.^_`|~-]+)$"
 
 # Lists in settings, separated by commas or written as JSON.
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
-Hosts = Annotated[tuple[_Host, ...], NoDecode, BeforeValidator(_split_list)]
-Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(_split_list)]
+Hosts = Annotated[tuple[_Host, ...], NoDecode, BeforeValidator(_split_hosts)]
+Origins = Annotated[tuple[_Origin, ...], NoDecode, BeforeValidator(_split_origins)]
 Methods = Annotated[tuple[_Method, ...], NoDecode, BeforeValidator(_split_list)]
 HeaderNames = Annotated[tuple[_HeaderName, ...], NoDecode, BeforeValidator(_split_list)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split_list)]

@@ -3,7 +3,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Select, Text, bindparam, insert, select
-from sqlalchemy.orm import QueryableAttribute, raiseload, selectinload
+from sqlalchemy.orm import QueryableAttribute, defer, raiseload, selectinload
 
 from app.models.post import Post
 from app.models.user import User
@@ -29,12 +29,14 @@ _SORT_COLUMNS: Final[dict[str, QueryableAttribute[Any]]] = {
 
 @cache
 def _page(
-    sort: str, *, after: bool, by_author: bool, by_text: bool, with_author: bool
+    sort: str, *, after: bool, by_author: bool, by_text: bool, with_author: bool, with_body: bool
 ) -> Select[Post]:
     """Build the statement of a list on first use."""
     statement = _POSTS
     if with_author:
         statement = select(Post).options(selectinload(Post.author).raiseload("*"))
+    if not with_body:
+        statement = statement.options(defer(Post.body, raiseload=True))
     if by_author:
         statement = statement.where(Post.author_id == bindparam("author_id"))
     if by_text:
@@ -89,12 +91,14 @@ class PostRepository(Repository[Post]):
         author_id: int | None = None,
         text: str | None = None,
         with_author: bool = False,
+        with_body: bool = True,
     ) -> Sequence[Post]:
         """Return up to `limit` posts in the order `sort`: a column, descending if prefixed by `-`.
 
         Posts with equal sort values are ordered by id. `after` holds the sort value and the id of
         the last row of the previous page. `author_id` and `text` (a case-insensitive substring of
-        title or body) filter the list. `with_author` loads the authors in a second statement.
+        title or body) filter the list. `with_author` loads the authors in a second statement;
+        without `with_body`, reading the body of a post raises an error.
         """
         statement = _page(
             sort,
@@ -102,6 +106,7 @@ class PostRepository(Repository[Post]):
             by_author=author_id is not None,
             by_text=text is not None,
             with_author=with_author,
+            with_body=with_body,
         )
         filters: dict[str, object] = {}
         if author_id is not None:

@@ -12,7 +12,14 @@ from app.dependencies.if_match import IfMatch
 from app.dependencies.pagination import PageCursor, PageLimit
 from app.dependencies.services import public_service, service
 from app.schemas.page import Page
-from app.schemas.post import PostCreate, PostPatch, PostResponse, PostSort, PostWithAuthor
+from app.schemas.post import (
+    PostCreate,
+    PostPatch,
+    PostResponse,
+    PostSort,
+    PostSummary,
+    PostWithAuthor,
+)
 from app.services.post_announcements import announce_post
 from app.services.post_service import PostService
 
@@ -55,9 +62,13 @@ async def list_posts(
     include: Annotated[
         Literal["author"] | None, Query(description="Related data to include in each post.")
     ] = None,
+    view: Annotated[
+        Literal["full", "summary"],
+        Query(description="`summary` leaves out the body, and what `include` names."),
+    ] = "full",
     limit: PageLimit = 20,
     cursor: PageCursor = None,
-) -> Page[PostResponse] | Page[PostWithAuthor]:
+) -> Page[PostResponse] | Page[PostWithAuthor] | Page[PostSummary]:
     """List posts, by default newest first."""
     page = await posts.list_posts(
         sort=sort,
@@ -65,9 +76,12 @@ async def list_posts(
         cursor=cursor,
         author_id=author_id,
         text=q,
-        with_author=include == "author",
+        with_author=include == "author" and view == "full",
+        with_body=view == "full",
     )
     set_next_link(request, response, page.next_cursor)
+    if view == "summary":
+        return Page[PostSummary].model_validate(page)
     if include == "author":
         return Page[PostWithAuthor].model_validate(page)
     return Page[PostResponse].model_validate(page)

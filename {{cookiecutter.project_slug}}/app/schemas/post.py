@@ -53,13 +53,18 @@ class Author(ResponseBody):
     display_name: str
 
 
-class PostResponse(ResponseBody):
+class PostSummary(ResponseBody):
+    """A post without its body, for lists."""
+
     id: Id
     author_id: Id
     title: str
-    body: str
     created_at: datetime
     updated_at: datetime
+
+
+class PostResponse(PostSummary):
+    body: str
 
     @computed_field(description="Reading time in minutes, at 200 words per minute.")
     def reading_minutes(self) -> int:

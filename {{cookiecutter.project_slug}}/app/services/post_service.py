@@ -48,6 +48,7 @@ class PostService:
         author_id: int | None,
         text: str | None,
         with_author: bool = False,
+        with_body: bool = True,
     ) -> KeysetPage[Post]:
         """Return a page of posts, optionally of an author and with a text in title or body.
 
@@ -61,6 +62,7 @@ class PostService:
             author_id=author_id,
             text=text,
             with_author=with_author,
+            with_body=with_body,
         )
         return KeysetPage.of(
             posts, limit, lambda post: encode_cursor(sort, getattr(post, column), post.id)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from app.cli.embedded_postgres import data_folder
 from tests.callers import new_user
 
 # The command, with its data in another folder than that of a developer's own `app dev`.
@@ -67,7 +69,8 @@ def test_dev_serves_demo_data_and_leaves_nothing_running(tmp_path: Path) -> None
     signed_in = httpx.post(f"http://127.0.0.1:{port}/auth/token", data=form)
     # {% endif %}
     children = psutil.Process(process.pid).children(recursive=True)
-    server = psutil.Process(int((directory / "data" / "postmaster.pid").read_text().split()[0]))
+    data = data_folder(directory / "data")
+    server = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
 
     os.killpg(process.pid, signal.SIGINT)
     output = process.communicate(timeout=30)[0]
@@ -82,3 +85,4 @@ def test_dev_serves_demo_data_and_leaves_nothing_running(tmp_path: Path) -> None
     assert "Traceback" not in output
     _, alive = psutil.wait_procs([server, *children], timeout=10)
     assert not alive
+    shutil.rmtree(data)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.cli.commands import CommandError
 from app.cli.embedded_postgres import data_folder, embedded_postgres
@@ -18,6 +18,34 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX"
 
 def test_plain_path_is_used_as_it_is() -> None:
     assert data_folder(Path("/srv/shop/.postgres/data")) == Path("/srv/shop/.postgres/data")
+
+
+def test_variables_of_libpq_do_not_lead_to_another_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "PGHOSTADDR": "127.0.0.1",
+        "PGSSLMODE": "verify-full",
+        "PGSERVICE": "production",
+        "PGTARGETSESSIONATTRS": "standby",
+    }.items():
+        monkeypatch.setenv(name, value)
+    directory = tmp_path / "data"
+
+    with embedded_postgres(directory) as url:
+        engine = make_test_engine(parse_database_url(url))
+
+        async def ask() -> str | None:
+            async with engine.connect() as connection:
+                found: str | None = await connection.scalar(text("SHOW data_directory"))
+            await engine.dispose()
+            return found
+
+        served = run(engine.url, ask())
+
+    assert served == str(data_folder(directory))
+    if data_folder(directory) != directory:
+        shutil.rmtree(data_folder(directory).parent)
 
 
 def test_new_project_at_the_path_of_an_old_one_has_new_data(tmp_path: Path) -> None:

@@ -12,15 +12,16 @@ from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import URL, text
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.ext.asyncio import create_async_engine
 from typer.testing import CliRunner, Result
 
 from app import __version__
 from app.cli import dev_server
-from app.cli.commands import CommandError, commands
+from app.cli.commands import CommandError, commands, error_sentence
 from app.cli.demo_data import seed
 from app.cli.main import cli, seed_embedded_server
-from app.core.config import ConfigurationError
+from app.core.config import ConfigurationError, parse_database_url
 from app.core.database.constraints import declared_refusals
 from app.core.database.drivers import run as run_coroutine
 from app.core.database.sessions import Database
@@ -39,6 +40,13 @@ def empty_database(
     with temporary_database(template_url, name) as url:
         monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
         yield url
+
+
+def refusal(sqlstate: str) -> Exception:
+    """Return an error of a driver."""
+    error = Exception("refused")
+    error.sqlstate = sqlstate  # type: ignore[attr-defined]
+    return error
 
 
 def run(*arguments: str, input_: str = "") -> Result:
@@ -267,6 +275,37 @@ def test_unknown_revision_is_an_error_without_a_traceback(
     error = capsys.readouterr().err.partition("Error: ")[2]
     assert "Can't locate revision identified by 'no_such'" in error
     assert "Traceback" not in error
+
+
+def test_revision_without_its_file_is_an_error_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], empty_database: URL
+) -> None:
+    monkeypatch.setattr("alembic.command.upgrade", Mock(side_effect=KeyError("1a2b3c")))
+
+    assert run_cli(monkeypatch, "migrate") == 1
+    assert "after the revision '1a2b3c', whose file is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (InvalidRequestError("Table 'posts' is already defined"), "InvalidRequestError: Table"),
+        (DBAPIError("SELECT 1", {}, refusal("28P01")), "The database cannot be used: "),
+        (DBAPIError("SELECT 1", {}, refusal("3D000")), "The database cannot be used: "),
+        (DBAPIError("SELECT 1", {}, refusal("42601")), "The database refused a statement: "),
+    ],
+)
+def test_sentence_says_whether_the_database_was_asked(error: Exception, sentence: str) -> None:
+    assert error_sentence(error).startswith(sentence)
+
+
+def test_sentence_for_a_mistake_names_its_place_in_the_project() -> None:
+    try:
+        parse_database_url(Mock(side_effect=ValueError))
+    except ValueError as error:
+        sentence = error_sentence(error)
+
+    assert re.search(r"\(.*/app/core/config\.py, line \d+\)$", sentence)
 
 
 def test_traceback_is_shown_on_request(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,11 @@ def test_commands_print_and_erase() -> None:
     printed = json.loads(run("export-user", "ada@example.com").stdout)
     assert printed["users"][0]["display_name"] == "Ada"
 
-    assert run("erase-user", "ada@example.com", answer="n\n").exit_code == 1
+    refused = run("erase-user", "ada@example.com", answer="n\n")
+    assert refused.exit_code == 1
+    database, question = refused.output.split("\n", maxsplit=1)
+    assert database.startswith("Database: ")
+    assert question.startswith("Delete all that this database has about ada@example.com? [y/N]")
     assert run("export-user", "ada@example.com").exit_code == 0
     assert "Erased." in run("erase-user", "ada@example.com", "--yes").stdout
     assert isinstance(run("export-user", "ada@example.com").exception, NotFoundError)

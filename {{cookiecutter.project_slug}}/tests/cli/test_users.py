@@ -74,6 +74,7 @@ def test_password_is_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
         commands, ["create-admin"], input="root@example.com\nfirst password\nsecond one\n"
     )
 
+    assert result.output.startswith("Database: ")
     assert "do not match" in result.output
     assert "first password" not in result.output
 

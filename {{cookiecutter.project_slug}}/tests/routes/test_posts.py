@@ -4,10 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import encode_cursor
 from app.models.post import Post
+from app.services.post_service import PostService
 from tests.endpoints import OPEN, OWNER, Endpoint
 from tests.factories import Factory
 from tests.post_factory import make_post
@@ -36,6 +38,28 @@ async def read_all(client: httpx.AsyncClient, url: str) -> list[Any]:
         items += response.json()["items"]
         next_url = response.links["next"]["url"] if "next" in response.links else None
     return items
+
+
+async def test_summaries_have_no_body(client: httpx.AsyncClient, make: Factory) -> None:
+    post = await make_post(make, await make.user(), body="Long text")
+
+    response = await client.get("/posts?view=summary&include=author&q=long&limit=1")
+
+    (item,) = response.json()["items"]
+    assert item.keys() == {"id", "author_id", "title", "created_at", "updated_at"}
+    assert item["id"] == post.id
+
+
+async def test_body_of_a_summary_is_not_read(session: AsyncSession, make: Factory) -> None:
+    await make_post(make, await make.user())
+    session.expunge_all()
+
+    page = await PostService(session).list_posts(
+        sort="title", limit=1, cursor=None, author_id=None, text=None, with_body=False
+    )
+
+    with pytest.raises(InvalidRequestError, match="raiseload"):
+        _ = page.items[0].body
 
 
 async def test_created_post_is_returned_with_its_location(

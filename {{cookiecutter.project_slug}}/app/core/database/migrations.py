@@ -85,6 +85,10 @@ def migrate(database_url: URL) -> None:
         command.upgrade(alembic_config(database_url), "head")
     except CommandError as error:
         raise MigrationError(str(error)) from None
+    except KeyError as error:  # Alembic's, for a file that is missing
+        raise MigrationError(
+            f"A migration comes after the revision {error}, whose file is missing in alembic/versions"
+        ) from error
 
 
 @cache

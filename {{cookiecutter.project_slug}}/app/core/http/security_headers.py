@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Collection
+from inspect import isroutine
 from typing import Final
 
 from fastapi import Request
@@ -110,7 +111,7 @@ class SecurityHeadersMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = dict(message["headers"])
-                if scope.get("root_path", "") != root_path:  # which a mount extends
+                if _is_mounted(scope, root_path):
                     extra[:] = [_MOUNTED_POLICY if one == _STRICT_POLICY else one for one in extra]
                 if b"set-cookie" in present and _NO_STORE not in extra:
                     extra.append(_NO_STORE)
@@ -139,6 +140,13 @@ class SecurityHeadersMiddleware:
         host = _HOST.fullmatch(named[0]) if len(named) == 1 else None
         name = host["name"].lower().rstrip(b".") if host else b""
         return name in self._hosts or name.endswith(self._domains)
+
+
+def _is_mounted(scope: Scope, root_path: str) -> bool:
+    """Return whether a mounted application responds. It extends the `root_path`, unless it is at `/`."""
+    if scope.get("root_path", "") != root_path:
+        return True
+    return "route" not in scope and "endpoint" in scope and not isroutine(scope["endpoint"])
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -179,8 +179,7 @@ def test_cause_without_a_message_is_named_by_its_type() -> None:
     error.__cause__.__cause__ = OSError("no route")
 
     assert explain(error) == (
-        "The database cannot be reached, because TimeoutError, "
-        "because OSError: no route"
+        "The database cannot be reached, because TimeoutError, because OSError: no route"
     )
     assert explain(TimeoutError()) == "TimeoutError"
 
