@@ -1,19 +1,41 @@
-"""The filter with which cookiecutter.json refuses a project_slug that is a path.
+"""The filter with which cookiecutter.json refuses answers as soon as the last one is given.
 
-The hook pre_gen_project would be too late: cookiecutter makes all folders of the path before it, and
-removes only the innermost afterwards. cookiecutter loads this module itself (`_extensions`).
+The hook pre_gen_project checks the same. It would be too late for a project_slug that is a path or the
+folder itself, and cookiecutter shows a traceback after what a hook says. The hook is left for `--replay`,
+which renders no answers. cookiecutter loads this module itself (`_extensions`).
 """
 
+import runpy
+import shlex
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from cookiecutter.utils import simple_filter
 
+HOOK = Path(__file__).parent / "hooks" / "pre_gen_project.py"
+
 
 @simple_filter  # type: ignore[untyped-decorator]
-def one_folder(slug: str) -> str:
-    """Return the slug, or exit with one sentence: cruft shows a traceback for any other exception."""
-    if "/" in slug or "\\" in slug:
-        sys.exit(
-            f"project_slug {slug!r} names a folder in another: answer with one name, such as 'demo-service'."
-        )
+def checked_slug(answers: Mapping[str, Any]) -> str:
+    """Return the project_slug, or exit with one sentence: cruft shows a traceback for an exception.
+
+    On a terminal it also prints the other answers, which are lost, to be given as arguments.
+    """
+    problem = runpy.run_path(str(HOOK))["find_problem"](answers)
+    if problem and sys.stdin.isatty():
+        arguments = others(answers, problem)
+        sys.exit(f"{problem}\nTo keep the other answers, add them to the command: {arguments}")
+    if problem:
+        sys.exit(problem)
+    slug: str = answers["project_slug"]
     return slug
+
+
+def others(answers: Mapping[str, Any], problem: str) -> str:
+    """Return the answers as `key=value`, but the one that the problem begins with, and the slug of it."""
+    refused = (problem.partition(" ")[0], "project_slug")
+    given = {name: text for name, text in answers.items() if name[0] != "_" and name not in refused}
+    texts = {True: "yes", False: "no"}
+    return " ".join(shlex.quote(f"{name}={texts.get(given[name], given[name])}") for name in given)

@@ -9,6 +9,7 @@ import keyword
 import re
 import sys
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 ANSWERS = r"""{{ cookiecutter|tojson }}"""
@@ -53,10 +54,21 @@ DEPENDENCIES = frozenset(
     """.split()
 )
 
+# Where a bake over a project (-f) keeps what stands there, until post_gen_project.py puts it back.
+BEFORE = ".before-bake"
+# The bake overwrites it, unless it skips files that exist (-s): this is how the other hook knows.
+SIGN, INTERRUPTED = (
+    "UNFINISHED.md",
+    f"""\
+A bake over this project was interrupted. Remove everything here but .git and {BEFORE}, and move what
+is in {BEFORE} back here: it is the project as it was.
+""",
+)
 
-def main(answers: dict[str, Any]) -> int:
-    """Return the exit code: 1, with one sentence on stderr, when an answer is refused."""
-    problem = find_problem(answers)
+
+def main(answers: dict[str, Any], project: Path) -> int:
+    """Return the exit code: 1, with one sentence on stderr, when an answer or the folder is refused."""
+    problem = find_problem(answers) or set_aside(project)
     if problem:
         print(problem, file=sys.stderr)
     return 1 if problem else 0
@@ -135,5 +147,33 @@ def find_other_meaning(slug: str) -> str | None:
     return next((meaning for meaning, applies in meanings.items() if applies), None)
 
 
+def set_aside(project: Path) -> str | None:
+    """Move what stands in the folder out of the way of the bake, or return why that cannot be done.
+
+    The bake is then alone, and the other hook removes nothing but files that it has written. Cookiecutter
+    itself would replace folders such as `.venv` and `.postgres`, if the template has been run in place.
+    """
+    before = project / BEFORE
+    if before.exists():
+        return (
+            f"{before} holds this project as it was before a bake that was interrupted: "
+            "move it back in place of the files beside it, then bake again."
+        )
+    paths = [path for path in project.iterdir() if path.name != ".git"]
+    if not paths:
+        return None
+    try:
+        before.mkdir()
+        for path in paths:
+            path.rename(before / path.name)
+        (project / SIGN).write_text(INTERRUPTED, encoding="utf-8")
+    except OSError as error:
+        for path in before.iterdir() if before.exists() else ():
+            path.rename(project / path.name)
+        before.rmdir()
+        return f"{error.filename} cannot be moved for the bake ({error.strerror}): stop what uses it, or bake elsewhere."
+    return None
+
+
 if __name__ == "__main__":
-    sys.exit(main(json.loads(ANSWERS)))
+    sys.exit(main(json.loads(ANSWERS), Path.cwd()))

@@ -10,17 +10,17 @@ from pathlib import Path
 
 from baking import ROOT, bake, copy_template, project_environment, uv_executable
 from cookiecutter.exceptions import CookiecutterException
+from cookiecutter.generate import generate_context
 
 DEMO = ROOT / "demo"
+BAKED_WITH = ".answers.json"  # in the demo
 QUESTIONS = ROOT / "cookiecutter.json"
 
 
 def main(arguments: list[str]) -> int:
     """Bake unless that is done, and run `app dev` until it ends; return the exit code."""
-    if DEMO.exists():
-        print(f"Running {DEMO} as it is; remove it to have it baked anew.", flush=True)
-        return serve_demo()
     questions = [name for name in json.loads(QUESTIONS.read_text("utf-8")) if name[0] != "_"]
+    questions.remove("project_slug")  # it names the folder
     for argument in arguments:
         if argument.partition("=")[0] not in questions or "=" not in argument:
             print(
@@ -29,6 +29,20 @@ def main(arguments: list[str]) -> int:
                 file=sys.stderr,
             )
             return 2
+    if DEMO.exists():
+        try:
+            differences = find_differences(arguments)
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return 1
+        if differences:
+            print(
+                f"{DEMO} was baked with {differences}: remove it to have it baked anew.",
+                file=sys.stderr,
+            )
+            return 1
+        print(f"Running {DEMO} as it is; remove it to have it baked anew.", flush=True)
+        return serve_demo()
     print("Baking the demo; its first start downloads what it needs.", flush=True)
     try:
         bake_demo(dict(argument.split("=", 1) for argument in arguments))
@@ -38,12 +52,40 @@ def main(arguments: list[str]) -> int:
     return serve_demo()
 
 
+def find_differences(arguments: list[str]) -> str:
+    """Return in which of the answers the demo was baked with others, or an empty string."""
+    record = DEMO / BAKED_WITH
+    baked = json.loads(record.read_text("utf-8")) if record.exists() else {}
+    given = as_baked(dict(argument.split("=", 1) for argument in arguments))
+    names = dict.fromkeys(argument.partition("=")[0] for argument in arguments)
+    return ", ".join(
+        f"{name}={baked.get(name, '?')} (not {given[name]})"
+        for name in names
+        if baked.get(name) != given[name]
+    )
+
+
+def as_baked(answers: dict[str, str]) -> dict[str, str]:
+    """Return all answers, with the defaults. Raises `ValueError` for a choice that there is not."""
+    context = generate_context(str(QUESTIONS), extra_context=answers)["cookiecutter"]
+    chosen = {
+        name: value[0] if isinstance(value, list) else value for name, value in context.items()
+    }
+    spelled = {True: "yes", False: "no"}
+    return {
+        name: spelled[value] if isinstance(value, bool) else value
+        for name, value in chosen.items()
+        if name[0] != "_"
+    }
+
+
 def bake_demo(answers: dict[str, str]) -> None:
     """Bake from the files of the repository alone, without what running it in place has left."""
     logging.disable()  # the hook itself says what is wrong with an answer; a traceback would bury that
     os.environ["BAKE_WITHOUT_LINK"] = "1"  # a demo gets no updates
     with tempfile.TemporaryDirectory() as template:
         bake(copy_template(Path(template)), ROOT, **answers | {"project_slug": DEMO.name})
+    (DEMO / BAKED_WITH).write_text(json.dumps(as_baked(answers)), encoding="utf-8")
     print(f"Baked {DEMO}.", flush=True)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from baking import ROOT, copy_template, uv_executable
+from baking import ROOT, TEMPLATE_FOLDER, copy_template, uv_executable
 from repositories import IDENTITY, git, make_repository
 from variants import OLDEST_COOKIECUTTER, VARIANTS, Variant
 
@@ -185,6 +185,56 @@ def obey_permissions() -> None:
         ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
 
 
+OWN = (
+    "app/services/auth/__init__.py", "tests/auth/__init__.py", "app/core/mail/__init__.py",
+    "app/core/security/passwords.py", "app/cli/users.py", "app/core/types_without_auth.py",
+)  # fmt: skip
+LEFT_BY_RUNNING = (".env", "uv.lock", ".postgres/lock", ".venv/pyvenv.cfg")
+
+
+@pytest.mark.parametrize(
+    ("tool", "skip"), [("cookiecutter", True), ("cookiecutter", False), ("cruft", False)]
+)
+def test_bake_over_a_project_removes_nothing_of_it(
+    tmp_path: Path, tool: str, *, skip: bool
+) -> None:
+    """The team's files stand where another variant has some, and where the template was run in place."""
+    template = make_repository(copy_template(tmp_path / "template"))
+    for name in LEFT_BY_RUNNING:
+        path = template / TEMPLATE_FOLDER / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("The template's.", encoding="utf-8")
+    output = tmp_path / "output"
+    command: tuple[object, ...] = (sys.executable, "-m", tool)
+    if tool == "cruft":
+        context = json.dumps({"use_auth": False})
+        command += ("create", template, "--no-input", "--extra-context", context)
+    else:
+        command += (template, "--no-input", "use_auth=no")
+    output.mkdir()
+    assert start(*command, folder=output).returncode == 0
+    project = output / "demo-service"
+    assert not {*LEFT_BY_RUNNING, *OWN} & files(project).keys()
+    for name in (*OWN, *LEFT_BY_RUNNING, ".venv/bin/python"):
+        path = project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("Ours.", encoding="utf-8")
+    make_repository(project)
+    for name in ("README.md", "app/dependencies/caller.py", "LICENSE"):
+        (project / name).write_text("Ours.", encoding="utf-8")
+    before = files(project)
+
+    options = ["--overwrite-if-exists", *(["--skip-if-file-exists"] if skip else [])]
+    completed = start(*command, *options, folder=output)
+
+    assert completed.returncode == 0, completed.stdout
+    after = files(project)
+    assert after.keys() == before.keys()
+    changed = {name for name in before if after[name] != before[name] and name[:5] != ".git/"}
+    overwritten = {"README.md", "app/dependencies/caller.py", "LICENSE"}
+    assert changed == (set() if skip else overwritten)
+
+
 @pytest.mark.parametrize("is_file", [False, True], ids=["folder", "file"])
 def test_what_exists_is_not_overwritten(repository: Path, tmp_path: Path, *, is_file: bool) -> None:
     path = tmp_path / "output" / "demo-service"
@@ -218,4 +268,6 @@ def test_bake_without_hooks_says_that_it_is_no_project(repository: Path, tmp_pat
     assert bake_in(without, repository, "--accept-hooks", "no").returncode == 0
 
     assert b"bake again with the hooks" in files(without)["demo-service/UNFINISHED.md"]
+    assert b"(UNFINISHED.md)" in files(without)["demo-service/README.md"]
     assert "demo-service/UNFINISHED.md" not in files(with_hooks)
+    assert b"UNFINISHED" not in files(with_hooks)["demo-service/README.md"]

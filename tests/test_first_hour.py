@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import demo
 import pytest
 from baking import bake, run
 from variants import VARIANTS, Variant
@@ -46,3 +47,45 @@ def test_two_heads_are_named_in_a_sentence(template: Path, tmp_path: Path) -> No
     with pytest.raises(AssertionError, match="Error: Multiple head revisions") as refused:
         run(project, "app", "migrate")
     assert "Traceback" not in str(refused.value)
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Return where a list of the demos that were served is kept, instead of serving them."""
+    folders: list[Path] = []
+    monkeypatch.setattr("demo.DEMO", tmp_path / "demo")
+    monkeypatch.setattr("demo.ROOT", tmp_path)
+
+    def serve() -> int:
+        folders.append(demo.DEMO)
+        return 0
+
+    monkeypatch.setattr("demo.serve_demo", serve)
+    monkeypatch.setattr("logging.disable", lambda: None)
+    monkeypatch.setenv("BAKE_WITHOUT_LINK", "1")
+    return folders
+
+
+def test_demo_is_served_again_only_with_the_answers_it_was_baked_with(
+    served: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert demo.main(["use_auth=no"]) == 0
+    for arguments in ([], ["use_auth=no"], ["use_auth=false", "db_driver=asyncpg"]):
+        assert demo.main(arguments) == 0
+    assert len(served) == 4
+    capsys.readouterr()
+
+    assert demo.main(["db_driver=psycopg", "use_auth=yes"]) == 1
+    assert capsys.readouterr().err == (
+        f"{demo.DEMO} was baked with db_driver=asyncpg (not psycopg), use_auth=no (not yes): "
+        "remove it to have it baked anew.\n"
+    )
+    assert demo.main(["db_driver=mysql"]) == 1
+    assert "mysql provided for choice variable db_driver" in capsys.readouterr().err
+    for argument in ("nonsense", "db_drive=psycopg", "project_slug=other"):
+        assert demo.main([argument]) == 2
+        assert capsys.readouterr().err.startswith(f"{argument}: give answers as key=value, ")
+    (demo.DEMO / demo.BAKED_WITH).unlink()  # as in a demo of an older version
+    assert demo.main(["use_auth=no"]) == 1
+    assert "was baked with use_auth=? (not no)" in capsys.readouterr().err
+    assert len(served) == 4

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -147,10 +148,12 @@ def test_any_answers_are_accepted_or_refused_in_one_sentence(answers: dict[str, 
         problem.encode()
 
 
-def test_main_says_the_problem_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    assert pre_gen_project.main(GOOD_ANSWERS) == 0
+def test_main_says_the_problem_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pre_gen_project.main(GOOD_ANSWERS, tmp_path) == 0
     assert capsys.readouterr() == ("", "")
-    assert pre_gen_project.main(GOOD_ANSWERS | {"author_name": ""}) == 1
+    assert pre_gen_project.main(GOOD_ANSWERS | {"author_name": ""}, tmp_path) == 1
     assert capsys.readouterr() == (
         "",
         "author_name '' is empty: answer with at least one character.\n",
@@ -182,71 +185,78 @@ def test_every_direct_dependency_is_refused_as_a_slug() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "sentence"),
+    ("tool", "answers", "sentence"),
     [
+        ("cookiecutter", {"project_name": "🚀"}, "project_name '🚀' has no letter or digit to "),
+        ("cookiecutter", {"project_slug": ""}, "project_slug '' must start with a lower-case "),
+        ("cookiecutter", {"project_slug": ".."}, "project_slug '..' must start with a lower-case "),
+        ("cookiecutter", {"project_slug": "../up"}, "project_slug '../up' must start with a "),
+        ("cookiecutter", {"project_slug": "class"}, "project_slug 'class' is a Python keyword: "),
+        ("cookiecutter", {"author_email": "me"}, "author_email 'me' is not a plain e-mail "),
         (
-            {"project_name": "🚀"},
-            "project_name '🚀' has no letter or digit to make a project_slug from: ",
-        ),
-        ({"project_slug": "class"}, "project_slug 'class' is a Python keyword: "),
-        (
+            "cookiecutter",
             {"author_name": 'two\nlines """'},
             'author_name \'two\\nlines """\' holds the control character U+000A: ',
         ),
+        ("cruft", {"project_slug": "a/b"}, "project_slug 'a/b' must start with a lower-case "),
+        ("cruft", {"project_slug": "fastapi"}, "project_slug 'fastapi' is a package that "),
     ],
 )
-def test_refused_bake_says_why_and_leaves_nothing(
-    template: Path, tmp_path: Path, answers: dict[str, str], sentence: str
+def test_refused_bake_says_why_in_one_sentence_and_leaves_nothing(
+    template: Path, tmp_path: Path, tool: str, answers: dict[str, str], sentence: str
 ) -> None:
-    settings = tmp_path / "settings.yaml"
-    settings.write_text(f"replay_dir: {tmp_path / 'replay'}\n")
     output = tmp_path / "output"
     output.mkdir()
     arguments = [f"{name}={answer}" for name, answer in answers.items()]
-    completed = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "cookiecutter",
-            template,
-            "--no-input",
-            "--config-file",
-            settings,
-            *arguments,
-        ],
-        cwd=output,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    assert completed.returncode == 1
-    assert sentence in completed.stderr
-    assert list(output.iterdir()) == []
-
-
-@pytest.mark.parametrize("tool", ["cookiecutter", "cruft"])
-@pytest.mark.parametrize("slug", ["a/b", "../up", "/tmp/demo", "a\\b"])  # noqa: S108
-def test_path_for_a_slug_is_refused_in_one_sentence(
-    template: Path, tmp_path: Path, tool: str, slug: str
-) -> None:
-    output = tmp_path / "output"
-    output.mkdir()
-    command = ["cookiecutter", str(template), "--no-input", f"project_slug={slug}"]
+    command = ["cookiecutter", str(template), "--no-input", *arguments]
     if tool == "cruft":
         repository = make_repository(shutil.copytree(template, tmp_path / "template"))
-        context = json.dumps({"project_slug": slug.replace("\\", "\\\\")})
-        command = ["cruft", "create", str(repository), "--no-input", "--extra-context", context]
+        command = ["cruft", "create", str(repository), "--no-input"]
+        command += ["--extra-context", json.dumps(answers)]
     completed = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=output,
         env=os.environ | {"COOKIECUTTER_CONFIG": str(no_settings(tmp_path))},
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
     assert (completed.returncode, completed.stdout) == (1, "")
-    assert re.fullmatch(r"project_slug '.+' names a folder in another: .+\.\n", completed.stderr)
+    assert completed.stderr.startswith(sentence)
+    assert re.fullmatch(r".+\.\n", completed.stderr)
     assert list(output.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_refused_answer_on_a_terminal_keeps_the_others(template: Path, tmp_path: Path) -> None:
+    import pty  # noqa: PLC0415
+
+    terminal, end = pty.openpty()
+    os.write(terminal, b"My Shop\n\n\nAda O'Neil\nnobody\n2\nno\n4\n")
+    completed = subprocess.run(
+        [sys.executable, "-m", "cookiecutter", str(template)],
+        cwd=tmp_path,
+        env=os.environ | {"COOKIECUTTER_CONFIG": str(no_settings(tmp_path))},
+        stdin=end,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    os.close(terminal)
+    os.close(end)
+    assert completed.returncode == 1
+    first, second = completed.stderr.splitlines()
+    assert first.startswith("author_email 'nobody' is not a plain e-mail address: ")
+    arguments = shlex.split(second.partition(": ")[2])
+    assert arguments == [
+        "project_name=My Shop",
+        "description=A FastAPI service on PostgreSQL.",
+        "author_name=Ada O'Neil",
+        "db_driver=psycopg",
+        "use_auth=no",
+        "license=Proprietary",
+    ]
 
 
 def no_settings(folder: Path) -> Path:
@@ -265,12 +275,20 @@ authors = [{ name = "Ada", email = "you@example.com" }]
 name = "app"
 """
 
+README = """\
+# Demo
+
+**Unfinished**, see [UNFINISHED.md](UNFINISHED.md).
+
+Text.
+"""
+
 
 def make_project(folder: Path, *paths: str) -> Path:
     """Make what a bake holds before the hook runs, and these files."""
     contents = dict.fromkeys(paths, "")
     contents |= {f"licenses/{name}.txt": name for name in ("MIT", "BSD-3-Clause", "Apache-2.0")}
-    contents["pyproject.toml"] = PYPROJECT
+    contents |= {"pyproject.toml": PYPROJECT, "README.md": README, "UNFINISHED.md": "# Unfinished"}
     for name, content in contents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -298,11 +316,9 @@ def test_prune_removes_what_the_answers_do_not_want(tmp_path: Path) -> None:
     kept = ["app/core/config.py", "app/services/authors.py", "docs/auth/a.md", drivers["psycopg"]]
     auth = ["app/auth/a.py", "app/routes/auth/b/c.py", "tests/auth/d.py", "app/core/security/e.py"]
     project = make_project(tmp_path, *kept, *auth, drivers["asyncpg"])
-    post_gen_project.prune(
-        project, GOOD_ANSWERS | {"use_auth": False, "db_driver": "psycopg"}, project
-    )
-    left = {name for name in files(project) if not name.startswith("licenses/")}
-    assert left == {*kept, "pyproject.toml"}
+    post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": False, "db_driver": "psycopg"})
+    left = files(project).keys() - files(make_project(tmp_path / "empty")).keys()
+    assert {name for name in left if not name.startswith("empty/")} == set(kept)
     assert not (project / "app/auth").exists()
 
 
@@ -324,7 +340,7 @@ def test_file_without_auth_takes_the_place_of_the_one_beside_it(
     expected[".venv/x_without_auth.py"] = files(project)[".venv/x_without_auth.py"]
     expected |= {} if use_auth else changed
     for _ in ("the bake", "a second run"):
-        post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": use_auth}, project)
+        post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": use_auth})
         assert files(project) == expected
 
 
@@ -346,7 +362,7 @@ def test_chosen_license_becomes_the_license_file(tmp_path: Path, name: str) -> N
 def test_proprietary_project_has_no_license_file(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     post_gen_project.main(project, GOOD_ANSWERS | {"license": "Proprietary"})
-    assert set(files(project)) == {"pyproject.toml"}
+    assert set(files(project)) == {"pyproject.toml", "README.md"}
     pyproject = tomllib.loads((project / "pyproject.toml").read_text())
     assert pyproject["project"]["license"] == "LicenseRef-Proprietary"
 
@@ -365,30 +381,102 @@ def test_second_run_changes_nothing(tmp_path: Path) -> None:
     answers = GOOD_ANSWERS | {"use_auth": False}
     post_gen_project.main(project, answers)
     once = files(project)
+    (project / "UNFINISHED.md").write_text("# Unfinished", encoding="utf-8")
     post_gen_project.main(project, answers)
     assert files(project) == once
 
 
-def test_leftovers_of_the_template_folder_are_removed_and_those_of_the_project_stay(
-    tmp_path: Path,
-) -> None:
-    leftovers = [
+def test_leftovers_of_the_template_folder_are_removed(tmp_path: Path) -> None:
+    leftovers = (
         ".venv/bin/python",
         "uv.lock",
         ".env",
         ".postgres/base/1",
         "app/__pycache__/main.pyc",
         ".ruff_cache/x",
-    ]
-    template_folder = make_project(
-        tmp_path / "template" / TEMPLATE_FOLDER, *leftovers, "app/main.py"
+        "dist/demo.whl",
     )
-    (template_folder / ".venv/bin64").symlink_to("bin", target_is_directory=True)
-    copied = [*leftovers, ".venv/bin64/python"]
-    project = make_project(tmp_path / "project", *copied, "dist/demo.whl", "app/main.py")
-    post_gen_project.main(project, GOOD_ANSWERS | {"_repo_dir": str(template_folder.parent)})
-    assert set(files(project)) == {"LICENSE", "pyproject.toml", "dist/demo.whl", "app/main.py"}
+    project = make_project(tmp_path, *leftovers, "app/main.py")
+    (project / ".venv/bin64").symlink_to("bin", target_is_directory=True)
+    post_gen_project.main(project, GOOD_ANSWERS)
+    assert files(project).keys() == {"LICENSE", "README.md", "pyproject.toml", "app/main.py"}
     assert not (project / ".venv").exists()
+
+
+def test_readme_names_what_is_unfinished_until_the_hook_has_run(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    post_gen_project.main(project, GOOD_ANSWERS)
+    assert files(project)["README.md"] == "# Demo\n\nText.\n"
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_bake_over_a_project_changes_what_it_writes_alone(tmp_path: Path, *, skip: bool) -> None:
+    own = (
+        "app/auth/own.py",
+        "app/auth/a.py",
+        "docs/[x].md",
+        ".env",
+        ".git/x.py",
+        "a_without_auth.py",
+    )
+    conflicts = ("docs/0001", "notes.txt/a.txt")  # the bake has a folder there, and a file
+    written = ("app/main.py", "app/auth/a.py", ".env", "docs/0001/a.md", "notes.txt", "new.txt")
+    for name in (*own, *conflicts, "app/main.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("ours", encoding="utf-8")
+    (tmp_path / "link").symlink_to("nowhere")
+
+    assert pre_gen_project.main(GOOD_ANSWERS, tmp_path) == 0
+    sign = (tmp_path / "UNFINISHED.md").read_text(encoding="utf-8")
+    make_project(tmp_path, *written)
+    if skip:
+        (tmp_path / "UNFINISHED.md").write_text(sign, encoding="utf-8")
+    post_gen_project.main(tmp_path, GOOD_ANSWERS | {"use_auth": False})
+
+    after = files(tmp_path)
+    baked = {"LICENSE", "README.md", "pyproject.toml", "new.txt"}
+    assert after.keys() == {*own, *conflicts, *baked, "app/main.py"}
+    assert {name for name, text in after.items() if text == "ours"} == {
+        *own, *conflicts, *(["app/main.py"] if skip else [])
+    }  # fmt: skip
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_bake_over_an_interrupted_one_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.py").touch()
+    assert pre_gen_project.main(GOOD_ANSWERS, tmp_path) == 0
+    assert pre_gen_project.main(GOOD_ANSWERS, tmp_path) == 1
+    before = tmp_path / pre_gen_project.BEFORE
+    assert capsys.readouterr().err.startswith(f"{before} holds this project as it was before ")
+    assert (before / "own.py").exists()
+
+
+def test_folder_that_cannot_be_moved_is_refused_and_all_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.py", "b.py", "mounted"):
+        (tmp_path / name).touch()
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name == "mounted":
+            raise OSError(16, "Device or resource busy", str(path))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    assert pre_gen_project.main(GOOD_ANSWERS, tmp_path) == 1
+    assert f"{tmp_path / 'mounted'} cannot be moved" in capsys.readouterr().err
+    assert files(tmp_path).keys() == {"a.py", "b.py", "mounted"}
+
+
+def test_hooks_agree_on_where_a_project_is_kept() -> None:
+    assert post_gen_project.BEFORE == pre_gen_project.BEFORE
+    assert post_gen_project.SIGN == pre_gen_project.SIGN
+    sign = (ROOT / TEMPLATE_FOLDER / pre_gen_project.SIGN).read_text(encoding="utf-8")
+    assert pre_gen_project.INTERRUPTED.startswith("A bake")
+    assert not sign.startswith("A bake")
 
 
 @pytest.fixture
@@ -397,8 +485,14 @@ def template_repository(tmp_path: Path) -> Path:
     repository = tmp_path / "template ü"
     (repository / TEMPLATE_FOLDER).mkdir(parents=True)
     (repository / TEMPLATE_FOLDER / "README.md").touch()
-    shutil.copy(ROOT / "cookiecutter.json", repository)
+    copy_questions(repository)
     return make_repository(repository)
+
+
+def copy_questions(folder: Path) -> None:
+    shutil.copy(ROOT / "cookiecutter.json", folder)
+    (folder / "hooks").mkdir()
+    shutil.copy(ROOT / "hooks" / "cruft_link.py", folder / "hooks")
 
 
 def link(project: Path, template: Path, **answers: object) -> dict[str, Any] | None:
@@ -457,7 +551,7 @@ def test_template_in_a_folder_of_its_repository_names_that_folder(
 ) -> None:
     folder = template_repository / "a" / "template"
     shutil.copytree(template_repository / TEMPLATE_FOLDER, folder / TEMPLATE_FOLDER)
-    shutil.copy(ROOT / "cookiecutter.json", folder)
+    copy_questions(folder)
     commit_all(template_repository, "Add a second template")
     state = link(tmp_path / "project", folder, _template=str(template_repository))
     assert state
@@ -468,12 +562,32 @@ def test_changes_of_the_template_that_are_not_committed_are_said(
     tmp_path: Path, template_repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert link(tmp_path / "clean", template_repository)
-    assert capsys.readouterr().out == (
-        "Next: cd clean && git init && git add -A && git commit -m Bake && uv run app dev\n"
-    )
+    assert "not committed" not in capsys.readouterr().out
     (template_repository / "cookiecutter.json").write_text("{}")
     assert link(tmp_path / "dirty", template_repository)
     assert "changes that are not committed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("started_in", "path"),
+    [(".", "my-project"), ("..", "'{}'"), (None, "'{}'")],
+    ids=["beside", "above", "unknown"],
+)
+def test_next_steps_begin_with_the_way_to_the_project(
+    tmp_path: Path,
+    template_repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    started_in: str | None,
+    path: str,
+) -> None:
+    monkeypatch.delenv("PWD", raising=False)
+    project = tmp_path / "with a blank" / "my-project"
+    if started_in:
+        monkeypatch.setenv("PWD", str(project.parent / started_in))
+    assert link(project, template_repository)
+    steps = "git init && git add -A && git commit -m Bake && uv run app dev"
+    assert capsys.readouterr().out == f"Next: cd {path.format(project)} && {steps}\n"
 
 
 @pytest.mark.parametrize("lack", ["git", "a repository", "a commit of the template", "a path"])
@@ -494,7 +608,7 @@ def test_where_git_cannot_tell_the_commit_the_bake_says_what_to_do(
     ):  # it lies, untracked, in the repository of something else
         template = template / "copy"
         shutil.copytree(template_repository / TEMPLATE_FOLDER, template / TEMPLATE_FOLDER)
-        shutil.copy(ROOT / "cookiecutter.json", template)
+        copy_questions(template)
     else:
         template = Path("nowhere")
     assert link(tmp_path / "project", template, _version="1.2.3") is None
@@ -511,18 +625,6 @@ def test_repository_of_the_git_hook_that_bakes_is_not_taken_for_the_template_s(
     state = link(tmp_path / "project", template_repository)
     assert state
     assert state["commit"] == commit
-
-
-def test_files_of_the_team_stay_where_the_variant_has_none(tmp_path: Path) -> None:
-    """`cookiecutter -f` bakes over a project, whose folders hold more than the bake writes."""
-    source = make_project(tmp_path / "source", "app/services/auth/sign_in.py")
-    own = ("app/services/auth/own.py", "tests/services/auth/test_own.py", "own_without_auth.md")
-    project = make_project(tmp_path / "project", "app/services/auth/sign_in.py", *own)
-
-    post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": False}, source)
-
-    assert set(own) <= files(project).keys()
-    assert "app/services/auth/sign_in.py" not in files(project)
 
 
 def test_cruft_is_left_to_write_its_file_itself(tmp_path: Path) -> None:

@@ -168,7 +168,8 @@ def test_any_printable_text_is_shown_unharmed(template: Path, text: str) -> None
 def test_each_escape_is_undone_by_its_reader(text: str) -> None:
     """The same promise at the level of cookiecutter.json, where many more texts can be tried."""
     context = generate_context(
-        str(ROOT / "cookiecutter.json"), extra_context={"project_name": typed(text)}
+        str(ROOT / "cookiecutter.json"),
+        extra_context={"project_name": typed(text), "project_slug": "demo"},
     )
     answers = prompt_for_config(context, no_input=True)
     quoted = f'"{answers["__project_name"]}"'

@@ -227,7 +227,7 @@ def title_and_description(project: Path) -> tuple[str, str]:
         ({"name": "123"}, {}, "project_slug '123' must start with a lower-case letter"),
         ({"name": "con"}, {}, "project_slug 'con' is a name that Windows keeps for a device: "),
         ({"name": "-"}, {}, "project_name '-' has no letter or digit"),
-        ({}, {"PROJECT_SLUG": "a/b"}, "project_slug 'a/b' names a folder in another: "),
+        ({}, {"PROJECT_SLUG": "a/b"}, "project_slug 'a/b' must start with a lower-case letter "),
         ({"description": "a\u202eb"}, {}, "holds the control character U+202E: leave it out."),
         ({}, {"DB_DRIVER": "mysql"}, "mysql provided for choice variable db_driver"),
         ({}, {"USE_AUTH": "perhaps"}, "perhaps"),

@@ -16,7 +16,11 @@ from app.cli.dev_server import database_url
 from app.core.config import DatabaseSettings, load_settings
 from app.core.database.autogenerate import autogenerate_options
 from app.core.database.drivers import run
-from app.core.database.migrations import make_migration_engine
+from app.core.database.migrations import (
+    UnknownRevisionError,
+    make_migration_engine,
+    revisions,
+)
 
 # The key of an advisory lock. It must differ from other keys of the project.
 MIGRATION_LOCK: Final = 7_244_106_193
@@ -46,8 +50,14 @@ def run_migrations(connection: Connection) -> None:
         transaction_per_migration=True,
         **autogenerate_options(Base.metadata),
     )
-    with context.begin_transaction():
-        context.run_migrations()
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+    except AlembicError:
+        for revision in context.get_context().get_current_heads():
+            if revision not in revisions():
+                raise UnknownRevisionError(revision) from None
+        raise
 
 
 @asynccontextmanager

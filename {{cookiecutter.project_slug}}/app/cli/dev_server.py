@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Generator
@@ -32,6 +33,7 @@ def database_url() -> Generator[URL]:
     Tells on stderr which database that is, and why.
     """
     from app.core.config import DatabaseSettings, load_settings, parse_database_url
+    from app.core.database.migrations import UnknownRevisionError
 
     if given := configured("DATABASE_URL"):
         settings = load_settings(DatabaseSettings)
@@ -53,7 +55,12 @@ def database_url() -> Generator[URL]:
     folder = data_folder(DIRECTORY / "data")
     typer.echo(f"Database: embedded server in {folder} (DATABASE_URL is not set)", err=True)
     with embedded_postgres(DIRECTORY / "data") as embedded:
-        yield parse_database_url(embedded)
+        try:
+            yield parse_database_url(embedded)
+        except UnknownRevisionError as error:
+            raise CommandError(
+                f"{error}, or stop `app dev` and delete {folder}, the data of the embedded server"
+            ) from None
 
 
 def _tell(url: URL, reason: str) -> None:
@@ -87,23 +94,45 @@ def single_instance() -> Generator[None]:
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Raise `CommandError` if the port is in use."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    """Raise `CommandError` if the server cannot listen, for example because the port is in use."""
+    try:
+        with socket.socket(_family(host)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-        except OSError as error:
-            raise CommandError(
-                f"Cannot listen on {host}:{port} ({error.strerror}): stop the process that uses "
-                "the port, perhaps a leftover of `app dev`, or choose another port with --port"
-            ) from None
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CommandError(
+            f"Cannot listen on {_authority(host, port)} ({reason}): {_remedy(error)}"
+        ) from None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET  # as uvicorn does
+
+
+def _authority(host: str, port: int) -> str:
+    """Return host and port as in a URL (RFC 3986, section 3.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _remedy(error: Exception) -> str:
+    match getattr(error, "errno", None):
+        case errno.EADDRINUSE:
+            return (
+                "stop the process that uses the port, perhaps a leftover of `app dev`, or choose "
+                "another port with --port"
+            )
+        case errno.EACCES:
+            return "choose a port above 1023 with --port"
+        case _:
+            return "choose an address of this machine with --host, such as 127.0.0.1 or ::1"
 
 
 def serve(host: str, port: int, url: URL, shown: dict[str, str] | None = None) -> None:
     """Serve the app with reload until it is interrupted. `shown` is printed with the URLs."""
     import uvicorn
 
-    service = f"http://{host}:{port}"
+    service = f"http://{_authority(host, port)}"
     os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
     for name, value in DEVELOPMENT_SETTINGS.items():
         given = configured(name)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -20,10 +21,12 @@ from app import __version__
 from app.cli import dev_server
 from app.cli.commands import CommandError, commands, error_sentence
 from app.cli.demo_data import seed
+from app.cli.embedded_postgres import data_folder
 from app.cli.main import cli, seed_embedded_server
 from app.core.config import ConfigurationError, parse_database_url
 from app.core.database.constraints import declared_refusals
 from app.core.database.drivers import run as run_coroutine
+from app.core.database.migrations import UnknownRevisionError
 from app.core.database.sessions import Database
 from app.core.env_file import PROJECT
 from app.exceptions import ConflictError
@@ -273,8 +276,72 @@ def test_unknown_revision_is_an_error_without_a_traceback(
 
     assert run_cli(monkeypatch, "migrate") == 1
     error = capsys.readouterr().err.partition("Error: ")[2]
-    assert "Can't locate revision identified by 'no_such'" in error
-    assert "Traceback" not in error
+    assert error.startswith("The database is at revision 'no_such', which is not in ")
+    assert "Check that out and run `uv run alembic downgrade`" in error
+    assert ".postgres" not in error
+    assert len(error.splitlines()) == 1
+    by_alembic = run_python("-m", "alembic", "upgrade", "head")
+    assert by_alembic.returncode == 1
+    assert f"Error: {error}" in by_alembic.stderr
+    assert run_python("-m", "alembic", "stamp", "--purge", "head").returncode == 0
+    assert run_cli(monkeypatch, "migrate") == 0
+
+
+def test_revision_that_alembic_is_asked_for_is_not_blamed_on_the_database(
+    empty_database: URL,
+) -> None:
+    run("migrate")
+    completed = run_python("-m", "alembic", "downgrade", "no_such")
+
+    assert completed.returncode != 0
+    assert "Can't locate revision identified by 'no_such'" in completed.stdout
+    assert "The database is at" not in completed.stdout + completed.stderr
+
+
+def test_unknown_revision_of_the_embedded_server_names_its_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @contextmanager
+    def embedded(_: Path) -> Generator[str]:
+        yield "postgresql://localhost/postgres"
+
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setattr("app.cli.dev_server.DIRECTORY", tmp_path)
+    monkeypatch.setattr("app.cli.embedded_postgres.embedded_postgres", embedded)
+    monkeypatch.setattr(
+        "app.core.database.migrations.migrate", Mock(side_effect=UnknownRevisionError("no_such"))
+    )
+
+    folder = re.escape(str(data_folder(tmp_path / "data")))
+    with pytest.raises(CommandError, match=f"revision 'no_such', .* or stop .* delete {folder}, "):
+        run("migrate")
+
+
+def test_readme_names_the_commands_that_use_no_embedded_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each other command asks for the database of the project, as `migrate` does."""
+
+    class AskedError(Exception):
+        pass
+
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    for module in {command.callback.__module__ for command in commands.registered_commands}:
+        monkeypatch.setattr(f"{module}.database_url", Mock(side_effect=AskedError))
+    monkeypatch.setattr("app.cli.main.require_free_port", Mock())
+    monkeypatch.setattr("app.cli.dev_server.DIRECTORY", tmp_path)
+    email = "ada@example.com"
+    others = set()
+    for name in [str(command.name) for command in commands.registered_commands]:
+        results = [
+            CliRunner().invoke(commands, [name, *arguments])
+            for arguments in ((), (email,), (email, "--yes"), ("--email", email, "--password", "x"))
+        ]
+        if not any(isinstance(result.exception, AskedError) for result in results):
+            others.add(name)
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    (named,) = re.findall(r"\(`(openapi)` uses none\.\s`(check)` and `(grant)` prepare", readme)
+    assert others == set(named)
 
 
 def test_revision_without_its_file_is_an_error_without_a_traceback(
@@ -365,15 +432,56 @@ def test_port_in_use_is_an_error() -> None:
             dev_server.require_free_port("127.0.0.1", port)
 
 
+@pytest.mark.parametrize("host", ["nonsense.invalid", "192.0.2.1", "2001:db8::1", "a..b", "[::1]"])
+def test_host_that_is_not_of_this_machine_is_an_error(host: str) -> None:
+    with pytest.raises(CommandError, match=r"Cannot listen on .* with --host, such as") as refused:
+        dev_server.require_free_port(host, 8000)
+    assert "--port" not in str(refused.value)
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="the machine has no IPv6")
+def test_port_of_an_ipv6_address_may_be_free_or_in_use() -> None:
+    with socket.socket(socket.AF_INET6) as free:
+        free.bind(("::1", 0))
+        port = free.getsockname()[1]
+    dev_server.require_free_port("::1", port)
+
+    with socket.socket(socket.AF_INET6) as taken:
+        taken.bind(("::1", port))
+        taken.listen()
+        with pytest.raises(CommandError, match=rf"\[::1\]:{port} .*--port"):
+            dev_server.require_free_port("::1", port)
+
+
+def test_address_of_ipv6_is_in_brackets_in_urls(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve(monkeypatch, tmp_path, {}, host="::1")
+
+    assert "http://[::1]:8000/docs" in capsys.readouterr().out
+
+
 def serve(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    environment: dict[str, str],
+    host: str = "127.0.0.1",
 ) -> dict[str, str]:
     """Return the environment in which `app dev` serves."""
     (tmp_path / ".env").touch()
     environment["ENV_FILE"] = str(tmp_path / ".env")
     monkeypatch.setattr("os.environ", environment)
     monkeypatch.setattr("uvicorn.run", lambda *_, **_options: None)
-    dev_server.serve("127.0.0.1", 8000, URL.create("postgresql"))
+    dev_server.serve(host, 8000, URL.create("postgresql"))
     return environment
 
 

@@ -33,6 +33,17 @@ class MigrationError(Exception):
     """Alembic cannot migrate, for example because there are two heads. The message is Alembic's."""
 
 
+class UnknownRevisionError(MigrationError):
+    """The database is at a revision that this version of the project does not have."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"The database is at revision {revision!r}, which is not in alembic/versions: another "
+            "branch or a newer version has migrated it. Check that out and run "
+            "`uv run alembic downgrade` to a revision that both have"
+        )
+
+
 def make_migration_engine(settings: DatabaseSettings) -> AsyncEngine:
     """Return an engine without a pool for `DATABASE_DIRECT_URL`, or else `DATABASE_URL`.
 

@@ -185,11 +185,13 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
 
 
 def _sentence(error: dict[str, Any]) -> str:
-    """Return what is wrong, without the regular expression of `Text`."""
-    if error.get("ctx", {}).get("pattern") == NO_NUL:
+    """Return what is wrong, without the regular expression of `Text` and the prefix of Pydantic."""
+    context = error.get("ctx", {})
+    if context.get("pattern") == NO_NUL:
         return "Text must not contain NUL characters"
+    raised = context.get("error")  # by a validator; other kinds of errors have a text here
     message: str = error["msg"]
-    return message
+    return str(raised) or message if isinstance(raised, Exception) else message
 
 
 # Form types; a route without files reads either.
