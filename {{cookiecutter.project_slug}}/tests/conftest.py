@@ -25,6 +25,7 @@ from app.core.database.counted_sessions import ReadSession, WriteSession
 from app.core.database.drivers import driver_for
 from app.core.database.errors import ReadOnlySessionError
 from app.core.database.sessions import Database
+from app.core.database.statements import verbatim
 from app.main import create_app
 from tests.endpoints import Arrange, ArrangeOn
 from tests.factories import Factory
@@ -263,7 +264,7 @@ async def empty_tables(database: Database) -> None:
     """Delete all rows that tests have committed, in every schema."""
     async with database.writer.begin() as connection:
         tables = await connection.scalar(_TABLES)
-        await connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        await connection.execute(verbatim(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
 
 
 @pytest.fixture

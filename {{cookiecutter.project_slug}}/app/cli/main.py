@@ -163,10 +163,12 @@ def grant_command(
     """Create the role of DATABASE_URL, and let it read and write rows. Run it after `migrate`."""
     from app.core.config import DatabaseSettings, load_settings
     from app.core.database.drivers import run
-    from app.core.database.grants import grant_to_service
+    from app.core.database.grants import grant_to_service, schemas_of
+    from app.models import metadata
 
     settings = load_settings(DatabaseSettings)
-    role = run(settings.database_url, grant_to_service(settings, password))
+    schemas = schemas_of(metadata)
+    role = run(settings.database_url, grant_to_service(settings, password, schemas))
     typer.echo(f"{role} may read and write rows.")
 
 

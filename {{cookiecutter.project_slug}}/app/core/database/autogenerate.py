@@ -1,105 +1,151 @@
 """What `alembic revision --autogenerate` and `alembic check` compare, and how they write it."""
 
-import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations.ops import (
-    AddColumnOp,
-    CreateTableOp,
-    ExecuteSQLOp,
-    MigrateOperation,
-    MigrationScript,
-    OpContainer,
-)
+from alembic.operations.ops import CreateTableOp, MigrateOperation, MigrationScript, OpContainer
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Enum, MetaData, inspect
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, FetchedValue, MetaData, Table, inspect
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import CreateEnumType, DropEnumType
 from sqlalchemy.dialects.postgresql.base import PGInspector
 from sqlalchemy.schema import CreateSchema
+from sqlalchemy.types import TypeEngine
 
-from app.core.database.migrations import PROJECT
+from app.core.database import enum_types
+from app.core.database.created_objects import CreatedObjects, DatabaseObject
+from app.core.database.migrations import alembic_config
 
-_DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
 
-
-def autogenerate_options(metadata: MetaData) -> dict[str, Any]:
+def autogenerate_options(
+    metadata: MetaData, scripts: ScriptDirectory | None = None
+) -> dict[str, Any]:
     """Return the options of Alembic's `context.configure`.
 
-    Tables may be in any schema. Objects that neither a model nor a revision names are left alone.
-    Enum types are created once, and dropped by the downgrade.
+    Tables may be in any schema. Objects that no model has and no revision creates are left alone.
+    Enum types are created before their first use, and dropped after the last.
     """
-    schemas = {table.schema for table in metadata.tables.values()}
+
+    @cache
+    def created() -> CreatedObjects:  # once it is needed, because it reads all revisions
+        return CreatedObjects(
+            scripts or ScriptDirectory.from_config(alembic_config(URL.create("postgresql")))
+        )
 
     def include_name(name: str | None, kind: str, _parents: object) -> bool:
-        return kind != "schema" or name is None or name in schemas
+        if kind != "schema" or name is None:
+            return True
+        used = {table.schema for table in metadata.tables.values()}
+        return name in used or name in created().schemas()
+
+    def include_object(
+        item: Any, name: str | None, kind: str, reflected: bool, compare_to: object
+    ) -> bool:
+        if not reflected or compare_to is not None or name is None:
+            return True
+        table = item if isinstance(item, Table) else item.table
+        return DatabaseObject(kind, table.schema, table.name, name) in created().objects
+
+    def add_schemas_and_types(
+        context: MigrationContext, _revision: object, directives: list[MigrationScript]
+    ) -> None:
+        if context.connection is not None:
+            _Additions(context.connection, metadata, created()).add_to(directives[0])
 
     return {
         "target_metadata": metadata,
         "include_schemas": True,
         "include_name": include_name,
-        "include_object": _include_object,
+        "include_object": include_object,
         "render_item": _render_item,
-        "process_revision_directives": _add_schemas_and_types,
+        "process_revision_directives": add_schemas_and_types,
     }
 
 
-def _include_object(
-    _object: object, name: str | None, _kind: str, reflected: bool, compare_to: object
-) -> bool:
-    is_unknown = reflected and compare_to is None and name is not None
-    return not is_unknown or bool(re.search(rf"""["']{re.escape(str(name))}["']""", _revisions()))
-
-
-@cache
-def _revisions() -> str:
-    folder = PROJECT / "alembic" / "versions"
-    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py")))
-
-
 def _render_item(kind: str, item: object, context: AutogenContext) -> str | bool:
-    """Render an enum type without its creation, which would fail in a second table."""
-    if kind != "type" or not isinstance(item, Enum) or not item.native_enum or not item.name:
+    if kind != "type":
         return False
-    context.imports.add("from sqlalchemy.dialects import postgresql")
-    arguments = [*map(repr, item.enums), f"name={item.name!r}"]
-    if item.schema:
-        arguments.append(f"schema={item.schema!r}")
-    return f"postgresql.ENUM({', '.join(arguments)}, create_type=False)"
+    if rendered := enum_types.render(item):
+        context.imports.add("from sqlalchemy.dialects import postgresql")
+        return rendered
+    module = type(item).__module__
+    if isinstance(item, TypeEngine) and not module.startswith("sqlalchemy."):
+        context.imports.add(f"import {module}")  # Alembic renders the type with its module
+    return False
 
 
-def _add_schemas_and_types(
-    context: MigrationContext, _revision: object, directives: list[MigrationScript]
-) -> None:
-    """Create what the revision's tables need beforehand. The downgrade keeps the schemas."""
-    connection = context.connection
-    script, *_ = directives
-    if connection is None or script.upgrade_ops is None or script.downgrade_ops is None:
-        return
-    inspector = cast("PGInspector", inspect(connection))
-    existing = {(enum["schema"], enum["name"]) for enum in inspector.get_enums(schema="*")}
-    default = inspector.default_schema_name
-    schemas, enums = set(), {}
-    for operation in _flatten(script.upgrade_ops):
-        if isinstance(operation, CreateTableOp) and operation.schema:
-            schemas.add(operation.schema)
-        for enum in _enums(operation):
-            if (enum.schema or default, enum.name) not in existing:
-                enums[enum.schema, enum.name] = enum
-    before: list[MigrateOperation] = [
-        ExecuteSQLOp(str(CreateSchema(name, if_not_exists=True).compile(dialect=_DIALECT)))
-        for name in sorted(schemas - set(inspector.get_schema_names()))
-    ]
-    before += [
-        ExecuteSQLOp(str(CreateEnumType(enum).compile(dialect=_DIALECT))) for enum in enums.values()
-    ]
-    script.upgrade_ops.ops[:0] = before
-    script.downgrade_ops.ops.extend(
-        ExecuteSQLOp(str(DropEnumType(enum).compile(dialect=_DIALECT))) for enum in enums.values()
-    )
+class _Additions:
+    """What the operations of a revision need beforehand, and leave behind."""
+
+    def __init__(self, connection: Connection, metadata: MetaData, created: CreatedObjects) -> None:
+        self._connection = connection
+        self._metadata = metadata
+        self._created = created
+        self._inspector = cast("PGInspector", inspect(connection))
+        self._default_schema = self._inspector.default_schema_name
+        self._existing = {
+            (enum["schema"], enum["name"]) for enum in self._inspector.get_enums(schema="*")
+        }
+
+    def add_to(self, script: MigrationScript) -> None:
+        """Create schemas and enum types. The downgrade keeps the schemas."""
+        upgrade, downgrade = script.upgrade_ops, script.downgrade_ops
+        if upgrade is None or downgrade is None:
+            return
+        schemas = {
+            operation.schema
+            for operation in _flatten(upgrade)
+            if isinstance(operation, CreateTableOp)
+        }
+        gained = {
+            self._key(enum): enum
+            for operation in _flatten(upgrade)
+            for enum in enum_types.enums_in(operation)
+        }
+        new = [enum for key, enum in gained.items() if key not in self._existing]
+        old = self._unused(downgrade)
+        schemas |= {enum.schema for enum in new}
+        missing = schemas - {None, *self._inspector.get_schema_names()}
+
+        enum_types.cast_changed_columns(upgrade, self._default)
+        enum_types.cast_changed_columns(downgrade)
+        upgrade.ops[:0] = [
+            *(
+                enum_types.execute(CreateSchema(name, if_not_exists=True))
+                for name in sorted(filter(None, missing))
+            ),
+            *map(enum_types.create, new),
+        ]
+        upgrade.ops.extend(map(enum_types.drop, old))
+        downgrade.ops[:0] = [*map(enum_types.create, old)]
+        downgrade.ops.extend(map(enum_types.drop, new))
+
+    def _unused(self, downgrade: OpContainer) -> list[postgresql.ENUM]:
+        """Return the types of revisions that no column has any more, until the downgrade."""
+        lost = [enum for step in _flatten(downgrade) for enum in enum_types.enums_in(step)]
+        uses = Counter(map(self._key, lost))
+        for table in self._metadata.tables.values():
+            for column in table.columns:
+                if enum := enum_types.enum_of(column.type):
+                    uses.pop(self._key(enum), None)
+        return [
+            enum
+            for enum in {self._key(enum): enum for enum in lost}.values()
+            if uses[self._key(enum)]
+            and enum_types.is_created_by(enum, self._created.statements)
+            and enum_types.count_uses(self._connection, enum) == uses[self._key(enum)]
+        ]
+
+    def _key(self, enum: postgresql.ENUM) -> tuple[str | None, str | None]:
+        return enum.schema or self._default_schema, enum.name
+
+    def _default(self, schema: str | None, table: str, column: str) -> FetchedValue | None:
+        """Return the default in the database that a column of the models has."""
+        key = f"{schema}.{table}" if schema else table
+        return self._metadata.tables[key].columns[column].server_default
 
 
 def _flatten(container: OpContainer) -> Iterator[MigrateOperation]:
@@ -108,19 +154,3 @@ def _flatten(container: OpContainer) -> Iterator[MigrateOperation]:
             yield from _flatten(operation)
         else:
             yield operation
-
-
-def _enums(operation: MigrateOperation) -> Iterator[postgresql.ENUM]:
-    """Yield the native enum types of the columns that an operation adds."""
-    columns: list[Any] = []
-    if isinstance(operation, CreateTableOp):
-        columns = list(operation.columns)
-    elif isinstance(operation, AddColumnOp):
-        columns = [operation.column]
-    for column in columns:
-        if not isinstance(column, Column):
-            continue
-        kind = column.type
-        kind = kind.item_type if isinstance(kind, postgresql.ARRAY) else kind
-        if isinstance(kind, Enum) and kind.native_enum and kind.name:
-            yield postgresql.ENUM(*kind.enums, name=kind.name, schema=kind.schema)

@@ -4,12 +4,16 @@ Migrations run as the owner of the tables. The service reads and writes rows, so
 it can neither drop a table nor read the files of the server.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import MetaData, Sequence, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.config import ConfigurationError, DatabaseSettings
+from app.core.database.enum_types import enum_of
 from app.core.database.migrations import make_migration_engine
+from app.core.database.statements import verbatim
 
 # Each is a query for a statement, because names cannot be parameters. The password is set on every
 # run, so that the same command changes it.
@@ -17,17 +21,26 @@ _CREATE: Final = "SELECT format('CREATE ROLE %I LOGIN', CAST(:name AS text))"
 _STATEMENTS: Final = (
     "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', CAST(:name AS text), CAST(:password AS text))",
     "SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), CAST(:name AS text))",
-    "SELECT format('GRANT USAGE ON SCHEMA public TO %I', CAST(:name AS text))",
-    *(
-        f"SELECT format('{grant}', CAST(:name AS text))"
-        for rights, kind in (("SELECT, INSERT, UPDATE, DELETE", "TABLES"), ("USAGE", "SEQUENCES"))
-        for grant in (
-            f"GRANT {rights} ON ALL {kind} IN SCHEMA public TO %I",
-            # For tables and sequences of later migrations.
-            f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {rights} ON {kind} TO %I",
-        )
-    ),
 )
+_STATEMENTS_OF_SCHEMA: Final = tuple(
+    f"SELECT format('{grant}', CAST(:schema AS text), CAST(:name AS text))"
+    for grant in (
+        "GRANT USAGE ON SCHEMA %I TO %I",
+        *(
+            grant
+            for rights, kind in (
+                ("SELECT, INSERT, UPDATE, DELETE", "TABLES"),
+                ("USAGE", "SEQUENCES"),
+            )
+            for grant in (
+                f"GRANT {rights} ON ALL {kind} IN SCHEMA %I TO %I",
+                # For tables and sequences of later migrations.
+                f"ALTER DEFAULT PRIVILEGES IN SCHEMA %I GRANT {rights} ON {kind} TO %I",
+            )
+        ),
+    )
+)
+_HAS_SCHEMA: Final = text("SELECT 1 FROM pg_namespace WHERE nspname = :schema")
 _EXISTS: Final = text("SELECT 1 FROM pg_roles WHERE rolname = :name")
 _IS_POWERFUL: Final = text(
     "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR pg_has_role(rolname, current_user, 'USAGE')"
@@ -35,12 +48,16 @@ _IS_POWERFUL: Final = text(
 )
 
 
-async def grant_to_service(settings: DatabaseSettings, password: str = "") -> str:
+async def grant_to_service(
+    settings: DatabaseSettings, password: str = "", schemas: Collection[str] = ()
+) -> str:
     """Create the role of `DATABASE_URL`, unless it exists, and let it read and write rows.
 
     Runs as the owner, the user of `DATABASE_DIRECT_URL`. `password` is the role's, by default that
-    in `DATABASE_URL`. Returns the name of the role. Raises `ConfigurationError` if there is no
-    password, if the two are the same, or if the role may do more than that.
+    in `DATABASE_URL`. The rows are those of the default schema, the first one of the owner's
+    `search_path` that exists, and of `schemas`. Returns the name of the role. Raises
+    `ConfigurationError` if there is no password, if the two are the same, if the role may do more
+    than that, or if a schema does not exist.
     """
     service, owner = settings.database_url, settings.database_direct_url
     if owner is None or owner.username == service.username:
@@ -62,9 +79,42 @@ async def grant_to_service(settings: DatabaseSettings, password: str = "") -> st
                     "name another user"
                 )
             for query in _STATEMENTS if exists else (_CREATE, *_STATEMENTS):
-                statement = await connection.scalar(text(query), values)
-                # Escaped, because a colon would begin a parameter. Drivers differ on percent signs.
-                await connection.execute(text(str(statement).replace(":", r"\:")))
+                await _run(connection, query, values)
+            for schema in {await _default_schema(connection), *schemas}:
+                if not await connection.scalar(_HAS_SCHEMA, {"schema": schema}):
+                    raise ConfigurationError(
+                        f"The schema {schema!r} of a model does not exist: run `app migrate` first"
+                    )
+                for query in _STATEMENTS_OF_SCHEMA:
+                    await _run(connection, query, values | {"schema": schema})
     finally:
         await engine.dispose()
     return str(service.username)
+
+
+def schemas_of(metadata: MetaData) -> set[str]:
+    """Return the schemas that tables name, and their enum types and sequences."""
+    found = {table.schema for table in metadata.tables.values()}
+    for table in metadata.tables.values():
+        for column in table.columns:
+            if enum := enum_of(column.type):
+                found.add(enum.schema)
+            if isinstance(column.default, Sequence):
+                found.add(column.default.schema)
+    return set(filter(None, found))
+
+
+async def _default_schema(connection: AsyncConnection) -> str:
+    """Return the schema in which migrations create tables that name none."""
+    schema = await connection.scalar(text("SELECT current_schema()"))
+    if schema is None:
+        path = await connection.scalar(text("SELECT current_setting('search_path')"))
+        raise ConfigurationError(
+            f"DATABASE_DIRECT_URL: no schema of the search_path {path} exists; create one"
+        )
+    return str(schema)
+
+
+async def _run(connection: AsyncConnection, query: str, values: Mapping[str, str | None]) -> None:
+    """Run the statement that a query returns."""
+    await connection.execute(verbatim(str(await connection.scalar(text(query), values))))

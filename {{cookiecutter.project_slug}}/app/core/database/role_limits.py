@@ -12,6 +12,7 @@ from sqlalchemy import text
 from app.core.config import DatabaseSettings
 from app.core.database.engines import server_limits
 from app.core.database.migrations import make_migration_engine
+from app.core.database.statements import verbatim
 
 _ALTER_ROLE = text(
     "SELECT format('ALTER ROLE %I IN DATABASE %I SET %I = %L',"
@@ -38,7 +39,7 @@ async def set_role_limits(settings: DatabaseSettings) -> Sequence[str]:
                 for name, value in server_limits(settings).items()
             ]
             for statement in statements:
-                await connection.exec_driver_sql(statement)
+                await connection.execute(verbatim(statement))
     finally:
         await engine.dispose()
     return statements

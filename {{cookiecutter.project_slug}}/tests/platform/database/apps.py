@@ -1,10 +1,11 @@
 """Apps for tests of sessions."""
 
 from fastapi import FastAPI
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from app.core.config import Settings
 from app.core.database.sessions import Database
+from app.core.database.statements import verbatim
 from app.core.http.edge import EdgeRoute
 from app.main import create_app
 from app.models.user import User
@@ -27,4 +28,4 @@ async def count_users(database: Database) -> int:
 async def run(database: Database, *statements: str) -> None:
     async with database.writer.begin() as connection:
         for statement in statements:
-            await connection.execute(text(statement))
+            await connection.execute(verbatim(statement))

@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator
 
 import pytest
-from sqlalchemy import URL, text
+from sqlalchemy import URL, Column, Enum, Integer, MetaData, Sequence, Table, text
 from sqlalchemy.exc import ProgrammingError
 
+from app.cli.main import grant_command
 from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
-from app.core.database.grants import grant_to_service
+from app.core.database.grants import grant_to_service, schemas_of
 from app.core.database.migrations import make_migration_engine, migrate
+from app.core.database.statements import verbatim
+from app.models import metadata
 from app.models.user import User
 from tests.postgres import temporary_database
 
@@ -30,10 +33,16 @@ async def granted(owner: URL, worker_id: str, settings: Settings) -> AsyncGenera
     service = owner.set(username=f"{ROLE} {worker_id}", password=r"it's %s :x \ 100%")
     settings = settings.model_copy(update={"database_url": service, "database_direct_url": owner})
     yield settings
+    await as_owner(
+        settings, f'DROP OWNED BY "{service.username}"', f'DROP ROLE "{service.username}"'
+    )
+
+
+async def as_owner(settings: Settings, *statements: str) -> None:
     engine = make_migration_engine(settings)
     async with engine.begin() as connection:
-        for statement in ("DROP OWNED BY", "DROP ROLE"):
-            await connection.exec_driver_sql(f'{statement} "{service.username}"')
+        for statement in statements:
+            await connection.execute(verbatim(statement))
     await engine.dispose()
 
 
@@ -65,15 +74,12 @@ async def test_role_reads_and_writes_rows_and_nothing_else(granted: Settings) ->
 
 async def run(database: Database, statement: str) -> None:
     async with database.transaction() as session:
-        await session.execute(text(statement))
+        await session.execute(verbatim(statement))
 
 
 async def test_later_tables_need_no_other_grant(granted: Settings) -> None:
     await grant_to_service(granted)
-    engine = make_migration_engine(granted)
-    async with engine.begin() as connection:
-        await connection.exec_driver_sql("CREATE TABLE later (id serial)")
-    await engine.dispose()
+    await as_owner(granted, "CREATE TABLE later (id serial)")
 
     database = Database(granted)
     await run(database, "INSERT INTO later DEFAULT VALUES")
@@ -104,10 +110,94 @@ async def test_owner_is_not_granted_to_itself(granted: Settings) -> None:
 
 async def test_role_that_may_do_more_is_refused(granted: Settings) -> None:
     await grant_to_service(granted)
-    engine = make_migration_engine(granted)
-    async with engine.begin() as connection:
-        await connection.exec_driver_sql(f'ALTER ROLE "{granted.database_url.username}" CREATEDB')
-    await engine.dispose()
+    await as_owner(granted, f'ALTER ROLE "{granted.database_url.username}" CREATEDB')
 
     with pytest.raises(ConfigurationError, match="may do more than read and write rows"):
         await grant_to_service(granted)
+
+
+async def test_role_may_use_each_schema_of_the_models(granted: Settings) -> None:
+    schema = "Sales %s :Dept"
+    state = Enum("on", "off", name="state", schema="Types")
+    orders = Table(
+        "orders",
+        MetaData(),
+        Column("id", Integer, Sequence("ids", schema="Numbers")),
+        Column("state", state),
+        schema=schema,
+    )
+    await as_owner(
+        granted,
+        *(f'CREATE SCHEMA "{name}"' for name in (schema, "Types", "Numbers", "Elsewhere")),
+        """CREATE TYPE "Types".state AS ENUM ('on', 'off')""",
+        'CREATE SEQUENCE "Numbers".ids',
+        f'CREATE TABLE "{schema}".orders (id int, state "Types".state)',
+        'CREATE TABLE "Elsewhere".theirs (id int)',
+    )
+
+    await grant_to_service(granted, schemas=schemas_of(orders.metadata))
+    await as_owner(granted, f'CREATE TABLE "{schema}".later (id serial)')
+
+    database = Database(granted)
+    async with database.transaction() as session:
+        await session.execute(orders.insert().values(state="on"))
+        await session.execute(verbatim(f'INSERT INTO "{schema}".later DEFAULT VALUES'))
+    for forbidden in (
+        f'CREATE TABLE "{schema}".x (id int)',
+        f'DROP TABLE "{schema}".orders',
+        'SELECT * FROM "Elsewhere".theirs',
+    ):
+        with pytest.raises(ProgrammingError, match=r"must be owner|permission denied"):
+            await run(database, forbidden)
+    await database.dispose()
+
+
+async def test_default_schema_is_that_of_the_search_path(granted: Settings) -> None:
+    assert granted.database_direct_url
+    await as_owner(granted, 'CREATE SCHEMA "Tenant 1"')
+    options = {"options": r"-csearch_path=Missing,\"Tenant\ 1\",public"}
+    tenant = granted.model_copy(
+        update={
+            "database_url": granted.database_url.update_query_dict(options),
+            "database_direct_url": granted.database_direct_url.update_query_dict(options),
+        }
+    )
+
+    await grant_to_service(tenant)
+    await as_owner(tenant, "CREATE TABLE notes (id serial)")
+
+    database = Database(tenant)
+    await run(database, "INSERT INTO notes DEFAULT VALUES")
+    await run(database, 'SELECT * FROM "Tenant 1".notes')
+    await database.dispose()
+
+
+async def test_schema_that_does_not_exist_is_named(granted: Settings) -> None:
+    assert granted.database_direct_url
+    with pytest.raises(ConfigurationError, match=r"'billing' .* run `app migrate` first"):
+        await grant_to_service(granted, schemas={"billing"})
+
+    owner = granted.database_direct_url.update_query_dict({"options": "-csearch_path=nowhere"})
+    lost = granted.model_copy(update={"database_direct_url": owner})
+    with pytest.raises(ConfigurationError, match=r"the search_path nowhere exists"):
+        await grant_to_service(lost)
+    await grant_to_service(granted)
+
+
+async def test_command_grants_the_schemas_of_the_models(
+    granted: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("database_url", "database_direct_url"):
+        url = getattr(granted, name).render_as_string(hide_password=False)
+        monkeypatch.setenv(name.upper(), url)
+    await as_owner(granted, 'CREATE SCHEMA "Sales"', 'CREATE TABLE "Sales".orders (id int)')
+    orders = Table("orders", metadata, schema="Sales")
+    try:
+        await asyncio.to_thread(grant_command)
+    finally:
+        metadata.remove(orders)
+
+    assert capsys.readouterr().out == f"{granted.database_url.username} may read and write rows.\n"
+    database = Database(granted)
+    await run(database, 'DELETE FROM "Sales".orders')
+    await database.dispose()

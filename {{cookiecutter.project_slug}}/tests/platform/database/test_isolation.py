@@ -1,14 +1,13 @@
 """Tests that commit leave no rows behind, whatever a table is called."""
 
-from sqlalchemy import text
-
 from app.core.database import Database
+from app.core.database.statements import verbatim
 from tests.conftest import empty_tables
 from tests.platform.database.apps import run
 
 
 async def test_tables_with_any_name_in_any_schema_are_emptied(live_database: Database) -> None:
-    tables = ('public."order"', '"Billing"."a ""quoted"" table"')
+    tables = ('public."order"', '"Billing"."a ""quoted"" table"', '"Billing"."gr :oup %s"')
     await run(live_database, 'CREATE SCHEMA "Billing"')
     try:
         for table in tables:
@@ -22,10 +21,10 @@ async def test_tables_with_any_name_in_any_schema_are_emptied(live_database: Dat
 
         async with live_database.read() as session:
             rows = [
-                await session.scalar(text(f"SELECT count(*) FROM {table}"))  # noqa: S608
+                await session.scalar(verbatim(f"SELECT count(*) FROM {table}"))  # noqa: S608
                 for table in tables
             ]
     finally:
         await run(live_database, 'DROP TABLE public."order"', 'DROP SCHEMA "Billing" CASCADE')
 
-    assert rows == [0, 0]
+    assert rows == [0, 0, 0]

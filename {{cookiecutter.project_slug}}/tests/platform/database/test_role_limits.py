@@ -9,6 +9,7 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.database.migrations import make_migration_engine
 from app.core.database.role_limits import set_role_limits
+from app.core.database.statements import verbatim
 
 LIMITS = text(
     "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'),"
@@ -24,7 +25,7 @@ async def pooled(settings: Settings, database_url: object) -> AsyncGenerator[Set
     engine = make_migration_engine(settings)
     async with engine.begin() as connection:
         reset = "SELECT format('ALTER ROLE %I IN DATABASE %I RESET ALL', current_user, current_database())"
-        await connection.exec_driver_sql(str(await connection.scalar(text(reset))))
+        await connection.execute(verbatim(str(await connection.scalar(text(reset)))))
     await engine.dispose()
 
 
@@ -53,3 +54,31 @@ async def test_migrations_are_free_of_the_limits_of_the_role(pooled: Settings) -
         await engine.dispose()
 
         assert tuple(seen) == ("0", "3s", "0")
+
+
+async def test_role_may_have_any_name(settings: Settings, worker_id: str) -> None:
+    name = f'ro le"%s:x {worker_id}'
+    quoted = '"' + name.replace('"', '""') + '"'
+    changes = {
+        "database_url": settings.database_url.set(username=name),
+        "database_direct_url": settings.database_url,
+    }
+    engine = make_migration_engine(settings)
+    async with engine.begin() as connection:
+        await connection.execute(verbatim(f"CREATE ROLE {quoted}"))
+    try:
+        statements = await set_role_limits(settings.model_copy(update=changes))
+        async with engine.begin() as connection:
+            limits = await connection.scalar(
+                text(
+                    "SELECT setconfig FROM pg_db_role_setting JOIN pg_roles"
+                    " ON pg_roles.oid = setrole WHERE rolname = :name"
+                ),
+                {"name": name},
+            )
+        assert all(f"ALTER ROLE {quoted} IN" in statement for statement in statements)
+        assert len(limits or ()) == len(statements)
+    finally:
+        async with engine.begin() as connection:
+            await connection.execute(verbatim(f"DROP ROLE {quoted}"))
+        await engine.dispose()
