@@ -87,4 +87,5 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     await app.state.readiness.report()
     with app.state.draining.on_sigterm():
         yield
+    await app.state.readiness.dispose()
     await app.state.database.dispose()
