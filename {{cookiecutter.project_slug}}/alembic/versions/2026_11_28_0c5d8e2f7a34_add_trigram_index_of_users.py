@@ -18,8 +18,8 @@ depends_on: str | Sequence[str] | None = None
 INDEX = "ix_users_email_display_name_trigrams"
 COLUMNS = ["email", "display_name"]
 NO_EXTENSION = (
-    "The extension pg_trgm is missing, and PostgreSQL does not create it: {reason}. Have an "
-    "administrator run CREATE EXTENSION pg_trgm in this database, and migrate again. (It comes with "
+    "The extension pg_trgm is missing, and PostgreSQL does not create it: {reason}. Have the owner "
+    "of the database run CREATE EXTENSION pg_trgm in it, and migrate again. (It comes with "
     "PostgreSQL; some distributions have it in a package postgresql-contrib.)"
 )
 

@@ -56,7 +56,7 @@ def test_role_that_may_not_create_the_extension_is_told_who_may(url_of_owner: UR
         command.upgrade(alembic_config(url_of_owner), REVISION)
 
     assert "permission denied" in str(error.value)
-    assert "administrator run CREATE EXTENSION pg_trgm in this database" in str(error.value)
+    assert "owner of the database run CREATE EXTENSION pg_trgm in it" in str(error.value)
     assert "\n" not in str(error.value)
 
 

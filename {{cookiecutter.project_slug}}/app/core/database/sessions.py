@@ -17,12 +17,7 @@ from app.core.database.counted_sessions import (
     ReadSession,
     WriteSession,
 )
-from app.core.database.engines import (
-    TRUSTED_SECONDS,
-    make_reader,
-    make_searcher,
-    make_writer,
-)
+from app.core.database.engines import TRUSTED_SECONDS, make_reader, make_searcher, make_writer
 from app.core.database.replica import Replica
 
 

@@ -126,10 +126,7 @@ def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
     pooler does not track statements after all, they fail instead of running another process's.
     """
     if settings.database_pooler_prepares:
-        return {
-            "statement_cache_size": 0,
-            "prepared_statement_name_func": lambda: f"__{uuid4()}__",
-        }
+        return {"statement_cache_size": 0, "prepared_statement_name_func": lambda: f"__{uuid4()}__"}
     return unprepared_args()
 
 
