@@ -20,6 +20,7 @@ POSTS = (
     "tests/post_factory.py", "tests/*/test_post_*.py", "tests/*/test_posts.py", "tests/*/auth/test_posts.py",
     "tests/*/test_user_import.py",
     "tests/cli/test_demo_posts.py", "alembic/versions/*_add_posts_table.py",
+    "alembic/versions/*_of_posts.py",
 )  # fmt: skip
 UNLISTING: Edits = {
     "app/models/__init__.py": (("from app.models.post import Post as Post\n", ""),),
@@ -96,18 +97,22 @@ def add_articles(project: Path, database_server: str) -> None:
 
 def take_posts_out(project: Path) -> None:
     """Delete posts as from a project that has run nowhere: else a migration would drop the table."""
-    (migration,) = project.glob("alembic/versions/*_add_posts_table.py")
-    revision, follows = (
-        re.search(rf'^{name}\b.* = "(\w+)"', migration.read_text(encoding="utf-8"), re.MULTILINE)
-        for name in ("revision", "down_revision")
-    )
-    assert revision
-    assert follows
+    followed: dict[str, str] = {}
     for path in [path for pattern in POSTS for path in project.glob(pattern)]:
+        if path.parent.name == "versions":
+            revision, follows = (
+                re.search(rf'^{name}\b.* = "(\w+)"', path.read_text("utf-8"), re.MULTILINE)
+                for name in ("revision", "down_revision")
+            )
+            assert revision
+            assert follows
+            followed[revision[1]] = follows[1]
         path.unlink()
     for path in project.glob("alembic/versions/*.py"):
         text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace(revision[1], follows[1]), encoding="utf-8")
+        for removed, follower in followed.items():
+            text = text.replace(removed, follower)
+        path.write_text(text, encoding="utf-8")
     change(project, UNLISTING)
     git(project, "add", "--all")
 

@@ -65,6 +65,7 @@ OTHER_MEANINGS = {
     "tests/platform/test_documents.py": r"without auth\b",
     # The same role and its password.
     "app/core/database/grants.py": r"\brole\b|\bpassword\b",
+    "tests/migrations/test_add_trigram_index_of_users.py": r"\brole\b|role=",
     "tests/platform/database/test_grants.py": r"\broles?\b|\bpassword\b|role_(reads|that)|new_password|passwd",
     "docs/security/runbooks.md": r"\broles\b|\bALTER ROLE\b|\\password\b|\bPASSWORD\b",
     # The tokens of Python's source.

@@ -88,4 +88,5 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     await app.state.database.report_replica()
     with app.state.draining.on_sigterm():
         yield
+    await app.state.readiness.dispose()
     await app.state.database.dispose()

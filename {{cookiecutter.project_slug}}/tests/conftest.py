@@ -214,6 +214,7 @@ class RolledBackDatabase(Database):
         self.read_sessions = async_sessionmaker(
             connection, class_=ReadSession, sync_session_class=RolledBackReadSession, **options
         )
+        self.search_sessions = self.read_sessions
         self.statement_sessions = self.write_sessions
 
 

@@ -38,7 +38,7 @@ async def propose(app: FastAPI, name: str, arrange: Arrange, database: Database)
 
     async def measure(caller: str) -> tuple[Endpoint, int]:
         for is_new in (False, True):  # an earlier trial may have written the same unique value
-            trial = Endpoint(name, Access.OPEN, 0, **_example_request(app, name, is_new=is_new))
+            trial = Endpoint(name, Access.OPEN, 0, **example_request(app, name, is_new=is_new))
             send = await arrange(trial, caller)
             with recorded_statements(database) as statements:
                 response = await send()
@@ -62,7 +62,7 @@ async def propose(app: FastAPI, name: str, arrange: Arrange, database: Database)
     return line if fitting else f"{line}  # but {dict(zip(CALLERS, statuses, strict=True))}"
 
 
-def _example_request(app: FastAPI, name: str, *, is_new: bool) -> dict[str, Any]:
+def example_request(app: FastAPI, name: str, *, is_new: bool) -> dict[str, Any]:
     """Return the smallest body that the document describes, as `json` or `data`.
 
     With `is_new` its texts differ from those of earlier requests.

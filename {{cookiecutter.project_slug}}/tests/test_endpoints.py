@@ -1,9 +1,11 @@
 """Every endpoint behaves as `ENDPOINTS` in the tests of its resource states."""
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
 from app.core.database import Database
+from app.core.http.edge import SEARCH_PARAMETER
 from app.dependencies.caller import get_caller
 from app.dependencies.if_match import get_if_match
 from tests.callers import (
@@ -70,6 +72,19 @@ async def test_change_of_another_version_is_refused(app: FastAPI, arrange: Arran
         response = await (await arrange(endpoint, measured_as(endpoint)))(**{"If-Match": '"0"'})
 
         assert response.status_code == 412, endpoint.name
+
+
+async def test_text_that_no_index_finds_is_refused(app: FastAPI, client: httpx.AsyncClient) -> None:
+    searched = [
+        path
+        for path, item in app.openapi()["paths"].items()
+        for parameter in item.get("get", {}).get("parameters", ())
+        if (parameter["in"], parameter["name"]) == ("query", SEARCH_PARAMETER)
+    ]
+    for path in searched:
+        response = await client.get(path, params={SEARCH_PARAMETER: "ab"})
+
+        assert response.status_code == 422, f"{path}: give the parameter the type SearchText"
 
 
 async def test_reader_who_is_up_to_date_gets_no_body(app: FastAPI, arrange: Arrange) -> None:

@@ -107,6 +107,11 @@ class DatabaseSettings(DevelopmentSettings):
         ge=1,
         description="Size of each process's connection pool for requests that only read.",
     )
+    database_search_pool_size: int = Field(
+        default=3,
+        ge=1,
+        description="Size of each process's connection pool for requests that search (?q=).",
+    )
     database_pool_timeout: Seconds = Field(
         default=2, description="Maximum wait for a free connection of the pool, in seconds."
     )

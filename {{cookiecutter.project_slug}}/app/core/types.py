@@ -88,6 +88,27 @@ VisibleText = Annotated[str, Visible()]
 # The same in one line, for titles and names.
 LineText = Annotated[str, Visible(one_line=True)]
 
+# Three letters or digits in a row, which an index of trigrams finds. All characters beyond ASCII are
+# taken for letters, because which of them are is another question in each language.
+_SEARCHABLE: Final = r"[^\x00-/:-@\[-`{-\x7f]{3}"
+
+
+def _require_searchable(text: str) -> str:
+    if not re.search(_SEARCHABLE, text):
+        raise PydanticCustomError(
+            "text_too_short", "Search for at least three letters or digits in a row"
+        )
+    return text
+
+
+# A text to search a list for, as the query parameter `q`.
+SearchText = Annotated[
+    Text,
+    StringConstraints(max_length=100),
+    AfterValidator(_require_searchable),
+    Field(json_schema_extra={"pattern": rf"^[^\x00]*{_SEARCHABLE}[^\x00]*$"}),
+]
+
 # Put it last, so that length limits apply to the text as it was sent, as OpenAPI says.
 Trimmed = AfterValidator(str.strip)
 

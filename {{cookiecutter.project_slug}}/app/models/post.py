@@ -33,4 +33,12 @@ class Post(Base):
         Index("ix_posts_created_at_id", "created_at", "id"),
         Index("ix_posts_title_id", "title", "id"),
         Index("ix_posts_author_id_created_at_id", "author_id", "created_at", "id"),
+        # For searching (see docs/decisions/0009).
+        Index(
+            "ix_posts_title_body_trigrams",
+            "title",
+            "body",
+            postgresql_using="gin",
+            postgresql_ops={"title": "gin_trgm_ops", "body": "gin_trgm_ops"},
+        ),
     )

@@ -35,6 +35,14 @@ class User(Base):
         ),
         # For listing the few inactive users.
         sa.Index("ix_users_is_active_id", "is_active", "id"),
+        # For searching (see docs/decisions/0009).
+        sa.Index(
+            "ix_users_email_display_name_trigrams",
+            "email",
+            "display_name",
+            postgresql_using="gin",
+            postgresql_ops={"email": "gin_trgm_ops", "display_name": "gin_trgm_ops"},
+        ),
         # {% if cookiecutter.use_auth %}
         sa.CheckConstraint(
             "role IN ('user', 'admin')",

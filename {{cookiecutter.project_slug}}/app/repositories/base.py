@@ -2,9 +2,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Executable, Select, bindparam, insert, select, tuple_
+from sqlalchemy import ColumnElement, Executable, Select, Text, bindparam, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import raiseload
+from sqlalchemy.orm import InstrumentedAttribute, raiseload
 
 from app.models.base import Base
 
@@ -126,3 +126,18 @@ def keyset(
         place = tuple_(*columns)
         statement = statement.where(place < last if descending else place > last)
     return statement
+
+
+def contains(column: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Return a condition that a column contains the text of `containing`, in upper or lower case.
+
+    It needs an index of the column's trigrams, as `User` has.
+    """
+    return column.ilike(bindparam("pattern", type_=Text()), escape="\\")
+
+
+def containing(text: str) -> str:
+    """Return the parameter `pattern` of `contains`: a text that is taken literally."""
+    for special in "\\%_":
+        text = text.replace(special, f"\\{special}")
+    return f"%{text}%"

@@ -2,12 +2,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, Text, bindparam, insert, select
+from sqlalchemy import Select, bindparam, insert, select
 from sqlalchemy.orm import QueryableAttribute, defer, raiseload, selectinload
 
 from app.models.post import Post
 from app.models.user import User
-from app.repositories.base import Repository, keyset
+from app.repositories.base import Repository, containing, contains, keyset
 
 # raiseload: accessing what a statement has not loaded raises an error instead of querying.
 _POSTS: Final = select(Post).options(raiseload("*"))
@@ -40,21 +40,11 @@ def _page(
     if by_author:
         statement = statement.where(Post.author_id == bindparam("author_id"))
     if by_text:
-        pattern = bindparam("pattern", type_=Text())
-        statement = statement.where(
-            Post.title.ilike(pattern, escape="\\") | Post.body.ilike(pattern, escape="\\")
-        )
+        statement = statement.where(contains(Post.title) | contains(Post.body))
     column = _SORT_COLUMNS[sort.removeprefix("-")].expression
     return keyset(
         statement, column, Post.id.expression, descending=sort.startswith("-"), after=after
     )
-
-
-def _contains(text: str) -> str:
-    """Return an ILIKE pattern that matches a text literally."""
-    for special in "\\%_":
-        text = text.replace(special, f"\\{special}")
-    return f"%{text}%"
 
 
 class Headline(NamedTuple):
@@ -112,7 +102,7 @@ class PostRepository(Repository[Post]):
         if author_id is not None:
             filters["author_id"] = author_id
         if text is not None:
-            filters["pattern"] = _contains(text)
+            filters["pattern"] = containing(text)
         return await self.page(statement, limit=limit, after=after or (), **filters)
 
     async def create_many(self, rows: Sequence[dict[str, Any]]) -> None:

@@ -2,11 +2,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select
+from sqlalchemy import ColumnElement, Select, bindparam, insert, select
 from sqlalchemy.orm import raiseload
 
 from app.models.user import User
-from app.repositories.base import Repository, keyset
+from app.repositories.base import Repository, containing, contains, keyset
 
 # raiseload: accessing what a statement has not loaded raises an error instead of querying.
 USERS: Final = select(User).options(raiseload("*"))
@@ -15,9 +15,7 @@ _BY_ID: Final = USERS.where(User.id == bindparam("user_id"))
 # populate_existing: the session may have loaded an older state before the lock.
 _FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
 _FILTERS: Final[dict[str, ColumnElement[bool]]] = {
-    # strpos matches literally, where LIKE would interpret wildcards.
-    "text": (func.strpos(func.lower(User.email), func.lower(bindparam("text"))) > 0)
-    | (func.strpos(func.lower(User.display_name), func.lower(bindparam("text"))) > 0),
+    "pattern": contains(User.email) | contains(User.display_name),
     "is_active": User.is_active == bindparam("is_active"),
     # {% if cookiecutter.use_auth %}
     "role": User.role == bindparam("role"),
@@ -45,13 +43,13 @@ class UserRepository(Repository[User]):
         return await self.one(_FOR_UPDATE, {"user_id": user_id})
 
     async def list_page(
-        self, *, limit: int, after: int | None = None, **filters: object
+        self, *, limit: int, after: int | None = None, text: str | None = None, **filters: object
     ) -> Sequence[User]:
         """Return up to `limit` users ordered by id, starting after the id `after`.
 
-        The filter `text` matches a case-insensitive substring of address or name. Filters that are
-        None are ignored.
+        `text` is a case-insensitive substring of address or name. Filters that are None are ignored.
         """
+        filters["pattern"] = None if text is None else containing(text)
         wanted = {name: value for name, value in filters.items() if value is not None}
         statement = _page(frozenset(wanted), after=after is not None)
         place = () if after is None else (after,)

@@ -6,7 +6,7 @@ from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
 from app.core.http.edge import EdgeRoute
 from app.core.http.links import set_location, set_next_link
 from app.core.http.openapi import link_to
-from app.core.types import Id, Text
+from app.core.types import Id, SearchText
 from app.dependencies.database import DatabaseDep
 from app.dependencies.if_match import IfMatch
 from app.dependencies.pagination import PageCursor, PageLimit
@@ -52,10 +52,7 @@ async def list_posts(
     request: Request,
     response: Response,
     author_id: Annotated[Id | None, Query(description="Only posts of this user.")] = None,
-    q: Annotated[
-        Text | None,
-        Query(min_length=1, max_length=100, description="Only posts that contain this text."),
-    ] = None,
+    q: Annotated[SearchText | None, Query(description="Only posts that contain this text.")] = None,
     sort: Annotated[
         PostSort, Query(description="Sort order; `-` means descending.")
     ] = "-created_at",

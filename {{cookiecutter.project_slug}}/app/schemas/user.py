@@ -3,7 +3,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from app.core.types import Id, Text, Trimmed, Visible
+from app.core.types import Id, SearchText, Trimmed, Visible
 
 # {%- if cookiecutter.use_auth +%}
 from app.schemas.auth.access import Role
@@ -37,12 +37,8 @@ class UserResponse(ResponseBody):
 class UserQuery(PageQuery):
     """Query parameters of the list of users."""
 
-    text: Text | None = Field(
-        default=None,
-        alias="q",
-        min_length=1,
-        max_length=100,
-        description="Only users with this text in address or name.",
+    text: SearchText | None = Field(
+        default=None, alias="q", description="Only users with this text in address or name."
     )
     is_active: bool | None = Field(default=None, description="Only active or only inactive users.")
     # {% if cookiecutter.use_auth %}

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 
 import httpx
 import pytest
@@ -11,13 +11,21 @@ from app.core.database.sessions import Database
 from tests.conftest import http_client
 from tests.endpoints import OPEN, Endpoint
 
-# The readiness check asks on a connection of its own.
+# The readiness check asks on a connection of its own, and not at each request.
 ENDPOINTS = [
     Endpoint("GET /health/live", OPEN, statements=0),
     Endpoint("GET /health/ready", OPEN, statements=0),
 ]
 
 NOWHERE = URL.create("postgresql", host="127.0.0.1", port=9, database="app")
+
+
+@pytest.fixture(autouse=True)
+async def forget_readiness(app: FastAPI) -> AsyncGenerator[None]:
+    """Let each test look at the database itself."""
+    await app.state.readiness.dispose()
+    yield
+    await app.state.readiness.dispose()
 
 
 @pytest.fixture
@@ -77,6 +85,7 @@ async def test_ready_while_every_connection_of_the_pool_is_busy(
 async def test_readiness_says_where_the_schema_stands(
     live_client: httpx.AsyncClient,
     live_database: Database,
+    caplog: pytest.LogCaptureFixture,
     revision: str,
     status: int,
     said: str,
@@ -95,6 +104,11 @@ async def test_readiness_says_where_the_schema_stands(
 
     assert response.status_code == status
     assert said in response.text
+    # Which revisions those are is for the log: the response is anybody's.
+    assert revision not in response.text
+    assert revisions()[-1] not in response.text
+    if status == 503:
+        assert f"at revision {revision}, and the code needs {revisions()[-1]}" in caplog.text
 
 
 async def test_not_ready_once_the_process_is_told_to_stop(

@@ -44,11 +44,29 @@ def make_reader(url: URL, settings: DatabaseSettings, *, trusted_seconds: float)
     )
 
 
+def make_searcher(url: URL, settings: DatabaseSettings, *, trusted_seconds: float) -> AsyncEngine:
+    """Return a reader for requests that search, which are slow at times.
+
+    They have a small pool of their own, so that other reads need not wait for them. Statements are
+    not prepared, because PostgreSQL may then plan them once for all texts: a common word is found
+    soon in any order, but for a rare one that plan reads the whole table (see docs/decisions/0009).
+    """
+    return make_engine(
+        url,
+        settings,
+        read_only=True,
+        prepares=False,
+        pool_size=settings.database_search_pool_size,
+        trusted_seconds=trusted_seconds,
+    )
+
+
 def make_engine(
     url: URL,
     settings: DatabaseSettings,
     *,
     read_only: bool = False,
+    prepares: bool = True,
     pool_size: int = 0,
     trusted_seconds: float = 0,
 ) -> AsyncEngine:
@@ -81,6 +99,8 @@ def make_engine(
             parameters["default_transaction_read_only"] = "on"
             options |= {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
         connect_args = driver.connect_args(url, settings, parameters)
+    if not prepares:
+        connect_args |= driver.unprepared_args()
     # hide_parameters: they may be secrets or personal data, which must not reach the logs.
     engine = create_async_engine(
         driver.adapt_url(url), connect_args=connect_args, hide_parameters=True, **options

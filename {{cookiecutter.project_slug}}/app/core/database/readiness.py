@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from contextvars import Context
 from typing import Final, Literal
 
 from sqlalchemy import text
 
 from app.core.config import DatabaseSettings
 from app.core.database.budget import Budget, budgeted
-from app.core.database.drivers import driver_for
+from app.core.database.counted_sessions import ReadSession
 from app.core.database.engines import make_engine
 from app.core.database.migrations import revisions
 from app.exceptions import UnavailableError, explain
@@ -17,43 +18,46 @@ SchemaState = Literal["at head", "ahead"]
 
 _logger: Final = logging.getLogger(__name__)
 
+# Anybody may ask as often as they like, but the database is asked once in this time.
+_KEPT_SECONDS: Final = 1
+
 _STATE: Final = text(
     "SELECT to_regclass('alembic_version')::text, current_setting('statement_timeout')"
 )
 _REVISION: Final = text("SELECT version_num FROM alembic_version")
 
 
+class SchemaError(Exception):
+    """The schema is older than the code. The message, for the log only, names the revisions."""
+
+
 class ReadinessProbe:
-    """Checks the database on its own connections, so that a busy pool does not fail the check."""
+    """Checks the database on one connection of its own, which it keeps.
+
+    So a busy pool does not fail the check, and however many clients ask, they get the result of the
+    same look at the database.
+    """
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        self._engine = make_engine(settings.database_url, settings)
-        self._driver = driver_for(settings.database_url)
+        # Always pinged, so that a connection that was lost meanwhile is replaced.
+        settings = settings.model_copy(update={"database_pool_pre_ping": True})
+        self._engine = make_engine(settings.database_url, settings, read_only=True, pool_size=1)
         self._timeout = settings.readiness_timeout
         self._limits_unknown = settings.database_pooler
+        self._look: asyncio.Task[SchemaState] | None = None
+        self._kept_until = 0.0
 
     async def check(self) -> SchemaState:
-        """Return the state of the schema. Raises `UnavailableError`, at the latest at the timeout.
+        """Return the state of the schema, as it was at most a second ago.
 
-        A schema that is ahead is fine: a newer version of the app has migrated it, and this one
-        keeps serving until it is replaced.
+        Raises `UnavailableError`, at the latest at the timeout. A schema that is ahead is fine: a
+        newer version of the app has migrated it, and this one keeps serving until it is replaced.
         """
-        try:
-            async with asyncio.timeout(self._timeout):
-                current = await self._revision()
-        except TimeoutError:
-            raise UnavailableError("The database did not respond in time") from None
-        except Exception as error:
-            if not self._driver.is_connection_error(error):
-                raise
-            raise UnavailableError("The database cannot be reached") from error
-        # In a thread, because the first call imports Alembic and reads files.
-        *older, head = [None, *await asyncio.to_thread(revisions)]
-        if current in older:
-            raise UnavailableError(
-                f"The schema is at revision {current}, the code needs {head}: run `app migrate`"
-            )
-        return "at head" if current == head else "ahead"
+        look = self._look
+        if look is None or (look.done() and asyncio.get_running_loop().time() >= self._kept_until):
+            # In a context of its own, because it belongs to no request.
+            self._look = look = asyncio.create_task(self._look_once(), context=Context())
+        return await asyncio.shield(look)  # others wait for it as well
 
     async def report(self) -> None:
         """Log an error if the database is not ready. The service starts without it."""
@@ -62,22 +66,43 @@ class ReadinessProbe:
         except Exception as error:  # noqa: BLE001 - whatever it is, requests would meet it too
             _logger.error("The service starts, but is not ready: %s", explain(error))
 
+    async def dispose(self) -> None:
+        """Close the connection. The next check would open another one."""
+        if self._look:
+            self._look.cancel()
+            await asyncio.wait([self._look])
+            self._look = None
+        await self._engine.dispose()
+
+    async def _look_once(self) -> SchemaState:
+        try:
+            return await self._state()
+        finally:
+            self._kept_until = asyncio.get_running_loop().time() + _KEPT_SECONDS
+
+    async def _state(self) -> SchemaState:
+        try:
+            async with asyncio.timeout(self._timeout):
+                current = await self._revision()
+        except TimeoutError:
+            raise UnavailableError("The database did not respond in time") from None
+        # In a thread, because the first call imports Alembic and reads files.
+        *older, head = [None, *await asyncio.to_thread(revisions)]
+        if current in older:
+            raise UnavailableError(
+                "The schema is older than the code: run `app migrate`"
+            ) from SchemaError(f"it is at revision {current}, and the code needs {head}")
+        return "at head" if current == head else "ahead"
+
     async def _revision(self) -> str | None:
         """Return the revision of the database, or None before the first migration."""
         # The budget closes the socket before the timeout cancels the task, which would hang
         # (see app.core.database.budget).
-        budget = Budget(self._timeout * 0.9)
-        with budgeted(budget):
-            async with self._engine.connect() as connection:
-                raw = await connection.get_raw_connection()
-                budget.hold(self, (raw.driver_connection, self._driver))
-                budget.hand_out()
-                try:
-                    table, statement_timeout = (await connection.execute(_STATE)).one()
-                    self._warn_without_limits(statement_timeout)
-                    return await connection.scalar(_REVISION) if table else None
-                finally:
-                    budget.release(self)
+        with budgeted(Budget(self._timeout * 0.9)):
+            async with ReadSession(self._engine) as session:
+                table, statement_timeout = (await session.execute(_STATE)).one()
+                self._warn_without_limits(statement_timeout)
+                return await session.scalar(_REVISION) if table else None
 
     def _warn_without_limits(self, statement_timeout: str) -> None:
         if self._limits_unknown and statement_timeout == "0":

@@ -17,7 +17,7 @@ from app.core.database.counted_sessions import (
     ReadSession,
     WriteSession,
 )
-from app.core.database.engines import TRUSTED_SECONDS, make_reader, make_writer
+from app.core.database.engines import TRUSTED_SECONDS, make_reader, make_searcher, make_writer
 from app.core.database.replica import Replica
 
 
@@ -38,15 +38,27 @@ class Database:
         self.settings = settings
         self.writer = make_writer(settings)
         self.reader = make_reader(settings.database_url, settings, trusted_seconds=TRUSTED_SECONDS)
+        self.searcher = make_searcher(
+            settings.database_url, settings, trusted_seconds=TRUSTED_SECONDS
+        )
         self.write_sessions = _sessionmaker(self.writer, WriteSession)
         read_session_class = PooledReadSession if settings.database_pooler else ReadSession
         self.read_sessions = _sessionmaker(self.reader, read_session_class)
+        self.search_sessions = _sessionmaker(self.searcher, read_session_class)
         self.replica: Replica[CountedSession] | None = None
-        if settings.database_replica_url:
+        self.search_replica: Replica[CountedSession] | None = None
+        if url := settings.database_replica_url:
             # Always pinged: once a read has started, it cannot move to the primary.
-            engine = make_reader(settings.database_replica_url, settings, trusted_seconds=0)
-            self.replica = Replica(
-                engine, _sessionmaker(engine, read_session_class), settings.database_connect_timeout
+            self.replica, self.search_replica = (
+                Replica(
+                    engine,
+                    _sessionmaker(engine, read_session_class),
+                    settings.database_connect_timeout,
+                )
+                for engine in (
+                    make_reader(url, settings, trusted_seconds=0),
+                    make_searcher(url, settings, trusted_seconds=0),
+                )
             )
         statement_engine = self.writer
         if not settings.database_pooler:
@@ -65,10 +77,16 @@ class Database:
         """Return a session whose first statement starts a transaction."""
         return self.write_sessions()
 
-    async def open_read_session(self, *, newest: bool = True) -> CountedSession:
-        """Return a read session, on the replica if that is up and `newest` is false."""
-        session = await self.replica.open() if self.replica and not newest else None
-        return session or self.read_sessions()
+    async def open_read_session(
+        self, *, newest: bool = True, searches: bool = False
+    ) -> CountedSession:
+        """Return a read session, on the replica if that is up and `newest` is false.
+
+        If it `searches`, it uses the pool for that.
+        """
+        replica = self.search_replica if searches else self.replica
+        session = await replica.open() if replica and not newest else None
+        return session or (self.search_sessions() if searches else self.read_sessions())
 
     @asynccontextmanager
     async def transaction(self, seconds: float | None = None) -> AsyncGenerator[AsyncSession]:
@@ -116,10 +134,11 @@ class Database:
         """Close all pooled connections, but give up on a server that hangs."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.database_connect_timeout):
-                await self.writer.dispose()
-                await self.reader.dispose()
-                if self.replica:
-                    await self.replica.engine.dispose()
+                for engine in (self.writer, self.reader, self.searcher):
+                    await engine.dispose()
+                for replica in (self.replica, self.search_replica):
+                    if replica:
+                        await replica.engine.dispose()
 
 
 @asynccontextmanager

@@ -23,6 +23,9 @@ from app.core.http.problems import log_failure
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 
+# The query parameter by which lists are searched.
+SEARCH_PARAMETER: Final = "q"
+
 
 _OVERRIDDEN: Final = (
     "get_async_session cannot be overridden: services that open the session later, the edge's commit "
@@ -113,10 +116,12 @@ def _drop_background_tasks(response: Response) -> None:
 async def _open_read_session(request: Request, database: Database) -> AsyncSession:
     """Open the session of a safe method, on a replica if there is one.
 
-    A replica may lag behind. Clients bypass it with `Cache-Control: no-cache`.
+    A replica may lag behind. Clients bypass it with `Cache-Control: no-cache`. Requests that search
+    have few connections, and leave the others to everyone else.
     """
     newest = database.replica is None or _wants_newest(request)
-    return await database.open_read_session(newest=newest)
+    searches = SEARCH_PARAMETER in request.query_params
+    return await database.open_read_session(newest=newest, searches=searches)
 
 
 def _wants_newest(request: Request) -> bool:

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from fastapi import FastAPI
 
 from app.core.database import Database
+from app.core.http.edge import SAFE_METHODS
 from tests.callers import CALLERS, expected_statuses, new_user
 from tests.conftest import http_client
-from tests.endpoints import Arrange, ArrangeOn, Endpoint, stated_endpoints
+from tests.endpoint_proposals import example_request
+from tests.endpoints import OPEN, Arrange, ArrangeOn, Endpoint, routes, stated_endpoints
 from tests.factories import Factory
 
 
@@ -33,6 +36,28 @@ async def test_endpoint_does_with_one_connection_at_a_time(
     response = await send(**key)
 
     assert response.status_code == expected_statuses(endpoint)[CALLERS.index(caller)], response.text
+
+
+async def test_no_route_that_writes_waits_for_what_it_holds(
+    app: FastAPI, arrange_narrow: Arrange
+) -> None:
+    """Each kind of caller at once, with a key and without one."""
+    stated = {endpoint.name: endpoint for endpoint in stated_endpoints()}
+    for name in sorted(routes(app)):
+        if name.partition(" ")[0] in SAFE_METHODS:
+            continue
+        endpoint = stated.get(name) or Endpoint(
+            name, OPEN, 0, **example_request(app, name, is_new=True)
+        )
+        sends = [
+            partial(await arrange_narrow(endpoint, caller), **headers)
+            for caller in CALLERS
+            for headers in ({}, {"Idempotency-Key": f"key of {caller}"})
+        ]
+
+        responses = await asyncio.gather(*(send() for send in sends))
+
+        assert 503 not in {response.status_code for response in responses}, name
 
 
 async def test_many_who_register_at_once_all_get_their_answer(

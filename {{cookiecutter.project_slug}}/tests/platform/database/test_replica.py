@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 
 import pytest
 from fastapi import FastAPI
@@ -65,6 +66,17 @@ async def test_replica_serves_safe_methods_that_need_not_see_the_newest(
 
     assert response.status_code == 200
     assert (response.json() == "postgres") is by_replica
+
+
+async def test_replica_serves_searches_on_connections_of_their_own(replicated: FastAPI) -> None:
+    database: Database = replicated.state.database
+    assert database.replica
+    async with http_client(replicated) as client, AsyncExitStack() as stack:
+        for _ in range(database.settings.database_read_pool_size):
+            await stack.enter_async_context(database.replica.engine.connect())
+        response = await client.get("/where?q=abc")
+
+    assert response.json() == "postgres"
 
 
 @pytest.mark.parametrize("query", [{}, {"service": "no_such_service"}])

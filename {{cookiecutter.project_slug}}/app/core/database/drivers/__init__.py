@@ -66,6 +66,10 @@ class Driver(Protocol):
         """
         ...
 
+    def unprepared_args(self) -> dict[str, Any]:
+        """Return the additional arguments that keep statements from being prepared for later."""
+        ...
+
     def constraint_violation(self, error: BaseException | None) -> ConstraintViolation | None:
         """Return the violated constraint, or None for any other error."""
         ...

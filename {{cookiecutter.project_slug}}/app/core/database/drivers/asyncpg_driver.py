@@ -128,10 +128,18 @@ def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
     connection, so every statement is unnamed. With one, names are unique: if the
     pooler does not track statements after all, they fail instead of running another process's.
     """
-    arguments: dict[str, Any] = {"statement_cache_size": 0}
     if settings.database_pooler_prepares:
-        return arguments | {"prepared_statement_name_func": lambda: f"__{uuid4()}__"}
-    return arguments | {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
+        return {"statement_cache_size": 0, "prepared_statement_name_func": lambda: f"__{uuid4()}__"}
+    return unprepared_args()
+
+
+def unprepared_args() -> dict[str, Any]:
+    """Disable the statement caches of asyncpg and SQLAlchemy. Statements have no names."""
+    return {
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": str,
+    }
 
 
 def constraint_violation(error: BaseException | None) -> ConstraintViolation | None:

@@ -55,7 +55,12 @@ def connect_args(
 
 def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
     """Disable prepared statements, unless PgBouncer supports them."""
-    return {} if settings.database_pooler_prepares else {"prepare_threshold": None}
+    return {} if settings.database_pooler_prepares else unprepared_args()
+
+
+def unprepared_args() -> dict[str, Any]:
+    """Disable prepared statements."""
+    return {"prepare_threshold": None}
 
 
 def constraint_violation(error: BaseException | None) -> ConstraintViolation | None:

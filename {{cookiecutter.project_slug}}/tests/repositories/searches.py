@@ -1,0 +1,83 @@
+"""What searching a large table costs, on the connections that requests search on."""
+
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from random import Random
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import Database
+
+Search = Callable[[AsyncSession, str], Awaitable[object]]
+
+_COUNTERS: Final = text(
+    "SELECT heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit"
+    " FROM pg_statio_user_tables WHERE relname = :table"
+)
+
+
+class Cost(NamedTuple):
+    """The blocks (of 8 kB) of the table and its indexes that were read, and the plan."""
+
+    blocks: int
+    plan: str
+
+
+async def cost(database: Database, table: str, search: Search, words: str) -> Cost:
+    """Search for words, and return what that took."""
+    session = await database.open_read_session(searches=True)
+    async with session:
+        before = await _blocks_read(session, table)
+        with _recorded(database) as statements:
+            await search(session, words)
+        blocks = await _blocks_read(session, table) - before
+        ((statement, parameters),) = statements
+        connection = await session.connection()
+        plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        return Cost(blocks, "\n".join(plan.scalars()))
+
+
+async def mislead(database: Database, search: Search) -> None:
+    """Search for long texts on every connection, more often than a plan is made for each text.
+
+    If statements were prepared, PostgreSQL would then use one plan for all texts.
+    """
+    random = Random(1)
+    session = await database.open_read_session(searches=True)
+    async with session:
+        for _ in range(15):
+            await search(session, "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=100)))
+
+
+async def fill(database: Database, statement: str, **parameters: object) -> None:
+    """Write many rows, and bring the statistics of their table up to date."""
+    async with database.writer.begin() as connection:
+        await connection.execute(text(statement), parameters)
+    async with database.statement() as session:
+        await session.execute(text("VACUUM ANALYZE"))
+
+
+@contextmanager
+def _recorded(database: Database) -> Generator[list[tuple[str, Any]]]:
+    """Yield a list to which the statements of searches are added, with their parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def record(
+        _connection: object, _cursor: object, statement: str, parameters: object, *_: object
+    ) -> None:
+        statements.append((statement, parameters))
+
+    engine = database.searcher.sync_engine
+    event.listen(engine, "before_cursor_execute", record)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", record)
+
+
+async def _blocks_read(session: AsyncSession, table: str) -> int:
+    # Counters are published at the end of a statement, but by default once in a second.
+    await session.execute(text("SELECT pg_stat_force_next_flush()"))
+    return int((await session.execute(_COUNTERS, {"table": table})).scalar_one())
