@@ -145,7 +145,12 @@ class Settings(CallerSettings, DatabaseSettings):
         default="INFO", description="Minimum level of the app's log messages."
     )
     max_body_bytes: int = Field(
-        default=2 * 2**20, ge=1024, description="Maximum size of a request body, in bytes."
+        default=64 * 2**10,
+        ge=1024,
+        description="Maximum size of a request body, in bytes, of routes that state no other.",
+    )
+    max_import_bytes: int = Field(
+        default=2 * 2**20, ge=1024, description="Maximum size of an import's body, in bytes."
     )
     body_timeout: Seconds = Field(
         default=10, description="Maximum time for receiving a request body, in seconds."
