@@ -159,7 +159,7 @@ class Settings(CallerSettings, DatabaseSettings):
         default=32, ge=1, le=200, description="Maximum nesting depth of JSON in a request body."
     )
     max_query_bytes: int = Field(
-        default=8192, ge=256, description="Maximum size of a query string, in bytes."
+        default=8192, ge=256, description="Maximum size of a query string, and of a path, in bytes."
     )
     drain_seconds: float = Field(
         default=0,

@@ -45,22 +45,30 @@ def stated_body_limit(endpoint: Callable[..., Any]) -> Callable[[Settings], int]
 
 
 class QueryLimit:
-    """ASGI middleware: responds with 414 to a query string of more than `limit` bytes."""
+    """ASGI middleware: responds with 414 to a query string or path of more than `limit` bytes."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and len(scope["query_string"]) > self._limit:
-            refusal = problem_response(
-                Request(scope),
-                status=HTTPStatus.REQUEST_URI_TOO_LONG,
-                detail=f"The query string has more than {self._limit} bytes",
-            )
-            await refusal(scope, receive, send)
-            return
+        if scope["type"] == "http":
+            if len(scope["query_string"]) > self._limit:
+                await self._refuse("query string", scope, receive, send)
+                return
+            if len(scope["path"]) > self._limit:
+                shortened = {**scope, "path": scope["path"][: self._limit]}  # the response names it
+                await self._refuse("path", shortened, receive, send)
+                return
         await self._app(scope, receive, send)
+
+    async def _refuse(self, part: str, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = problem_response(
+            Request(scope),
+            status=HTTPStatus.REQUEST_URI_TOO_LONG,
+            detail=f"The {part} has more than {self._limit} bytes",
+        )
+        await refusal(scope, receive, send)
 
 
 async def limit_body(request: Request, settings: Settings, limit: int) -> Request:

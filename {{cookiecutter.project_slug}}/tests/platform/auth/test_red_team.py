@@ -6,22 +6,27 @@ Attackers have nothing, an account of their own (Eve's), or something stolen.
 import asyncio
 import base64
 import json
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Final
 
 import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.security.passwords import hash_password
+from app.core.database import Database
+from app.core.security.passwords import cores, hash_password
 from app.core.security.tokens import RefreshToken, create_access_token
 from app.models.auth.login_session import LoginSession
 from app.models.auth.one_time_token import OneTimeToken
@@ -40,6 +45,7 @@ from tests.auth.accounts import (
     sign_in,
     signed_in,
 )
+from tests.conftest import http_client
 from tests.endpoints import Access, stated_endpoints
 from tests.factories import Factory
 
@@ -858,6 +864,49 @@ async def test_attack_many_guesses_at_once(
 
     assert sorted(response.status_code for response in responses) == [401] * 10 + [429] * 30
     assert len(verified) == 10
+
+
+async def test_attack_bogus_sign_ins_queue_up_before_an_honest_one(
+    app_with: Callable[..., FastAPI],
+    live_database: Database,
+    make_live: Factory,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are refused at once when more wait than the cores can serve, and so is the honest one.
+
+    It is no attempt then, and succeeds as soon as there is room.
+    """
+    hashed_password = await hash_password(SecretStr(PASSWORD), settings)
+    await make_live.user(email=EMAIL, hashed_password=hashed_password)
+    app = app_with(password_tries_per_account=1)
+    app.state.database = live_database
+    go_on = threading.Event()
+    verify = PasswordHash.verify_and_update
+
+    def wait(self: PasswordHash, password: str, hashed: str) -> Any:
+        go_on.wait(30)
+        return verify(self, password, hashed)
+
+    monkeypatch.setattr(PasswordHash, "verify_and_update", wait)
+    client = http_client(app, address=EVES_ADDRESS)
+    bogus = [
+        asyncio.create_task(sign_in(client, f"user{number}@example.com", "guess"))
+        for number in range(80)
+    ]
+    room = cores() * (1 + settings.password_queue_per_core)
+    try:
+        shed = [await done for done in islice(asyncio.as_completed(bogus), 80 - room)]
+        honest = http_client(app)
+        while_full = [await sign_in(honest) for _ in range(3)]
+    finally:
+        go_on.set()
+    checked = await asyncio.gather(*bogus)
+
+    assert {response.status_code for response in [*shed, *while_full]} == {503}
+    assert int(while_full[0].headers["retry-after"]) >= 1
+    assert [response.status_code for response in checked].count(401) == room
+    assert (await sign_in(honest)).status_code == 200
 
 
 @pytest.mark.usefixtures("ann")

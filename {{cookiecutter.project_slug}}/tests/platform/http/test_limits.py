@@ -281,3 +281,14 @@ async def test_query_that_is_too_long_is_refused(limited: httpx.AsyncClient, pat
     assert response.status_code == 414
     assert response.json()["code"] == "URI_TOO_LONG"
     assert (await limited.get(f"/probes?{'&' * 256}")).status_code == 200
+
+
+async def test_path_that_is_too_long_is_refused_and_not_repeated(
+    limited: httpx.AsyncClient,
+) -> None:
+    response = await limited.get("/" + "a" * 1000)
+
+    assert (response.status_code, response.json()["code"]) == (414, "URI_TOO_LONG")
+    assert response.json()["detail"] == "The path has more than 256 bytes"
+    assert len(response.content) < 600
+    assert (await limited.get("/" + "a" * 255)).status_code == 404

@@ -1,3 +1,4 @@
+import asyncio
 import re
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -315,6 +316,27 @@ def test_image_tells_uvicorn_to_believe_nobody(monkeypatch: pytest.MonkeyPatch) 
     CliRunner().invoke(uvicorn.main, ["app.asgi:app"], env={"UVICORN_PROXY_HEADERS": value})
 
     assert given["proxy_headers"] is False
+
+
+@pytest.mark.parametrize(("size", "status"), [(1000, 404), (500_000, 400)])
+async def test_image_limits_headers_where_uvicorn_can(size: int, status: int) -> None:
+    """With h11, and headers that do not arrive at once: it parses what it has read before it looks."""
+    dockerfile = (PROJECT / "Dockerfile").read_text()
+    (limit,) = re.findall(r"^ENV UVICORN_H11_MAX_INCOMPLETE_EVENT_SIZE=(.+)$", dockerfile, re.M)
+    config = uvicorn.Config(
+        FastAPI(), http="h11", h11_max_incomplete_event_size=int(limit), lifespan="off", port=0
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    async with httpx.AsyncClient() as client:
+        response = await client.get(f"http://{host}:{port}/", headers={"X-Long": "x" * size})
+    server.should_exit = True
+    await serving
+
+    assert response.status_code == status
 
 
 async def test_forwarded_address_of_a_stranger_is_logged_once(
