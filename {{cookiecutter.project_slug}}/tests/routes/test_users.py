@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.models.user import User
-from tests.callers import new_user
+from tests.callers import STATEMENTS_AFTER_DELETION, new_user
 from tests.endpoints import ADMIN, OPEN, OWNER, Endpoint
 from tests.factories import Factory
 
@@ -22,7 +22,9 @@ ENDPOINTS = [
     Endpoint("GET /users", ADMIN, statements=1),
     Endpoint("GET /users/{user_id}", OWNER, statements=1),
     Endpoint("PATCH /users/{user_id}", OWNER, statements=2, json={"display_name": "Other"}),
-    Endpoint("DELETE /users/{user_id}", OWNER, statements=2, status=204),
+    Endpoint(
+        "DELETE /users/{user_id}", OWNER, statements=2 + STATEMENTS_AFTER_DELETION, status=204
+    ),
 ]
 
 

@@ -5,6 +5,8 @@ Attackers have nothing, an account of their own (Eve's), or something stolen.
 
 import asyncio
 import base64
+import hashlib
+import hmac
 import json
 import threading
 import time
@@ -771,6 +773,91 @@ async def test_attack_tokens_from_the_table_of_stored_answers(
     assert await session.scalar(select(func.count()).select_from(IdempotencyKey)) == 0
 
 
+async def test_attack_password_guessed_from_the_digest_of_a_registration(
+    open_client: Opener, session: AsyncSession
+) -> None:
+    """The thief of a backup knows the key, the address and everything else but the password."""
+    body = new_user(email="new@example.com", password="Sommer2026!")
+    response = await open_client().post("/users", json=body, headers={"Idempotency-Key": "1"})
+    stored = (await session.scalars(select(IdempotencyKey))).one()
+
+    sent = response.request.content
+    request = hashlib.sha256(b"POST /users\n" + sent).digest()
+    guesses = {
+        request,
+        hashlib.sha256(sent).digest(),
+        hmac.digest(b"", b"idempotency\0" + b"1\0" + request, "sha256"),
+        hmac.digest(b"1", request, "sha256"),
+    }
+    assert stored.fingerprint not in guesses
+    assert bytes.fromhex(stored.key) not in guesses
+    assert (stored.status, stored.headers, stored.body) == (0, [], b"")
+
+
+async def test_registration_is_repeated_by_whoever_knows_all_of_it_and_does_nothing(
+    open_client: Opener, session: AsyncSession, mailbox: Mailbox
+) -> None:
+    client = open_client(EVES_ADDRESS)
+    client.headers["Idempotency-Key"] = "1"
+    body = new_user(email="new@example.com")
+    first, again = [await client.post("/users", json=body) for _ in range(2)]
+
+    assert (first.status_code, again.status_code) == (201, 409)
+    assert again.json()["code"] == "ALREADY_PROCESSED"
+    assert "new@example.com" not in again.text
+
+
+async def test_attack_key_of_a_stranger_guessed(open_client: Opener) -> None:
+    """It reveals neither that it was used, nor for what, and nobody takes it from others."""
+    key = {"Idempotency-Key": "1"}
+    theirs = await open_client().post("/users", json=new_user(), headers=key)
+    guesses = [
+        await open_client(EVES_ADDRESS).post("/users", json=new_user(email=EVE), headers=headers)
+        for headers in (key, {"Idempotency-Key": "2"})
+    ]
+
+    assert theirs.status_code == 201
+    assert guesses[0].status_code == 201
+    assert (guesses[1].status_code, guesses[1].json()["code"]) == (409, "EMAIL_TAKEN")
+
+
+async def test_key_of_a_request_survives_a_new_secret_key(
+    open_client: Opener, settings: Settings, admin_headers: dict[str, str]
+) -> None:
+    rotated: dict[str, Any] = {
+        "secret_key": SecretStr("a-new-one-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz"),
+        "secret_key_previous": settings.secret_key,
+    }
+    named = {"Idempotency-Key": "1"} | admin_headers
+    nobody = {"Idempotency-Key": "1"}
+    first, other = new_user(), new_user(email="other@example.com")
+    before = [
+        await open_client().post("/users", json=first, headers=named),
+        await open_client().post("/users", json=other, headers=nobody),
+    ]
+    after = [
+        await open_client(**rotated).post("/users", json=first, headers=named),
+        await open_client(**rotated).post("/users", json=other, headers=nobody),
+    ]
+
+    assert [response.status_code for response in before] == [201, 201]
+    assert after[0].headers["idempotency-replayed"] == "true"
+    assert after[1].json()["code"] == "ALREADY_PROCESSED"
+
+
+async def test_stored_responses_go_with_their_user(
+    probes: httpx.AsyncClient, ann: User, settings: Settings, session: AsyncSession
+) -> None:
+    headers = bearer(ann, settings)
+    body = {"owner_id": ann.id, "name": "Name"}
+    await probes.post("/probes", json=body, headers=headers | {"Idempotency-Key": "1"})
+    stored = select(func.count()).select_from(IdempotencyKey)
+    assert await session.scalar(stored) == 1
+
+    assert (await probes.delete(f"/users/{ann.id}", headers=headers)).status_code == 204
+    assert await session.scalar(stored) == 0
+
+
 async def test_attack_email_changed_with_a_stolen_access_token(
     open_client: Opener, good: str, mailbox: Mailbox
 ) -> None:
@@ -1020,6 +1107,37 @@ async def test_attack_passwords_of_a_megabyte(open_client: Opener, verified: lis
     assert verified == []
     assert time.process_time() - began < 2
     assert max(len(response.content) for response in responses) < 2000
+
+
+async def test_attack_lone_surrogate_in_each_password(
+    open_client: Opener, mailbox: Mailbox, good: str
+) -> None:
+    """JSON can hold one, and UTF-8 cannot."""
+    token = await reset_token(open_client, mailbox)
+    odd = "correct \ud800 horse"
+    bodies: list[tuple[str, str, dict[str, Any], str]] = [
+        ("POST", "/users", new_user(email=EVE), "password"),
+        ("PATCH", "/users/me", {"email": EVE}, "current_password"),
+        ("POST", "/auth/password", {"new_password": NEW_PASSWORD}, "current_password"),
+        ("POST", "/auth/password", {"current_password": PASSWORD}, "new_password"),
+        ("POST", "/auth/password-reset/confirm", {"token": token}, "new_password"),
+    ]
+    client = open_client()
+    client.headers["Authorization"] = f"Bearer {good}"
+    client.headers["Content-Type"] = "application/json"
+    for method, path, body, field in bodies:
+        content = json.dumps(body | {field: odd})
+        response = await client.request(method, path, content=content)
+
+        assert response.status_code == 422, path
+        (error,) = response.json()["errors"]
+        assert (error["loc"], error["code"]) == (["body", field], "string_unicode")
+    form = await client.post(
+        "/auth/token",
+        content=f"username={EMAIL}&password=%ED%A0%80",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert form.status_code == 401
 
 
 @pytest.mark.usefixtures("ann")
