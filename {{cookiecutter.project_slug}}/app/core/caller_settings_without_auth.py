@@ -18,7 +18,7 @@ class CallerSettings(EmailSettings):
     def digest_keys(self) -> tuple[bytes, ...]:
         """Keys of the digests that the database stores of requests: an empty one.
 
-        There is no secret key, and bodies have no passwords. What else is in them is stored anyway.
+        There is no secret key to use, nor a secret in a body. The rest of a body is stored anyway.
         """
         return (b"",)
 

@@ -57,7 +57,7 @@ def many(
 def json_bodies(fields: list[str], size: int) -> Iterator[tuple[str, bytes]]:
     """Yield bodies in JSON that are as large as the limit allows."""
     yield "unknown members", many(size, '"{}":1', b"{", b"}")
-    yield "unknown objects", many(size, '"{}":{{}}', b"{", b"}")
+    yield "unknown lists", many(size, '"{}":[]', b"{", b"}")
     yield "one member often", filled(size, b'"a":1,', b"{", b'"a":1}')
     yield "list of nothing", filled(size, b"{},", b"[", b"{}]")
     yield "list of numbers", filled(size, b"1,", b"[", b"1]")
