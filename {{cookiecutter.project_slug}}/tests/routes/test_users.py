@@ -93,8 +93,8 @@ async def test_duplicate_email_is_one_conflict_even_in_a_race(
         (new_user(display_name="nul \u0000"), ["body", "display_name"]),
         (new_user(display_name="Ann\nINFO:     app.users: deleted"), ["body", "display_name"]),
         (new_user(display_name="nnA \u202e"), ["body", "display_name"]),
-        (new_user(is_active=False), ["body", "is_active"]),
-        (new_user(id=1), ["body", "id"]),
+        ({"email": "a@example.com", "is_active": False}, ["body", "is_active"]),
+        ({"email": "a@example.com", "id": 1}, ["body", "id"]),
         ({}, ["body", "email"]),
         ([], ["body"]),
     ],
@@ -105,7 +105,7 @@ async def test_invalid_user_is_refused_with_the_place(
     response = await client.post("/users", json=body)
 
     assert response.status_code == 422
-    assert response.json()["errors"][0]["loc"] == loc
+    assert loc in [error["loc"] for error in response.json()["errors"]]
 
 
 async def test_text_that_is_no_unicode_is_refused(client: httpx.AsyncClient) -> None:
