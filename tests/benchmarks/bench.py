@@ -29,6 +29,7 @@ SETTINGS = {
     "DATABASE_READ_POOL_SIZE": "15",
     "PASSWORD_TRIES_PER_ACCOUNT": "1000000",
     "PASSWORD_TRIES_PER_ADDRESS": "1000000",
+    "PASSWORD_QUEUE_PER_CORE": "64",
 }
 DATABASE_PASSWORD = "only-for-benchmarks"  # noqa: S105 (opens nothing of worth)
 EMAIL = "user1@example.com"

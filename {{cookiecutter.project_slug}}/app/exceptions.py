@@ -85,6 +85,12 @@ class KeyInUseError(ConflictError):
     code = "KEY_IN_USE"
 
 
+class AlreadyProcessedError(ConflictError):
+    """The request repeats one that succeeded, whose response was not stored."""
+
+    code = "ALREADY_PROCESSED"
+
+
 class VersionMismatchError(AppError):
     """The resource has changed since the client read it. `version` is its current version."""
 

@@ -21,6 +21,9 @@ from tests.factories import Factory
 
 pytest_plugins = ("tests.auth.fixtures", "tests.auth.secrets_in_logs")
 
+# The one that deletes the responses stored for the user.
+STATEMENTS_AFTER_DELETION: Final = 1
+
 CALLERS: Final = ("anonymous", "another user", "owner", "admin")
 
 

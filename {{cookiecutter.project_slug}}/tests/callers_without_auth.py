@@ -16,6 +16,8 @@ from tests.endpoints import Access, Arrange, ArrangeOn, Endpoint, Send
 from tests.factories import Factory
 
 # The rules let everyone in until a project fills them in; here they refuse, one at a time.
+STATEMENTS_AFTER_DELETION: Final = 0  # callers are no users
+
 CALLERS: Final = ("anyone", "unknown", "not the owner", "no admin")
 
 

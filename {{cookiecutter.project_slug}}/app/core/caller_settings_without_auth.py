@@ -15,6 +15,19 @@ class CallerSettings(EmailSettings):
     )
 
     @property
+    def digest_keys(self) -> tuple[bytes, ...]:
+        """Keys of the digests that the database stores of requests: an empty one.
+
+        There is no secret key to use, nor a secret in a body. The rest of a body is stored anyway.
+        """
+        return (b"",)
+
+    @property
+    def stores_responses_to_anyone(self) -> bool:
+        """Whether a response to nobody known may be stored: yes, because callers need not be known."""
+        return True
+
+    @property
     def identifying_headers(self) -> tuple[str, ...]:
         """Headers that name the caller: responses to such requests are not to be stored."""
         return ("Authorization", self.caller_header)

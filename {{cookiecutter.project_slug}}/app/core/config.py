@@ -154,7 +154,12 @@ class Settings(CallerSettings, DatabaseSettings):
         default="INFO", description="Minimum level of the app's log messages."
     )
     max_body_bytes: int = Field(
-        default=2 * 2**20, ge=1024, description="Maximum size of a request body, in bytes."
+        default=64 * 2**10,
+        ge=1024,
+        description="Maximum size of a request body, in bytes, of routes that state no other.",
+    )
+    max_import_bytes: int = Field(
+        default=2 * 2**20, ge=1024, description="Maximum size of an import's body, in bytes."
     )
     body_timeout: Seconds = Field(
         default=10, description="Maximum time for receiving a request body, in seconds."
@@ -163,7 +168,7 @@ class Settings(CallerSettings, DatabaseSettings):
         default=32, ge=1, le=200, description="Maximum nesting depth of JSON in a request body."
     )
     max_query_bytes: int = Field(
-        default=8192, ge=256, description="Maximum size of a query string, in bytes."
+        default=8192, ge=256, description="Maximum size of a query string, and of a path, in bytes."
     )
     drain_seconds: float = Field(
         default=0,

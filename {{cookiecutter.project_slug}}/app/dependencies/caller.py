@@ -1,6 +1,6 @@
 """The caller of a request: the signed-in user."""
 
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.requests import HTTPConnection
@@ -9,6 +9,7 @@ from fastapi.security import OAuth2PasswordBearer
 from app.core.config import Settings
 from app.core.http.edge import running_database
 from app.core.http.problem_declarations import may_respond, requires_credentials
+from app.models.idempotency_key import scope_of_user
 from app.models.user import User
 from app.services import permissions
 from app.services.auth.auth_service import AuthService
@@ -20,6 +21,8 @@ class _BearerToken(OAuth2PasswordBearer):
     async def __call__(self, request: HTTPConnection) -> str | None:
         return await super().__call__(cast("Request", request))  # only its headers are read
 
+
+ANYONE: Final = "anyone"  # the name of all callers that are not known
 
 # The only reader of the token of a request. It ignores the case of the scheme.
 read_token = _BearerToken(
@@ -79,4 +82,4 @@ async def require_admin(caller: Caller) -> User:
 async def identify_caller(connection: HTTPConnection) -> str:
     """Return a unique, stable name of the caller. Raises as `get_caller` does."""
     caller = await get_caller(connection, await read_token(connection))
-    return f"user {caller.id}" if caller else "anyone"
+    return scope_of_user(caller.id) if caller else ANYONE

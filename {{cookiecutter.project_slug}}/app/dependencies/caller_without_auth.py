@@ -1,7 +1,7 @@
 """The caller of a request, as the gateway in front of the service names them."""
 
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, FastAPI
 from fastapi.requests import HTTPConnection
@@ -9,6 +9,8 @@ from fastapi.requests import HTTPConnection
 from app.core.caller_settings_without_auth import CallerSettings
 from app.core.http.gateway import GatewayCaller, GatewayHeaderMiddleware
 from app.exceptions import ValidationError
+
+ANYONE: Final = "anyone"  # the name of all callers that are not known
 
 
 def install_caller(app: FastAPI, settings: CallerSettings) -> None:
@@ -47,7 +49,7 @@ async def identify_caller(connection: HTTPConnection) -> str:
     """Return a unique, stable name of the caller, of up to 50 characters."""
     caller = await get_caller(connection)
     if caller is None:
-        return "anyone"
+        return ANYONE
     name = caller.name
     if len(name) > 40:
         name = f"#{sha256(name.encode()).hexdigest()[:40]}"

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.http.edge import Replay
 from app.core.http.problem_declarations import declared_statuses, may_respond
-from app.dependencies.caller import identify_caller
+from app.dependencies.caller import ANYONE, identify_caller
 from app.exceptions import ValidationError
 from app.models.idempotency_key import IdempotencyKey
-from app.services.idempotency_service import IdempotencyService
+from app.services.idempotency_service import IdempotencyService, RequestDigests
 
 HEADER: Final = "Idempotency-Key"
 KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
@@ -53,27 +53,37 @@ class KeyClaim:
 
         Raises `Replay`, `ConflictError`, `ValidationError`, and as `identify_caller` does.
         """
-        self._scope = await identify_caller(self._request)
-        self._fingerprint = await self._digest()
-        service = IdempotencyService(session, self._settings)
-        stored = await service.claim(self._scope, self._key, self._fingerprint)
+        scope = await identify_caller(self._request)
+        self._is_anonymous = scope == ANYONE
+        self._digests = RequestDigests.of(
+            await self._digest(),
+            scope,
+            self._key,
+            self._settings.digest_keys,
+            is_anonymous=self._is_anonymous,
+        )
+        stored = await IdempotencyService(session, self._settings).claim(self._digests)
         if stored:
             raise Replay(_replay(stored))
 
     async def store(self, session: AsyncSession, response: Response) -> None:
         """Store the response, in the transaction of the request.
 
-        Raises `ValidationError` for a stream or a file, which has no body to store.
+        A response to nobody known may be personal, so that only its success is. Raises
+        `ValidationError` for a stream or a file, which has no body to store, and for a response that
+        says `Cache-Control: no-store`, which holds a secret.
         """
         body = getattr(response, "body", None)
-        if body is None:
+        if body is None or "no-store" in response.headers.get("Cache-Control", "").lower():
             raise ValidationError(
                 f"The response cannot be stored for repetitions; send the request without {HEADER}"
             )
-        await IdempotencyService(session, self._settings).store(
-            scope=self._scope,
-            key=self._key,
-            fingerprint=self._fingerprint,
+        service = IdempotencyService(session, self._settings)
+        if self._is_anonymous and body and not self._settings.stores_responses_to_anyone:
+            await service.store_without_response(self._digests)
+            return
+        await service.store(
+            self._digests,
             status=response.status_code,
             headers=response.headers.items(),
             body=bytes(body),

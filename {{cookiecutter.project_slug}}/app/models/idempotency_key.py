@@ -7,6 +7,11 @@ from app.exceptions import KeyInUseError
 from app.models.base import Base
 
 
+def scope_of_user(user_id: int | str) -> str:
+    """Return the scope of the keys of a signed-in user."""
+    return f"user {user_id}"
+
+
 class IdempotencyKey(Base):
     """The stored response to a request that its client may repeat."""
 
@@ -14,9 +19,11 @@ class IdempotencyKey(Base):
 
     # The caller: the keys of different callers do not collide.
     scope: Mapped[str] = mapped_column(String(50))
+    # A digest of the client's key.
     key: Mapped[str] = mapped_column(String(255))
-    # A digest of the request, which detects the use of a key for a different request.
+    # A keyed digest of the request, which detects the use of a key for a different request.
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    # 0 if the response is not stored.
     status: Mapped[int]
     headers: Mapped[list[tuple[str, str]]] = mapped_column(JSONB)
     body: Mapped[bytes] = mapped_column(LargeBinary)

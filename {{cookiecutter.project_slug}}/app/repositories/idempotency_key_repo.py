@@ -24,6 +24,10 @@ class IdempotencyKeyRepository(Repository[IdempotencyKey]):
     async def get(self, scope: str, key: str) -> IdempotencyKey | None:
         return await self._session.scalar(_GET, {"scope": scope, "key": key})
 
+    async def delete_of(self, scope: str) -> None:
+        """Delete the keys of a caller."""
+        await self._session.execute(delete(IdempotencyKey).where(IdempotencyKey.scope == scope))
+
     async def delete_older_than(self, moment: datetime) -> int:
         """Delete the older keys, and return the number."""
         statement = delete(IdempotencyKey).where(IdempotencyKey.created_at < moment)

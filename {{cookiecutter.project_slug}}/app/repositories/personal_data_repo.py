@@ -15,6 +15,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import metadata
+from app.models.idempotency_key import IdempotencyKey, scope_of_user
+from app.models.user import User
 
 _EMAIL: Final = func.lower(bindparam("email"))
 
@@ -47,9 +49,15 @@ class PersonalDataRepository:
     async def erase(self, email: str) -> int:
         """Delete the rows with the address, and what belongs to them by ON DELETE CASCADE.
 
-        Runs a statement for each table with a column `email`, and returns the number of rows,
-        not counting those that the cascade deleted.
+        Runs a statement for each table with a column `email`, and one for the responses that are kept
+        for the person's repeated requests. Returns the number of rows, not counting those and those
+        that the cascade deleted.
         """
+        ids = select(func.concat(scope_of_user(""), User.id)).where(
+            func.lower(User.email) == _EMAIL
+        )
+        kept = delete(IdempotencyKey).where(IdempotencyKey.scope.in_(ids))
+        await self._session.execute(kept, {"email": email})
         deleted = 0
         for table in reversed(metadata.sorted_tables):
             if "email" in table.c:

@@ -4,6 +4,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Respons
 
 from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
 from app.core.http.edge import EdgeRoute
+from app.core.http.limits import body_limit
 from app.core.http.links import set_location, set_next_link
 from app.core.http.openapi import link_to
 from app.core.types import Id, SearchText
@@ -13,6 +14,7 @@ from app.dependencies.pagination import PageCursor, PageLimit
 from app.dependencies.services import public_service, service
 from app.schemas.page import Page
 from app.schemas.post import (
+    MAX_POST_BYTES,
     PostCreate,
     PostPatch,
     PostResponse,
@@ -30,6 +32,7 @@ PublicPostServiceDep = Annotated[PostService, Depends(public_service(PostService
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=link_to("post"))
+@body_limit(lambda _settings: MAX_POST_BYTES)
 async def create_post(
     data: PostCreate,
     posts: PostServiceDep,
@@ -95,6 +98,7 @@ async def read_post(
 
 
 @router.patch("/{post_id:id}")
+@body_limit(lambda _settings: MAX_POST_BYTES)
 async def update_post(
     post_id: Id,
     data: PostPatch,

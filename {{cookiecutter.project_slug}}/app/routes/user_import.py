@@ -3,6 +3,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, status
 
 from app.core.http.edge import EdgeRoute
+from app.core.http.limits import body_limit
 from app.dependencies.caller import require_admin
 from app.dependencies.services import service
 from app.schemas.user_import import UserImport, UserImportResponse
@@ -14,6 +15,7 @@ UserImportServiceDep = Annotated[UserImportService, Depends(service(UserImportSe
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, dependencies=[Depends(require_admin)])
+@body_limit(lambda settings: settings.max_import_bytes)
 async def import_users(data: UserImport, users: UserImportServiceDep) -> UserImportResponse:
     """Write many users with their posts: all of them, or on any error none."""
     return await users.import_users(data)

@@ -8,14 +8,31 @@ from pydantic import (
     GetJsonSchemaHandler,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
 
 class RequestBody(BaseModel):
-    """A request body. Unknown fields are errors, so that typos are noticed."""
+    """A request body. Unknown fields are errors, so that typos are noticed.
+
+    More members than there are fields make one error. Else a client could have the service describe
+    each of 10,000. For the same reason give lists a `max_length` and `FailFast()`.
+    """
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def limit_members(cls, data: object) -> object:
+        if isinstance(data, dict) and len(data) > len(cls.model_fields):
+            names = [field.alias or name for name, field in cls.model_fields.items()]
+            raise PydanticCustomError(
+                "too_many_members",
+                "The object has {number} members, but may only have: {names}",
+                {"number": len(data), "names": ", ".join(names)},
+            )
+        return data
 
 
 _NULLABLE: Final = "x-nullable"  # in the schema of a field, until its body has been described

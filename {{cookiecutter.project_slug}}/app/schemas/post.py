@@ -8,6 +8,8 @@ from app.schemas.base import PatchBody, RequestBody, ResponseBody
 from app.schemas.ownership import OwnerId
 
 WORDS_PER_MINUTE: Final = 200
+# Fits the longest title and body in any script: a character has up to four bytes in UTF-8.
+MAX_POST_BYTES: Final = 4 * (200 + 50_000) + 1000
 
 Title = Annotated[
     str,

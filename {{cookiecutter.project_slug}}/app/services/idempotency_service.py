@@ -1,12 +1,47 @@
+import hashlib
+import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import DatabaseSettings
-from app.exceptions import KeyInUseError, KeyReusedError
+from app.exceptions import AlreadyProcessedError, KeyInUseError, KeyReusedError
 from app.models.idempotency_key import IdempotencyKey
 from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDigests:
+    """What the database gets to know of a request and its key.
+
+    It learns neither the key nor the body. `names` and `fingerprints` are made with the current
+    secret key and then with the previous one, if there is one.
+    """
+
+    scope: str
+    key: str = field(repr=False)  # for messages to the client
+    names: tuple[str, ...]
+    fingerprints: tuple[bytes, ...]
+
+    @classmethod
+    def of(
+        cls, request: bytes, scope: str, key: str, secrets: tuple[bytes, ...], *, is_anonymous: bool
+    ) -> Self:
+        """Digest a request, given as the digest of its method, URL and body.
+
+        A key belongs to its caller. One of nobody known belongs to the request: a stranger who
+        guesses the key learns nothing without the whole request, and takes it from nobody.
+        """
+        message = b"idempotency\0" + key.encode() + b"\0" + request
+        fingerprints = tuple(hmac.digest(secret, message, "sha256") for secret in secrets)
+        if is_anonymous:
+            names = tuple(fingerprint.hex() for fingerprint in fingerprints)
+        else:
+            names = (hashlib.sha256(key.encode()).hexdigest(),)
+        return cls(scope, key, names, fingerprints)
 
 
 class IdempotencyService:
@@ -20,30 +55,38 @@ class IdempotencyService:
         self._keys = IdempotencyKeyRepository(session)
         self._lifetime = timedelta(hours=settings.idempotency_key_hours)
 
-    async def claim(self, scope: str, key: str, fingerprint: bytes) -> IdempotencyKey | None:
+    async def claim(self, request: RequestDigests) -> IdempotencyKey | None:
         """Lock a key until the transaction ends, and return its stored response or None.
 
-        Raises `KeyInUseError` while another request with the key runs, and `KeyReusedError` if
-        the key was used for a different request.
+        Raises `KeyInUseError` while another request with the key runs, `KeyReusedError` if the key
+        was used for a different request, and `AlreadyProcessedError` if its response is not stored.
         """
-        if not await self._keys.try_lock(scope, key):
+        # The last name is the one that processes with the previous secret key know too.
+        if not await self._keys.try_lock(request.scope, request.names[-1]):
             raise KeyInUseError("A request with this Idempotency-Key is being processed")
-        stored = await self._keys.get(scope, key)
-        if stored and stored.created_at < datetime.now(UTC) - self._lifetime:
+        for name in request.names:
+            if stored := await self._keys.get(request.scope, name):
+                break
+        else:
+            return None
+        if stored.created_at < datetime.now(UTC) - self._lifetime:
             await self._keys.delete(stored)
             return None
-        if stored and stored.fingerprint != fingerprint:
+        if stored.fingerprint not in request.fingerprints:
             raise KeyReusedError(
-                f"The Idempotency-Key {key!r} was used for another request; use a new one"
+                f"The Idempotency-Key {request.key!r} was used for another request; use a new one"
+            )
+        if not stored.status:
+            raise AlreadyProcessedError(
+                "This request has been processed; its response is not stored, because it may be "
+                "personal and the request does not say who sent it"
             )
         return stored
 
     async def store(
         self,
+        request: RequestDigests,
         *,
-        scope: str,
-        key: str,
-        fingerprint: bytes,
         status: int,
         headers: Sequence[tuple[str, str]],
         body: bytes,
@@ -51,14 +94,18 @@ class IdempotencyService:
         """Store the response to the request that has claimed the key."""
         await self._keys.create(
             {
-                "scope": scope,
-                "key": key,
-                "fingerprint": fingerprint,
+                "scope": request.scope,
+                "key": request.names[0],
+                "fingerprint": request.fingerprints[0],
                 "status": status,
                 "headers": list(headers),
                 "body": body,
             }
         )
+
+    async def store_without_response(self, request: RequestDigests) -> None:
+        """Record that the request was processed. Its repetition is an error."""
+        await self.store(request, status=0, headers=(), body=b"")
 
     async def prune(self) -> int:
         """Delete the expired keys, and return the number."""

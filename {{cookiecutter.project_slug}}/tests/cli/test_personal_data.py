@@ -4,13 +4,14 @@ import json
 from collections.abc import Generator
 
 import pytest
-from sqlalchemy import URL, text
+from sqlalchemy import URL, select, text
 from typer.testing import CliRunner, Result
 
 from app.cli import main as main  # registers the commands
 from app.cli.commands import commands
 from app.core.database import Database
 from app.exceptions import NotFoundError
+from app.models.idempotency_key import IdempotencyKey, scope_of_user
 from app.services.personal_data_service import PersonalDataService
 from tests.factories import Factory
 from tests.postgres import clone
@@ -41,15 +42,21 @@ async def test_unknown_person_has_no_data(database: Database) -> None:
 
 
 async def test_erased_person_has_left_nothing(database: Database, make: Factory) -> None:
-    await make.user(email=EMAIL)
+    ann = await make.user(email=EMAIL)
     other = await make.user(email="eve@example.com")
 
     async with database.transaction() as session:
+        for user in (ann, other):
+            row = {"scope": scope_of_user(user.id), "key": "", "fingerprint": b"", "status": 201}
+            session.add(IdempotencyKey(**row, headers=[], body=user.email.encode()))
+        await session.flush()
         await PersonalDataService(session).erase(EMAIL.upper())
 
     async with database.read() as session:
         left = (await session.scalars(text("SELECT id FROM users"))).all()
         assert left == [other.id]
+        kept = (await session.scalars(select(IdempotencyKey.body))).all()
+        assert kept == [b"eve@example.com"]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.models.user import User
-from tests.callers import new_user
+from tests.callers import STATEMENTS_AFTER_DELETION, new_user
 from tests.endpoints import ADMIN, OPEN, OWNER, Endpoint
 from tests.factories import Factory
 
@@ -22,7 +22,9 @@ ENDPOINTS = [
     Endpoint("GET /users", ADMIN, statements=1),
     Endpoint("GET /users/{user_id}", OWNER, statements=1),
     Endpoint("PATCH /users/{user_id}", OWNER, statements=2, json={"display_name": "Other"}),
-    Endpoint("DELETE /users/{user_id}", OWNER, statements=2, status=204),
+    Endpoint(
+        "DELETE /users/{user_id}", OWNER, statements=2 + STATEMENTS_AFTER_DELETION, status=204
+    ),
 ]
 
 
@@ -91,8 +93,8 @@ async def test_duplicate_email_is_one_conflict_even_in_a_race(
         (new_user(display_name="nul \u0000"), ["body", "display_name"]),
         (new_user(display_name="Ann\nINFO:     app.users: deleted"), ["body", "display_name"]),
         (new_user(display_name="nnA \u202e"), ["body", "display_name"]),
-        (new_user(is_active=False), ["body", "is_active"]),
-        (new_user(id=1), ["body", "id"]),
+        ({"email": "a@example.com", "is_active": False}, ["body", "is_active"]),
+        ({"email": "a@example.com", "id": 1}, ["body", "id"]),
         ({}, ["body", "email"]),
         ([], ["body"]),
     ],
@@ -103,7 +105,7 @@ async def test_invalid_user_is_refused_with_the_place(
     response = await client.post("/users", json=body)
 
     assert response.status_code == 422
-    assert response.json()["errors"][0]["loc"] == loc
+    assert loc in [error["loc"] for error in response.json()["errors"]]
 
 
 async def test_text_that_is_no_unicode_is_refused(client: httpx.AsyncClient) -> None:

@@ -9,6 +9,8 @@ from app.core.http.problem_declarations import ETAG
 
 _TAG: Final = re.compile(r'(?P<weak>W/)?"(?P<version>[^"]*)"')
 
+_VERSION: Final = re.compile("[0-9]{1,19}")
+
 # The `responses` of a route that reads one row.
 NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "The resource still has the `ETag` in If-None-Match", "headers": ETAG}
@@ -34,13 +36,16 @@ def set_etag(request: Request, response: Response, version: int) -> None:
 def parse_if_match(if_match: str) -> frozenset[int] | None:
     """Return the versions that an `If-Match` header names, or None for any version (`*`).
 
-    Weak tags never match (section 13.1.1), nor do tags that this service did not issue.
+    Weak tags never match (section 13.1.1), nor do tags that this service did not issue, such as
+    those of so many digits that Python refuses to read them.
     """
     if if_match.strip() == "*":
         return None
     tags = _TAG.finditer(if_match)
     return frozenset(
-        int(tag["version"]) for tag in tags if not tag["weak"] and tag["version"].isdecimal()
+        int(tag["version"])
+        for tag in tags
+        if not tag["weak"] and _VERSION.fullmatch(tag["version"])
     )
 
 

@@ -16,10 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount
 
+from app.core.config import Settings
 from app.core.database.sessions import Database
 from app.core.database.unit_of_work import UnitOfWork, get_async_session, get_open_session
-from app.core.http.limits import limit_body, read_body
 from app.core.http.problems import log_failure
+from app.core.http.limits import limit_body, read_body, stated_body_limit
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 
@@ -58,6 +59,7 @@ class EdgeRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         has_body = self.body_field is not None
+        stated_limit = stated_body_limit(self.endpoint)
 
         async def surround(request: Request) -> Response:
             if get_async_session in request.app.dependency_overrides:
@@ -67,7 +69,9 @@ class EdgeRoute(APIRoute):
             claim: Claim | None = None
             open_session: Callable[[], Awaitable[AsyncSession]]
             if has_body or not is_safe:
-                request = await limit_body(request)
+                settings: Settings = request.app.state.settings
+                limit = stated_limit(settings) if stated_limit else settings.max_body_bytes
+                request = await limit_body(request, settings, limit)
             if is_safe:
                 open_session = partial(_open_read_session, request, database)
             else:

@@ -37,6 +37,8 @@ _TITLES: Final = {
 
 _STATUSES: Final = frozenset(HTTPStatus)
 
+_MAX_ERRORS: Final = 50  # of a response; nobody reads more, and clients would choose its size
+
 
 class ProblemError(BaseModel):
     """One validation error of a request."""
@@ -73,6 +75,9 @@ class Problem(BaseModel):
     errors: list[ProblemError] | None = Field(
         default=None, description="Which values of the request are wrong, if some are."
     )
+    more_errors: int | None = Field(
+        default=None, description="How many errors are left out, if some are."
+    )
 
 
 def problem_response(
@@ -82,11 +87,14 @@ def problem_response(
     detail: str,
     code: str | None = None,
     errors: Sequence[ProblemError] | None = None,
+    more_errors: int | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Return the response to a failed request. `code` defaults to `default_code(status)`."""
     instance = quote(public_path(request.scope))
-    problem = new_problem(status, detail, instance=instance, code=code, errors=errors)
+    problem = new_problem(
+        status, detail, instance=instance, code=code, errors=errors, more_errors=more_errors
+    )
     return JSONResponse(
         problem.model_dump(exclude_none=True),
         status_code=status,
@@ -102,6 +110,7 @@ def new_problem(
     instance: str,
     code: str | None = None,
     errors: Sequence[ProblemError] | None = None,
+    more_errors: int | None = None,
 ) -> Problem:
     """Return a problem of type `about:blank`. `code` defaults to `default_code(status)`."""
     return Problem(
@@ -112,6 +121,7 @@ def new_problem(
         code=code or default_code(status),
         instance=instance,
         errors=list(errors) if errors else None,
+        more_errors=more_errors,
     )
 
 
@@ -169,9 +179,10 @@ async def _close_socket(connection: HTTPConnection, error: AppError) -> bool:
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     """Respond with what is wrong and where, without the input, which may be a secret."""
+    found = cast("RequestValidationError", error).errors()
     errors = [
         ProblemError(loc=item["loc"], detail=_sentence(item), code=item["type"])
-        for item in cast("RequestValidationError", error).errors()
+        for item in found[:_MAX_ERRORS]
     ]
     if any(one.loc[0] == "body" for one in errors) and (wrong := _wrong_media_type(request)):
         errors.insert(0, wrong)
@@ -181,6 +192,7 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
         detail="The request is not valid; see errors",
         code="VALIDATION_ERROR",
         errors=errors,
+        more_errors=max(0, len(found) - _MAX_ERRORS) or None,
     )
 
 

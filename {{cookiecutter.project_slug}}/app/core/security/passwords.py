@@ -5,9 +5,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from app.core.database.budget import require_no_connection
 from app.core.security.policy import normalize
 from app.core.security.settings import PasswordSettings
+from app.exceptions import UnavailableError
 
 ResultT = TypeVar("ResultT")
 
@@ -51,9 +52,26 @@ def _lower_priority() -> None:
         os.setpriority(os.PRIO_PROCESS, thread, min(niceness, 19))
 
 
-async def _run_in_hashing_thread(work: Callable[[], ResultT]) -> ResultT:
+# The hashes of this process that wait or run.
+_pending: Final[set[Future[Any]]] = set()
+
+
+def require_hashing_capacity(settings: PasswordSettings) -> None:
+    """Raise `UnavailableError` if as many hashes are waiting as the settings allow."""
+    if len(_pending) >= cores() * (1 + settings.password_queue_per_core):
+        raise UnavailableError("Too many passwords are being checked; try again in a moment")
+
+
+async def _run_in_hashing_thread(
+    work: Callable[[], ResultT], settings: PasswordSettings
+) -> ResultT:
     require_no_connection("while a password is hashed")
-    return await asyncio.get_running_loop().run_in_executor(_hashing_threads(), work)
+    require_hashing_capacity(settings)
+    hashing = _hashing_threads().submit(work)
+    _pending.add(hashing)
+    hashing.add_done_callback(_pending.discard)
+    # If the request is cancelled, so is a hash that waits. One that runs stays pending.
+    return await asyncio.wrap_future(hashing)
 
 
 @cache
@@ -74,9 +92,12 @@ def _hasher_of(settings: PasswordSettings) -> PasswordHash:
 
 
 async def hash_password(password: SecretStr, settings: PasswordSettings) -> str:
-    """Hash a password with argon2id, off the event loop."""
+    """Hash a password with argon2id, off the event loop.
+
+    Raises `UnavailableError` if too many hashes are waiting, and so does `verify_password`.
+    """
     hasher = _hasher_of(settings)
-    return await _run_in_hashing_thread(lambda: hasher.hash(normalize(password)))
+    return await _run_in_hashing_thread(lambda: hasher.hash(normalize(password)), settings)
 
 
 async def verify_password(
@@ -94,4 +115,4 @@ async def verify_password(
         matches, new_hash = hasher.verify_and_update(normalize(password), hashed_password or dummy)
         return Verification(matches, new_hash) if hashed_password else Verification(matches=False)
 
-    return await _run_in_hashing_thread(verify)
+    return await _run_in_hashing_thread(verify, settings)

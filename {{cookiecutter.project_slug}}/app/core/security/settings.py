@@ -96,6 +96,11 @@ class PasswordSettings(DevelopmentSettings, EmailSettings):
     argon2_parallelism: int = Field(
         default=4, ge=1, validate_default=True, description="Parallelism of argon2id, in lanes."
     )
+    password_queue_per_core: int = Field(
+        default=8,
+        ge=1,
+        description="Passwords that may wait for each core to be checked; further ones get 503.",
+    )
 
     @field_validator("password_common_file")
     @classmethod

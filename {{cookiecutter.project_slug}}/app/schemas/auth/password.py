@@ -9,7 +9,13 @@ from pydantic_core import PydanticCustomError
 _MAX_LENGTH: Final = 512
 
 
-def _limit_length(password: SecretStr) -> SecretStr:
+def _check(password: SecretStr) -> SecretStr:
+    try:
+        password.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError(
+            "string_unicode", "A password must be Unicode text, without lone surrogates"
+        ) from None
     if len(password) > _MAX_LENGTH:
         raise PydanticCustomError(
             "string_too_long", f"A password must have at most {_MAX_LENGTH} characters"
@@ -17,4 +23,4 @@ def _limit_length(password: SecretStr) -> SecretStr:
     return password
 
 
-Password = Annotated[SecretStr, AfterValidator(_limit_length)]
+Password = Annotated[SecretStr, AfterValidator(_check)]

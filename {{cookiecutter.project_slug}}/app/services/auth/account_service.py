@@ -5,7 +5,9 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.http.client_info import ClientInfo
+from app.models.idempotency_key import scope_of_user
 from app.models.user import User
+from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
 from app.services.auth.access_service import AccessService
 from app.services.auth.email_service import EmailService
 from app.services.permissions import Caller
@@ -19,6 +21,7 @@ class AccountService:
         self, session: AsyncSession, caller: Caller, emails: EmailService, access: AccessService
     ) -> None:
         self._users = UserService(session, caller)
+        self._keys = IdempotencyKeyRepository(session)
         self._emails = emails
         self._access = access
 
@@ -48,3 +51,4 @@ class AccountService:
         """
         await self._access.authorize_deletion(user_id)
         await self._users.delete_user(user_id, if_match)
+        await self._keys.delete_of(scope_of_user(user_id))

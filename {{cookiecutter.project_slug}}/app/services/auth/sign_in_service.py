@@ -6,7 +6,7 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.client_info import ClientInfo
 from app.core.security.audit import audit
-from app.core.security.passwords import verify_password
+from app.core.security.passwords import require_hashing_capacity, verify_password
 from app.exceptions import AuthenticationError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
@@ -38,10 +38,12 @@ class SignInService:
     async def sign_in(self, email: str, password: SecretStr, client: ClientInfo) -> SignedIn:
         """Sign a user in, and return the user and the tokens of the new session.
 
-        Raises `TooManyRequestsError`, and `AuthenticationError` if the account is unknown,
+        Raises `UnavailableError` if too many passwords are being checked, which is no attempt,
+        `TooManyRequestsError`, and `AuthenticationError` if the account is unknown,
         inactive, not verified or without a password, or if the password is wrong. Neither the
         message nor the time reveals which.
         """
+        require_hashing_capacity(self._settings)
         async with self._database.read() as session:
             user, is_known_address = await AccountRepository(session).find_by_email(
                 email, client.address

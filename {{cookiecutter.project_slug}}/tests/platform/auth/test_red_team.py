@@ -5,23 +5,30 @@ Attackers have nothing, an account of their own (Eve's), or something stolen.
 
 import asyncio
 import base64
+import hashlib
+import hmac
 import json
+import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Final
 
 import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.security.passwords import hash_password
+from app.core.database import Database
+from app.core.security.passwords import cores, hash_password
 from app.core.security.tokens import RefreshToken, create_access_token
 from app.models.auth.login_session import LoginSession
 from app.models.auth.one_time_token import OneTimeToken
@@ -40,6 +47,7 @@ from tests.auth.accounts import (
     sign_in,
     signed_in,
 )
+from tests.conftest import http_client
 from tests.endpoints import Access, stated_endpoints
 from tests.factories import Factory
 
@@ -765,6 +773,91 @@ async def test_attack_tokens_from_the_table_of_stored_answers(
     assert await session.scalar(select(func.count()).select_from(IdempotencyKey)) == 0
 
 
+async def test_attack_password_guessed_from_the_digest_of_a_registration(
+    open_client: Opener, session: AsyncSession
+) -> None:
+    """The thief of a backup knows the key, the address and everything else but the password."""
+    body = new_user(email="new@example.com", password="Sommer2026!")
+    response = await open_client().post("/users", json=body, headers={"Idempotency-Key": "1"})
+    stored = (await session.scalars(select(IdempotencyKey))).one()
+
+    sent = response.request.content
+    request = hashlib.sha256(b"POST /users\n" + sent).digest()
+    guesses = {
+        request,
+        hashlib.sha256(sent).digest(),
+        hmac.digest(b"", b"idempotency\0" + b"1\0" + request, "sha256"),
+        hmac.digest(b"1", request, "sha256"),
+    }
+    assert stored.fingerprint not in guesses
+    assert bytes.fromhex(stored.key) not in guesses
+    assert (stored.status, stored.headers, stored.body) == (0, [], b"")
+
+
+async def test_registration_is_repeated_by_whoever_knows_all_of_it_and_does_nothing(
+    open_client: Opener, session: AsyncSession, mailbox: Mailbox
+) -> None:
+    client = open_client(EVES_ADDRESS)
+    client.headers["Idempotency-Key"] = "1"
+    body = new_user(email="new@example.com")
+    first, again = [await client.post("/users", json=body) for _ in range(2)]
+
+    assert (first.status_code, again.status_code) == (201, 409)
+    assert again.json()["code"] == "ALREADY_PROCESSED"
+    assert "new@example.com" not in again.text
+
+
+async def test_attack_key_of_a_stranger_guessed(open_client: Opener) -> None:
+    """It reveals neither that it was used, nor for what, and nobody takes it from others."""
+    key = {"Idempotency-Key": "1"}
+    theirs = await open_client().post("/users", json=new_user(), headers=key)
+    guesses = [
+        await open_client(EVES_ADDRESS).post("/users", json=new_user(email=EVE), headers=headers)
+        for headers in (key, {"Idempotency-Key": "2"})
+    ]
+
+    assert theirs.status_code == 201
+    assert guesses[0].status_code == 201
+    assert (guesses[1].status_code, guesses[1].json()["code"]) == (409, "EMAIL_TAKEN")
+
+
+async def test_key_of_a_request_survives_a_new_secret_key(
+    open_client: Opener, settings: Settings, admin_headers: dict[str, str]
+) -> None:
+    rotated: dict[str, Any] = {
+        "secret_key": SecretStr("a-new-one-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz"),
+        "secret_key_previous": settings.secret_key,
+    }
+    named = {"Idempotency-Key": "1"} | admin_headers
+    nobody = {"Idempotency-Key": "1"}
+    first, other = new_user(), new_user(email="other@example.com")
+    before = [
+        await open_client().post("/users", json=first, headers=named),
+        await open_client().post("/users", json=other, headers=nobody),
+    ]
+    after = [
+        await open_client(**rotated).post("/users", json=first, headers=named),
+        await open_client(**rotated).post("/users", json=other, headers=nobody),
+    ]
+
+    assert [response.status_code for response in before] == [201, 201]
+    assert after[0].headers["idempotency-replayed"] == "true"
+    assert after[1].json()["code"] == "ALREADY_PROCESSED"
+
+
+async def test_stored_responses_go_with_their_user(
+    probes: httpx.AsyncClient, ann: User, settings: Settings, session: AsyncSession
+) -> None:
+    headers = bearer(ann, settings)
+    body = {"owner_id": ann.id, "name": "Name"}
+    await probes.post("/probes", json=body, headers=headers | {"Idempotency-Key": "1"})
+    stored = select(func.count()).select_from(IdempotencyKey)
+    assert await session.scalar(stored) == 1
+
+    assert (await probes.delete(f"/users/{ann.id}", headers=headers)).status_code == 204
+    assert await session.scalar(stored) == 0
+
+
 async def test_attack_email_changed_with_a_stolen_access_token(
     open_client: Opener, good: str, mailbox: Mailbox
 ) -> None:
@@ -858,6 +951,49 @@ async def test_attack_many_guesses_at_once(
 
     assert sorted(response.status_code for response in responses) == [401] * 10 + [429] * 30
     assert len(verified) == 10
+
+
+async def test_attack_bogus_sign_ins_queue_up_before_an_honest_one(
+    app_with: Callable[..., FastAPI],
+    live_database: Database,
+    make_live: Factory,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are refused at once when more wait than the cores can serve, and so is the honest one.
+
+    It is no attempt then, and succeeds as soon as there is room.
+    """
+    hashed_password = await hash_password(SecretStr(PASSWORD), settings)
+    await make_live.user(email=EMAIL, hashed_password=hashed_password)
+    app = app_with(password_tries_per_account=1)
+    app.state.database = live_database
+    go_on = threading.Event()
+    verify = PasswordHash.verify_and_update
+
+    def wait(self: PasswordHash, password: str, hashed: str) -> Any:
+        go_on.wait(30)
+        return verify(self, password, hashed)
+
+    monkeypatch.setattr(PasswordHash, "verify_and_update", wait)
+    client = http_client(app, address=EVES_ADDRESS)
+    bogus = [
+        asyncio.create_task(sign_in(client, f"user{number}@example.com", "guess"))
+        for number in range(80)
+    ]
+    room = cores() * (1 + settings.password_queue_per_core)
+    try:
+        shed = [await done for done in islice(asyncio.as_completed(bogus), 80 - room)]
+        honest = http_client(app)
+        while_full = [await sign_in(honest) for _ in range(3)]
+    finally:
+        go_on.set()
+    checked = await asyncio.gather(*bogus)
+
+    assert {response.status_code for response in [*shed, *while_full]} == {503}
+    assert int(while_full[0].headers["retry-after"]) >= 1
+    assert [response.status_code for response in checked].count(401) == room
+    assert (await sign_in(honest)).status_code == 200
 
 
 @pytest.mark.usefixtures("ann")
@@ -958,8 +1094,8 @@ async def test_attack_flood_of_mails_by_one_address(open_client: Opener) -> None
 async def test_attack_passwords_of_a_megabyte(open_client: Opener, verified: list[str]) -> None:
     responses = []
     began = time.process_time()
-    # Normalization makes the second one eighteen times as long.
-    for huge in ("x" * 1_000_000, "\ufdfa" * 110_000):
+    # Normalization makes "\ufdfa" eighteen times as long. The last two are within the limit of a body.
+    for huge in ("x" * 1_000_000, "\ufdfa" * 110_000, "x" * 60_000, "\ufdfa" * 6_000):
         body = {"token": "x", "new_password": huge}
         responses += [
             await sign_in(open_client(), EMAIL, huge),
@@ -967,10 +1103,41 @@ async def test_attack_passwords_of_a_megabyte(open_client: Opener, verified: lis
             await open_client().post("/auth/password-reset/confirm", json=body),
         ]
 
-    assert {response.status_code for response in responses} == {422}
+    assert [response.status_code for response in responses] == [413] * 6 + [422] * 6
     assert verified == []
     assert time.process_time() - began < 2
     assert max(len(response.content) for response in responses) < 2000
+
+
+async def test_attack_lone_surrogate_in_each_password(
+    open_client: Opener, mailbox: Mailbox, good: str
+) -> None:
+    """JSON can hold one, and UTF-8 cannot."""
+    token = await reset_token(open_client, mailbox)
+    odd = "correct \ud800 horse"
+    bodies: list[tuple[str, str, dict[str, Any], str]] = [
+        ("POST", "/users", new_user(email=EVE), "password"),
+        ("PATCH", "/users/me", {"email": EVE}, "current_password"),
+        ("POST", "/auth/password", {"new_password": NEW_PASSWORD}, "current_password"),
+        ("POST", "/auth/password", {"current_password": PASSWORD}, "new_password"),
+        ("POST", "/auth/password-reset/confirm", {"token": token}, "new_password"),
+    ]
+    client = open_client()
+    client.headers["Authorization"] = f"Bearer {good}"
+    client.headers["Content-Type"] = "application/json"
+    for method, path, body, field in bodies:
+        content = json.dumps(body | {field: odd})
+        response = await client.request(method, path, content=content)
+
+        assert response.status_code == 422, path
+        (error,) = response.json()["errors"]
+        assert (error["loc"], error["code"]) == (["body", field], "string_unicode")
+    form = await client.post(
+        "/auth/token",
+        content=f"username={EMAIL}&password=%ED%A0%80",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert form.status_code == 401
 
 
 @pytest.mark.usefixtures("ann")

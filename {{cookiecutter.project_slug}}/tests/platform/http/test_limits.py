@@ -13,7 +13,7 @@ from starlette.types import Message, Scope
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.edge import EdgeRoute
-from app.core.http.limits import is_deeper
+from app.core.http.limits import body_limit, is_deeper
 from tests.conftest import http_client
 
 JSON = {"Content-Type": "application/json"}
@@ -109,6 +109,24 @@ async def test_client_that_asks_first_is_refused_at_once(
     assert sent[0]["status"] == 413
 
 
+async def test_announced_size_of_any_length_is_refused(
+    small_app: FastAPI, settings: Settings
+) -> None:
+    """Python refuses to read a number of more than 4300 digits."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", b"9" * 5000)]
+    await small_app(post_scope(settings, headers), receive, send)
+
+    assert sent[0]["status"] == 413
+
+
 async def test_rest_of_a_body_is_not_awaited_for_longer_than_a_body(
     limited: httpx.AsyncClient,
 ) -> None:
@@ -195,6 +213,24 @@ async def test_limits_hold_for_a_route_that_reads_the_body_itself(
     assert (too_large.status_code, too_slow.status_code) == (413, 408)
 
 
+async def test_route_may_state_a_limit_of_its_own(
+    app_with_routers: Callable[..., FastAPI], database: Database
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.post("/upload")
+    @body_limit(lambda settings: 2 * settings.max_body_bytes)
+    async def upload(request: Request) -> int:
+        return len(await request.body())
+
+    async with http_client(app_with_routers(router, database=database, **SMALL)) as client:
+        taken = await client.post("/upload", content=b" " * 2**21)
+        too_large = await client.post("/upload", content=b" " * (2**21 + 1))
+
+    assert (taken.status_code, taken.json()) == (200, 2**21)
+    assert too_large.json()["detail"] == "The body has more than 2097152 bytes"
+
+
 async def test_limits_hold_for_the_body_of_a_get_as_well(
     app_with_routers: Callable[..., FastAPI], database: Database
 ) -> None:
@@ -245,3 +281,14 @@ async def test_query_that_is_too_long_is_refused(limited: httpx.AsyncClient, pat
     assert response.status_code == 414
     assert response.json()["code"] == "URI_TOO_LONG"
     assert (await limited.get(f"/probes?{'&' * 256}")).status_code == 200
+
+
+async def test_path_that_is_too_long_is_refused_and_not_repeated(
+    limited: httpx.AsyncClient,
+) -> None:
+    response = await limited.get("/" + "a" * 1000)
+
+    assert (response.status_code, response.json()["code"]) == (414, "URI_TOO_LONG")
+    assert response.json()["detail"] == "The path has more than 256 bytes"
+    assert len(response.content) < 600
+    assert (await limited.get("/" + "a" * 255)).status_code == 404

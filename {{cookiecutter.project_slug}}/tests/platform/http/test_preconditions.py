@@ -54,6 +54,7 @@ async def test_created_resource_has_the_etag_that_reading_it_gives(
         ('"x"', False),
         ("", False),
         ('"99999999999999999999"', False),
+        (f'"{"9" * 5000}"', False),
     ],
 )
 async def test_change_of_another_version_is_refused(

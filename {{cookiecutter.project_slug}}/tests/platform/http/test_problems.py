@@ -90,6 +90,22 @@ async def test_validation_errors_name_the_place_and_never_repeat_the_input(
     assert "hunter2" not in response.text
 
 
+async def test_errors_are_listed_up_to_50_and_the_rest_is_counted(
+    app_with_routers: Callable[..., FastAPI], database: Database
+) -> None:
+    router = APIRouter()
+
+    @router.post("/sums")
+    async def add(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    async with http_client(app_with_routers(router, database=database)) as client:
+        few, many = [await client.post("/sums", json=["x"] * number) for number in (50, 1000)]
+
+    assert (len(few.json()["errors"]), few.json().get("more_errors")) == (50, None)
+    assert (len(many.json()["errors"]), many.json()["more_errors"]) == (50, 950)
+
+
 async def test_constraint_names_the_field_that_broke_it(
     probes: httpx.AsyncClient, make: Factory
 ) -> None:

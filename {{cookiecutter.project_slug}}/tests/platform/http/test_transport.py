@@ -1,6 +1,8 @@
+import asyncio
 import re
 import sys
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from functools import cache, partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -315,6 +317,31 @@ def test_image_tells_uvicorn_to_believe_nobody(monkeypatch: pytest.MonkeyPatch) 
     CliRunner().invoke(uvicorn.main, ["app.asgi:app"], env={"UVICORN_PROXY_HEADERS": value})
 
     assert given["proxy_headers"] is False
+
+
+@pytest.mark.parametrize(("size", "status"), [(1000, 404), (20_000, 400)])
+async def test_image_limits_headers_where_uvicorn_can(size: int, status: int) -> None:
+    """With h11, and headers that do not arrive at once: it parses what it has read before it looks."""
+    dockerfile = (PROJECT / "Dockerfile").read_text()
+    (limit,) = re.findall(r"^ENV UVICORN_H11_MAX_INCOMPLETE_EVENT_SIZE=(.+)$", dockerfile, re.M)
+    config = uvicorn.Config(
+        FastAPI(), http="h11", h11_max_incomplete_event_size=int(limit), lifespan="off", port=0
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    reader, writer = await asyncio.open_connection(*server.servers[0].sockets[0].getsockname()[:2])
+    writer.write(b"GET / HTTP/1.1\r\nHost: test\r\nX-Long: " + b"x" * size)
+    await asyncio.sleep(0.1)
+    with suppress(ConnectionError):
+        writer.write(b"\r\nConnection: close\r\n\r\n")
+        line = await reader.readline()
+    writer.close()
+    server.should_exit = True
+    await serving
+
+    assert line.split()[1] == b"%d" % status
 
 
 async def test_forwarded_address_of_a_stranger_is_logged_once(

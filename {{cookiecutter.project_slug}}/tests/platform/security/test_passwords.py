@@ -14,6 +14,7 @@ from app.core.config import Settings
 from app.core.database.budget import Budget, SecondConnectionError, budgeted
 from app.core.database.sessions import Database
 from app.core.security.passwords import cores, hash_password, verify_password
+from app.exceptions import UnavailableError
 
 PASSWORD = SecretStr("correct horse battery")
 
@@ -98,6 +99,7 @@ async def test_passwords_are_hashed_and_verified_beside_the_event_loop_and_no_mo
 
     monkeypatch.setattr(PasswordHash, "hash", slow)
     monkeypatch.setattr(PasswordHash, "verify_and_update", slow)
+    settings = settings.model_copy(update={"password_queue_per_core": 32})
     await asyncio.gather(
         *(hash_password(PASSWORD, settings) for _ in range(16)),
         *(verify_password(PASSWORD, "hash", settings) for _ in range(16)),
@@ -107,6 +109,39 @@ async def test_passwords_are_hashed_and_verified_beside_the_event_loop_and_no_mo
     assert most <= cores()
     if sys.platform == "linux":
         assert min(priorities) > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+async def test_queue_of_passwords_is_bounded_and_drops_those_of_clients_that_left(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    started: list[str] = []
+
+    def slow(_: PasswordHash, password: str) -> str:
+        started.append(password)
+        go_on.wait(30)
+        return "hash"
+
+    monkeypatch.setattr(PasswordHash, "hash", slow)
+    settings = settings.model_copy(update={"password_queue_per_core": 2})
+    hashing = [
+        asyncio.create_task(hash_password(SecretStr(f"password {n}"), settings))
+        for n in range(3 * cores())
+    ]
+    await asyncio.sleep(0)
+    try:
+        with pytest.raises(UnavailableError, match="Too many passwords are being checked"):
+            await hash_password(PASSWORD, settings)
+        hashing.pop().cancel()
+        await asyncio.sleep(0)
+        hashing.append(asyncio.create_task(hash_password(PASSWORD, settings)))
+        await asyncio.sleep(0)
+    finally:
+        go_on.set()
+
+    assert await asyncio.gather(*hashing) == ["hash"] * 3 * cores()
+    assert f"password {3 * cores() - 1}" not in started
+    assert await hash_password(PASSWORD, settings) == "hash"
 
 
 @pytest.mark.parametrize("reaction", ["raise", "log"])
