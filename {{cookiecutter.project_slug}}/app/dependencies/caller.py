@@ -50,7 +50,8 @@ async def get_caller(connection: HTTPConnection, token: Token) -> User | None:
         settings: Settings = connection.app.state.settings
         database = running_database(connection.app)
         async with database.read() as session:
-            connection.state.caller = await AuthService(session, settings).authenticate(token)
+            user, contents = await AuthService(session, settings).authenticate(token)
+        connection.state.caller, connection.state.access_token = user, contents
     caller: User = connection.state.caller
     return caller
 

@@ -52,10 +52,8 @@ async def get_requested_mails(database: DatabaseDep, settings: SettingsDep) -> R
     return RequestedMails(database, settings)
 
 
-async def get_access_service(
-    caller: Caller, session: SessionDep, settings: SettingsDep
-) -> AccessService:
-    return AccessService(session, caller, settings)
+async def get_access_service(caller: Caller, session: SessionDep) -> AccessService:
+    return AccessService(session, caller)
 
 
 SignInServiceDep = Annotated[SignInService, Depends(get_sign_in_service)]

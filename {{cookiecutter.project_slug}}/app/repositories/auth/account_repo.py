@@ -8,6 +8,7 @@ from sqlalchemy.orm import raiseload
 from app.models.auth.login_session import LoginSession
 from app.models.user import User
 from app.repositories.base import Repository
+from app.repositories.user_repo import USERS
 
 _KNOWS_ADDRESS: Final = exists().where(
     LoginSession.user_id == User.id, LoginSession.address == bindparam("address")
@@ -17,6 +18,11 @@ _BY_EMAIL: Final = (
     select(User, _KNOWS_ADDRESS)
     .options(raiseload("*"))
     .where(func.lower(User.email) == func.lower(bindparam("email")))
+)
+_SIGNED_IN: Final = (
+    USERS.join(LoginSession, LoginSession.user_id == User.id)
+    .where(User.id == bindparam("user_id"), LoginSession.id == bindparam("session_id"))
+    .where(LoginSession.expires_at > func.now())
 )
 # Ordered by id, so that concurrent transactions lock them in the same order without a deadlock.
 _ACTIVE_ADMINS: Final = (
@@ -28,6 +34,10 @@ class AccountRepository(Repository[User]):
     """SQL for users as accounts. Every method runs one statement."""
 
     model = User
+
+    async def get_signed_in(self, user_id: int, session_id: int) -> User | None:
+        """Return a user while a session of theirs lasts, or None."""
+        return await self.one(_SIGNED_IN, {"user_id": user_id, "session_id": session_id})
 
     async def get_hashed_password(self, user_id: int) -> str | None:
         """Return the hash, or None if the user has no password or does not exist."""

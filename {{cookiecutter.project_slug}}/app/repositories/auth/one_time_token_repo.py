@@ -101,6 +101,10 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
         """Delete all tokens of a user."""
         await self._session.execute(delete(OneTimeToken).where(OneTimeToken.user_id == user_id))
 
+    async def delete_all_of_users(self) -> None:
+        """Delete the tokens of all users, which leaves invitations."""
+        await self._session.execute(delete(OneTimeToken).where(OneTimeToken.user_id.is_not(None)))
+
     async def delete_expired(self, now: datetime) -> int:
         """Delete the expired tokens, and return the number."""
         statement = delete(OneTimeToken).where(OneTimeToken.expires_at < now)

@@ -1,4 +1,4 @@
-"""Access control by administrators: invitations, roles, deactivation."""
+"""Access control by administrators: invitations, roles, deactivation, sessions."""
 
 from fastapi import APIRouter, Depends, Request, Response, status
 
@@ -43,3 +43,14 @@ async def update_access(
     user = await access.change(user_id, data.columns(), if_match)
     set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
+
+
+@router.delete(
+    "/users/{user_id:id}/sessions",
+    tags=["Users"],
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[Depends(require_admin)],
+)
+async def delete_sessions_of_user(user_id: Id, access: AccessServiceDep) -> None:
+    """Sign a user out everywhere. Revokes all their tokens."""
+    await access.sign_out(user_id)

@@ -3,13 +3,12 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.config import Settings
 from app.core.security.audit import audit_on_commit
 from app.exceptions import LastAdminError, PermissionError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
-from app.services.auth.login_session_service import LoginSessionService
+from app.services.auth.revocation_service import RevocationService
 from app.services.permissions import Caller, require_owner_or_admin
 from app.services.rows import require_found, require_version
 
@@ -17,14 +16,14 @@ _LAST: Final = "The last active administrator cannot be removed"
 
 
 class AccessService:
-    """Changes of access: roles, deactivation, deletion."""
+    """Changes of access: roles, deactivation, deletion, and the sessions of others."""
 
-    def __init__(self, session: AsyncSession, caller: Caller, settings: Settings) -> None:
+    def __init__(self, session: AsyncSession, caller: Caller) -> None:
         self._session = session
         self._caller = caller
         self._accounts = AccountRepository(session)
         self._users = UserRepository(session)
-        self._login_sessions = LoginSessionService(session, settings)
+        self._revocation = RevocationService(session)
 
     async def change(
         self, user_id: int, values: Mapping[str, Any], if_match: frozenset[int] | None
@@ -44,13 +43,21 @@ class AccessService:
             return user
         if list(administrators) == [user.id]:
             raise LastAdminError(_LAST)
-        user = await self._login_sessions.update_and_revoke_all(user, changes)
+        user = await self._revocation.update_and_revoke_all(user, changes)
         for name, value in changes.items():
             event = "role_changed" if name == "role" else "reactivated" if value else "deactivated"
             audit_on_commit(
                 self._session, event, user_id=user.id, actor_id=self._caller.id, outcome=str(value)
             )
         return user
+
+    async def sign_out(self, user_id: int) -> None:
+        """End all sessions of a user, and revoke all of their tokens. Raises `NotFoundError`."""
+        user = require_found(await self._users.get_for_update(user_id), f"User {user_id}")
+        await self._revocation.update_and_revoke_all(user, {})
+        audit_on_commit(
+            self._session, "signed_out_everywhere", user_id=user_id, actor_id=self._caller.id
+        )
 
     async def authorize_deletion(self, user_id: int) -> None:
         """Check that the caller may delete a user.

@@ -81,7 +81,7 @@ class RefreshService:
                 "user_agent": client.user_agent,
             }
             await login_sessions.update(login_session, changes)
-            return issue_tokens(user, login_session.id, successor, self._settings)
+            return issue_tokens(user, login_session, successor, self._settings)
         if self._is_retry(login_session, token, client, now):
             return self._repeat(login_session, user, token)
         await login_sessions.delete(login_session)
@@ -107,5 +107,5 @@ class RefreshService:
         for key in (self._settings.secret_key, self._settings.secret_key_previous):
             successor = token.successor(key) if key else None
             if successor and hmac.compare_digest(successor.digest, login_session.secret_digest):
-                return issue_tokens(user, login_session.id, successor, self._settings)
+                return issue_tokens(user, login_session, successor, self._settings)
         return None

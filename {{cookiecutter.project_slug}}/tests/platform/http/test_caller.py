@@ -39,7 +39,7 @@ async def test_caller_is_read_once_for_each_request_whatever_the_case_of_the_sch
 ) -> None:
     app = app_with_routers(router, database=live_database)
     user = await make_live.user()
-    token = bearer(user, settings)["Authorization"].partition(" ")[2]
+    token = (await bearer(make_live, user, settings))["Authorization"].partition(" ")[2]
     async with http_client(app) as client:
         anonymous = await client.post("/caller")
         with recorded_statements(live_database) as statements:

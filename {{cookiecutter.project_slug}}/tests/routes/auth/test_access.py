@@ -26,6 +26,7 @@ ENDPOINTS = [
         "POST /auth/invitations", ADMIN, statements=1, status=202, json={"email": "x@example.com"}
     ),
     Endpoint("PATCH /users/{user_id}/access", ADMIN, statements=5, json={"role": "admin"}),
+    Endpoint("DELETE /users/{user_id}/sessions", ADMIN, statements=4, status=204),
 ]
 
 
@@ -109,7 +110,7 @@ async def test_last_active_administrator_has_to_stay_one(
     refused = await client.request(method, path.format(id=admin.id), json=body)
     other = await make.user(role="admin")
     allowed = await client.request(
-        method, path.format(id=admin.id), json=body, headers=bearer(other, settings)
+        method, path.format(id=admin.id), json=body, headers=await bearer(make, other, settings)
     )
 
     assert refused.status_code == 409
@@ -125,7 +126,9 @@ async def test_two_administrators_cannot_demote_one_another_at_once(
     responses = await asyncio.gather(
         live_client.patch(f"/users/{other.id}/access", json={"role": "user"}),
         live_client.patch(
-            f"/users/{me}/access", json={"role": "user"}, headers=bearer(other, settings)
+            f"/users/{me}/access",
+            json={"role": "user"},
+            headers=await bearer(make_live, other, settings),
         ),
     )
 

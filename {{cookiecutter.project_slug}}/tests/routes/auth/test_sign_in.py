@@ -1,8 +1,7 @@
 """Signing in, staying signed in, and signing out."""
 
 import asyncio
-import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 import httpx
@@ -22,6 +21,7 @@ from tests.auth.accounts import (
     PASSWORD,
     Opener,
     is_signed_in,
+    make_login_session,
     new_user,
     refresh,
     sign_in,
@@ -30,22 +30,6 @@ from tests.auth.accounts import (
 from tests.auth.endpoints import AccountEndpoint
 from tests.endpoints import CALLER, OPEN, Endpoint
 from tests.factories import Factory
-
-
-async def make_login_session(make: Factory, user: User) -> LoginSession:
-    """Write a login session of a user."""
-    now = datetime.now(UTC)
-    session = LoginSession(
-        user_id=user.id,
-        key=secrets.token_bytes(16),
-        secret_digest=secrets.token_bytes(32),
-        address="192.0.2.1",
-        user_agent="A browser",
-        last_used_at=now,
-        expires_at=now + timedelta(days=1),
-    )
-    return await make(session)
-
 
 PATH_PARAMETERS = {"session_id": make_login_session}
 
@@ -59,7 +43,7 @@ ENDPOINTS = [
     Endpoint("POST /auth/logout", OPEN, statements=1, status=204, data=UNKNOWN),
     Endpoint("GET /auth/sessions", CALLER, statements=1),
     Endpoint("DELETE /auth/sessions", CALLER, statements=4, status=204),
-    # Not even administrators may end sessions of others, except by `PATCH /users/{id}/access`.
+    # Administrators end those of others by `DELETE /users/{id}/sessions`, all at once.
     AccountEndpoint(
         "DELETE /auth/sessions/{session_id}",
         CALLER,
@@ -186,7 +170,7 @@ async def test_account_that_changes_while_its_password_is_checked_is_not_signed_
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await make_live.user(email=EMAIL)
+    ann = await make_live.user(email=EMAIL)
 
     async def check(*_: object) -> tuple[bool, None]:
         await live_session.execute(update(User).values(token_generation=User.token_generation + 1))
@@ -196,7 +180,8 @@ async def test_account_that_changes_while_its_password_is_checked_is_not_signed_
     monkeypatch.setattr("app.services.auth.sign_in_service.verify_password", check)
 
     assert (await sign_in(live_client)).status_code == 401
-    assert await live_session.scalar(select(func.count()).select_from(LoginSession)) == 0
+    sessions = select(func.count()).where(LoginSession.user_id == ann.id)
+    assert await live_session.scalar(sessions) == 0
 
 
 @pytest.mark.usefixtures("ann")
