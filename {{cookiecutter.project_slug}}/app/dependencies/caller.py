@@ -9,6 +9,7 @@ from fastapi.security import OAuth2PasswordBearer
 from app.core.config import Settings
 from app.core.http.edge import running_database
 from app.core.http.problem_declarations import may_respond, requires_credentials
+from app.dependencies.auth.refusals import install_audit_of_refusals
 from app.models.user import User
 from app.services import permissions
 from app.services.auth.auth_service import AuthService
@@ -33,8 +34,9 @@ read_token = _BearerToken(
 Token = Annotated[str | None, Depends(read_token)]
 
 
-def install_caller(app: FastAPI, settings: Settings) -> None:
-    """Do nothing: access tokens need no middleware."""
+def install_caller(app: FastAPI, _settings: Settings) -> None:
+    """Log who is refused. Access tokens need no middleware."""
+    install_audit_of_refusals(app)
 
 
 @may_respond(401)

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import bindparam, exists, func, select
@@ -24,10 +24,11 @@ _SIGNED_IN: Final = (
     .where(User.id == bindparam("user_id"), LoginSession.id == bindparam("session_id"))
     .where(LoginSession.expires_at > func.now())
 )
-# Ordered by id, so that concurrent transactions lock them in the same order without a deadlock.
 _ACTIVE_ADMINS: Final = (
-    select(User.id).where(User.role == "admin", User.is_active).order_by(User.id).with_for_update()
+    select(User.id, User.email).where(User.role == "admin", User.is_active).order_by(User.id)
 )
+# Ordered by id, so that concurrent transactions lock them in the same order without a deadlock.
+_LOCKED_ADMINS: Final = _ACTIVE_ADMINS.with_for_update()
 
 
 class AccountRepository(Repository[User]):
@@ -49,16 +50,20 @@ class AccountRepository(Repository[User]):
         row = (await self._session.execute(_BY_EMAIL, parameters)).one_or_none()
         return (row[0], row[1]) if row else (None, False)
 
-    async def create_if_absent(self, values: dict[str, Any]) -> bool:
-        """Insert a user, and return whether the e-mail address was not taken."""
+    async def create_if_absent(self, values: dict[str, Any]) -> int | None:
+        """Insert a user and return the id, or None if the e-mail address is taken."""
         # Names the index, so that violations of other unique constraints raise an error.
         statement = (
             insert(User)
             .values(values)
             .on_conflict_do_nothing(index_elements=[func.lower(User.email)])
         )
-        return await self._session.scalar(statement.returning(User.id)) is not None
+        return await self._session.scalar(statement.returning(User.id))
 
-    async def lock_active_admins(self) -> Sequence[int]:
-        """Lock the active administrators until the transaction ends, and return their ids."""
-        return (await self._session.scalars(_ACTIVE_ADMINS)).all()
+    async def active_admins(self, *, lock: bool = False) -> Mapping[int, str]:
+        """Return the addresses of the active administrators by id.
+
+        `lock` locks their rows until the transaction ends.
+        """
+        statement = _LOCKED_ADMINS if lock else _ACTIVE_ADMINS
+        return {row.id: row.email for row in await self._session.execute(statement)}

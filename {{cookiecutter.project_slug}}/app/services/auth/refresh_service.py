@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.client_info import ClientInfo
-from app.core.security.audit import audit
+from app.core.security.audit import audit, audit_on_commit
 from app.core.security.tokens import RefreshToken
 from app.exceptions import AuthenticationError
 from app.models.auth.login_session import LoginSession
@@ -85,7 +85,13 @@ class RefreshService:
         if self._is_retry(login_session, token, client, now):
             return self._repeat(login_session, user, token)
         await login_sessions.delete(login_session)
-        audit("refresh_reuse", user_id=user.id, address=client.address, outcome="session ended")
+        audit_on_commit(
+            session,
+            "refresh_reuse",
+            user_id=user.id,
+            address=client.address,
+            outcome="session ended",
+        )
         return None
 
     def _is_retry(

@@ -843,6 +843,96 @@ async def test_attack_email_changed_with_a_stolen_access_token(
     assert mailbox.mails == []
 
 
+SENSITIVE: Final = [
+    pytest.param("PATCH", "/users/{ann}/access", {"role": "admin"}, id="role"),
+    pytest.param("PATCH", "/users/{ann}/access", {"is_active": False}, id="activity"),
+    pytest.param("PATCH", "/users/{ann}", {"email": EVE.upper()}, id="address"),
+    pytest.param("DELETE", "/users/{ann}", None, id="deletion"),
+    pytest.param("DELETE", "/users/{admin}", None, id="deletion of oneself"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), SENSITIVE)
+async def test_attack_sensitive_action_with_an_access_token_of_an_old_sign_in(
+    open_client: Opener,
+    session: AsyncSession,
+    make: Factory,
+    admin: User,
+    ann: User,
+    settings: Settings,
+    mailbox: Mailbox,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None,
+) -> None:
+    """The token of an administrator is stolen, but neither password nor sign-in."""
+    await make.user(role="admin")
+    url = path.format(ann=ann.id, admin=admin.id)
+    stolen, own = [
+        await bearer(make, admin, settings, timedelta(minutes=minutes)) for minutes in (6, 4)
+    ]
+
+    refused = await open_client().request(method, url, json=body, headers=stolen)
+    stored = await session.scalar(select(User).where(User.id == ann.id))
+    mails = list(mailbox.mails)
+    allowed = await open_client().request(method, url, json=body, headers=own)
+
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"] == (
+        'Bearer error="insufficient_user_authentication", max_age=300'
+    )
+    assert refused.json()["code"] == "INSUFFICIENT_USER_AUTHENTICATION"
+    assert stored
+    assert (stored.role, stored.is_active, stored.email) == ("user", True, EMAIL)
+    assert mails == []
+    assert allowed.status_code in {200, 204}
+
+
+async def test_attack_old_sign_in_renewed_by_a_refresh(
+    open_client: Opener, session: AsyncSession, ann: User
+) -> None:
+    token = (await sign_in(open_client())).json()["refresh_token"]
+    earlier = LoginSession.created_at - timedelta(minutes=6)
+    await session.execute(update(LoginSession).values(created_at=earlier))
+    await session.commit()
+    renewed = await refresh(open_client(), token)
+
+    response = await open_client().delete(f"/users/{ann.id}", headers=signed_in(renewed))
+
+    assert response.status_code == 401
+    assert await is_signed_in(open_client(), signed_in(renewed))
+
+
+async def test_attack_address_of_another_changed_with_a_guessed_password(
+    open_client: Opener,
+    session: AsyncSession,
+    make: Factory,
+    ann: User,
+    eve: User,
+    settings: Settings,
+    verified: list[str],
+) -> None:
+    """Whoever may not do it at all is refused before the password is tried."""
+    administrator = await make.user(role="admin", hashed_password=ann.hashed_password)
+    old = timedelta(hours=1)
+    statuses = []
+    for user, password in ((eve, PASSWORD), (administrator, "a guess"), (administrator, PASSWORD)):
+        statuses.append(
+            (
+                await open_client().patch(
+                    f"/users/{ann.id}",
+                    json={"email": "new@example.com", "current_password": password},
+                    headers=await bearer(make, user, settings, old),
+                )
+            ).status_code
+        )
+
+    assert statuses == [403, 403, 200]
+    assert len(verified) == 2
+    stored = await session.scalar(select(User.email).where(User.id == ann.id))
+    assert stored == "new@example.com"
+
+
 async def test_attack_password_changed_with_a_stolen_access_token(
     open_client: Opener, good: str
 ) -> None:
