@@ -68,12 +68,7 @@ class EmailService:
         actor_id = require_signed_in(self._caller).id
         await self._one_time_tokens.revoke_all(user)
         await self._users.update(user, {"is_email_verified": False})
-        audit_on_commit(
-            self._session,
-            "email_changed",
-            user_id=user.id,
-            actor_id=actor_id,
-        )
+        audit_on_commit(self._session, "email_changed", user_id=user.id, actor_id=actor_id)
         self._send_mail(compose("email_changed", old_email))
         if actor_id != user.id:
             notify_admins(

@@ -111,11 +111,7 @@ class RegistrationService:
 
     def _audit(self, session: AsyncSession, user_id: int, client: ClientInfo) -> None:
         audit_on_commit(
-            session,
-            "registered",
-            user_id=user_id,
-            actor_id=self._admin_id,
-            address=client.address,
+            session, "registered", user_id=user_id, actor_id=self._admin_id, address=client.address
         )
 
     def _send(self, mail: Mail | None) -> None:

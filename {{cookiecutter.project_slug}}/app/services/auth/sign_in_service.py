@@ -55,7 +55,8 @@ class SignInService:
         signed_in = None
         if matches and user:
             methods = await self.require_second_factor(user)
-            signed_in = await self._start_session(user, new_hash, methods, client)
+            if methods is not None:
+                signed_in = await self._start_session(user, new_hash, methods, client)
         if signed_in is None:
             audit("sign_in_failed", user_id=user.id if user else None, address=client.address)
             raise AuthenticationError(
@@ -64,12 +65,12 @@ class SignInService:
         await self._throttle.reset(email, client)
         return signed_in
 
-    async def require_second_factor(self, user: User) -> Sequence[str]:  # noqa: ARG002
-        """Return how the user has signed in (RFC 8176), once the password is verified.
+    async def require_second_factor(self, user: User) -> Sequence[str] | None:  # noqa: ARG002
+        """Return how the user has signed in (RFC 8176), after the password was verified.
 
-        The place of a second factor: raise `AuthenticationError` unless the user has it, and return
-        its method too. No connection is held meanwhile. The access tokens of the session have the
-        result as `amr`.
+        The place of a second factor: return its method too, or None to refuse as for a wrong
+        password, which is audited and limited alike. No connection is held meanwhile. The access
+        tokens of the session have the result as `amr`.
         """
         return BY_PASSWORD
 
