@@ -40,6 +40,8 @@ ROWS = """
     INSERT INTO posts (author_id, title, body, created_at)
     SELECT 1 + n % 1000, 'Title ' || n, repeat('word ', 60), now() - n * interval '1 minute'
     FROM generate_series(1, 10000) AS n;
+    INSERT INTO user_sessions (user_id, key, secret_digest, address, user_agent, last_used_at, expires_at)
+    VALUES (1, 'key', 'digest', '', '', now(), now() + interval '1 day');
     VACUUM ANALYZE;
 """
 
@@ -144,7 +146,8 @@ def bench() -> Iterator[Bench]:
         token = python(
             service,
             "import app.core.security.tokens as t, app.core.config as c; "
-            "print(t.create_access_token(1, 1, c.Settings(access_token_minutes=60)))",
+            "contents = t.AccessToken(1, 1, 1, 0, ['pwd']); "
+            "print(t.create_access_token(contents, c.Settings(access_token_minutes=60)))",
         ).strip()
         yield Bench(projects, postgres, url, token)
 

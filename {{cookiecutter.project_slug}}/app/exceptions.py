@@ -139,13 +139,24 @@ class AuthenticationError(AppError):
 
     status = 401
     code = "UNAUTHORIZED"
-    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+    headers: Mapping[str, str] | None = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 class InvalidTokenError(AuthenticationError):
     """The access token is invalid, expired or revoked (RFC 6750, section 3.1)."""
 
     headers = MappingProxyType({"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+
+class StaleSignInError(AuthenticationError):
+    """The caller has to sign in again, because they last did more than `seconds` ago (RFC 9470)."""
+
+    code = "INSUFFICIENT_USER_AUTHENTICATION"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"Sign in again: this takes a sign-in within the last {seconds} s")
+        challenge = f'Bearer error="insufficient_user_authentication", max_age={seconds}'
+        self.headers = {"WWW-Authenticate": challenge}
 
 
 class TooManyRequestsError(AppError):

@@ -56,13 +56,13 @@ async def admin(make: Factory) -> User:
 
 
 @pytest.fixture
-def admin_headers(admin: User, settings: Settings) -> dict[str, str]:
-    return bearer(admin, settings)
+async def admin_headers(make: Factory, admin: User, settings: Settings) -> dict[str, str]:
+    return await bearer(make, admin, settings)
 
 
 @pytest.fixture
 async def live_admin_headers(make_live: Factory, settings: Settings) -> dict[str, str]:
-    return bearer(await make_live.user(role="admin"), settings)
+    return await bearer(make_live, await make_live.user(role="admin"), settings)
 
 
 def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
@@ -99,10 +99,10 @@ def arrange_on(app: FastAPI, settings: Settings) -> ArrangeOn:
             request = await endpoint.request(make, owner)
             headers = {}
             if caller == "owner":
-                headers = bearer(owner, settings)
+                headers = await bearer(make, owner, settings)
             elif caller != "anonymous":
                 role = "admin" if caller == "admin" else "user"
-                headers = bearer(await make.user(role=role), settings)
+                headers = await bearer(make, await make.user(role=role), settings)
 
             async def send(**more: str) -> httpx.Response:
                 app.state.database = database

@@ -34,8 +34,9 @@ def service_environment(settings: Settings) -> dict[str, str]:
 async def prepare_caller(database: Database, settings: Settings) -> Caller:
     """Write the first three users, all administrators. The first one is the caller."""
     async with database.write_sessions() as session:
-        admins = [await Factory(session).user(role="admin") for _ in range(3)]
-    caller, other, _ = (bearer(admin, settings) for admin in admins)
+        make = Factory(session)
+        admins = [await make.user(role="admin") for _ in range(3)]
+        caller, other, _ = [await bearer(make, admin, settings) for admin in admins]
     tokens = [headers["Authorization"].split()[1] for headers in (caller, other)]
     environment = {
         "CONTRACT_CALLER": caller["Authorization"],
@@ -54,7 +55,7 @@ def register() -> None:
             return environ["CONTRACT_CALLER"]
 
         def set(self, case: Any, caller: str, _context: Any) -> None:
-            signs_out = case.method == "DELETE" and case.path.endswith("/sessions")
+            signs_out = case.method == "DELETE" and "/auth/sessions" in case.path
             case.headers["Authorization"] = (
                 environ["CONTRACT_OTHER_CALLER"] if signs_out else caller
             )

@@ -26,6 +26,7 @@ from app.cli.personal_data import export_user_command as export_user_command
 
 # {%- if cookiecutter.use_auth +%}
 from app.cli.users import create_admin_command as create_admin_command
+from app.cli.users import sign_out_command as sign_out_command
 
 # {%- endif +%}
 from app.core.logs import configure_logging

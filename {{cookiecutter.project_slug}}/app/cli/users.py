@@ -64,6 +64,7 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
     from pydantic import ValidationError as InvalidBodyError
 
     from app.core.config import load_settings
+    from app.core.security.audit import audit_on_commit
     from app.core.security.breaches import require_not_breached
     from app.core.security.passwords import hash_password
     from app.core.security.policy import require_acceptable
@@ -93,7 +94,47 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
         "role": "admin",
     }
     async with database.transaction() as session:
-        return await UserService(session).create_user(values)
+        user = await UserService(session).create_user(values)
+        audit_on_commit(session, "admin_created", user_id=user.id)
+    return user
+
+
+@commands.command("sign-out")
+def sign_out_command(
+    email: Annotated[
+        str, typer.Argument(help="The user's e-mail address.", show_default=False)
+    ] = "",
+    *,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Sign out all users instead of one.")
+    ] = False,
+) -> None:
+    """End all sessions of a user, or of all users. Their access tokens end at once."""
+    if bool(email) == everybody:
+        raise typer.BadParameter("give either the e-mail address of a user or --all")
+    with database_url() as url:
+        if everybody:
+            ended = with_database(url, sign_out_everybody)
+            typer.echo(f"Signed out all users: ended {ended} sessions.")
+        else:
+            with_database(url, lambda database: sign_out(database, email))
+            typer.echo(f"Signed out {email} everywhere.")
+
+
+async def sign_out(database: Database, email: str) -> None:
+    """End all sessions of a user. Raises `NotFoundError`."""
+    from app.services.auth.revocation_service import RevocationService
+
+    async with database.transaction() as session:
+        await RevocationService(session).sign_out(email)
+
+
+async def sign_out_everybody(database: Database) -> int:
+    """End the sessions of all users, and return the number."""
+    from app.services.auth.revocation_service import RevocationService
+
+    async with database.transaction() as session:
+        return await RevocationService(session).sign_out_everybody()
 
 
 async def let_demo_sign_in(database: Database) -> dict[str, str]:

@@ -9,6 +9,7 @@ from fastapi.security import OAuth2PasswordBearer
 from app.core.config import Settings
 from app.core.http.edge import running_database
 from app.core.http.problem_declarations import may_respond, requires_credentials
+from app.dependencies.auth.refusals import install_audit_of_refusals
 from app.models.idempotency_key import scope_of_user
 from app.models.user import User
 from app.services import permissions
@@ -36,8 +37,9 @@ read_token = _BearerToken(
 Token = Annotated[str | None, Depends(read_token)]
 
 
-def install_caller(app: FastAPI, settings: Settings) -> None:
-    """Do nothing: access tokens need no middleware."""
+def install_caller(app: FastAPI, _settings: Settings) -> None:
+    """Log who is refused. Access tokens need no middleware."""
+    install_audit_of_refusals(app)
 
 
 @may_respond(401)
@@ -53,7 +55,8 @@ async def get_caller(connection: HTTPConnection, token: Token) -> User | None:
         settings: Settings = connection.app.state.settings
         database = running_database(connection.app)
         async with database.read() as session:
-            connection.state.caller = await AuthService(session, settings).authenticate(token)
+            user, contents = await AuthService(session, settings).authenticate(token)
+        connection.state.caller, connection.state.access_token = user, contents
     caller: User = connection.state.caller
     return caller
 

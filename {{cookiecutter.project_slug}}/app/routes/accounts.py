@@ -1,6 +1,6 @@
 """Accounts: registering, changing and deleting them."""
 
-from fastapi import APIRouter, Request, Response, status
+from fastapi import APIRouter, Depends, Request, Response, status
 
 from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
 from app.core.http.edge import EdgeRoute
@@ -10,6 +10,7 @@ from app.core.http.problem_declarations import problem_responses
 from app.core.types import Id
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.services import AccountServiceDep, RegistrationServiceDep
+from app.dependencies.auth.step_up import get_fresh_caller
 from app.dependencies.caller import Caller
 from app.dependencies.if_match import IfMatch
 from app.schemas.account import UserCreate, UserPatch
@@ -95,7 +96,11 @@ async def update_user(
     return UserResponse.model_validate(user)
 
 
-@router.delete("/{user_id:id}", status_code=status.HTTP_204_NO_CONTENT)
+@router.delete(
+    "/{user_id:id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[Depends(get_fresh_caller)],
+)
 async def delete_user(user_id: Id, accounts: AccountServiceDep, if_match: IfMatch) -> None:
-    """Delete a user and what belongs to them."""
+    """Delete a user and what belongs to them. Takes a recent sign-in."""
     await accounts.delete(user_id, if_match)

@@ -27,7 +27,11 @@ class UserPatch(PatchBody):
     email: EmailStr | None = None
     display_name: DisplayName | None = None
     current_password: Password | None = Field(
-        default=None, description="Required for changing your own e-mail address."
+        default=None,
+        description=(
+            "Your own password. Required for changing your own e-mail address, and for changing "
+            "that of another unless you have signed in recently."
+        ),
     )
 
     def columns(self) -> dict[str, Any]:

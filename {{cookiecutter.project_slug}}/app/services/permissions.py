@@ -1,5 +1,8 @@
 """Permission checks of the services. The caller is None if they are not signed in."""
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.security.audit import audit_on_commit
 from app.exceptions import AuthenticationError, PermissionError
 from app.models.user import User
 
@@ -36,3 +39,8 @@ def require_admin(caller: Caller | None) -> None:
     """Raise `PermissionError` unless the caller is an administrator."""
     if not require_signed_in(caller).is_admin:
         raise PermissionError("Only an administrator may do this")
+
+
+def record(session: AsyncSession, caller: Caller | None, event: str, **fields: object) -> None:
+    """Log what the caller has done, once the session's transaction has committed."""
+    audit_on_commit(session, event, actor_id=caller.id if caller else None, **fields)

@@ -2,7 +2,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.exceptions import EmailTakenError
 from app.schemas.user_import import UserImport, UserImportResponse
-from app.services.permissions import Caller
+from app.services.permissions import Caller, record
 from app.services.post_service import PostService
 from app.services.user_service import UserService
 
@@ -11,6 +11,8 @@ class UserImportService:
     """Writes users and posts in one transaction, by the services of both."""
 
     def __init__(self, session: AsyncSession, caller: Caller | None = None) -> None:
+        self._session = session
+        self._caller = caller
         self._users = UserService(session, caller)
         self._posts = PostService(session, caller)
 
@@ -32,4 +34,5 @@ class UserImportService:
             for post in user.posts
         ]
         await self._posts.import_posts(posts)
+        record(self._session, self._caller, "users_imported", users=len(ids), posts=len(posts))
         return UserImportResponse(users=len(ids), posts=len(posts))

@@ -1,14 +1,18 @@
 """Shared by tests of accounts: requests of a user, and the mailbox."""
 
 import re
+import secrets
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 import httpx
 
 from app.core.config import Settings
 from app.core.mail.message import Mail
-from app.core.security.tokens import create_access_token
+from app.core.security.tokens import AccessToken, create_access_token
+from app.models.auth.login_session import LoginSession
 from app.models.user import User
+from tests.factories import Factory
 
 PASSWORD: Final = "correct horse battery"
 NEW_PASSWORD: Final = "staple in the meadow"
@@ -43,10 +47,36 @@ class Opener(Protocol):
 MAILBOX: Final = Mailbox()
 
 
-def bearer(user: User, settings: Settings) -> dict[str, str]:
-    """Return the header that signs a user in."""
-    token = create_access_token(user.id, user.token_generation, settings)
-    return {"Authorization": f"Bearer {token}"}
+async def make_login_session(make: Factory, user: User) -> LoginSession:
+    """Write a login session of a user."""
+    now = datetime.now(UTC)
+    session = LoginSession(
+        user_id=user.id,
+        key=secrets.token_bytes(16),
+        secret_digest=secrets.token_bytes(32),
+        address="192.0.2.1",
+        user_agent="A browser",
+        last_used_at=now,
+        expires_at=now + timedelta(days=1),
+    )
+    return await make(session)
+
+
+async def make_access_token(
+    make: Factory, user: User, settings: Settings, age: timedelta = timedelta()
+) -> str:
+    """Return an access token of a new session, whose user has signed in `age` ago."""
+    login_session = await make_login_session(make, user)
+    signed_in_at = int((datetime.now(UTC) - age).timestamp())
+    contents = AccessToken(user.id, login_session.id, user.token_generation, signed_in_at, ["pwd"])
+    return create_access_token(contents, settings)
+
+
+async def bearer(
+    make: Factory, user: User, settings: Settings, age: timedelta = timedelta()
+) -> dict[str, str]:
+    """Return the header that signs a user in, with a session that began `age` ago."""
+    return {"Authorization": f"Bearer {await make_access_token(make, user, settings, age)}"}
 
 
 def new_user(**values: object) -> dict[str, object]:

@@ -1,3 +1,4 @@
+import httpx
 import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
@@ -5,13 +6,22 @@ from typer.testing import CliRunner
 from app.cli import users
 from app.cli.commands import CommandError, commands
 from app.cli.demo_data import seed
-from app.cli.users import DEMO_EMAIL, DEMO_PASSWORD, create_admin, let_demo_sign_in
-from app.core.config import load_settings
+from app.cli.users import (
+    DEMO_EMAIL,
+    DEMO_PASSWORD,
+    create_admin,
+    let_demo_sign_in,
+    sign_out,
+    sign_out_everybody,
+)
+from app.core.config import Settings, load_settings
 from app.core.database.sessions import Database
 from app.core.security.passwords import hash_password, verify_password
 from app.core.security.settings import PasswordSettings
-from app.exceptions import ConflictError
+from app.exceptions import ConflictError, NotFoundError
+from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
+from tests.auth.accounts import NEW_PASSWORD, Mailbox, Opener, bearer, is_signed_in, new_user
 from tests.factories import Factory
 
 PASSWORD = "correct horse battery"
@@ -29,6 +39,65 @@ async def test_created_admin_can_sign_in(database: Database) -> None:
     assert (
         await verify_password(SecretStr(PASSWORD), hashed, load_settings(PasswordSettings))
     ).matches
+
+
+async def test_creating_an_administrator_is_audited(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = await create_admin(database, "root@example.com", "Root", PASSWORD)
+
+    assert f"admin_created user_id={user.id}" in caplog.messages
+
+
+@pytest.mark.parametrize("everybody", [False, True])
+async def test_users_are_signed_out_at_the_terminal(
+    open_client: Opener,
+    database: Database,
+    make: Factory,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    everybody: bool,
+) -> None:
+    ann, bob = await make.user(email="Ann@example.com"), await make.user()
+    tokens = [await bearer(make, user, settings) for user in (ann, bob)]
+
+    if everybody:
+        ended = await sign_out_everybody(database)
+        assert (ended, caplog.messages) == (2, ["everybody_signed_out sessions=2"])
+    else:
+        await sign_out(database, "ann@EXAMPLE.com")
+        assert caplog.messages == [f"signed_out_everywhere user_id={ann.id}"]
+    assert [await is_signed_in(open_client(), token) for token in tokens] == [False, not everybody]
+
+
+async def test_signing_everybody_out_leaves_invitations(
+    client: httpx.AsyncClient, open_client: Opener, database: Database, ann: User, mailbox: Mailbox
+) -> None:
+    await client.post("/auth/invitations", json={"email": "new@example.com"})
+    invitation = mailbox.token()
+    await open_client().post("/auth/password-reset", json={"email": ann.email})
+
+    await sign_out_everybody(database)
+
+    reset = {"token": mailbox.token(), "new_password": NEW_PASSWORD}
+    body = new_user(email="new@example.com", invitation=invitation)
+    refused = await open_client().post("/auth/password-reset/confirm", json=reset)
+    registered = await open_client().post("/users", json=body)
+    assert (refused.status_code, registered.status_code) == (403, 201)
+
+
+async def test_unknown_user_cannot_be_signed_out(database: Database) -> None:
+    with pytest.raises(NotFoundError, match=r"There is no user ann@example\.com"):
+        await sign_out(database, "ann@example.com")
+
+
+@pytest.mark.parametrize("arguments", [[], ["ann@example.com", "--all"]])
+def test_signing_out_takes_an_address_or_all(arguments: list[str]) -> None:
+    result = CliRunner().invoke(commands, ["sign-out", *arguments])
+
+    assert result.exit_code == 2
+    assert "either the e-mail address of a user or --all" in " ".join(result.output.split())
 
 
 async def test_registered_user_is_not_promoted(database: Database, make: Factory) -> None:

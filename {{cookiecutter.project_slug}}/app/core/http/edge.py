@@ -19,8 +19,8 @@ from starlette.routing import BaseRoute, Host, Mount
 from app.core.config import Settings
 from app.core.database.sessions import Database
 from app.core.database.unit_of_work import UnitOfWork, get_async_session, get_open_session
-from app.core.http.problems import log_failure
 from app.core.http.limits import limit_body, read_body, stated_body_limit
+from app.core.http.problems import log_failure
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 

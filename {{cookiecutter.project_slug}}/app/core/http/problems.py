@@ -143,7 +143,8 @@ def log_failure(connection: HTTPConnection, status: int, reason: str) -> None:
         _logger.error("%s %s: %d, %s", method, quote(public_path(connection.scope)), status, reason)
 
 
-async def _app_error(request: Request, error: Exception) -> JSONResponse | None:
+async def respond_to_app_error(request: Request, error: Exception) -> JSONResponse | None:
+    """Respond to a domain error, or close an accepted WebSocket and return None."""
     error = cast("AppError", error)
     log_failure(request, error.status, explain(error))
     if await _close_socket(request, error):
@@ -272,7 +273,7 @@ async def respond_to_unexpected_error(
 def install_problem_handlers(app: FastAPI) -> None:
     """Respond with a problem to every failure except unexpected errors."""
     # Starlette's types allow a handler for requests or for WebSockets, not for both.
-    app.add_exception_handler(AppError, _app_error)  # type: ignore[arg-type]
+    app.add_exception_handler(AppError, respond_to_app_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_exception)
 

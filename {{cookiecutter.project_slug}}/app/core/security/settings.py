@@ -208,6 +208,12 @@ class AuthSettings(PasswordSettings, SessionSettings):
     sessions_per_user: int = Field(
         default=20, ge=1, description="Sessions per user; a new one ends the least recently used."
     )
+    fresh_sign_in_minutes: int = Field(
+        default=5,
+        ge=1,
+        le=24 * 60,
+        description="Minutes after signing in for which sensitive actions take no new sign-in.",
+    )
     refresh_grace_seconds: int = Field(
         default=10,
         ge=0,

@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any, Final, Self
-from uuid import uuid4
+from operator import itemgetter
+from typing import Annotated, Any, Final, NamedTuple, Self
 
 import jwt
-from pydantic import SecretStr, TypeAdapter
+from pydantic import SecretStr, Strict, TypeAdapter
 
 from app.core.config import Settings
 from app.core.types import Id
@@ -27,20 +27,28 @@ from app.exceptions import InvalidTokenError
 _ALGORITHM: Final = "HS256"
 # Keeps other kinds of JWT from being accepted as access tokens (RFC 9068, section 2.1).
 _TYPE: Final = "at+jwt"
-_CLAIMS: Final = ["iss", "aud", "sub", "exp", "iat", "jti", "typ", "gen"]
+_REGISTERED_CLAIMS: Final = ["iss", "aud", "sub", "exp", "iat", "jti"]
 
-_ID: Final = TypeAdapter[int](Id)
+_Number = Annotated[int, Strict()]  # `true` and `"1"` are none
 
 _KEY_BYTES: Final = 16
 _SECRET_BYTES: Final = 32
+# Short, because PyJWT checks each character of a token on every request (see docs/decisions/0006).
+_TOKEN_ID_BYTES: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
-class AccessToken:
-    """The user of an access token, and their token generation when it was issued."""
+class AccessToken(NamedTuple):
+    """The user and the session of an access token, and how the user has signed in."""
 
-    user_id: int
-    generation: int
+    user_id: Id  # `sub`
+    session_id: Id  # `sid`
+    generation: _Number  # `gen`: the user's `token_generation` when the token was issued
+    signed_in_at: _Number  # `auth_time`, in Unix time
+    methods: list[str]  # `amr` (RFC 8176)
+
+
+_contents: Final = itemgetter("sub", "sid", "gen", "auth_time", "amr")
+_access_token: Final = TypeAdapter(AccessToken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +113,21 @@ def _keys(settings: Settings) -> dict[str, str]:
     return {_key_id(key): key for key in keys}
 
 
-def create_access_token(user_id: int, generation: int, settings: Settings) -> str:
-    """Return a signed token for a user, valid for `settings.access_token_minutes`."""
+def create_access_token(token: AccessToken, settings: Settings) -> str:
+    """Return a signed token, valid for `settings.access_token_minutes`."""
     now = datetime.now(UTC)
     claims = {
         "iss": settings.token_issuer,
         "aud": settings.token_audience,
-        "sub": str(user_id),
+        "sub": str(token.user_id),
         "exp": now + timedelta(minutes=settings.access_token_minutes),
         "iat": now,
-        "jti": uuid4().hex,
+        "jti": secrets.token_urlsafe(_TOKEN_ID_BYTES),
         "typ": "access",
-        "gen": generation,
+        "gen": token.generation,
+        "sid": str(token.session_id),
+        "auth_time": token.signed_in_at,
+        "amr": token.methods,
     }
     key = settings.secret_key.get_secret_value()
     headers = {"typ": _TYPE, "kid": _key_id(key)}
@@ -131,9 +142,9 @@ def read_access_token(token: str, settings: Settings) -> AccessToken:
     """
     try:
         claims = _claims(token, settings)
-        if claims["typ"] != "access" or type(claims["gen"]) is not int:
+        if claims["typ"] != "access":
             raise jwt.InvalidTokenError("wrong kind")
-        return AccessToken(_ID.validate_python(claims["sub"]), claims["gen"])
+        return _access_token.validate_python(_contents(claims))
     except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
         raise InvalidTokenError("The access token is not valid or has expired") from None
 
@@ -152,7 +163,7 @@ def _claims(token: str, settings: Settings) -> dict[str, Any]:
                 algorithms=[_ALGORITHM],
                 audience=settings.token_audience,
                 issuer=settings.token_issuer,
-                options={"require": _CLAIMS, "strict_aud": True},
+                options={"require": _REGISTERED_CLAIMS, "strict_aud": True},
             )
             header = decoded["header"]
             if header.get("typ") != _TYPE or header["kid"] != key_id:

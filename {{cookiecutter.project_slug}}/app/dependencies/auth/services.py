@@ -1,10 +1,12 @@
 """Providers of the services for accounts and signing in."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends
 
 from app.dependencies.auth.outbox import OutboxDep
+from app.dependencies.auth.step_up import AccessTokenDep
 from app.dependencies.caller import Caller, OptionalCaller
 from app.dependencies.database import DatabaseDep, OpenSessionDep, SessionDep
 from app.dependencies.settings import SettingsDep
@@ -18,6 +20,7 @@ from app.services.auth.password_service import PasswordService
 from app.services.auth.refresh_service import RefreshService
 from app.services.auth.registration_service import RegistrationService
 from app.services.auth.sign_in_service import SignInService
+from app.services.auth.step_up import require_fresh_sign_in
 
 
 async def get_sign_in_service(database: DatabaseDep, settings: SettingsDep) -> SignInService:
@@ -53,9 +56,9 @@ async def get_requested_mails(database: DatabaseDep, settings: SettingsDep) -> R
 
 
 async def get_access_service(
-    caller: Caller, session: SessionDep, settings: SettingsDep
+    caller: Caller, session: SessionDep, outbox: OutboxDep
 ) -> AccessService:
-    return AccessService(session, caller, settings)
+    return AccessService(session, caller, outbox.add)
 
 
 SignInServiceDep = Annotated[SignInService, Depends(get_sign_in_service)]
@@ -95,9 +98,11 @@ async def get_account_service(
     passwords: PasswordServiceDep,
     access: AccessServiceDep,
     outbox: OutboxDep,
+    access_token: AccessTokenDep,
 ) -> AccountService:
     emails = EmailService(session, settings, passwords, outbox.add, caller)
-    return AccountService(session, caller, emails, access)
+    require_fresh = partial(require_fresh_sign_in, access_token, settings)
+    return AccountService(session, caller, emails, access, passwords, require_fresh)
 
 
 AccountServiceDep = Annotated[AccountService, Depends(get_account_service)]

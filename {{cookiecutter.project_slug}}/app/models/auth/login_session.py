@@ -1,6 +1,6 @@
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import ARRAY, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.constraints import refusal
@@ -28,6 +28,8 @@ class LoginSession(Base):
     previous_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     address: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(255))
+    # How the user has signed in (RFC 8176), at `created_at`.
+    methods: Mapped[list[str]] = mapped_column(ARRAY(String(20)), server_default="{pwd}")
     last_used_at: Mapped[datetime]
     expires_at: Mapped[datetime]
 

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import bindparam, exists, func, select
@@ -8,6 +8,7 @@ from sqlalchemy.orm import raiseload
 from app.models.auth.login_session import LoginSession
 from app.models.user import User
 from app.repositories.base import Repository
+from app.repositories.user_repo import USERS
 
 _KNOWS_ADDRESS: Final = exists().where(
     LoginSession.user_id == User.id, LoginSession.address == bindparam("address")
@@ -18,16 +19,26 @@ _BY_EMAIL: Final = (
     .options(raiseload("*"))
     .where(func.lower(User.email) == func.lower(bindparam("email")))
 )
-# Ordered by id, so that concurrent transactions lock them in the same order without a deadlock.
-_ACTIVE_ADMINS: Final = (
-    select(User.id).where(User.role == "admin", User.is_active).order_by(User.id).with_for_update()
+_SIGNED_IN: Final = (
+    USERS.join(LoginSession, LoginSession.user_id == User.id)
+    .where(User.id == bindparam("user_id"), LoginSession.id == bindparam("session_id"))
+    .where(LoginSession.expires_at > func.now())
 )
+_ACTIVE_ADMINS: Final = (
+    select(User.id, User.email).where(User.role == "admin", User.is_active).order_by(User.id)
+)
+# Ordered by id, so that concurrent transactions lock them in the same order without a deadlock.
+_LOCKED_ADMINS: Final = _ACTIVE_ADMINS.with_for_update()
 
 
 class AccountRepository(Repository[User]):
     """SQL for users as accounts. Every method runs one statement."""
 
     model = User
+
+    async def get_signed_in(self, user_id: int, session_id: int) -> User | None:
+        """Return a user while a session of theirs lasts, or None."""
+        return await self.one(_SIGNED_IN, {"user_id": user_id, "session_id": session_id})
 
     async def get_hashed_password(self, user_id: int) -> str | None:
         """Return the hash, or None if the user has no password or does not exist."""
@@ -39,16 +50,20 @@ class AccountRepository(Repository[User]):
         row = (await self._session.execute(_BY_EMAIL, parameters)).one_or_none()
         return (row[0], row[1]) if row else (None, False)
 
-    async def create_if_absent(self, values: dict[str, Any]) -> bool:
-        """Insert a user, and return whether the e-mail address was not taken."""
+    async def create_if_absent(self, values: dict[str, Any]) -> int | None:
+        """Insert a user and return the id, or None if the e-mail address is taken."""
         # Names the index, so that violations of other unique constraints raise an error.
         statement = (
             insert(User)
             .values(values)
             .on_conflict_do_nothing(index_elements=[func.lower(User.email)])
         )
-        return await self._session.scalar(statement.returning(User.id)) is not None
+        return await self._session.scalar(statement.returning(User.id))
 
-    async def lock_active_admins(self) -> Sequence[int]:
-        """Lock the active administrators until the transaction ends, and return their ids."""
-        return (await self._session.scalars(_ACTIVE_ADMINS)).all()
+    async def active_admins(self, *, lock: bool = False) -> Mapping[int, str]:
+        """Return the addresses of the active administrators by id.
+
+        `lock` locks their rows until the transaction ends.
+        """
+        statement = _LOCKED_ADMINS if lock else _ACTIVE_ADMINS
+        return {row.id: row.email for row in await self._session.execute(statement)}

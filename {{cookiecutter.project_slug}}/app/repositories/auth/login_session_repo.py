@@ -45,6 +45,11 @@ class LoginSessionRepository(Repository[LoginSession]):
             statement = statement.where(LoginSession.id == session_id)
         return len((await self._session.scalars(statement.returning(LoginSession.id))).all())
 
+    async def delete_all(self) -> int:
+        """Delete the sessions of all users, and return the number."""
+        statement = delete(LoginSession).returning(LoginSession.id)
+        return len((await self._session.scalars(statement)).all())
+
     async def delete_by_key(self, key: bytes, digest: bytes) -> int | None:
         """Delete a session by key and its current or previous secret, and return the user's id."""
         statement = delete(LoginSession).where(

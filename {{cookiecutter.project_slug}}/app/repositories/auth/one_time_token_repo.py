@@ -48,11 +48,11 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
 
     async def issue_to_user(
         self, email: str, purpose: Purpose, digest: bytes, expires_at: datetime
-    ) -> str | None:
+    ) -> Recipient | None:
         """Store a token for the active user with an e-mail address, replacing an older one.
 
-        Return the stored address (send the mail there, not to what was typed), or None if there is
-        no such user or nothing left to verify.
+        Return the user with the stored address (send the mail there, not to what was typed), or
+        None if there is no such user or nothing left to verify.
         """
         wanted = (User.is_active, func.lower(User.email) == func.lower(bindparam("typed")))
         users = select(User.id, User.email, *_PARAMETERS).where(*wanted)
@@ -65,7 +65,9 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
             "expires_at": expires_at,
         }
         statement = _replacing_older(_INSERT.from_select(_COLUMNS, users))
-        return await self._session.scalar(statement.returning(OneTimeToken.email), parameters)
+        returning = statement.returning(OneTimeToken.user_id, OneTimeToken.email)
+        row = (await self._session.execute(returning, parameters)).one_or_none()
+        return Recipient(*row) if row else None
 
     async def issue_to_address(
         self, email: str, purpose: Purpose, digest: bytes, expires_at: datetime
@@ -100,6 +102,10 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
     async def delete_by_user(self, user_id: int) -> None:
         """Delete all tokens of a user."""
         await self._session.execute(delete(OneTimeToken).where(OneTimeToken.user_id == user_id))
+
+    async def delete_all_of_users(self) -> None:
+        """Delete the tokens of all users, which leaves invitations."""
+        await self._session.execute(delete(OneTimeToken).where(OneTimeToken.user_id.is_not(None)))
 
     async def delete_expired(self, now: datetime) -> int:
         """Delete the expired tokens, and return the number."""

@@ -1,4 +1,4 @@
-"""Access control by administrators: invitations, roles, deactivation."""
+"""Access control by administrators: invitations, roles, deactivation, sessions."""
 
 from fastapi import APIRouter, Depends, Request, Response, status
 
@@ -7,7 +7,8 @@ from app.core.http.edge import EdgeRoute
 from app.core.types import Id
 from app.dependencies.auth.outbox import OutboxDep
 from app.dependencies.auth.services import AccessServiceDep, OneTimeTokenServiceDep
-from app.dependencies.caller import require_admin
+from app.dependencies.auth.step_up import get_fresh_caller
+from app.dependencies.caller import Caller, require_admin
 from app.dependencies.if_match import IfMatch
 from app.schemas.auth.access import AccessPatch
 from app.schemas.auth.account import InvitationRequest, MailResponse
@@ -23,14 +24,18 @@ router = APIRouter(route_class=EdgeRoute)
     dependencies=[Depends(require_admin)],
 )
 async def create_invitation(
-    data: InvitationRequest, tokens: OneTimeTokenServiceDep, outbox: OutboxDep
+    data: InvitationRequest, caller: Caller, tokens: OneTimeTokenServiceDep, outbox: OutboxDep
 ) -> MailResponse:
     """Mail an invitation to register."""
-    outbox.add(await tokens.create_invitation(data.email))
+    outbox.add(await tokens.create_invitation(data.email, caller))
     return MailResponse()
 
 
-@router.patch("/users/{user_id:id}/access", tags=["Users"], dependencies=[Depends(require_admin)])
+@router.patch(
+    "/users/{user_id:id}/access",
+    tags=["Users"],
+    dependencies=[Depends(require_admin), Depends(get_fresh_caller)],
+)
 async def update_access(
     user_id: Id,
     data: AccessPatch,
@@ -39,7 +44,21 @@ async def update_access(
     request: Request,
     response: Response,
 ) -> UserResponse:
-    """Change a user's role, deactivate or reactivate them. Revokes their sessions and tokens."""
+    """Change a user's role, deactivate or reactivate them. Revokes their sessions and tokens.
+
+    Takes a recent sign-in.
+    """
     user = await access.change(user_id, data.columns(), if_match)
     set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
+
+
+@router.delete(
+    "/users/{user_id:id}/sessions",
+    tags=["Users"],
+    status_code=status.HTTP_204_NO_CONTENT,
+    dependencies=[Depends(require_admin)],
+)
+async def delete_sessions_of_user(user_id: Id, access: AccessServiceDep) -> None:
+    """Sign a user out everywhere. Revokes all their tokens."""
+    await access.sign_out(user_id)

@@ -24,7 +24,7 @@ async def request_email_verification(
 ) -> MailResponse:
     """Request another mail for verifying an address."""
     await throttle.count_mail_request(data.email, client)
-    outbox.add_deferred(mails.create_mail, data.email, "verify_email")
+    outbox.add_deferred(mails.create_mail, data.email, "verify_email", client)
     return MailResponse()
 
 

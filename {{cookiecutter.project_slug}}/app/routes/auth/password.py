@@ -46,7 +46,7 @@ async def request_password_reset(
     whether there is one.
     """
     await throttle.count_mail_request(data.email, client)
-    outbox.add_deferred(mails.create_mail, data.email, "password_reset")
+    outbox.add_deferred(mails.create_mail, data.email, "password_reset", client)
     return MailResponse()
 
 

@@ -55,7 +55,7 @@ async def refresh_token(
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
 async def log_out(form: Annotated[LogoutRequest, Form()], service: RefreshServiceDep) -> None:
-    """End the session of a refresh token. Its access token stays valid until it expires."""
+    """End the session of a refresh token, with its access tokens."""
     await service.log_out(form.refresh_token)
 
 
@@ -77,5 +77,5 @@ async def delete_sessions(user: Caller, login_sessions: LoginSessionServiceDep) 
 async def delete_session(
     session_id: Id, user: Caller, login_sessions: LoginSessionServiceDep
 ) -> None:
-    """End a session. Its access token stays valid until it expires."""
+    """End a session, with its access and refresh tokens."""
     await login_sessions.revoke(user, session_id)

@@ -1,30 +1,35 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.config import Settings
+from app.core.mail.message import Mail
 from app.core.security.audit import audit_on_commit
 from app.exceptions import LastAdminError, PermissionError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
-from app.services.auth.login_session_service import LoginSessionService
+from app.services.auth.admin_notices import notify_admins
+from app.services.auth.revocation_service import RevocationService
 from app.services.permissions import Caller, require_owner_or_admin
 from app.services.rows import require_found, require_version
 
 _LAST: Final = "The last active administrator cannot be removed"
+_ACTIVATION: Final = {True: "reactivated", False: "deactivated"}
 
 
 class AccessService:
-    """Changes of access: roles, deactivation, deletion."""
+    """Changes of access: roles, deactivation, deletion, and the sessions of others."""
 
-    def __init__(self, session: AsyncSession, caller: Caller, settings: Settings) -> None:
+    def __init__(
+        self, session: AsyncSession, caller: Caller, send_mail: Callable[[Mail], None]
+    ) -> None:
         self._session = session
+        self._send_mail = send_mail
         self._caller = caller
         self._accounts = AccountRepository(session)
         self._users = UserRepository(session)
-        self._login_sessions = LoginSessionService(session, settings)
+        self._revocation = RevocationService(session)
 
     async def change(
         self, user_id: int, values: Mapping[str, Any], if_match: frozenset[int] | None
@@ -34,7 +39,7 @@ class AccessService:
         Raises `NotFoundError`, `VersionMismatchError`, `PermissionError` if the caller is no longer
         an administrator, and `LastAdminError` if no active administrator would be left.
         """
-        administrators = await self._accounts.lock_active_admins()
+        administrators = await self._accounts.active_admins(lock=True)
         if self._caller.id not in administrators:
             raise PermissionError("Only an administrator may do this")
         user = require_found(await self._users.get_for_update(user_id), f"User {user_id}")
@@ -44,13 +49,23 @@ class AccessService:
             return user
         if list(administrators) == [user.id]:
             raise LastAdminError(_LAST)
-        user = await self._login_sessions.update_and_revoke_all(user, changes)
+        user = await self._revocation.update_and_revoke_all(user, changes)
         for name, value in changes.items():
+            change = f"given the role {value} to" if name == "role" else _ACTIVATION[value]
+            self._notify(administrators, change, user.id)
             event = "role_changed" if name == "role" else "reactivated" if value else "deactivated"
             audit_on_commit(
                 self._session, event, user_id=user.id, actor_id=self._caller.id, outcome=str(value)
             )
         return user
+
+    async def sign_out(self, user_id: int) -> None:
+        """End all sessions of a user, and revoke all of their tokens. Raises `NotFoundError`."""
+        user = require_found(await self._users.get_for_update(user_id), f"User {user_id}")
+        await self._revocation.update_and_revoke_all(user, {})
+        audit_on_commit(
+            self._session, "signed_out_everywhere", user_id=user_id, actor_id=self._caller.id
+        )
 
     async def authorize_deletion(self, user_id: int) -> None:
         """Check that the caller may delete a user.
@@ -58,6 +73,18 @@ class AccessService:
         Raises `PermissionError`, and `LastAdminError` if no active administrator would be left.
         """
         require_owner_or_admin(self._caller, user_id)
-        if self._caller.is_admin and list(await self._accounts.lock_active_admins()) == [user_id]:
-            raise LastAdminError(_LAST)
+        if self._caller.is_admin:
+            administrators = await self._accounts.active_admins(lock=True)
+            if list(administrators) == [user_id]:
+                raise LastAdminError(_LAST)
+            self._notify(administrators, "deleted", user_id)
         audit_on_commit(self._session, "user_deleted", user_id=user_id, actor_id=self._caller.id)
+
+    def _notify(self, administrators: Mapping[int, str], change: str, user_id: int) -> None:
+        notify_admins(
+            self._send_mail,
+            administrators.values(),
+            change=change,
+            user_id=user_id,
+            actor_id=self._caller.id,
+        )

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import SecretStr
@@ -10,7 +10,8 @@ from app.models.user import User
 from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
 from app.services.auth.access_service import AccessService
 from app.services.auth.email_service import EmailService
-from app.services.permissions import Caller
+from app.services.auth.password_service import PasswordService
+from app.services.permissions import Caller, require_owner_or_admin
 from app.services.user_service import UserService
 
 
@@ -18,8 +19,17 @@ class AccountService:
     """Changes and deletions of accounts, with the rules that auth adds to those of users."""
 
     def __init__(
-        self, session: AsyncSession, caller: Caller, emails: EmailService, access: AccessService
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        emails: EmailService,
+        access: AccessService,
+        passwords: PasswordService,
+        require_fresh_sign_in: Callable[[], None],
     ) -> None:
+        self._caller = caller
+        self._passwords = passwords
+        self._require_fresh_sign_in = require_fresh_sign_in
         self._users = UserService(session, caller)
         self._keys = IdempotencyKeyRepository(session)
         self._emails = emails
@@ -35,8 +45,15 @@ class AccountService:
     ) -> User:
         """Change the columns of a user, which may include the e-mail address.
 
-        Raises as `UserService.update_user` and `EmailService.authorize_change` do.
+        Changing the address of another takes a recent sign-in or the caller's password. Raises
+        `StaleSignInError`, and as `UserService.update_user` and `EmailService.authorize_change` do.
         """
+        if values.get("email") is not None and user_id != self._caller.id:
+            require_owner_or_admin(self._caller, user_id)
+            if current_password is None:
+                self._require_fresh_sign_in()
+            else:
+                await self._passwords.require_current(self._caller, current_password, client)
         old_email = await self._emails.authorize_change(
             user_id, values.get("email"), current_password, client
         )

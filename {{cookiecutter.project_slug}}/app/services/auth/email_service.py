@@ -9,7 +9,9 @@ from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit_on_commit
 from app.exceptions import PermissionError
 from app.models.user import User
+from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
+from app.services.auth.admin_notices import notify_admins
 from app.services.auth.one_time_token_service import OneTimeTokenService
 from app.services.auth.password_service import PasswordService
 from app.services.permissions import Caller, require_signed_in
@@ -63,15 +65,19 @@ class EmailService:
         """Revoke the tokens sent to the old address, notify it, and have the new one verified."""
         if old_email is None or user.email.lower() == old_email.lower():
             return
+        actor_id = require_signed_in(self._caller).id
         await self._one_time_tokens.revoke_all(user)
         await self._users.update(user, {"is_email_verified": False})
-        audit_on_commit(
-            self._session,
-            "email_changed",
-            user_id=user.id,
-            actor_id=require_signed_in(self._caller).id,
-        )
+        audit_on_commit(self._session, "email_changed", user_id=user.id, actor_id=actor_id)
         self._send_mail(compose("email_changed", old_email))
+        if actor_id != user.id:
+            notify_admins(
+                self._send_mail,
+                (await AccountRepository(self._session).active_admins()).values(),
+                change="changed the e-mail address of",
+                user_id=user.id,
+                actor_id=actor_id,
+            )
         if self._settings.require_verified_email:
             mail = await self._one_time_tokens.create_mail(user.email, "verify_email")
             if mail:

@@ -1,19 +1,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.http.client_info import ClientInfo
+from app.core.security.audit import audit_on_commit
 from app.core.security.settings import SessionSettings
-from app.core.security.tokens import RefreshToken, create_access_token
+from app.core.security.tokens import AccessToken, RefreshToken, create_access_token
 from app.exceptions import NotFoundError
 from app.models.auth.login_session import LoginSession
 from app.models.user import User
 from app.repositories.auth.login_session_repo import LoginSessionRepository
-from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository
 from app.repositories.user_repo import UserRepository
+from app.services.auth.revocation_service import RevocationService
+
+# The `amr` of a sign-in by password alone (RFC 8176).
+BY_PASSWORD: Final = ["pwd"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +32,21 @@ class IssuedTokens:
 
 
 def issue_tokens(
-    user: User, session_id: int, refresh_token: RefreshToken, settings: Settings
+    user: User, login_session: LoginSession, refresh_token: RefreshToken, settings: Settings
 ) -> IssuedTokens:
     """Return a refresh token together with a new access token."""
+    access_token = AccessToken(
+        user_id=user.id,
+        session_id=login_session.id,
+        generation=user.token_generation,
+        signed_in_at=int(login_session.created_at.timestamp()),
+        methods=login_session.methods,
+    )
     return IssuedTokens(
-        access_token=create_access_token(user.id, user.token_generation, settings),
+        access_token=create_access_token(access_token, settings),
         expires_in=settings.access_token_minutes * 60,
         refresh_token=str(refresh_token),
-        session_id=session_id,
+        session_id=login_session.id,
     )
 
 
@@ -48,14 +60,18 @@ class LoginSessionService:
     """The login sessions of users, one for each device."""
 
     def __init__(self, session: AsyncSession, settings: Settings) -> None:
+        self._session = session
         self._users = UserRepository(session)
         self._login_sessions = LoginSessionRepository(session)
-        self._one_time_tokens = OneTimeTokenRepository(session)
+        self._revocation = RevocationService(session)
         self._settings = settings
 
-    async def start(self, user: User, client: ClientInfo) -> IssuedTokens:
+    async def start(
+        self, user: User, client: ClientInfo, methods: Sequence[str] = BY_PASSWORD
+    ) -> IssuedTokens:
         """Start a session, and end the least recently used one if there are too many.
 
+        `methods` says how the user has signed in, and is the `amr` of all its access tokens.
         The user must be locked, so that a concurrent revocation includes the new session.
         """
         token = RefreshToken.new()
@@ -67,12 +83,13 @@ class LoginSessionService:
                 "secret_digest": token.digest,
                 "address": client.address,
                 "user_agent": client.user_agent,
+                "methods": methods,
                 "last_used_at": now,
                 "expires_at": now + timedelta(days=self._settings.session_days),
             }
         )
         await self._login_sessions.keep_most_recent(user.id, self._settings.sessions_per_user)
-        return issue_tokens(user, login_session.id, token, self._settings)
+        return issue_tokens(user, login_session, token, self._settings)
 
     async def list_active(self, user: User) -> Sequence[LoginSession]:
         """Return the active sessions of a user, most recently used first."""
@@ -84,20 +101,14 @@ class LoginSessionService:
         """End a session. Raises `NotFoundError` if the user has no such session."""
         if not await self._login_sessions.delete_by_user(user.id, session_id):
             raise NotFoundError(f"Session {session_id} not found")
+        audit_on_commit(self._session, "session_ended", user_id=user.id, session_id=session_id)
 
     async def revoke_all(self, user: User) -> None:
         """End all sessions of a user, and revoke all of the user's tokens."""
         locked = await self._users.get_for_update(user.id)
         if locked and locked.token_generation == user.token_generation:  # else already done
-            await self.update_and_revoke_all(locked, {})
-
-    async def update_and_revoke_all(self, user: User, changes: dict[str, object]) -> User:
-        """Apply changes and revoke all of the user's tokens: access, refresh and one-time."""
-        next_generation = user.token_generation + 1
-        changed = await self._users.update(user, changes | {"token_generation": next_generation})
-        await self._login_sessions.delete_by_user(user.id)
-        await self._one_time_tokens.delete_by_user(user.id)
-        return changed
+            await self._revocation.update_and_revoke_all(locked, {})
+            audit_on_commit(self._session, "signed_out_everywhere", user_id=user.id)
 
 
 class LoginSessionMaintenance:

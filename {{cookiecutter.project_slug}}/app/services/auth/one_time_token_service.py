@@ -5,7 +5,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database import Database
+from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail, compose
+from app.core.security.audit import audit_on_commit
 from app.core.security.tokens import create_one_time_token, digest_of
 from app.exceptions import PermissionError
 from app.models.user import User
@@ -31,12 +33,17 @@ class OneTimeTokenService:
     """One-time tokens, which are sent by mail."""
 
     def __init__(self, session: AsyncSession, settings: Settings) -> None:
+        self._session = session
         self._tokens = OneTimeTokenRepository(session)
         self._users = UserRepository(session)
         self._settings = settings
 
     async def create_mail(
-        self, email: str, purpose: Purpose, template: str | None = None
+        self,
+        email: str,
+        purpose: Purpose,
+        template: str | None = None,
+        client: ClientInfo | None = None,
     ) -> Mail | None:
         """Return a mail with a new token, or None if no account can use the token.
 
@@ -44,14 +51,19 @@ class OneTimeTokenService:
         """
         token = create_one_time_token()
         expires_at = self._expiry(purpose)
-        stored = await self._tokens.issue_to_user(email, purpose, digest_of(token), expires_at)
-        return self._compose(template or purpose, stored, purpose, token) if stored else None
+        to = await self._tokens.issue_to_user(email, purpose, digest_of(token), expires_at)
+        if to is None:
+            return None
+        address = client.address if client else None
+        audit_on_commit(self._session, f"{purpose}_requested", user_id=to.user_id, address=address)
+        return self._compose(template or purpose, to.email, purpose, token)
 
-    async def create_invitation(self, email: str) -> Mail:
+    async def create_invitation(self, email: str, actor: User) -> Mail:
         """Return a mail with a token for registering with this address."""
         token = create_one_time_token()
         expires_at = self._expiry("invitation")
         await self._tokens.issue_to_address(email, "invitation", digest_of(token), expires_at)
+        audit_on_commit(self._session, "invitation_sent", actor_id=actor.id)
         return self._compose("invitation", email, "invitation", token)
 
     async def require_user(self, token: str, purpose: Purpose) -> User:
@@ -109,10 +121,11 @@ class RequestedMails:
         self._database = database
         self._settings = settings
 
-    async def create_mail(self, email: str, purpose: Purpose) -> Mail | None:
+    async def create_mail(self, email: str, purpose: Purpose, client: ClientInfo) -> Mail | None:
         """Return a mail with a new token, or None if no account can use the token."""
         async with self._database.transaction() as session:
-            return await OneTimeTokenService(session, self._settings).create_mail(email, purpose)
+            tokens = OneTimeTokenService(session, self._settings)
+            return await tokens.create_mail(email, purpose, client=client)
 
 
 class OneTimeTokenMaintenance:

@@ -15,6 +15,7 @@ from app.repositories.user_repo import UserRepository
 from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.login_session_service import IssuedTokens, LoginSessionService
 from app.services.auth.one_time_token_service import OneTimeTokenService
+from app.services.auth.revocation_service import RevocationService
 
 
 class PasswordService:
@@ -53,9 +54,9 @@ class PasswordService:
             locked = await UserRepository(session).get_for_update(user.id)
             if locked is None or locked.token_generation != user.token_generation:
                 raise InvalidTokenError("The access token has been revoked")
-            login_sessions = LoginSessionService(session, self._settings)
-            await login_sessions.update_and_revoke_all(locked, {"hashed_password": hashed_password})
-            tokens = await login_sessions.start(locked, client)
+            changes = {"hashed_password": hashed_password}
+            await RevocationService(session).update_and_revoke_all(locked, changes)
+            tokens = await LoginSessionService(session, self._settings).start(locked, client)
         audit("password_changed", user_id=user.id, address=client.address)
         return tokens, compose("password_changed", locked.email)
 
@@ -80,7 +81,7 @@ class PasswordService:
             user = await tokens.redeem(token, "password_reset")
             # The token was sent by mail, so it also verifies the address.
             changes = {"hashed_password": hashed_password, "is_email_verified": True}
-            await LoginSessionService(session, self._settings).update_and_revoke_all(user, changes)
+            await RevocationService(session).update_and_revoke_all(user, changes)
         audit("password_reset", user_id=user.id, address=client.address)
         await self._throttle.reset(user.email, client)
         await self._throttle.reset_account(user.email)

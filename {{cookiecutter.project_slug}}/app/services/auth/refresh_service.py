@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.client_info import ClientInfo
-from app.core.security.audit import audit
+from app.core.security.audit import audit, audit_on_commit
 from app.core.security.tokens import RefreshToken
 from app.exceptions import AuthenticationError
 from app.models.auth.login_session import LoginSession
@@ -81,11 +81,17 @@ class RefreshService:
                 "user_agent": client.user_agent,
             }
             await login_sessions.update(login_session, changes)
-            return issue_tokens(user, login_session.id, successor, self._settings)
+            return issue_tokens(user, login_session, successor, self._settings)
         if self._is_retry(login_session, token, client, now):
             return self._repeat(login_session, user, token)
         await login_sessions.delete(login_session)
-        audit("refresh_reuse", user_id=user.id, address=client.address, outcome="session ended")
+        audit_on_commit(
+            session,
+            "refresh_reuse",
+            user_id=user.id,
+            address=client.address,
+            outcome="session ended",
+        )
         return None
 
     def _is_retry(
@@ -107,5 +113,5 @@ class RefreshService:
         for key in (self._settings.secret_key, self._settings.secret_key_previous):
             successor = token.successor(key) if key else None
             if successor and hmac.compare_digest(successor.digest, login_session.secret_digest):
-                return issue_tokens(user, login_session.id, successor, self._settings)
+                return issue_tokens(user, login_session, successor, self._settings)
         return None

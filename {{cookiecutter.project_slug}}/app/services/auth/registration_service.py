@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail
+from app.core.security.audit import audit_on_commit
 from app.core.security.breaches import require_not_breached
 from app.core.security.passwords import hash_password
 from app.core.security.policy import require_acceptable
@@ -34,7 +35,8 @@ class RegistrationService:
         send_mail: Callable[[Mail], None],
     ) -> None:
         self._open_session = open_session
-        self._is_admin = caller is not None and caller.is_admin
+        self._admin_id = caller.id if caller and caller.is_admin else None
+        self._is_admin = self._admin_id is not None
         self._settings = settings
         self._throttle = throttle
         self._send_mail = send_mail
@@ -72,9 +74,12 @@ class RegistrationService:
         if invitation is not None:
             await tokens.redeem_invitation(invitation, email)
         elif self._settings.require_verified_email and not self._is_admin:
-            await self._register_blindly(session, tokens, values)
+            await self._register_blindly(session, tokens, values, client)
             return None
         user = await UserService(session).create_user(values)
+        self._audit(session, user.id, client)
+        if invitation is not None:
+            audit_on_commit(session, "invitation_used", user_id=user.id, address=client.address)
         if self._settings.require_verified_email and not user.is_email_verified:
             self._send(await tokens.create_mail(email, "verify_email"))
         return user
@@ -86,16 +91,27 @@ class RegistrationService:
             raise PermissionError("Registration requires an invitation: ask an administrator")
 
     async def _register_blindly(
-        self, session: AsyncSession, tokens: OneTimeTokenService, values: dict[str, Any]
+        self,
+        session: AsyncSession,
+        tokens: OneTimeTokenService,
+        values: dict[str, Any],
+        client: ClientInfo,
     ) -> None:
         """Create the account, or remind its owner of it. Both run the same statements."""
-        is_new = await AccountRepository(session).create_if_absent(values)
+        user_id = await AccountRepository(session).create_if_absent(values)
+        if user_id is not None:
+            self._audit(session, user_id, client)
         # If another person has registered the address, its owner takes the account over by a
         # password reset.
         self._send(
             await tokens.create_mail(values["email"], "verify_email")
-            if is_new
+            if user_id is not None
             else await tokens.create_mail(values["email"], "password_reset", "already_registered")
+        )
+
+    def _audit(self, session: AsyncSession, user_id: int, client: ClientInfo) -> None:
+        audit_on_commit(
+            session, "registered", user_id=user_id, actor_id=self._admin_id, address=client.address
         )
 
     def _send(self, mail: Mail | None) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from pydantic import SecretStr
@@ -12,7 +13,7 @@ from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
 from app.services.auth.auth_throttle import AuthThrottle
-from app.services.auth.login_session_service import IssuedTokens, LoginSessionService
+from app.services.auth.login_session_service import BY_PASSWORD, IssuedTokens, LoginSessionService
 
 _REFUSED: Final = "Wrong e-mail address or password"
 _REFUSED_OR_UNVERIFIED: Final = f"{_REFUSED}, or the address is not verified yet"
@@ -53,7 +54,11 @@ class SignInService:
         )
         hashed_password = user.hashed_password if user and self._may_sign_in(user) else None
         matches, new_hash = await verify_password(password, hashed_password, self._settings)
-        signed_in = await self._start_session(user, new_hash, client) if matches and user else None
+        signed_in = None
+        if matches and user:
+            methods = await self.require_second_factor(user)
+            if methods is not None:
+                signed_in = await self._start_session(user, new_hash, methods, client)
         if signed_in is None:
             audit("sign_in_failed", user_id=user.id if user else None, address=client.address)
             raise AuthenticationError(
@@ -62,13 +67,22 @@ class SignInService:
         await self._throttle.reset(email, client)
         return signed_in
 
+    async def require_second_factor(self, user: User) -> Sequence[str] | None:  # noqa: ARG002
+        """Return how the user has signed in (RFC 8176), after the password was verified.
+
+        The place of a second factor: return its method too, or None to refuse as for a wrong
+        password, which is audited and limited alike. No connection is held meanwhile. The access
+        tokens of the session have the result as `amr`.
+        """
+        return BY_PASSWORD
+
     def _may_sign_in(self, user: User) -> bool:
         return user.is_active and (
             user.is_email_verified or not self._settings.require_verified_email
         )
 
     async def _start_session(
-        self, user: User, new_hash: str | None, client: ClientInfo
+        self, user: User, new_hash: str | None, methods: Sequence[str], client: ClientInfo
     ) -> SignedIn | None:
         """Start a session, unless tokens were revoked while the password was verified."""
         async with self._database.transaction() as session:
@@ -80,6 +94,7 @@ class SignInService:
                 return None
             if new_hash:
                 await users.update(locked, {"hashed_password": new_hash})
-            tokens = await LoginSessionService(session, self._settings).start(locked, client)
+            login_sessions = LoginSessionService(session, self._settings)
+            tokens = await login_sessions.start(locked, client, methods)
         audit("sign_in", user_id=user.id, address=client.address)
         return SignedIn(locked, tokens)

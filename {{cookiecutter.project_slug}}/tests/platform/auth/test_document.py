@@ -43,3 +43,13 @@ def test_challenge_and_delay_are_declared(app: FastAPI) -> None:
 
     assert "WWW-Authenticate" in responses["401"]["headers"]
     assert "Retry-After" in responses["429"]["headers"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["DELETE /users/{user_id}", "PATCH /users/{user_id}/access", "PATCH /users/{user_id}"],
+)
+def test_stale_sign_in_is_documented(app: FastAPI, name: str) -> None:
+    assert "WWW-Authenticate" in operation(app, name)["responses"]["401"]["headers"]
+    codes = app.openapi()["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    assert "INSUFFICIENT_USER_AUTHENTICATION" in codes

@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.security.passwords import cores, hash_password
-from app.core.security.tokens import RefreshToken, create_access_token
+from app.core.security.tokens import RefreshToken
 from app.models.auth.login_session import LoginSession
 from app.models.auth.one_time_token import OneTimeToken
 from app.models.idempotency_key import IdempotencyKey
@@ -42,6 +42,7 @@ from tests.auth.accounts import (
     Opener,
     bearer,
     is_signed_in,
+    make_access_token,
     new_user,
     refresh,
     sign_in,
@@ -83,9 +84,9 @@ def parts(token: str) -> tuple[dict[str, Any], dict[str, Any], str]:
 
 
 @pytest.fixture
-def good(ann: User, settings: Settings) -> str:
+async def good(make: Factory, ann: User, settings: Settings) -> str:
     """A valid token of Ann's, from which the forgeries are made."""
-    return create_access_token(ann.id, ann.token_generation, settings)
+    return await make_access_token(make, ann, settings)
 
 
 async def test_token_that_is_forged_from_counts_itself(open_client: Opener, good: str) -> None:
@@ -204,6 +205,13 @@ async def test_attack_key_id_that_names_another_key(
         pytest.param({"typ": "refresh"}, id="a token of another use"),
         pytest.param({"gen": 99}, id="of a generation to come"),
         pytest.param({"gen": True}, id="of a generation that is true"),
+        pytest.param({"sid": "0"}, id="of no session"),
+        pytest.param({"sid": str(2**40)}, id="of an unknown session"),
+        pytest.param({"sid": "1 OR 1=1"}, id="of an injected session"),
+        pytest.param({"sid": None}, id="without a session"),
+        pytest.param({"auth_time": None}, id="without the time of the sign-in"),
+        pytest.param({"auth_time": "0"}, id="of a sign-in at a time in words"),
+        pytest.param({"amr": "pwd"}, id="of methods that are no list"),
         pytest.param({"sub": "1 OR 1=1"}, id="of an injected subject"),
         pytest.param({"sub": "-1"}, id="of a negative subject"),
         pytest.param({"sub": str(2**70)}, id="of a subject beyond bigint"),
@@ -234,6 +242,51 @@ async def test_attack_token_after_its_user_was_deleted(
 async def test_attack_token_after_signing_out_everywhere(open_client: Opener, good: str) -> None:
     await open_client().delete("/auth/sessions", headers={"Authorization": f"Bearer {good}"})
     await assert_refused(open_client(), good)
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize("how", ["logout", "device", "reuse", "administrator"])
+async def test_attack_access_token_after_its_session_has_ended(
+    open_client: Opener, client: httpx.AsyncClient, ann: User, how: str
+) -> None:
+    """The token of another device of the same user stays valid, except if all were ended."""
+    stolen, other = [(await sign_in(open_client())).json() for _ in range(2)]
+    renewed = (await refresh(open_client(), stolen["refresh_token"])).json()
+    headers = {"Authorization": f"Bearer {other['access_token']}"}
+    if how == "logout":
+        await open_client().post("/auth/logout", data={"refresh_token": renewed["refresh_token"]})
+    elif how == "device":
+        path = f"/auth/sessions/{stolen['session_id']}"
+        assert (await open_client().delete(path, headers=headers)).status_code == 204
+    elif how == "reuse":
+        reused = await refresh(open_client(EVES_ADDRESS), stolen["refresh_token"])
+        assert reused.status_code == 401
+    else:
+        assert (await client.delete(f"/users/{ann.id}/sessions")).status_code == 204
+
+    for tokens in (stolen, renewed):
+        await assert_refused(open_client(), tokens["access_token"])
+    assert await is_signed_in(open_client(), headers) == (how != "administrator")
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_access_token_beyond_the_end_of_its_session(
+    open_client: Opener, session: AsyncSession
+) -> None:
+    token = (await sign_in(open_client())).json()["access_token"]
+    await session.execute(update(LoginSession).values(expires_at=func.now()))
+    await session.commit()
+
+    await assert_refused(open_client(), token)
+
+
+async def test_attack_access_token_with_the_session_of_another(
+    open_client: Opener, make: Factory, good: str, eve: User, settings: Settings
+) -> None:
+    eves = parts(await make_access_token(make, eve, settings))[1]["sid"]
+    await assert_refused(
+        open_client(), resign(good, settings.secret_key.get_secret_value(), sid=eves)
+    )
 
 
 @pytest.mark.usefixtures("ann")
@@ -317,13 +370,14 @@ async def test_attack_parallel_refresh_makes_no_second_family(
     settings: Settings,
 ) -> None:
     hashed_password = await hash_password(SecretStr(PASSWORD), settings)
-    await make_live.user(email=EMAIL, hashed_password=hashed_password)
+    ann = await make_live.user(email=EMAIL, hashed_password=hashed_password)
     token = (await sign_in(live_client)).json()["refresh_token"]
 
     responses = await asyncio.gather(*(refresh(live_client, token) for _ in range(8)))
 
     assert len({response.json()["refresh_token"] for response in responses}) == 1
-    assert await live_session.scalar(select(func.count()).select_from(LoginSession)) == 1
+    sessions = select(func.count()).where(LoginSession.user_id == ann.id)
+    assert await live_session.scalar(sessions) == 1
 
 
 async def test_attack_refresh_token_made_of_two(open_client: Opener, eve: User) -> None:
@@ -535,12 +589,14 @@ async def test_attack_text_of_ones_own_in_a_mail_of_ours(
     "forgery", ["\nINFO:     app.audit: sign_in user_id=1", "\x1b[2K", "\u202e"]
 )
 async def test_attack_line_of_ones_own_in_the_log(
-    open_client: Opener, ann: User, settings: Settings, forgery: str
+    open_client: Opener, ann: User, settings: Settings, forgery: str, make: Factory
 ) -> None:
     client = open_client()
     register = await client.post("/users", json=new_user(display_name=f"Eve{forgery}"))
     rename = await client.patch(
-        "/users/me", json={"display_name": f"Ann{forgery}"}, headers=bearer(ann, settings)
+        "/users/me",
+        json={"display_name": f"Ann{forgery}"},
+        headers=await bearer(make, ann, settings),
     )
 
     assert (register.status_code, rename.status_code) == (422, 422)
@@ -647,14 +703,14 @@ async def test_attack_enumeration_by_the_limit_of_tries(open_client: Opener) -> 
 
 
 async def test_attack_enumeration_by_ids(
-    open_client: Opener, eve: User, settings: Settings, ann: User
+    open_client: Opener, eve: User, settings: Settings, ann: User, make: Factory
 ) -> None:
     for method in ("GET", "PATCH", "DELETE"):
         responses = [
             await open_client().request(
                 method,
                 f"/users/{user_id}",
-                headers=bearer(eve, settings),
+                headers=await bearer(make, eve, settings),
                 json=None if method != "PATCH" else {},
             )
             for user_id in (ann.id, 2**40)
@@ -681,10 +737,17 @@ async def test_attack_enumeration_by_ids(
     ids=str,
 )
 async def test_attack_mass_assignment(
-    open_client: Opener, eve: User, settings: Settings, session: AsyncSession, field: dict[str, Any]
+    open_client: Opener,
+    eve: User,
+    settings: Settings,
+    session: AsyncSession,
+    field: dict[str, Any],
+    make: Factory,
 ) -> None:
     registered = await open_client().post("/users", json=new_user(email="new@example.com") | field)
-    patched = await open_client().patch("/users/me", json=field, headers=bearer(eve, settings))
+    patched = await open_client().patch(
+        "/users/me", json=field, headers=await bearer(make, eve, settings)
+    )
 
     assert (registered.status_code, patched.status_code) == (422, 422)
     admins = select(func.count()).select_from(User).where(User.role == "admin")
@@ -692,10 +755,10 @@ async def test_attack_mass_assignment(
 
 
 async def test_attack_promotion_of_oneself(
-    open_client: Opener, eve: User, settings: Settings
+    open_client: Opener, eve: User, settings: Settings, make: Factory
 ) -> None:
     response = await open_client().patch(
-        f"/users/{eve.id}/access", json={"role": "admin"}, headers=bearer(eve, settings)
+        f"/users/{eve.id}/access", json={"role": "admin"}, headers=await bearer(make, eve, settings)
     )
 
     assert response.status_code == 403
@@ -722,7 +785,7 @@ async def test_attack_idor_on_every_id(
     ]
     for endpoint in guarded:
         request = await endpoint.request(make, ann)
-        response = await open_client().request(**request, headers=bearer(eve, settings))
+        response = await open_client().request(**request, headers=await bearer(make, eve, settings))
 
         assert response.status_code in {403, 404}, endpoint.name
     assert len(guarded) >= 4
@@ -730,10 +793,10 @@ async def test_attack_idor_on_every_id(
 
 
 async def test_attack_something_made_in_anothers_name(
-    probes: httpx.AsyncClient, eve: User, settings: Settings, ann: User
+    probes: httpx.AsyncClient, eve: User, settings: Settings, ann: User, make: Factory
 ) -> None:
     body = {"owner_id": ann.id, "name": "Name"}
-    response = await probes.post("/probes", json=body, headers=bearer(eve, settings))
+    response = await probes.post("/probes", json=body, headers=await bearer(make, eve, settings))
 
     assert response.status_code == 403
 
@@ -750,12 +813,12 @@ async def test_attack_request_rewritten_by_a_header(
 
 
 async def test_attack_response_of_another_by_their_idempotency_key(
-    probes: httpx.AsyncClient, eve: User, settings: Settings, ann: User
+    probes: httpx.AsyncClient, eve: User, settings: Settings, ann: User, make: Factory
 ) -> None:
     body = {"owner_id": ann.id, "name": "Name"}
     key = {"Idempotency-Key": "1"}
-    mine = await probes.post("/probes", json=body, headers=bearer(ann, settings) | key)
-    hers = await probes.post("/probes", json=body, headers=bearer(eve, settings) | key)
+    mine = await probes.post("/probes", json=body, headers=await bearer(make, ann, settings) | key)
+    hers = await probes.post("/probes", json=body, headers=await bearer(make, eve, settings) | key)
 
     assert (mine.status_code, hers.status_code) == (201, 403)
 
@@ -846,9 +909,13 @@ async def test_key_of_a_request_survives_a_new_secret_key(
 
 
 async def test_stored_responses_go_with_their_user(
-    probes: httpx.AsyncClient, ann: User, settings: Settings, session: AsyncSession
+    probes: httpx.AsyncClient,
+    ann: User,
+    settings: Settings,
+    session: AsyncSession,
+    make: Factory,
 ) -> None:
-    headers = bearer(ann, settings)
+    headers = await bearer(make, ann, settings)
     body = {"owner_id": ann.id, "name": "Name"}
     await probes.post("/probes", json=body, headers=headers | {"Idempotency-Key": "1"})
     stored = select(func.count()).select_from(IdempotencyKey)
@@ -871,6 +938,96 @@ async def test_attack_email_changed_with_a_stolen_access_token(
     await open_client().post("/auth/password-reset", json={"email": EVE})
 
     assert mailbox.mails == []
+
+
+SENSITIVE: Final = [
+    pytest.param("PATCH", "/users/{ann}/access", {"role": "admin"}, id="role"),
+    pytest.param("PATCH", "/users/{ann}/access", {"is_active": False}, id="activity"),
+    pytest.param("PATCH", "/users/{ann}", {"email": EVE.upper()}, id="address"),
+    pytest.param("DELETE", "/users/{ann}", None, id="deletion"),
+    pytest.param("DELETE", "/users/{admin}", None, id="deletion of oneself"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), SENSITIVE)
+async def test_attack_sensitive_action_with_an_access_token_of_an_old_sign_in(
+    open_client: Opener,
+    session: AsyncSession,
+    make: Factory,
+    admin: User,
+    ann: User,
+    settings: Settings,
+    mailbox: Mailbox,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None,
+) -> None:
+    """The token of an administrator is stolen, but neither password nor sign-in."""
+    await make.user(role="admin")
+    url = path.format(ann=ann.id, admin=admin.id)
+    stolen, own = [
+        await bearer(make, admin, settings, timedelta(minutes=minutes)) for minutes in (6, 4)
+    ]
+
+    refused = await open_client().request(method, url, json=body, headers=stolen)
+    stored = await session.scalar(select(User).where(User.id == ann.id))
+    mails = list(mailbox.mails)
+    allowed = await open_client().request(method, url, json=body, headers=own)
+
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"] == (
+        'Bearer error="insufficient_user_authentication", max_age=300'
+    )
+    assert refused.json()["code"] == "INSUFFICIENT_USER_AUTHENTICATION"
+    assert stored
+    assert (stored.role, stored.is_active, stored.email) == ("user", True, EMAIL)
+    assert mails == []
+    assert allowed.status_code in {200, 204}
+
+
+async def test_attack_old_sign_in_renewed_by_a_refresh(
+    open_client: Opener, session: AsyncSession, ann: User
+) -> None:
+    token = (await sign_in(open_client())).json()["refresh_token"]
+    earlier = LoginSession.created_at - timedelta(minutes=6)
+    await session.execute(update(LoginSession).values(created_at=earlier))
+    await session.commit()
+    renewed = await refresh(open_client(), token)
+
+    response = await open_client().delete(f"/users/{ann.id}", headers=signed_in(renewed))
+
+    assert response.status_code == 401
+    assert await is_signed_in(open_client(), signed_in(renewed))
+
+
+async def test_attack_address_of_another_changed_with_a_guessed_password(
+    open_client: Opener,
+    session: AsyncSession,
+    make: Factory,
+    ann: User,
+    eve: User,
+    settings: Settings,
+    verified: list[str],
+) -> None:
+    """Whoever may not do it at all is refused before the password is tried."""
+    administrator = await make.user(role="admin", hashed_password=ann.hashed_password)
+    old = timedelta(hours=1)
+    statuses = []
+    for user, password in ((eve, PASSWORD), (administrator, "a guess"), (administrator, PASSWORD)):
+        statuses.append(
+            (
+                await open_client().patch(
+                    f"/users/{ann.id}",
+                    json={"email": "new@example.com", "current_password": password},
+                    headers=await bearer(make, user, settings, old),
+                )
+            ).status_code
+        )
+
+    assert statuses == [403, 403, 200]
+    assert len(verified) == 2
+    stored = await session.scalar(select(User.email).where(User.id == ann.id))
+    assert stored == "new@example.com"
 
 
 async def test_attack_password_changed_with_a_stolen_access_token(

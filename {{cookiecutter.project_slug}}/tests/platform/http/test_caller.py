@@ -11,7 +11,7 @@ from app.core.database import Database
 from app.core.http.edge import EdgeRoute
 from app.dependencies.caller import OptionalCaller, get_caller, identify_caller
 from app.models.user import User
-from tests.auth.accounts import bearer
+from tests.auth.accounts import Opener, bearer, make_access_token
 from tests.conftest import http_client
 from tests.endpoints import recorded_statements
 from tests.factories import Factory
@@ -39,7 +39,7 @@ async def test_caller_is_read_once_for_each_request_whatever_the_case_of_the_sch
 ) -> None:
     app = app_with_routers(router, database=live_database)
     user = await make_live.user()
-    token = bearer(user, settings)["Authorization"].partition(" ")[2]
+    token = (await bearer(make_live, user, settings))["Authorization"].partition(" ")[2]
     async with http_client(app) as client:
         anonymous = await client.post("/caller")
         with recorded_statements(live_database) as statements:
@@ -48,3 +48,23 @@ async def test_caller_is_read_once_for_each_request_whatever_the_case_of_the_sch
     assert anonymous.json() == [None, "anyone"]
     assert known.json() == [user.id, f"user {user.id}"]
     assert len(statements) == 1
+
+
+@pytest.mark.parametrize("keys", [{}, {"Idempotency-Key": "1"}], ids=["no key", "key"])
+@pytest.mark.parametrize(("scheme", "status"), [("bearer", 201), ("BEARER", 201), ("Basic", 401)])
+async def test_caller_is_the_same_with_an_idempotency_key(
+    open_client: Opener,
+    make: Factory,
+    settings: Settings,
+    scheme: str,
+    status: int,
+    keys: dict[str, str],
+) -> None:
+    token = await make_access_token(make, await make.user(), settings)
+    headers = {"Authorization": f"{scheme} {token}"} | keys
+
+    response = await open_client().post(
+        "/posts", json={"title": "Title", "body": "Body"}, headers=headers
+    )
+
+    assert response.status_code == status

@@ -17,24 +17,30 @@ from app.core.security.tokens import (
 from app.exceptions import InvalidTokenError
 
 OTHER_KEY = SecretStr("another-key-0123456789-abcdefghijklmnopqrstuvw")
+TOKEN = AccessToken(
+    user_id=7, session_id=5, generation=3, signed_in_at=1_700_000_000, methods=["pwd"]
+)
+CLAIMS = {"iss", "aud", "sub", "exp", "iat", "jti", "typ", "gen", "sid", "auth_time", "amr"}
 
 
 def test_access_token_says_who_where_and_how_long(settings: Settings) -> None:
     settings = settings.model_copy(update={"access_token_minutes": 7})
-    token = create_access_token(7, 3, settings)
+    token = create_access_token(TOKEN, settings)
     claims = jwt.decode(token, options={"verify_signature": False})
     header = jwt.get_unverified_header(token)
 
-    assert read_access_token(token, settings) == AccessToken(7, 3)
+    assert read_access_token(token, settings) == TOKEN
     assert claims["exp"] - claims["iat"] == 7 * 60
     assert (claims["iss"], claims["aud"]) == (settings.token_issuer, settings.token_audience)
-    assert claims.keys() == {"iss", "aud", "sub", "exp", "iat", "jti", "typ", "gen"}
+    assert claims.keys() == CLAIMS
+    assert (claims["sub"], claims["sid"], claims["gen"]) == ("7", "5", 3)
+    assert (claims["auth_time"], claims["amr"]) == (1_700_000_000, ["pwd"])
     assert (header["alg"], header["typ"]) == ("HS256", "at+jwt")
 
 
 def test_each_access_token_has_an_id_of_its_own(settings: Settings) -> None:
     ids = {
-        jwt.decode(create_access_token(7, 1, settings), options={"verify_signature": False})["jti"]
+        jwt.decode(create_access_token(TOKEN, settings), options={"verify_signature": False})["jti"]
         for _ in range(10)
     }
 
@@ -42,16 +48,16 @@ def test_each_access_token_has_an_id_of_its_own(settings: Settings) -> None:
 
 
 def test_new_key_signs_and_the_previous_one_still_counts(settings: Settings) -> None:
-    before = create_access_token(7, 1, settings)
+    before = create_access_token(TOKEN, settings)
     rotated = settings.model_copy(
         update={"secret_key": OTHER_KEY, "secret_key_previous": settings.secret_key}
     )
-    after = create_access_token(7, 1, rotated)
+    after = create_access_token(TOKEN, rotated)
 
     assert read_access_token(before, rotated) == read_access_token(after, rotated)
     assert jwt.get_unverified_header(before)["kid"] != jwt.get_unverified_header(after)["kid"]
     finished = rotated.model_copy(update={"secret_key_previous": None})
-    assert read_access_token(after, finished) == AccessToken(7, 1)
+    assert read_access_token(after, finished) == TOKEN
     with pytest.raises(InvalidTokenError):
         read_access_token(before, finished)
 
@@ -64,7 +70,7 @@ def forge(
     **claims: Any,
 ) -> str:
     """Sign a token that differs from a good one; None leaves a claim or a header out."""
-    good = create_access_token(7, 1, settings)
+    good = create_access_token(TOKEN, settings)
     chosen = jwt.decode(good, options={"verify_signature": False}) | claims
     headers = jwt.get_unverified_header(good) | {"alg": algorithm} | (header or {})
     headers = {name: value for name, value in headers.items() if name != "kid" or value}
@@ -78,7 +84,7 @@ def forge(
 
 
 def test_forged_token_is_good_when_nothing_differs(settings: Settings) -> None:
-    assert read_access_token(forge(settings), settings) == AccessToken(7, 1)
+    assert read_access_token(forge(settings), settings) == TOKEN
 
 
 @pytest.mark.parametrize(
@@ -103,7 +109,13 @@ def test_forged_token_is_good_when_nothing_differs(settings: Settings) -> None:
         {"gen": "1"},
         {"sub": 7},
         {"sub": "x"},
-        *({claim: None} for claim in ("iss", "aud", "sub", "exp", "iat", "jti", "typ", "gen")),
+        {"sid": "0"},
+        {"sid": "x"},
+        {"auth_time": "1700000000"},
+        {"auth_time": 1.5},
+        {"amr": "pwd"},
+        {"amr": [7]},
+        *({claim: None} for claim in sorted(CLAIMS)),
     ],
     ids=str,
 )

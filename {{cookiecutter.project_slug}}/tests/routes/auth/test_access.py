@@ -1,6 +1,7 @@
 """Changes of access by administrators."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -26,6 +27,7 @@ ENDPOINTS = [
         "POST /auth/invitations", ADMIN, statements=1, status=202, json={"email": "x@example.com"}
     ),
     Endpoint("PATCH /users/{user_id}/access", ADMIN, statements=5, json={"role": "admin"}),
+    Endpoint("DELETE /users/{user_id}/sessions", ADMIN, statements=4, status=204),
 ]
 
 
@@ -109,7 +111,7 @@ async def test_last_active_administrator_has_to_stay_one(
     refused = await client.request(method, path.format(id=admin.id), json=body)
     other = await make.user(role="admin")
     allowed = await client.request(
-        method, path.format(id=admin.id), json=body, headers=bearer(other, settings)
+        method, path.format(id=admin.id), json=body, headers=await bearer(make, other, settings)
     )
 
     assert refused.status_code == 409
@@ -125,7 +127,9 @@ async def test_two_administrators_cannot_demote_one_another_at_once(
     responses = await asyncio.gather(
         live_client.patch(f"/users/{other.id}/access", json={"role": "user"}),
         live_client.patch(
-            f"/users/{me}/access", json={"role": "user"}, headers=bearer(other, settings)
+            f"/users/{me}/access",
+            json={"role": "user"},
+            headers=await bearer(make_live, other, settings),
         ),
     )
 
@@ -165,3 +169,106 @@ async def test_filters_hold_on_every_page(client: httpx.AsyncClient, make: Facto
         url = response.links["next"]["url"] if "next" in response.links else None
 
     assert seen == expected
+
+
+async def test_administrator_signs_another_out_everywhere(
+    client: httpx.AsyncClient,
+    open_client: Opener,
+    ann: User,
+    admin: User,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = await sign_in(open_client())
+
+    response = await client.delete(f"/users/{ann.id}/sessions")
+
+    assert response.status_code == 204
+    assert not await is_signed_in(open_client(), signed_in(before))
+    assert (await refresh(open_client(), before.json()["refresh_token"])).status_code == 401
+    assert f"signed_out_everywhere user_id={ann.id} actor_id={admin.id}" in caplog.messages
+    assert (await sign_in(open_client())).status_code == 200
+
+
+async def test_sessions_of_an_unknown_user_are_not_found(client: httpx.AsyncClient) -> None:
+    assert (await client.delete(f"/users/{2**40}/sessions")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "change"),
+    [
+        ("PATCH", "/users/{id}/access", {"role": "admin"}, "given the role admin to"),
+        ("PATCH", "/users/{id}/access", {"is_active": False}, "deactivated"),
+        ("PATCH", "/users/{id}", {"email": "new@example.com"}, "changed the e-mail address of"),
+        ("DELETE", "/users/{id}", None, "deleted"),
+    ],
+)
+async def test_administrators_are_told_what_one_of_them_has_done(
+    client: httpx.AsyncClient,
+    make: Factory,
+    ann: User,
+    admin: User,
+    mailbox: Mailbox,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None,
+    change: str,
+) -> None:
+    other = await make.user(role="admin")
+    await make.user(role="admin", is_active=False)
+    url = path.format(id=ann.id)
+    failed = await client.request(method, url, json=body, headers={"If-Match": '"99"'})
+    assert (failed.status_code, mailbox.mails) == (412, [])
+
+    response = await client.request(method, url, json=body)
+
+    assert response.status_code in {200, 204}
+    mails = [mail for mail in mailbox.mails if "an administrator has changed" in mail.subject]
+    assert {mail.to for mail in mails} == {admin.email, other.email}
+    for mail in mails:
+        assert f"Administrator {admin.id} has {change} user {ann.id}." in mail.text
+
+
+async def test_administrators_are_not_told_what_users_do_to_their_own_account(
+    open_client: Opener, ann: User, make: Factory, settings: Settings, mailbox: Mailbox
+) -> None:
+    await make.user(role="admin")
+    headers = await bearer(make, ann, settings)
+
+    await open_client().patch("/users/me", json={"display_name": "Anna"}, headers=headers)
+    response = await open_client().delete(f"/users/{ann.id}", headers=headers)
+
+    assert (response.status_code, mailbox.mails) == (204, [])
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(1, 401), (10, 204)])
+async def test_age_of_a_sign_in_that_counts_as_fresh_is_a_setting(
+    open_client: Opener, ann: User, make: Factory, settings: Settings, minutes: int, status: int
+) -> None:
+    headers = await bearer(make, ann, settings, timedelta(minutes=5))
+
+    response = await open_client(fresh_sign_in_minutes=minutes).delete(
+        f"/users/{ann.id}", headers=headers
+    )
+
+    assert response.status_code == status
+    if status == 401:
+        assert response.headers["www-authenticate"].endswith(f"max_age={minutes * 60}")
+
+
+async def test_age_of_a_sign_in_tells_others_nothing_of_an_address(
+    open_client: Opener, ann: User, make: Factory, settings: Settings
+) -> None:
+    eve = await make.user()
+    statuses = [
+        (
+            await open_client().patch(
+                f"/users/{ann.id}",
+                json={"email": address},
+                headers=await bearer(make, eve, settings, timedelta(hours=hours)),
+            )
+        ).status_code
+        for hours in (0, 1)
+        for address in (EMAIL, "new@example.com")
+    ]
+
+    assert statuses == [403] * 4

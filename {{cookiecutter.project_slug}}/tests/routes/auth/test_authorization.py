@@ -38,7 +38,7 @@ async def test_unknown_caller_is_asked_to_sign_in(
 async def test_token_of_a_deleted_user_is_refused(
     open_client: Opener, make: Factory, settings: Settings
 ) -> None:
-    headers = bearer(await make.user(), settings)
+    headers = await bearer(make, await make.user(), settings)
     me = (await open_client().get("/users/me", headers=headers)).json()
     await open_client().delete(f"/users/{me['id']}", headers=headers)
 
@@ -48,7 +48,7 @@ async def test_token_of_a_deleted_user_is_refused(
 async def test_absent_users_cannot_be_told_from_those_of_others(
     open_client: Opener, make: Factory, settings: Settings
 ) -> None:
-    headers = bearer(await make.user(), settings)
+    headers = await bearer(make, await make.user(), settings)
 
     assert (await open_client().get(f"/users/{2**40}", headers=headers)).status_code == 403
 
@@ -57,7 +57,7 @@ async def test_absent_users_cannot_be_told_from_those_of_others(
 async def test_users_cannot_promote_themselves(
     open_client: Opener, make: Factory, settings: Settings, field: dict[str, Any]
 ) -> None:
-    headers = bearer(await make.user(), settings)
+    headers = await bearer(make, await make.user(), settings)
 
     response = await open_client().patch("/users/me", json=field, headers=headers)
 

@@ -11,7 +11,7 @@ async def test_author_of_a_post_is_the_caller_by_default(
     open_client: Opener, make: Factory, settings: Settings
 ) -> None:
     ann, bob = await make.user(), await make.user()
-    client, headers = open_client(), bearer(ann, settings)
+    client, headers = open_client(), await bearer(make, ann, settings)
     text = {"title": "Title", "body": "Body"}
 
     own = await client.post("/posts", json=text, headers=headers)

@@ -50,7 +50,7 @@ async def test_strangers_cannot_register_where_it_is_not_open(
     user = await make.user()
 
     anonymous = await client.post("/users", json=new_user())
-    known = await client.post("/users", json=new_user(), headers=bearer(user, settings))
+    known = await client.post("/users", json=new_user(), headers=await bearer(make, user, settings))
 
     assert (anonymous.status_code, known.status_code) == (403, 403)
     assert await count_users(session) == 1
@@ -58,39 +58,42 @@ async def test_strangers_cannot_register_where_it_is_not_open(
 
 @pytest.mark.parametrize("registration", ["open", "closed", "invitation"])
 async def test_administrators_create_accounts_in_any_case(
-    open_client: Opener, settings: Settings, admin: User, registration: str
+    open_client: Opener, settings: Settings, admin: User, registration: str, make: Factory
 ) -> None:
     client = open_client(registration=registration)
 
-    response = await client.post("/users", json=new_user(), headers=bearer(admin, settings))
+    response = await client.post(
+        "/users", json=new_user(), headers=await bearer(make, admin, settings)
+    )
 
     assert response.status_code == 201
     assert (await sign_in(client)).status_code == 200
 
 
 async def test_account_by_an_administrator_is_verified_where_addresses_are(
-    open_client: Opener, settings: Settings, admin: User, mailbox: Mailbox
+    open_client: Opener, settings: Settings, admin: User, mailbox: Mailbox, make: Factory
 ) -> None:
     client = open_client(require_verified_email=True)
 
-    response = await client.post("/users", json=new_user(), headers=bearer(admin, settings))
+    response = await client.post(
+        "/users", json=new_user(), headers=await bearer(make, admin, settings)
+    )
 
     assert response.status_code == 201
     assert mailbox.subjects() == [f"{EMAIL}: confirm your e-mail address"]
     assert (await sign_in(client)).status_code == 401
 
 
-async def invite(open_client: Opener, settings: Settings, admin: User, email: str = EMAIL) -> None:
-    headers = bearer(admin, settings)
+async def invite(open_client: Opener, headers: dict[str, str], email: str = EMAIL) -> None:
     response = await open_client().post("/auth/invitations", json={"email": email}, headers=headers)
     assert response.status_code == 202
 
 
 @pytest.mark.parametrize("registration", ["open", "invitation"])
 async def test_invitation_lets_its_receiver_register_once_and_verifies_the_address(
-    open_client: Opener, settings: Settings, admin: User, mailbox: Mailbox, registration: str
+    open_client: Opener, admin_headers: dict[str, str], mailbox: Mailbox, registration: str
 ) -> None:
-    await invite(open_client, settings, admin)
+    await invite(open_client, admin_headers)
     client = open_client(registration=registration, require_verified_email=True)
     body = new_user(invitation=mailbox.token(), email="Ann@example.com")
 
@@ -105,9 +108,9 @@ async def test_invitation_lets_its_receiver_register_once_and_verifies_the_addre
 
 
 async def test_invitation_is_for_one_address(
-    open_client: Opener, settings: Settings, admin: User, mailbox: Mailbox, session: AsyncSession
+    open_client: Opener, admin_headers: dict[str, str], mailbox: Mailbox, session: AsyncSession
 ) -> None:
-    await invite(open_client, settings, admin)
+    await invite(open_client, admin_headers)
     client = open_client(registration="invitation")
 
     for token in (mailbox.token(), "unknown"):

@@ -1,12 +1,14 @@
 """Signing in, staying signed in, and signing out."""
 
 import asyncio
-import secrets
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, cast
 
 import httpx
+import jwt
 import pytest
+from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pydantic import SecretStr
 from sqlalchemy import QueuePool, func, select, update
@@ -15,37 +17,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.database.sessions import Database
 from app.core.security.passwords import hash_password
+from app.dependencies.auth.services import get_sign_in_service
 from app.models.auth.login_session import LoginSession
 from app.models.user import User
+from app.services.auth.sign_in_service import SignInService
 from tests.auth.accounts import (
     EMAIL,
     PASSWORD,
     Opener,
+    bearer,
     is_signed_in,
+    make_login_session,
     new_user,
     refresh,
     sign_in,
     signed_in,
 )
 from tests.auth.endpoints import AccountEndpoint
+from tests.conftest import rolled_back_client
 from tests.endpoints import CALLER, OPEN, Endpoint
 from tests.factories import Factory
-
-
-async def make_login_session(make: Factory, user: User) -> LoginSession:
-    """Write a login session of a user."""
-    now = datetime.now(UTC)
-    session = LoginSession(
-        user_id=user.id,
-        key=secrets.token_bytes(16),
-        secret_digest=secrets.token_bytes(32),
-        address="192.0.2.1",
-        user_agent="A browser",
-        last_used_at=now,
-        expires_at=now + timedelta(days=1),
-    )
-    return await make(session)
-
 
 PATH_PARAMETERS = {"session_id": make_login_session}
 
@@ -59,7 +50,7 @@ ENDPOINTS = [
     Endpoint("POST /auth/logout", OPEN, statements=1, status=204, data=UNKNOWN),
     Endpoint("GET /auth/sessions", CALLER, statements=1),
     Endpoint("DELETE /auth/sessions", CALLER, statements=4, status=204),
-    # Not even administrators may end sessions of others, except by `PATCH /users/{id}/access`.
+    # Administrators end those of others by `DELETE /users/{id}/sessions`, all at once.
     AccountEndpoint(
         "DELETE /auth/sessions/{session_id}",
         CALLER,
@@ -186,7 +177,7 @@ async def test_account_that_changes_while_its_password_is_checked_is_not_signed_
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await make_live.user(email=EMAIL)
+    ann = await make_live.user(email=EMAIL)
 
     async def check(*_: object) -> tuple[bool, None]:
         await live_session.execute(update(User).values(token_generation=User.token_generation + 1))
@@ -196,7 +187,8 @@ async def test_account_that_changes_while_its_password_is_checked_is_not_signed_
     monkeypatch.setattr("app.services.auth.sign_in_service.verify_password", check)
 
     assert (await sign_in(live_client)).status_code == 401
-    assert await live_session.scalar(select(func.count()).select_from(LoginSession)) == 0
+    sessions = select(func.count()).where(LoginSession.user_id == ann.id)
+    assert await live_session.scalar(sessions) == 0
 
 
 @pytest.mark.usefixtures("ann")
@@ -479,3 +471,76 @@ async def test_sign_in_by_json_is_told_to_send_a_form(open_client: Opener) -> No
         "Send the body as application/x-www-form-urlencoded, not as application/json"
     )
     assert [one["loc"] for one in incomplete.json()["errors"]] == [["body", "password"]]
+
+
+def claims(response: httpx.Response) -> dict[str, Any]:
+    token = response.json()["access_token"]
+    found: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return found
+
+
+async def test_tokens_say_when_and_how_the_user_has_signed_in(
+    open_client: Opener, session: AsyncSession, ann: User
+) -> None:
+    first = await sign_in(open_client())
+    age = timedelta(hours=2)
+    await session.execute(update(LoginSession).values(created_at=LoginSession.created_at - age))
+    await session.commit()
+
+    renewed = await refresh(open_client(), first.json()["refresh_token"])
+
+    assert claims(first)["amr"] == claims(renewed)["amr"] == ["pwd"]
+    assert abs(claims(first)["auth_time"] - claims(first)["iat"]) <= 2
+    assert claims(renewed)["auth_time"] == claims(first)["auth_time"] - 2 * 60 * 60
+    assert claims(first)["sid"] == claims(renewed)["sid"] == str(first.json()["session_id"])
+    assert claims(first)["sub"] == str(ann.id)
+
+
+async def test_changing_the_password_is_a_sign_in(
+    open_client: Opener, make: Factory, ann: User, settings: Settings
+) -> None:
+    headers = await bearer(make, ann, settings, timedelta(hours=1))
+    body = {"current_password": PASSWORD, "new_password": "staple in the meadow"}
+
+    changed = await open_client().post("/auth/password", json=body, headers=headers)
+
+    assert claims(changed)["iat"] - claims(changed)["auth_time"] <= 2
+    deleted = await open_client().delete(f"/users/{ann.id}", headers=signed_in(changed))
+    assert deleted.status_code == 204
+
+
+class SignInByPasswordAndCode(SignInService):
+    """What a project with a second factor writes."""
+
+    async def require_second_factor(self, user: User) -> Sequence[str] | None:
+        return ["pwd", "otp"] if user.display_name == "Has the code" else None
+
+
+@pytest.mark.parametrize(("name", "status"), [("Has the code", 200), ("Has none", 401)])
+async def test_second_factor_stands_between_the_password_and_the_session(
+    app: FastAPI,
+    database: Database,
+    session: AsyncSession,
+    make: Factory,
+    ann: User,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    status: int,
+) -> None:
+    user = await make.user(display_name=name, hashed_password=ann.hashed_password)
+    service = SignInByPasswordAndCode(database, settings)
+    monkeypatch.setitem(app.dependency_overrides, get_sign_in_service, lambda: service)
+    client = rolled_back_client(app, database, session)
+
+    response = await sign_in(client, user.email)
+
+    assert response.status_code == status
+    event = "sign_in" if status == 200 else "sign_in_failed"
+    assert f'{event} user_id={user.id} address="127.0.0.1"' in caplog.messages
+    sessions = select(func.count()).where(LoginSession.user_id == user.id)
+    assert await session.scalar(sessions) == (status == 200)
+    if status == 200:
+        renewed = await refresh(client, response.json()["refresh_token"])
+        assert claims(response)["amr"] == claims(renewed)["amr"] == ["pwd", "otp"]

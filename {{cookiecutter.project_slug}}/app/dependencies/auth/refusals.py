@@ -1,0 +1,29 @@
+"""Audit events of requests that were refused."""
+
+from fastapi import FastAPI, Request, Response
+
+from app.core.http.problems import respond_to_app_error
+from app.core.security.audit import audit
+from app.dependencies.auth.client import get_client
+from app.exceptions import PermissionError, StaleSignInError
+from app.models.user import User
+
+
+def install_audit_of_refusals(app: FastAPI) -> None:
+    """Log each request that is refused although its credentials, if any, are valid."""
+    for kind in (PermissionError, StaleSignInError):
+        # Typed for either kind of connection, but not for both.
+        app.add_exception_handler(kind, _refuse)  # type: ignore[arg-type]
+
+
+async def _refuse(request: Request, error: Exception) -> Response | None:
+    caller: User | None = getattr(request.state, "caller", None)
+    audit(
+        "access_refused",
+        actor_id=caller.id if caller else None,
+        address=(await get_client(request)).address,
+        method=request.scope.get("method"),
+        path=request.scope["path"],
+        outcome=str(error),
+    )
+    return await respond_to_app_error(request, error)
