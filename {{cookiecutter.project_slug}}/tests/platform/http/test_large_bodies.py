@@ -28,7 +28,7 @@ from tests.endpoints import PARAMETER, routes
 MAX_HOLD: Final = 0.05  # seconds
 LARGE: Final = 2**20
 MAX_LOADS: Final = 4  # times `json.loads`, for bodies that may be larger than that
-ATTEMPTS: Final = 5  # of which the best counts
+ATTEMPTS: Final = 9  # of which the best counts
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -215,12 +215,16 @@ def with_body(app: FastAPI, settings: Settings) -> list[tuple[str, RouteContext,
 
 
 @pytest.mark.long
+def slowness() -> float:
+    """Return how many times slower this machine is at the moment than where the limit was set."""
+    return min(loads(REFERENCE) for _ in range(9)) / REFERENCE_SECONDS
+
+
 async def test_no_request_keeps_the_event_loop_whatever_its_body(
     app: FastAPI, database: Database, settings: Settings, admin_headers: dict[str, str]
 ) -> None:
     app.state.database = database
     sender = Sender(app, admin_headers)
-    slowness = max(1, min(loads(REFERENCE) for _ in range(9)) / REFERENCE_SECONDS)
     measured: list[tuple[float, str]] = []
 
     for name, context, size in with_body(app, settings):
@@ -228,8 +232,10 @@ async def test_no_request_keeps_the_event_loop_whatever_its_body(
         for shape, body, media_type in bodies(name, context, size):
             assert len(body) <= size
             holds: list[float] = []
-            allowed = MAX_HOLD * slowness
+            allowed = MAX_HOLD
             while len(holds) < ATTEMPTS and min(holds, default=allowed) >= allowed:
+                if holds:  # too long, maybe because the machine is slow, or busy now
+                    allowed = max(allowed, MAX_HOLD * slowness())
                 if len(body) > LARGE:
                     allowed = max(allowed, MAX_LOADS * loads(body))
                 holds.append(await hold(lambda: sender.send(method, path, body, media_type)))  # noqa: B023
