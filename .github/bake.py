@@ -146,7 +146,7 @@ def bake_project(folder: Path, scratch: Path, answers: dict[str, str]) -> Path:
             output_dir=str(scratch / "output"),
             config_file=str(settings),
         )
-    except (CookiecutterException, ValueError, SystemExit) as error:  # exit: local_extensions.py
+    except (CookiecutterException, ValueError, SystemExit) as error:  # exit: refused_answers.py
         raise NotBakedError(f"There is no project yet: {error}. {REMEDY}") from error
     return Path(project)
 

@@ -15,7 +15,7 @@ from variants import VARIANTS
 TOP_LEVEL = {
     TEMPLATE_FOLDER, "hooks", "tests", "cookiecutter.json", "README.md", "pyproject.toml", "LICENSE", "CHANGELOG.md",
     "CONTRIBUTING.md", "UPGRADING.md", ".ci", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml",
-    "local_extensions.py",
+    "refused_answers.py",
 }  # fmt: skip
 
 # Bracketed, so that this line is not one of those it looks for.
@@ -26,7 +26,7 @@ REGISTRY_HOSTS = re.compile(
 
 @pytest.fixture(scope="session")
 def names(template: Path) -> list[str]:
-    """Return the files, without the bytecode of local_extensions.py that a bake in this process leaves."""
+    """Return the files, without the bytecode of refused_answers.py that a bake in this process leaves."""
     return [
         path.relative_to(template).as_posix()
         for path in template.rglob("*")

@@ -2,7 +2,10 @@
 
 The hook pre_gen_project checks the same. It would be too late for a project_slug that is a path or the
 folder itself, and cookiecutter shows a traceback after what a hook says. The hook is left for `--replay`,
-which renders no answers. cookiecutter loads this module itself (`_extensions`).
+which renders no answers.
+
+cookiecutter loads this module itself (`_extensions`). `cruft update` bakes two versions of the template in
+one process, which imports it once: a filter with another interface needs a module of another name.
 """
 
 import runpy
@@ -14,7 +17,10 @@ from typing import Any
 
 from cookiecutter.utils import simple_filter
 
-HOOK = Path(__file__).parent / "hooks" / "pre_gen_project.py"
+# Loaded once: a process that bakes again may have removed this copy of the template.
+find_problem = runpy.run_path(str(Path(__file__).parent / "hooks" / "pre_gen_project.py"))[
+    "find_problem"
+]
 
 
 @simple_filter  # type: ignore[untyped-decorator]
@@ -23,7 +29,7 @@ def checked_slug(answers: Mapping[str, Any]) -> str:
 
     On a terminal it also prints the other answers, which are lost, to be given as arguments.
     """
-    problem = runpy.run_path(str(HOOK))["find_problem"](answers)
+    problem = find_problem(answers)
     if problem and sys.stdin.isatty():
         arguments = others(answers, problem)
         sys.exit(f"{problem}\nTo keep the other answers, add them to the command: {arguments}")
