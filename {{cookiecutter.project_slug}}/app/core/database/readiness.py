@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from contextvars import Context
 from typing import Final, Literal
 
@@ -67,12 +68,13 @@ class ReadinessProbe:
             _logger.error("The service starts, but is not ready: %s", explain(error))
 
     async def dispose(self) -> None:
-        """Close the connection. The next check would open another one."""
-        if self._look:
-            self._look.cancel()
-            await asyncio.wait([self._look])
-            self._look = None
-        await self._engine.dispose()
+        """Close the connection, but give up on a server that hangs. The next check opens another."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout):
+                if self._look:  # ends at its own timeout
+                    await asyncio.wait([self._look])
+                await self._engine.dispose()
+        self._look = None
 
     async def _look_once(self) -> SchemaState:
         try:

@@ -155,6 +155,23 @@ async def test_lost_connection_is_replaced_without_a_failed_probe(
             await asyncio.sleep(0.01)  # until the server has noticed
 
 
+@pytest.mark.parametrize("looks_now", [False, True])
+async def test_server_that_hangs_does_not_hold_up_the_exit(
+    make_app: Callable[..., FastAPI], proxy: Proxy, *, looks_now: bool
+) -> None:
+    app = make_app(readiness_timeout=0.5)
+    async with http_client(app) as client:
+        assert await status(client) == 200
+        proxy.freeze()
+        await asyncio.sleep(1.1)  # until the result is forgotten
+        poller = asyncio.create_task(status(client)) if looks_now else None
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(10):
+            await app.state.readiness.dispose()
+
+        assert poller is None or await poller == 503
+
+
 async def test_client_that_stops_waiting_takes_the_look_from_nobody(
     make_app: Callable[..., FastAPI], proxy: Proxy
 ) -> None:
