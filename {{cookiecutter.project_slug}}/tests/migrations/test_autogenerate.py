@@ -165,7 +165,7 @@ def test_objects_of_others_stay_whatever_their_names(empty_url: URL) -> None:
     def work(connection: Connection) -> None:
         migrate(connection, metadata)
         for statement in (
-            "CREATE TABLE role (id int)",
+            "CREATE TABLE title (id int)",
             'CREATE TABLE "version" (id int)',
             "CREATE TABLE email (id int)",
             "CREATE TABLE uq_users_email_lower (id int)",
@@ -174,16 +174,16 @@ def test_objects_of_others_stay_whatever_their_names(empty_url: URL) -> None:
             "ALTER TABLE ours ADD COLUMN email text",
             "ALTER TABLE ours ADD COLUMN users text",
             "ALTER TABLE ours ADD CONSTRAINT display_name UNIQUE (name)",
-            "ALTER TABLE ours ADD CONSTRAINT uq_user_sessions_key UNIQUE (name)",
+            "ALTER TABLE ours ADD CONSTRAINT uq_idempotency_keys_scope_key UNIQUE (name)",
             "ALTER TABLE ours ADD CONSTRAINT fk_posts_author_id_users"
             " FOREIGN KEY (id) REFERENCES ours (id)",
             "CREATE INDEX posts ON ours (name)",
             "CREATE INDEX ix_posts_title_id ON ours (name)",
             "CREATE VIEW users AS SELECT 1",
             "CREATE MATERIALIZED VIEW idempotency_keys AS SELECT 1",
-            "CREATE SEQUENCE rate_limits",
+            "CREATE SEQUENCE fingerprint",
             "CREATE TABLE parts (id int) PARTITION BY LIST (id)",
-            "CREATE TABLE title PARTITION OF parts FOR VALUES IN (1)",
+            "CREATE TABLE is_active PARTITION OF parts FOR VALUES IN (1)",
         ):
             connection.execute(text(statement))
         assert differences(connection, metadata) == []
