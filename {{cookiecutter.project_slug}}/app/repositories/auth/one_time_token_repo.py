@@ -86,13 +86,20 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
         row = (await self._session.execute(statement)).one_or_none()
         return Recipient(*row) if row else None
 
-    async def consume(self, digest: bytes, purpose: Purpose, now: datetime) -> Recipient | None:
-        """Delete a valid token and return its recipient, or None. Only one transaction succeeds."""
+    async def consume(
+        self, digest: bytes, purpose: Purpose, now: datetime, *, email: str | None = None
+    ) -> Recipient | None:
+        """Delete a valid token and return its recipient, or None. Only one transaction succeeds.
+
+        With `email` the token must have been sent to this address, in any spelling.
+        """
         statement = delete(OneTimeToken).where(
             OneTimeToken.digest == digest,
             OneTimeToken.purpose == purpose,
             OneTimeToken.expires_at > now,
         )
+        if email is not None:
+            statement = statement.where(func.lower(OneTimeToken.email) == func.lower(email))
         returning = statement.returning(OneTimeToken.user_id, OneTimeToken.email)
         row = (await self._session.execute(returning)).one_or_none()
         return Recipient(*row) if row else None

@@ -23,8 +23,8 @@ async def request_email_verification(
     outbox: OutboxDep,
 ) -> MailResponse:
     """Request another mail for verifying an address."""
-    await throttle.count_mail_request(data.email, client)
-    outbox.add_deferred(mails.create_mail, data.email, "verify_email")
+    await throttle.count_mail_request("verify_email", data.email, client)
+    outbox.add_deferred(mails.create_mail, data.email, "verify_email", client)
     return MailResponse()
 
 

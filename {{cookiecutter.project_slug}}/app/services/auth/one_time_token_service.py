@@ -5,12 +5,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database import Database
+from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail, compose
 from app.core.security.tokens import create_one_time_token, digest_of
-from app.exceptions import PermissionError
+from app.exceptions import PermissionError, TooManyRequestsError
 from app.models.user import User
 from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository, Purpose
 from app.repositories.user_repo import UserRepository
+from app.services.auth.auth_throttle import AuthThrottle
 
 # The lifetime of a token, and its name in mails.
 _LIFETIMES: Final[dict[Purpose, tuple[timedelta, str]]] = {
@@ -82,8 +84,10 @@ class OneTimeTokenService:
 
     async def redeem_invitation(self, token: str, email: str) -> None:
         """Consume an invitation. Raises `PermissionError` unless it was sent to this address."""
-        recipient = await self._tokens.consume(digest_of(token), "invitation", datetime.now(UTC))
-        if recipient is None or recipient.email.lower() != email.lower():
+        consumed = await self._tokens.consume(
+            digest_of(token), "invitation", datetime.now(UTC), email=email
+        )
+        if consumed is None:
             raise PermissionError(_REFUSED)
 
     async def revoke_all(self, user: User) -> None:
@@ -108,11 +112,22 @@ class RequestedMails:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
+        self._throttle = AuthThrottle(database, settings)
 
-    async def create_mail(self, email: str, purpose: Purpose) -> Mail | None:
-        """Return a mail with a new token, or None if no account can use the token."""
-        async with self._database.transaction() as session:
-            return await OneTimeTokenService(session, self._settings).create_mail(email, purpose)
+    async def create_mail(self, email: str, purpose: Purpose, client: ClientInfo) -> Mail | None:
+        """Return a mail with a new token, or None if no account can use the token.
+
+        Also None if its address has got too many mails. The token of the last one then stays valid.
+        """
+        try:
+            async with self._database.transaction() as session:
+                tokens = OneTimeTokenService(session, self._settings)
+                mail = await tokens.create_mail(email, purpose)
+                if mail:
+                    await self._throttle.count_mail(session, mail.to, client)
+                return mail
+        except TooManyRequestsError:
+            return None
 
 
 class OneTimeTokenMaintenance:

@@ -27,12 +27,12 @@ class PasswordService:
 
     async def require_current(self, user: User, password: SecretStr, client: ClientInfo) -> None:
         """Verify the password of a user. Raises `PermissionError` and `TooManyRequestsError`."""
-        await self._throttle.count_password_attempt(user.email, client, from_known_address=True)
+        await self._throttle.count_password_attempt(user.id, client, from_known_address=True)
         async with self._database.read() as session:
             hashed_password = await AccountRepository(session).get_hashed_password(user.id)
         if not (await verify_password(password, hashed_password, self._settings)).matches:
             raise PermissionError("The current password is wrong")
-        await self._throttle.reset(user.email, client)
+        await self._throttle.reset(user.id, client)
 
     async def change(
         self, user: User, current: SecretStr, new: SecretStr, client: ClientInfo
@@ -82,8 +82,8 @@ class PasswordService:
             changes = {"hashed_password": hashed_password, "is_email_verified": True}
             await LoginSessionService(session, self._settings).update_and_revoke_all(user, changes)
         audit("password_reset", user_id=user.id, address=client.address)
-        await self._throttle.reset(user.email, client)
-        await self._throttle.reset_account(user.email)
+        await self._throttle.reset(user.id, client)
+        await self._throttle.reset_account(user.id)
         return compose("password_changed", user.email)
 
     async def _user_of(self, token: str) -> User:

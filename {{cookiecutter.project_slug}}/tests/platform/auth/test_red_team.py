@@ -5,6 +5,7 @@ Attackers have nothing, an account of their own (Eve's), or something stolen.
 
 import asyncio
 import base64
+import itertools
 import json
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pwdlib import PasswordHash
 from pydantic import SecretStr
-from sqlalchemy import func, select, update
+from sqlalchemy import Integer, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
@@ -842,10 +843,50 @@ async def test_attack_guesses_from_one_address(open_client: Opener, verified: li
 @pytest.mark.usefixtures("ann")
 async def test_attack_guesses_in_other_spellings_of_the_address(open_client: Opener) -> None:
     client = open_client(EVES_ADDRESS, password_tries_per_account=3)
-    spellings = (EMAIL, EMAIL.upper(), EMAIL.title(), "\uff41nn@example.com", "aNn@eXample.com")
+    spellings = (EMAIL, EMAIL.upper(), EMAIL.title(), "aNn@eXample.com", "aNN@example.com")
     statuses = [(await sign_in(client, spelling, "guess")).status_code for spelling in spellings]
 
     assert statuses == [401, 401, 401, 429, 429]
+
+
+async def test_attack_guesses_in_all_spellings_that_the_database_takes_for_the_address(
+    open_client: Opener, make: Factory, session: AsyncSession
+) -> None:
+    """To PostgreSQL a Kelvin sign is a K, and in some collations a dotted capital I is an I."""
+    await make.user(email="kiki@example.com")
+    point = func.generate_series(1, 0x10FFFF, type_=Integer).column_valued("point")
+    lower = func.lower(func.chr(point))
+    found = await session.execute(
+        select(lower, func.chr(point)).where(~point.between(0xD800, 0xDFFF), lower.in_(["k", "i"]))
+    )
+    rows = found.all()
+    letters = [[c for folded, c in rows if folded == letter] for letter in "kiki"]
+    spellings = ["".join(word) for word in itertools.product(*letters)]
+    client = open_client(EVES_ADDRESS)
+    statuses = Counter(
+        [
+            (await sign_in(client, f"{spelling}@example.com", "guess")).status_code
+            for spelling in spellings
+        ]
+    )
+
+    assert len(spellings) > 15
+    assert statuses == {401: 10, 429: len(spellings) - 10}
+
+
+async def test_attack_limit_reset_by_signing_in_with_an_address_that_looks_alike(
+    open_client: Opener, ann: User, make: Factory
+) -> None:
+    look_alike = "\uff41nn@example.com"
+    await make.user(email=look_alike, hashed_password=ann.hashed_password)
+    client = open_client(EVES_ADDRESS, password_tries_per_account=3)
+    names = [EMAIL, EMAIL, look_alike, EMAIL, EMAIL]
+    statuses = [
+        (await sign_in(client, name, PASSWORD if name == look_alike else "guess")).status_code
+        for name in names
+    ]
+
+    assert statuses == [401, 401, 200, 401, 429]
 
 
 async def test_attack_many_guesses_at_once(
@@ -927,19 +968,83 @@ async def test_attack_lockout_does_not_survive_a_reset(
     assert (await sign_in(elsewhere, EMAIL, NEW_PASSWORD)).status_code == 200
 
 
+async def request_mail(
+    client: httpx.AsyncClient, path: str = "/auth/password-reset", email: str = EMAIL
+) -> int:
+    return (await client.post(path, json={"email": email})).status_code
+
+
 @pytest.mark.usefixtures("ann")
 async def test_attack_flood_of_mails_to_one_account(open_client: Opener, mailbox: Mailbox) -> None:
-    statuses = [
-        (
-            await open_client(f"203.0.113.{number}").post(
-                "/auth/password-reset", json={"email": EMAIL}
-            )
-        ).status_code
-        for number in range(8)
-    ]
+    client = open_client(EVES_ADDRESS)
+    statuses = [await request_mail(client) for _ in range(8)]
 
     assert statuses == [202] * 5 + [429] * 3
     assert len(mailbox.mails) == 5
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_flood_of_mails_to_one_account_from_many_addresses(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    """The response does not reveal that no mail is sent any more: that would reveal the account."""
+    few = {"mails_per_account": 1}
+    statuses = [
+        await request_mail(open_client(f"203.0.113.{number}", **few)) for number in range(15)
+    ]
+
+    assert statuses == [202] * 15
+    assert len(mailbox.mails) == 10
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_link_replaced_by_one_that_is_not_sent(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    few = {"mails_per_account": 1}
+    for number in range(15):
+        await request_mail(open_client(f"203.0.113.{number}", **few))
+
+    assert await confirm(open_client(), mailbox.token()) == 204
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize("address", [EVES_ADDRESS, "127.0.0.1"], ids=["elsewhere", "same office"])
+async def test_attack_reset_held_shut_by_conflicts(
+    open_client: Opener, mailbox: Mailbox, address: str
+) -> None:
+    for _ in range(8):
+        taken = await open_client(address).post("/users", json=new_user(password=NEW_PASSWORD))
+        assert taken.status_code == 409
+
+    assert await request_mail(open_client()) == 202
+    assert len(mailbox.mails) == 1
+
+
+@pytest.mark.parametrize("address", [EVES_ADDRESS, "127.0.0.1"], ids=["elsewhere", "same office"])
+async def test_attack_reset_held_shut_by_requests_that_send_nothing(
+    open_client: Opener, mailbox: Mailbox, ann: User, session: AsyncSession, address: str
+) -> None:
+    await session.execute(update(User).where(User.id == ann.id).values(is_email_verified=True))
+    await session.commit()
+    for _ in range(8):
+        await request_mail(open_client(address), "/auth/verify-email")
+    assert mailbox.mails == []
+
+    assert await request_mail(open_client()) == 202
+    assert len(mailbox.mails) == 1
+
+
+async def test_attack_registration_held_shut_from_elsewhere(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    for _ in range(8):
+        await request_mail(open_client(EVES_ADDRESS))
+        await request_mail(open_client(EVES_ADDRESS), "/auth/verify-email")
+    client = open_client(require_verified_email=True)
+
+    assert (await client.post("/users", json=new_user())).status_code == 202
+    assert len(mailbox.mails) == 1
 
 
 async def test_attack_flood_of_mails_by_one_address(open_client: Opener) -> None:

@@ -25,9 +25,9 @@ from tests.endpoints import CALLER, OPEN, OWNER, Endpoint
 from tests.factories import Factory
 
 ENDPOINTS = [
-    # Without the two limits, which do not apply to administrators.
+    # Without the limit, which does not apply to administrators.
     AccountEndpoint(
-        "POST /users", OPEN, statements=3, status=201, json=new_user(), measured_as="anonymous"
+        "POST /users", OPEN, statements=2, status=201, json=new_user(), measured_as="anonymous"
     ),
     Endpoint("GET /users/me", CALLER, statements=0),
     Endpoint("PATCH /users/me", CALLER, statements=2, json={"display_name": "Other"}),
