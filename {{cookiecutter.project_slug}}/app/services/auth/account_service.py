@@ -30,15 +30,13 @@ class AccountService:
         if_match: frozenset[int] | None,
         client: ClientInfo,
     ) -> User:
-        """Change the columns of a user, which may include the e-mail address.
+        """Change the columns of a user. A new e-mail address may have to be confirmed first.
 
         Raises as `UserService.update_user` and `EmailService.authorize_change` do.
         """
-        old_email = await self._emails.authorize_change(
-            user_id, values.get("email"), current_password, client
-        )
-        user = await self._users.update_user(user_id, values, if_match)
-        await self._emails.follow_change(user, old_email)
+        change = await self._emails.authorize_change(user_id, values, current_password, client)
+        user = await self._users.update_user(user_id, change.values, if_match)
+        await self._emails.follow_change(user, change, client)
         return user
 
     async def delete(self, user_id: int, if_match: frozenset[int] | None) -> None:

@@ -92,9 +92,12 @@ class LoginSessionService:
             await self.update_and_revoke_all(locked, {})
 
     async def update_and_revoke_all(self, user: User, changes: dict[str, object]) -> User:
-        """Apply changes and revoke all of the user's tokens: access, refresh and one-time."""
-        next_generation = user.token_generation + 1
-        changed = await self._users.update(user, changes | {"token_generation": next_generation})
+        """Apply changes and revoke all of the user's tokens: access, refresh and one-time.
+
+        So the token that would confirm a new address is revoked too, and the address forgotten.
+        """
+        revoked = {"token_generation": user.token_generation + 1, "pending_email": None}
+        changed = await self._users.update(user, changes | revoked)
         await self._login_sessions.delete_by_user(user.id)
         await self._one_time_tokens.delete_by_user(user.id)
         return changed

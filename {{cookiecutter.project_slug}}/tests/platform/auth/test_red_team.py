@@ -3,25 +3,31 @@
 Attackers have nothing, an account of their own (Eve's), or something stolen.
 """
 
+import ast
 import asyncio
 import base64
 import itertools
 import json
+import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pydantic import SecretStr
 from sqlalchemy import Integer, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
+from app.core.database import Database
 from app.core.security.passwords import hash_password
 from app.core.security.tokens import RefreshToken, create_access_token
 from app.models.auth.login_session import LoginSession
@@ -41,8 +47,11 @@ from tests.auth.accounts import (
     sign_in,
     signed_in,
 )
+from tests.conftest import http_client
 from tests.endpoints import Access, stated_endpoints
 from tests.factories import Factory
+
+APP: Final = Path(__file__).parents[3] / "app"
 
 EVE: Final = "eve@example.com"
 EVES_ADDRESS: Final = "203.0.113.66"
@@ -443,11 +452,12 @@ async def test_attack_token_for_one_purpose_used_for_another(
     assert await confirm(open_client(), verify) == 403
     assert await confirm(open_client(), invitation) == 403
     for token in (reset, invitation):
-        response = await open_client().post("/auth/verify-email/confirm", json={"token": token})
+        body = {"token": token, "password": PASSWORD}
+        response = await open_client().post("/auth/verify-email/confirm", json=body)
         assert response.status_code == 403
     for token in (reset, verify):
-        body = new_user(email=EVE, invitation=token)
-        assert (await open_client().post("/users", json=body)).status_code == 403
+        registration = new_user(email=EVE, invitation=token)
+        assert (await open_client().post("/users", json=registration)).status_code == 403
 
 
 @pytest.mark.usefixtures("ann")
@@ -664,6 +674,7 @@ async def test_attack_enumeration_by_ids(
         {"role": "admin"},
         {"is_active": True},
         {"is_email_verified": True},
+        {"pending_email": EMAIL},
         {"token_generation": 7},
         {"hashed_password": "x"},
         {"id": 1},
@@ -809,6 +820,153 @@ async def test_attack_account_taken_before_its_owner_comes(
     assert before.status_code == 401
     assert (await sign_in(client, EMAIL, "password of the thief")).status_code == 401
     assert (await sign_in(client, EMAIL, NEW_PASSWORD)).status_code == 200
+
+
+async def test_attack_account_that_its_victim_confirms(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    """Eve registers Ann's address with a password of her own, and Ann opens the link."""
+    client = open_client(require_verified_email=True)
+    await client.post("/users", json=new_user(password="password of the thief"))
+    link = {"token": mailbox.token()}
+    path = "/auth/verify-email/confirm"
+
+    assert (await client.post(path, json=link)).status_code == 422
+    assert (await client.post(path, json=link | {"password": PASSWORD})).status_code == 403
+    assert (await sign_in(client, EMAIL, "password of the thief")).status_code == 401
+    assert await confirm(client, await reset_token(open_client, mailbox)) == 204
+    assert (await sign_in(client, EMAIL, NEW_PASSWORD)).status_code == 200
+
+
+async def test_attack_password_guessed_with_the_link_of_a_mail(
+    open_client: Opener, eve: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    """A stranger gets the mail because Eve has mistyped her new address."""
+    client = open_client(mail_delivery="smtp", password_tries_per_account=3)
+    body = {"email": "typo@example.com", "current_password": PASSWORD}
+    await client.patch("/users/me", json=body, headers=bearer(eve, settings))
+    link = {"token": mailbox.token()}
+    stranger = open_client(EVES_ADDRESS, mail_delivery="smtp", password_tries_per_account=3)
+    statuses = [
+        (
+            await stranger.post("/auth/verify-email/confirm", json=link | {"password": guess})
+        ).status_code
+        for guess in ("a", "b", "c", "d", PASSWORD)
+    ]
+
+    assert statuses == [403] * 3 + [429] * 2
+    assert mailbox.mails[-1].to == "typo@example.com"
+
+
+async def test_attack_address_of_another_by_a_change(
+    open_client: Opener, eve: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    """Eve cannot read the mail of the address, so it does not become hers."""
+    client = open_client(mail_delivery="smtp")
+    body = {"email": "bob@example.com", "current_password": PASSWORD}
+    changed = await client.patch("/users/me", json=body, headers=bearer(eve, settings))
+    bob = new_user(email="bob@example.com", password=NEW_PASSWORD)
+    registered = await client.post("/users", json=bob)
+
+    assert (changed.status_code, registered.status_code) == (200, 201)
+    assert changed.json()["email"] == EVE
+    assert (await sign_in(client, EVE)).status_code == 200
+    assert (await sign_in(client, "bob@example.com")).status_code == 401
+    link = {"token": mailbox.token(), "password": PASSWORD}
+    assert (await client.post("/auth/verify-email/confirm", json=link)).status_code == 409
+    assert (await sign_in(client, "bob@example.com", NEW_PASSWORD)).status_code == 200
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_enumeration_by_changing_ones_own_address(
+    open_client: Opener, make: Factory, settings: Settings, mailbox: Mailbox, eve: User
+) -> None:
+    bodies = []
+    for email in (EMAIL, "free@example.com"):
+        user = await make.user(email=f"of-{email}", hashed_password=eve.hashed_password)
+        headers = bearer(user, settings)
+        client = open_client(require_verified_email=True, mail_delivery="smtp")
+        body = {"email": email, "current_password": PASSWORD}
+        patched = await client.patch("/users/me", json=body, headers=headers)
+        read = await client.get("/users/me", headers=headers)
+        told = [mail.to for mail in mailbox.mails]
+        texts = [re.sub(r"#token=\S+", "", mail.text) for mail in mailbox.mails]
+        mailbox.mails.clear()
+        ours = {"id", "display_name", "created_at", "updated_at"}
+        bodies.append(
+            [
+                (patched.status_code, patched.headers["etag"], sorted(patched.headers)),
+                str({n: v for n, v in patched.json().items() if n not in ours}).replace(email, "x"),
+                str({n: v for n, v in read.json().items() if n not in ours}).replace(email, "x"),
+                [address.replace(email, "x") for address in told],
+                texts,
+            ]
+        )
+
+    assert bodies[0] == bodies[1]
+    assert bodies[0][0][0] == 200
+
+
+async def test_attack_address_changed_by_a_thief_before_the_owner_resets_the_password(
+    open_client: Opener, eve: User, settings: Settings, mailbox: Mailbox, session: AsyncSession
+) -> None:
+    client = open_client(mail_delivery="smtp")
+    body = {"email": "thief@example.com", "current_password": PASSWORD}
+    await client.patch("/users/me", json=body, headers=bearer(eve, settings))
+    link = {"token": mailbox.token()}
+    assert await confirm(client, await reset_token(open_client, mailbox, EVE)) == 204
+
+    for password in (PASSWORD, NEW_PASSWORD):
+        response = await client.post(
+            "/auth/verify-email/confirm", json=link | {"password": password}
+        )
+        assert response.status_code == 403
+    assert await session.scalar(select(User.pending_email).where(User.id == eve.id)) is None
+
+
+async def test_attack_link_of_another_replaced(
+    open_client: Opener, eve: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    """Eve enters the address that Bob is just about to confirm."""
+    client = open_client(require_verified_email=True, mail_delivery="smtp")
+    await client.post("/users", json=new_user(email="bob@example.com"))
+    link = {"token": mailbox.token(), "password": PASSWORD}
+    body = {"email": "bob@example.com", "current_password": PASSWORD}
+    await client.patch("/users/me", json=body, headers=bearer(eve, settings))
+
+    assert (await client.post("/auth/verify-email/confirm", json=link)).status_code == 204
+    assert (await sign_in(client, "bob@example.com")).status_code == 200
+
+
+async def test_attack_race_for_an_address(
+    app_with: Callable[..., FastAPI],
+    live_database: Database,
+    make_live: Factory,
+    settings: Settings,
+    mailbox: Mailbox,
+) -> None:
+    """Ten accounts confirm the same address at once. One gets it, and the others are told."""
+    hashed_password = await hash_password(SecretStr(PASSWORD), settings)
+    users = [await make_live.user(hashed_password=hashed_password) for _ in range(10)]
+    app = app_with(mail_delivery="smtp", mails_per_account=100)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        links = []
+        for user in users:
+            body = {"email": EMAIL, "current_password": PASSWORD}
+            response = await client.patch("/users/me", json=body, headers=bearer(user, settings))
+            assert response.status_code == 200
+            links.append({"token": mailbox.token(), "password": PASSWORD})
+        responses = await asyncio.gather(
+            *(client.post("/auth/verify-email/confirm", json=link) for link in links)
+        )
+        losers = [response for response in responses if response.status_code == 409]
+
+        assert Counter(response.status_code for response in responses) == {204: 1, 409: 9}
+        assert {loser.json()["code"] for loser in losers} == {"EMAIL_TAKEN"}
+        old = [await sign_in(client, user.email) for user in users]
+        assert Counter(response.status_code for response in old) == {200: 9, 401: 1}
+        assert (await sign_in(client)).status_code == 200
 
 
 # Guessing and flooding.
@@ -1047,6 +1205,21 @@ async def test_attack_registration_held_shut_from_elsewhere(
     assert len(mailbox.mails) == 1
 
 
+@pytest.mark.usefixtures("ann")
+async def test_attack_flood_of_mails_by_changing_ones_own_address(
+    open_client: Opener, eve: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    client = open_client(EVES_ADDRESS, mail_delivery="smtp")
+    body = {"email": EMAIL, "current_password": PASSWORD}
+    statuses = [
+        (await client.patch("/users/me", json=body, headers=bearer(eve, settings))).status_code
+        for _ in range(8)
+    ]
+
+    assert statuses == [200] * 5 + [429] * 3
+    assert len([mail for mail in mailbox.mails if mail.to == EMAIL]) == 5
+
+
 async def test_attack_flood_of_mails_by_one_address(open_client: Opener) -> None:
     client = open_client(EVES_ADDRESS, mails_per_address=4)
     statuses = [
@@ -1132,3 +1305,17 @@ async def test_attack_invitation_shared_with_another(
     response = await open_client(registration="invitation").post("/users", json=body)
 
     assert response.status_code == 403
+
+
+def test_addresses_are_never_compared_in_pythons_idea_of_case() -> None:
+    """PostgreSQL folds some letters differently, so that another address would seem the same."""
+    folding = ("lower", "upper", "casefold", "swapcase", "title", "capitalize", "normalize")
+    called = [
+        ast.unparse(node.func)
+        for path in APP.rglob("auth/*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+
+    assert "func.lower" in called
+    assert not [name for name in called if name.endswith(folding) and "func." not in name]

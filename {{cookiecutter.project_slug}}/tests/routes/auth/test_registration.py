@@ -128,7 +128,8 @@ async def test_new_account_waits_until_its_address_is_verified(
 
     response = await client.post("/users", json=new_user())
     before = await sign_in(client)
-    await client.post("/auth/verify-email/confirm", json={"token": mailbox.token()})
+    body = {"token": mailbox.token(), "password": PASSWORD}
+    await client.post("/auth/verify-email/confirm", json=body)
 
     assert response.status_code == 202
     assert before.status_code == 401
