@@ -858,6 +858,22 @@ async def test_attack_password_guessed_with_the_link_of_a_mail(
     assert mailbox.mails[-1].to == "typo@example.com"
 
 
+async def test_attack_password_guessed_with_the_link_of_a_mail_from_many_addresses(
+    open_client: Opener, eve: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    body = {"email": "typo@example.com", "current_password": PASSWORD}
+    client = open_client(mail_delivery="smtp")
+    await client.patch("/users/me", json=body, headers=bearer(eve, settings))
+    guess = {"token": mailbox.token(), "password": "guess"}
+    statuses = []
+    for number in range(12):
+        stranger = open_client(f"203.0.113.{number}", password_tries_per_account=1)
+        response = await stranger.post("/auth/verify-email/confirm", json=guess)
+        statuses.append(response.status_code)
+
+    assert statuses == [403] * 10 + [429] * 2
+
+
 async def test_attack_address_of_another_by_a_change(
     open_client: Opener, eve: User, settings: Settings, mailbox: Mailbox
 ) -> None:
@@ -1152,6 +1168,21 @@ async def test_attack_flood_of_mails_to_one_account_from_many_addresses(
     ]
 
     assert statuses == [202] * 15
+    assert len(mailbox.mails) == 10
+
+
+@pytest.mark.parametrize("email", [EMAIL, "new@example.com"], ids=["known", "unknown"])
+@pytest.mark.usefixtures("ann")
+async def test_attack_flood_of_mails_by_registering_from_many_addresses(
+    open_client: Opener, mailbox: Mailbox, email: str
+) -> None:
+    few = {"mails_per_account": 1, "require_verified_email": True}
+    statuses = []
+    for number in range(12):
+        client = open_client(f"203.0.113.{number}", **few)
+        statuses.append((await client.post("/users", json=new_user(email=email))).status_code)
+
+    assert statuses == [202] * 10 + [429] * 2
     assert len(mailbox.mails) == 10
 
 
