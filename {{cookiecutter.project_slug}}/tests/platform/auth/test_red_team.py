@@ -1251,6 +1251,21 @@ async def test_attack_flood_of_mails_by_changing_ones_own_address(
     assert len([mail for mail in mailbox.mails if mail.to == EMAIL]) == 5
 
 
+@pytest.mark.usefixtures("ann")
+async def test_attack_flood_of_mails_by_changing_addresses_from_many_addresses(
+    open_client: Opener, eve: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    body = {"email": EMAIL, "current_password": PASSWORD}
+    statuses = []
+    for number in range(12):
+        client = open_client(f"203.0.113.{number}", mail_delivery="smtp", mails_per_account=1)
+        response = await client.patch("/users/me", json=body, headers=bearer(eve, settings))
+        statuses.append(response.status_code)
+
+    assert statuses == [200] * 10 + [429] * 2
+    assert len([mail for mail in mailbox.mails if mail.to == EMAIL]) == 10
+
+
 async def test_attack_flood_of_mails_by_one_address(open_client: Opener) -> None:
     client = open_client(EVES_ADDRESS, mails_per_address=4)
     statuses = [
