@@ -87,6 +87,7 @@ class AccountOut(UserOut):
 
     role: Literal["user", "admin"]
     is_email_verified: bool
+    pending_email: str | None
 
 
 class UserIn(BaseModel):

@@ -61,6 +61,7 @@ users = Table(
     Column("is_active", Boolean),
     Column("role", String),
     Column("is_email_verified", Boolean),
+    Column("pending_email", String),
     Column("token_generation", Integer),
     Column("created_at", DateTime(timezone=True)),
     Column("updated_at", DateTime(timezone=True)),

@@ -31,8 +31,8 @@ POST = f"{POSTS} WHERE id = $1"
 PAGE = f"{POSTS} {NEWEST_FIRST}"
 NEXT_PAGE = f"{POSTS} WHERE (created_at, id) < ($2, $3) {NEWEST_FIRST}"
 CALLER = (
-    "SELECT id, email, display_name, is_active, role, is_email_verified, created_at, updated_at,"
-    " version FROM users WHERE id = $1 AND is_active AND token_generation = $2"
+    "SELECT id, email, display_name, is_active, role, is_email_verified, pending_email,"
+    " created_at, updated_at, version FROM users WHERE id = $1 AND is_active AND token_generation = $2"
 )
 NEW_USER = (
     "INSERT INTO users (email, display_name) VALUES ($1, $2)"

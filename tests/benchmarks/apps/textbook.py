@@ -61,6 +61,7 @@ class User(Base):
     is_active: Mapped[bool] = mapped_column(server_default="true")
     role: Mapped[str] = mapped_column(server_default="user")
     is_email_verified: Mapped[bool] = mapped_column(server_default="false")
+    pending_email: Mapped[str | None]
     token_generation: Mapped[int] = mapped_column(server_default="1")
 
 

@@ -19,6 +19,8 @@ class User(Base):
     hashed_password: Mapped[str | None] = mapped_column(sa.String(255), info={"secret": True})
     role: Mapped[str] = mapped_column(sa.String(20), server_default="user")
     is_email_verified: Mapped[bool] = mapped_column(server_default=sa.false())
+    # A new address. It takes the place of `email` once it is confirmed.
+    pending_email: Mapped[str | None] = mapped_column(sa.String(255))
     # Access tokens of earlier generations are revoked.
     token_generation: Mapped[int] = mapped_column(server_default="1")
     # {% endif %}

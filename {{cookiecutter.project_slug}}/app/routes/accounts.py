@@ -74,7 +74,11 @@ async def update_current_user(
     request: Request,
     response: Response,
 ) -> UserResponse:
-    """Change your own account. Omitted fields stay unchanged."""
+    """Change your own account. Omitted fields stay unchanged.
+
+    If the service sends mail, a new e-mail address is pending until it is confirmed by the link of a
+    mail. Send it again for another mail, or the current address to cancel that.
+    """
     user = await accounts.update(caller.id, data.columns(), data.current_password, if_match, client)
     set_etag(request, response, user.version)
     return UserResponse.model_validate(user)

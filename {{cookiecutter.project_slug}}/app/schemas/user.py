@@ -29,6 +29,9 @@ class UserResponse(ResponseBody):
     # {% if cookiecutter.use_auth %}
     role: Role
     is_email_verified: bool
+    pending_email: str | None = Field(
+        description="A new address, which replaces `email` once it is confirmed by mail."
+    )
     # {% endif %}
     created_at: datetime
     updated_at: datetime

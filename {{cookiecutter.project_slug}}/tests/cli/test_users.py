@@ -71,6 +71,19 @@ async def test_users_are_signed_out_at_the_terminal(
     assert [await is_signed_in(open_client(), token) for token in tokens] == [False, not everybody]
 
 
+async def test_signing_everybody_out_forgets_addresses_that_are_pending(
+    open_client: Opener, database: Database, ann: User, settings: Settings, make: Factory
+) -> None:
+    client = open_client(mail_delivery="smtp")
+    patch = {"email": "ann@example.org", "current_password": PASSWORD}
+    headers = await bearer(make, ann, settings)
+    changed = await client.patch("/users/me", json=patch, headers=headers)
+    await sign_out_everybody(database)
+
+    me = await client.get("/users/me", headers=await bearer(make, ann, settings))
+    assert [user.json()["pending_email"] for user in (changed, me)] == ["ann@example.org", None]
+
+
 async def test_signing_everybody_out_leaves_invitations(
     client: httpx.AsyncClient, open_client: Opener, database: Database, ann: User, mailbox: Mailbox
 ) -> None:

@@ -237,7 +237,9 @@ class AuthSettings(PasswordSettings, SessionSettings):
         default=100, ge=1, description="Passwords that an IP address may try in 15 minutes."
     )
     mails_per_account: int = Field(
-        default=5, ge=1, description="Mails that may be requested for an e-mail address in an hour."
+        default=5,
+        ge=1,
+        description="Mails to an e-mail address that an IP address may request in an hour.",
     )
     mails_per_address: int = Field(
         default=30, ge=1, description="Mails that an IP address may request in an hour."

@@ -13,6 +13,7 @@ from app.dependencies.settings import SettingsDep
 from app.services.auth.access_service import AccessService
 from app.services.auth.account_service import AccountService
 from app.services.auth.auth_throttle import AuthThrottle
+from app.services.auth.email_confirmation_service import EmailConfirmationService
 from app.services.auth.email_service import EmailService
 from app.services.auth.login_session_service import LoginSessionService
 from app.services.auth.one_time_token_service import OneTimeTokenService, RequestedMails
@@ -81,14 +82,16 @@ async def get_registration_service(
     return RegistrationService(open_session, caller, settings, throttle, outbox.add)
 
 
-async def get_email_service(
-    session: SessionDep, settings: SettingsDep, passwords: PasswordServiceDep, outbox: OutboxDep
-) -> EmailService:
-    return EmailService(session, settings, passwords, outbox.add)
+async def get_email_confirmation_service(
+    database: DatabaseDep, settings: SettingsDep, passwords: PasswordServiceDep
+) -> EmailConfirmationService:
+    return EmailConfirmationService(database, settings, passwords)
 
 
 RegistrationServiceDep = Annotated[RegistrationService, Depends(get_registration_service)]
-EmailServiceDep = Annotated[EmailService, Depends(get_email_service)]
+EmailConfirmationServiceDep = Annotated[
+    EmailConfirmationService, Depends(get_email_confirmation_service)
+]
 
 
 async def get_account_service(
@@ -97,10 +100,11 @@ async def get_account_service(
     settings: SettingsDep,
     passwords: PasswordServiceDep,
     access: AccessServiceDep,
+    throttle: AuthThrottleDep,
     outbox: OutboxDep,
     access_token: AccessTokenDep,
 ) -> AccountService:
-    emails = EmailService(session, settings, passwords, outbox.add, caller)
+    emails = EmailService(session, caller, settings, passwords, throttle, outbox.add)
     require_fresh = partial(require_fresh_sign_in, access_token, settings)
     return AccountService(session, caller, emails, access, passwords, require_fresh)
 

@@ -19,7 +19,9 @@ from app.models.base import Base
 class OneTimeToken(Base):
     """A token sent by mail, which proves once and for one purpose that its user reads the mail.
 
-    A new token replaces the previous one of the same purpose and address.
+    A new token replaces the previous one of the same purpose and address. The address is that of the
+    account, also for a token that confirms a new address: so each account has one of these, and nobody
+    replaces another's.
     """
 
     __tablename__ = "one_time_tokens"
@@ -50,7 +52,7 @@ class OneTimeToken(Base):
         ),
         Index("ix_one_time_tokens_user_id", "user_id"),
         CheckConstraint(
-            "purpose IN ('verify_email', 'password_reset', 'invitation')",
+            "purpose IN ('verify_email', 'change_email', 'password_reset', 'invitation')",
             name="purpose",
             info=refusal(ValidationError, "The token has an unknown purpose"),
         ),

@@ -1,11 +1,13 @@
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import bindparam, exists, func, select
+from sqlalchemy import bindparam, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import raiseload
 
 from app.models.auth.login_session import LoginSession
+from app.models.auth.one_time_token import OneTimeToken
 from app.models.user import User
 from app.repositories.base import Repository
 from app.repositories.user_repo import USERS
@@ -59,6 +61,19 @@ class AccountRepository(Repository[User]):
             .on_conflict_do_nothing(index_elements=[func.lower(User.email)])
         )
         return await self._session.scalar(statement.returning(User.id))
+
+    async def forget_pending_emails(self, before: datetime) -> None:
+        """Forget pending addresses that no token confirms any more, of users unchanged since."""
+        confirms = exists().where(
+            OneTimeToken.user_id == User.id, OneTimeToken.purpose == "change_email"
+        )
+        # The time keeps an address that is entered while this statement runs.
+        statement = (
+            update(User)
+            .where(User.pending_email.is_not(None), User.updated_at < before, ~confirms)
+            .values(pending_email=None, version=User.version + 1)
+        )
+        await self._session.execute(statement, execution_options={"synchronize_session": False})
 
     async def active_admins(self, *, lock: bool = False) -> Mapping[int, str]:
         """Return the addresses of the active administrators by id.

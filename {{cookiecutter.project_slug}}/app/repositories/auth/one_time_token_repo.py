@@ -1,14 +1,15 @@
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
-from sqlalchemy import LargeBinary, String, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, LargeBinary, String, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from app.models.auth.one_time_token import OneTimeToken
 from app.models.user import User
 from app.repositories.base import Repository
 
-Purpose = Literal["verify_email", "password_reset", "invitation"]
+Purpose = Literal["verify_email", "change_email", "password_reset", "invitation"]
 
 _COLUMNS: Final = (
     OneTimeToken.user_id,
@@ -31,6 +32,20 @@ class Recipient(NamedTuple):
 
     user_id: int | None
     email: str
+    purpose: str
+
+
+_RECIPIENT: Final = (OneTimeToken.user_id, OneTimeToken.email, OneTimeToken.purpose)
+
+
+def _is_valid(
+    digest: bytes, purposes: Collection[Purpose], now: datetime
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        OneTimeToken.digest == digest,
+        OneTimeToken.purpose.in_(purposes),
+        OneTimeToken.expires_at > now,
+    )
 
 
 def _replacing_older(statement: Insert) -> Insert:
@@ -52,12 +67,12 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
         """Store a token for the active user with an e-mail address, replacing an older one.
 
         Return the user with the stored address (send the mail there, not to what was typed), or
-        None if there is no such user or nothing left to verify.
+        None if there is no such user, or nothing left to verify, or no password to verify it with.
         """
         wanted = (User.is_active, func.lower(User.email) == func.lower(bindparam("typed")))
         users = select(User.id, User.email, *_PARAMETERS).where(*wanted)
         if purpose == "verify_email":
-            users = users.where(~User.is_email_verified)
+            users = users.where(~User.is_email_verified, User.hashed_password.is_not(None))
         parameters = {
             "typed": email,
             "purpose": purpose,
@@ -65,37 +80,49 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
             "expires_at": expires_at,
         }
         statement = _replacing_older(_INSERT.from_select(_COLUMNS, users))
-        returning = statement.returning(OneTimeToken.user_id, OneTimeToken.email)
-        row = (await self._session.execute(returning, parameters)).one_or_none()
+        row = (
+            await self._session.execute(statement.returning(*_RECIPIENT), parameters)
+        ).one_or_none()
         return Recipient(*row) if row else None
 
     async def issue_to_address(
-        self, email: str, purpose: Purpose, digest: bytes, expires_at: datetime
+        self,
+        email: str,
+        purpose: Purpose,
+        digest: bytes,
+        expires_at: datetime,
+        user_id: int | None = None,
     ) -> None:
-        """Store a token for an address without a user, replacing an older one."""
+        """Store a token for an address, with or without a user, replacing an older one."""
         statement = _INSERT.values(
-            email=email, purpose=purpose, digest=digest, expires_at=expires_at
+            user_id=user_id, email=email, purpose=purpose, digest=digest, expires_at=expires_at
         )
         await self._session.execute(_replacing_older(statement))
 
-    async def find(self, digest: bytes, purpose: Purpose, now: datetime) -> Recipient | None:
-        """Return the recipient of a valid token, or None."""
-        statement = select(OneTimeToken.user_id, OneTimeToken.email).where(
-            OneTimeToken.digest == digest,
-            OneTimeToken.purpose == purpose,
-            OneTimeToken.expires_at > now,
-        )
+    async def find(
+        self, digest: bytes, purposes: Collection[Purpose], now: datetime
+    ) -> Recipient | None:
+        """Return the recipient of a valid token for one of the purposes, or None."""
+        statement = select(*_RECIPIENT).where(*_is_valid(digest, purposes, now))
         row = (await self._session.execute(statement)).one_or_none()
         return Recipient(*row) if row else None
 
-    async def consume(self, digest: bytes, purpose: Purpose, now: datetime) -> Recipient | None:
-        """Delete a valid token and return its recipient, or None. Only one transaction succeeds."""
-        statement = delete(OneTimeToken).where(
-            OneTimeToken.digest == digest,
-            OneTimeToken.purpose == purpose,
-            OneTimeToken.expires_at > now,
-        )
-        returning = statement.returning(OneTimeToken.user_id, OneTimeToken.email)
+    async def consume(
+        self,
+        digest: bytes,
+        purposes: Collection[Purpose],
+        now: datetime,
+        *,
+        email: str | None = None,
+    ) -> Recipient | None:
+        """Delete a valid token and return its recipient, or None. Only one transaction succeeds.
+
+        With `email` the token must have been sent to this address, in any spelling.
+        """
+        statement = delete(OneTimeToken).where(*_is_valid(digest, purposes, now))
+        if email is not None:
+            statement = statement.where(func.lower(OneTimeToken.email) == func.lower(email))
+        returning = statement.returning(*_RECIPIENT)
         row = (await self._session.execute(returning)).one_or_none()
         return Recipient(*row) if row else None
 

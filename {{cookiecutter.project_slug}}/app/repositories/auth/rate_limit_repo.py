@@ -11,10 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 # either: the statement holds no lock while it waits for the row, and does not wait afterwards
 # (`pruned` depends on `hit` and skips locked rows). ARRAY() evaluates the subquery once, which IN
 # may not.
+#
+# PostgreSQL folds the case of the subject, as it does in the unique index on addresses. Python folds
+# some letters differently, so that spellings of one address would have several limits.
 _HIT: Final = text("""
-WITH hit AS (
+WITH subject AS MATERIALIZED (
+    SELECT sha256(convert_to(lower(CAST(:subject AS text)), 'UTF8')) AS key
+), hit AS (
     INSERT INTO rate_limits AS used (key, free_at)
-    VALUES (:key, statement_timestamp() + make_interval(secs => :interval))
+    SELECT key, statement_timestamp() + make_interval(secs => :interval) FROM subject
     ON CONFLICT (key) DO UPDATE
     SET free_at = greatest(used.free_at, statement_timestamp()) + make_interval(secs => :interval)
     WHERE used.free_at
@@ -23,19 +28,21 @@ WITH hit AS (
 ), pruned AS (
     DELETE FROM rate_limits WHERE key = ANY(ARRAY(
         SELECT key FROM rate_limits
-        WHERE free_at < (SELECT now FROM hit) AND key <> :key
+        WHERE free_at < (SELECT now FROM hit) AND key <> (SELECT key FROM subject)
         ORDER BY free_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ))
 )
 SELECT CASE WHEN EXISTS (SELECT FROM hit) THEN NULL ELSE greatest(
     (
         SELECT extract(epoch FROM free_at - statement_timestamp()) + :interval - :period
-        FROM rate_limits WHERE key = :key
+        FROM rate_limits WHERE key = (SELECT key FROM subject)
     ),
     0
 )::double precision END
 """)
-_DELETE: Final = text("DELETE FROM rate_limits WHERE key = :key")
+_DELETE: Final = text("""
+DELETE FROM rate_limits WHERE key = sha256(convert_to(lower(CAST(:subject AS text)), 'UTF8'))
+""")
 _PRUNE: Final = text("""
 WITH pruned AS (
     DELETE FROM rate_limits WHERE key = ANY(ARRAY(
@@ -55,23 +62,29 @@ _PRUNED_PER_HIT: Final = 3
 class RateLimitRepository:
     """SQL for rate limits. Every method runs one statement.
 
-    A limit allows `period / interval` hits at once, and then one per `interval` (in seconds).
+    A limit allows `period / interval` hits at once, and then one per `interval` (in seconds). A
+    subject is any text, whose case is ignored.
     """
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def hit(self, key: bytes, interval: float, period: float) -> float | None:
+    async def hit(self, subject: str, interval: float, period: float) -> float | None:
         """Count a hit and return None, or return the seconds to wait if the limit is exceeded.
 
         Also deletes a few expired rows.
         """
-        parameters = {"key": key, "interval": interval, "period": period, "limit": _PRUNED_PER_HIT}
+        parameters = {
+            "subject": subject,
+            "interval": interval,
+            "period": period,
+            "limit": _PRUNED_PER_HIT,
+        }
         wait: float | None = await self._session.scalar(_HIT, parameters)
         return wait
 
-    async def delete(self, key: bytes) -> None:
-        await self._session.execute(_DELETE, {"key": key})
+    async def delete(self, subject: str) -> None:
+        await self._session.execute(_DELETE, {"subject": subject})
 
     async def delete_expired(self, limit: int) -> int:
         """Delete up to `limit` expired rows, and return the number."""

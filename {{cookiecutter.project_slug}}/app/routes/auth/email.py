@@ -1,4 +1,4 @@
-"""Verifying an e-mail address by mail."""
+"""Confirming an e-mail address by mail."""
 
 from fastapi import APIRouter, status
 
@@ -6,7 +6,11 @@ from app.core.http.edge import EdgeRoute
 from app.core.http.problem_declarations import problem_responses
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.outbox import OutboxDep
-from app.dependencies.auth.services import AuthThrottleDep, EmailServiceDep, RequestedMailsDep
+from app.dependencies.auth.services import (
+    AuthThrottleDep,
+    EmailConfirmationServiceDep,
+    RequestedMailsDep,
+)
 from app.schemas.auth.account import EmailVerification, MailRequest, MailResponse
 
 router = APIRouter(prefix="/auth", tags=["Auth"], route_class=EdgeRoute)
@@ -23,7 +27,7 @@ async def request_email_verification(
     outbox: OutboxDep,
 ) -> MailResponse:
     """Request another mail for verifying an address."""
-    await throttle.count_mail_request(data.email, client)
+    await throttle.count_mail_request("verify_email", data.email, client)
     outbox.add_deferred(mails.create_mail, data.email, "verify_email", client)
     return MailResponse()
 
@@ -31,8 +35,18 @@ async def request_email_verification(
 @router.post(
     "/verify-email/confirm",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(403),
+    responses=problem_responses(403, 409, 429),
 )
-async def confirm_email_verification(data: EmailVerification, emails: EmailServiceDep) -> None:
-    """Verify an e-mail address by the token of a mail."""
-    await emails.verify(data.token)
+async def confirm_email_verification(
+    data: EmailVerification,
+    emails: EmailConfirmationServiceDep,
+    client: ClientDep,
+    outbox: OutboxDep,
+) -> None:
+    """Confirm an e-mail address by the token of a mail and the password of the account.
+
+    It is that of the account, or the new one for which a change was asked.
+    """
+    mail = await emails.confirm(data.token, data.password, client)
+    if mail:
+        outbox.add(mail)

@@ -45,7 +45,7 @@ async def request_password_reset(
     The account is looked up after the response, so that neither its content nor its time reveals
     whether there is one.
     """
-    await throttle.count_mail_request(data.email, client)
+    await throttle.count_mail_request("password_reset", data.email, client)
     outbox.add_deferred(mails.create_mail, data.email, "password_reset", client)
     return MailResponse()
 

@@ -40,6 +40,7 @@ class EmailVerification(RequestBody):
     """POST body."""
 
     token: OneTimeToken
+    password: Annotated[Password, Field(description="The password of the account.")]
 
 
 class InvitationRequest(RequestBody):

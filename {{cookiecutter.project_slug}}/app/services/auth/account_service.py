@@ -43,7 +43,7 @@ class AccountService:
         if_match: frozenset[int] | None,
         client: ClientInfo,
     ) -> User:
-        """Change the columns of a user, which may include the e-mail address.
+        """Change the columns of a user. A new e-mail address may have to be confirmed first.
 
         Changing the address of another takes a recent sign-in or the caller's password. Raises
         `StaleSignInError`, and as `UserService.update_user` and `EmailService.authorize_change` do.
@@ -54,11 +54,9 @@ class AccountService:
                 self._require_fresh_sign_in()
             else:
                 await self._passwords.require_current(self._caller, current_password, client)
-        old_email = await self._emails.authorize_change(
-            user_id, values.get("email"), current_password, client
-        )
-        user = await self._users.update_user(user_id, values, if_match)
-        await self._emails.follow_change(user, old_email)
+        change = await self._emails.authorize_change(user_id, values, current_password, client)
+        user = await self._users.update_user(user_id, change.values, if_match)
+        await self._emails.follow_change(user, change, client)
         return user
 
     async def delete(self, user_id: int, if_match: frozenset[int] | None) -> None:

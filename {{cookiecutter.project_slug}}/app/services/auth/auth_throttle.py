@@ -1,25 +1,25 @@
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.client_info import ClientInfo
 from app.core.security.audit import audit
 from app.exceptions import TooManyRequestsError
-from app.services.auth.rate_limit_service import Limit, RateLimitService
+from app.services.auth.rate_limit_service import Limit, RateLimitService, count_hit
+
+# What mails are requested for. Each has a limit of its own, so that requests that send nothing, such
+# as for verifying a verified address, do not keep users from resetting a password.
+MailRequest = Literal["registration", "verify_email", "password_reset", "change_email"]
 
 _PASSWORD_SECONDS: Final = 15 * 60
 _MAIL_SECONDS: Final = 60 * 60
 
-# The limit for an account from all unknown addresses, as a multiple of that for one address.
+# The limits for an account from all addresses, as a multiple of those for one address.
 _ACCOUNT_FACTOR: Final = 10
-
-
-def _account(email: str) -> str:
-    """Normalize an e-mail address, so that all spellings of an account share a limit."""
-    return unicodedata.normalize("NFKC", email).casefold()
 
 
 @contextmanager
@@ -34,7 +34,8 @@ def _audited(client: ClientInfo) -> Iterator[None]:
 class AuthThrottle:
     """Limits of password attempts and of mail requests, for existing and unknown accounts alike.
 
-    It counts in transactions of its own, so call it before the request holds a connection.
+    It counts in transactions of its own, so call it before the request holds a connection. The
+    exception is `count_mail`.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -50,34 +51,61 @@ class AuthThrottle:
         self._by_account = Limit(
             "password by account", by_account * _ACCOUNT_FACTOR, _PASSWORD_SECONDS
         )
-        self._mails_to = Limit("mail by account", settings.mails_per_account, _MAIL_SECONDS)
         self._mails_by = Limit("mail by address", settings.mails_per_address, _MAIL_SECONDS)
+        self._mails_by_account_and_address = Limit(
+            "mail by account and address", settings.mails_per_account, _MAIL_SECONDS
+        )
+        self._mails_to = Limit(
+            "mail by account", settings.mails_per_account * _ACCOUNT_FACTOR, _MAIL_SECONDS
+        )
 
     async def count_password_attempt(
-        self, email: str, client: ClientInfo, *, from_known_address: bool
+        self, account: int | str, client: ClientInfo, *, from_known_address: bool
     ) -> None:
         """Count a password attempt, before the password is verified.
 
-        The limit of the account across all addresses does not apply to a known address, at which
-        the account is signed in, so that attackers cannot lock the owner out. Raises
-        `TooManyRequestsError`.
+        `account` is the id of an account, or the address that was typed if there is none. The limit
+        of the account across all addresses does not apply to a known address, at which the account
+        is signed in, so that attackers cannot lock the owner out. Raises `TooManyRequestsError`.
         """
         with _audited(client):
             await self._limits.hit(self._by_address, client.network)
-            await self._limits.hit(self._by_account_and_address, _account(email), client.network)
+            await self._limits.hit(self._by_account_and_address, account, client.network)
             if not from_known_address:
-                await self._limits.hit(self._by_account, _account(email))
+                await self._limits.hit(self._by_account, account)
 
-    async def count_mail_request(self, email: str, client: ClientInfo) -> None:
-        """Count a request for a mail to `email`. Raises `TooManyRequestsError`."""
+    async def count_request(self, client: ClientInfo) -> None:
+        """Count a request of a client that sends no mail. Raises `TooManyRequestsError`."""
         with _audited(client):
             await self._limits.hit(self._mails_by, client.network)
-            await self._limits.hit(self._mails_to, _account(email))
 
-    async def reset(self, email: str, client: ClientInfo) -> None:
+    async def count_mail_request(
+        self, request: MailRequest, email: str, client: ClientInfo
+    ) -> None:
+        """Count a request for a mail to `email`, before it is known whether there will be one.
+
+        Clients elsewhere do not exhaust this limit. Raises `TooManyRequestsError`.
+        """
+        await self.count_request(client)
+        with _audited(client):
+            await self._limits.hit(
+                self._mails_by_account_and_address, request, email, client.network
+            )
+
+    async def count_mail(self, session: AsyncSession, email: str, client: ClientInfo) -> None:
+        """Count a mail, which is sent if the session's transaction commits.
+
+        This limit protects a mailbox from requests of many clients. Call it last, because the
+        transaction locks the counter. Raises `TooManyRequestsError`; where the response must not
+        reveal whether there is an account, catch that.
+        """
+        with _audited(client):
+            await count_hit(session, self._mails_to, email)
+
+    async def reset(self, user_id: int, client: ClientInfo) -> None:
         """Reset the counter of the account and the client after a correct password."""
-        await self._limits.reset(self._by_account_and_address, _account(email), client.network)
+        await self._limits.reset(self._by_account_and_address, user_id, client.network)
 
-    async def reset_account(self, email: str) -> None:
+    async def reset_account(self, user_id: int) -> None:
         """Reset the counter of the account across addresses after the password was reset."""
-        await self._limits.reset(self._by_account, _account(email))
+        await self._limits.reset(self._by_account, user_id)

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,21 +13,36 @@ from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
 from app.services.auth.admin_notices import notify_admins
+from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.one_time_token_service import OneTimeTokenService
 from app.services.auth.password_service import PasswordService
-from app.services.permissions import Caller, require_signed_in
+from app.services.permissions import Caller
+
+
+class EmailChange(NamedTuple):
+    """The values to write, and the user's address if another one was asked for."""
+
+    values: Mapping[str, Any]
+    old_email: str | None = None
 
 
 class EmailService:
-    """Changes and verification of e-mail addresses."""
+    """Changes of e-mail addresses.
+
+    A new address of one's own is pending until it is confirmed, if mail can be delivered. Until then
+    the old one stays. So nothing is looked up, and a taken address gets the same response as a free
+    one. An administrator changes the address of another user at once, who may not be able to read the
+    mail of the old one, nor know the password.
+    """
 
     def __init__(
         self,
         session: AsyncSession,
+        caller: Caller,
         settings: Settings,
         passwords: PasswordService,
+        throttle: AuthThrottle,
         send_mail: Callable[[Mail], None],
-        caller: Caller | None = None,
     ) -> None:
         self._session = session
         self._caller = caller
@@ -34,57 +50,73 @@ class EmailService:
         self._one_time_tokens = OneTimeTokenService(session, settings)
         self._settings = settings
         self._passwords = passwords
+        self._throttle = throttle
         self._send_mail = send_mail
 
     async def authorize_change(
         self,
         user_id: int,
-        email: str | None,
+        values: Mapping[str, Any],
         current_password: SecretStr | None,
         client: ClientInfo,
-    ) -> str | None:
-        """Return the current address if `email` may replace it, or None if there is no new one.
+    ) -> EmailChange:
+        """Return what to write for the values of a request, which may include an address.
 
         Callers who change their own address need their password, because the owner of the address
-        can reset the password: a stolen access token must not be enough for that. Raises
-        `PermissionError` and `TooManyRequestsError`.
+        can reset the password: a stolen access token must not be enough for that. The current
+        address cancels a pending change. Raises `PermissionError` and `TooManyRequestsError`.
         """
-        if email is None:
-            return None
-        caller = require_signed_in(self._caller)
-        if caller.id != user_id:
+        if "email" not in values:
+            return EmailChange(values)
+        if self._caller.id != user_id:
             user = await self._users.get_by_id(user_id)
-            return user.email if user else None
-        if email != caller.email:
-            if current_password is None:
-                raise PermissionError("Changing your e-mail address requires current_password")
-            await self._passwords.require_current(caller, current_password, client)
-        return caller.email
+            return EmailChange(values, user.email if user else None)
+        email, old_email = values["email"], self._caller.email
+        if email == old_email:
+            return EmailChange({**values, "pending_email": None})
+        if current_password is None:
+            raise PermissionError("Changing your e-mail address requires current_password")
+        await self._passwords.require_current(self._caller, current_password, client)
+        if self._settings.mail_delivery == "none":
+            return EmailChange(values, old_email)
+        await self._throttle.count_mail_request("change_email", email, client)
+        return EmailChange({**values, "email": old_email, "pending_email": email}, old_email)
 
-    async def follow_change(self, user: User, old_email: str | None) -> None:
-        """Revoke the tokens sent to the old address, notify it, and have the new one verified."""
-        if old_email is None or user.email.lower() == old_email.lower():
+    async def follow_change(self, user: User, change: EmailChange, client: ClientInfo) -> None:
+        """Send the mails of a change, and revoke what was sent to an address that is replaced.
+
+        The old address is told of a change when it is asked for and when it is made. Raises
+        `TooManyRequestsError`.
+        """
+        if change.old_email is None:
             return
-        actor_id = require_signed_in(self._caller).id
-        await self._one_time_tokens.revoke_all(user)
-        await self._users.update(user, {"is_email_verified": False})
-        audit_on_commit(self._session, "email_changed", user_id=user.id, actor_id=actor_id)
-        self._send_mail(compose("email_changed", old_email))
-        if actor_id != user.id:
-            notify_admins(
-                self._send_mail,
-                (await AccountRepository(self._session).active_admins()).values(),
-                change="changed the e-mail address of",
-                user_id=user.id,
-                actor_id=actor_id,
-            )
-        if self._settings.require_verified_email:
-            mail = await self._one_time_tokens.create_mail(user.email, "verify_email")
-            if mail:
-                self._send_mail(mail)
+        if change.values.get("pending_email"):
+            self._audit("email_change_requested", user)
+            self._send(compose("email_change_requested", user.email))
+            self._send(await self._one_time_tokens.create_change_mail(user))
+            await self._throttle.count_mail(self._session, change.values["pending_email"], client)
+        elif user.email != change.old_email:
+            await self._one_time_tokens.revoke_all(user)
+            await self._users.update(user, {"is_email_verified": False, "pending_email": None})
+            self._audit("email_changed", user)
+            self._send(compose("email_changed", change.old_email))
+            if self._caller.id != user.id:
+                await self._notify_admins(user)
+            if self._settings.require_verified_email:
+                self._send(await self._one_time_tokens.create_mail(user.email, "verify_email"))
 
-    async def verify(self, token: str) -> None:
-        """Mark an address as verified. Raises `PermissionError` if the token is not valid."""
-        user = await self._one_time_tokens.redeem(token, "verify_email")
-        await self._users.update(user, {"is_email_verified": True})
-        audit_on_commit(self._session, "email_verified", user_id=user.id)
+    async def _notify_admins(self, user: User) -> None:
+        notify_admins(
+            self._send_mail,
+            (await AccountRepository(self._session).active_admins()).values(),
+            change="changed the e-mail address of",
+            user_id=user.id,
+            actor_id=self._caller.id,
+        )
+
+    def _audit(self, event: str, user: User) -> None:
+        audit_on_commit(self._session, event, user_id=user.id, actor_id=self._caller.id)
+
+    def _send(self, mail: Mail | None) -> None:
+        if mail:
+            self._send_mail(mail)

@@ -9,21 +9,25 @@ from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit_on_commit
 from app.core.security.tokens import create_one_time_token, digest_of
-from app.exceptions import PermissionError
+from app.exceptions import PermissionError, TooManyRequestsError
 from app.models.user import User
+from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository, Purpose
 from app.repositories.user_repo import UserRepository
+from app.services.auth.auth_throttle import AuthThrottle
 
 # The lifetime of a token, and its name in mails.
 _LIFETIMES: Final[dict[Purpose, tuple[timedelta, str]]] = {
     "password_reset": (timedelta(hours=1), "an hour"),
     "verify_email": (timedelta(days=2), "two days"),
+    "change_email": (timedelta(days=2), "two days"),
     "invitation": (timedelta(days=7), "a week"),
 }
 # Pages of the frontend, which send the token in the body of a request.
 _PAGES: Final[dict[Purpose, str]] = {
     "password_reset": "password-reset",
     "verify_email": "verify-email",
+    "change_email": "verify-email",
     "invitation": "register",
 }
 _REFUSED: Final = "The link has expired, was used before or was replaced by a newer one"
@@ -66,12 +70,24 @@ class OneTimeTokenService:
         audit_on_commit(self._session, "invitation_sent", actor_id=actor.id)
         return self._compose("invitation", email, "invitation", token)
 
-    async def require_user(self, token: str, purpose: Purpose) -> User:
-        """Return the user of a token. Redeeming it may still fail.
+    async def create_change_mail(self, user: User) -> Mail | None:
+        """Return a mail to the pending address of a user with a new token that confirms it.
+
+        None if there is no pending address.
+        """
+        if user.pending_email is None:
+            return None
+        token = create_one_time_token()
+        digest, expires_at = digest_of(token), self._expiry("change_email")
+        await self._tokens.issue_to_address(user.email, "change_email", digest, expires_at, user.id)
+        return self._compose("change_email", user.pending_email, "change_email", token)
+
+    async def require_user(self, token: str, *purposes: Purpose) -> User:
+        """Return the user of a token for one of the purposes. Redeeming it may still fail.
 
         Raises `PermissionError` if the token is not valid.
         """
-        recipient = await self._tokens.find(digest_of(token), purpose, datetime.now(UTC))
+        recipient = await self._tokens.find(digest_of(token), purposes, datetime.now(UTC))
         user = None
         if recipient and recipient.user_id:
             user = await self._users.get_by_id(recipient.user_id)
@@ -79,23 +95,26 @@ class OneTimeTokenService:
             raise PermissionError(_REFUSED)
         return user
 
-    async def redeem(self, token: str, purpose: Purpose) -> User:
-        """Consume a token, and return its user, who is locked until the transaction ends.
+    async def redeem(self, token: str, *purposes: Purpose) -> tuple[User, str]:
+        """Consume a token for one of the purposes, and return its user and its purpose.
 
-        Raises `PermissionError` if the token is not valid, or if the user's address has changed.
+        The user is locked until the transaction ends. Raises `PermissionError` if the token is not
+        valid, or if the user's address has changed.
         """
-        recipient = await self._tokens.consume(digest_of(token), purpose, datetime.now(UTC))
+        recipient = await self._tokens.consume(digest_of(token), purposes, datetime.now(UTC))
         user = None
         if recipient and recipient.user_id:
             user = await self._users.get_for_update(recipient.user_id)
         if user is None or recipient is None or not user.is_active or user.email != recipient.email:
             raise PermissionError(_REFUSED)
-        return user
+        return user, recipient.purpose
 
     async def redeem_invitation(self, token: str, email: str) -> None:
         """Consume an invitation. Raises `PermissionError` unless it was sent to this address."""
-        recipient = await self._tokens.consume(digest_of(token), "invitation", datetime.now(UTC))
-        if recipient is None or recipient.email.lower() != email.lower():
+        consumed = await self._tokens.consume(
+            digest_of(token), ["invitation"], datetime.now(UTC), email=email
+        )
+        if consumed is None:
             raise PermissionError(_REFUSED)
 
     async def revoke_all(self, user: User) -> None:
@@ -120,12 +139,22 @@ class RequestedMails:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._settings = settings
+        self._throttle = AuthThrottle(database, settings)
 
     async def create_mail(self, email: str, purpose: Purpose, client: ClientInfo) -> Mail | None:
-        """Return a mail with a new token, or None if no account can use the token."""
-        async with self._database.transaction() as session:
-            tokens = OneTimeTokenService(session, self._settings)
-            return await tokens.create_mail(email, purpose, client=client)
+        """Return a mail with a new token, or None if no account can use the token.
+
+        Also None if its address has got too many mails. The token of the last one then stays valid.
+        """
+        try:
+            async with self._database.transaction() as session:
+                tokens = OneTimeTokenService(session, self._settings)
+                mail = await tokens.create_mail(email, purpose, client=client)
+                if mail:
+                    await self._throttle.count_mail(session, mail.to, client)
+                return mail
+        except TooManyRequestsError:
+            return None
 
 
 class OneTimeTokenMaintenance:
@@ -133,7 +162,14 @@ class OneTimeTokenMaintenance:
 
     def __init__(self, session: AsyncSession) -> None:
         self._tokens = OneTimeTokenRepository(session)
+        self._accounts = AccountRepository(session)
 
     async def prune(self) -> int:
-        """Delete the expired tokens, and return the number."""
-        return await self._tokens.delete_expired(datetime.now(UTC))
+        """Delete the expired tokens, and return the number.
+
+        Also forgets new addresses that nobody has confirmed in time.
+        """
+        now = datetime.now(UTC)
+        deleted = await self._tokens.delete_expired(now)
+        await self._accounts.forget_pending_emails(now - _LIFETIMES["change_email"][0])
+        return deleted

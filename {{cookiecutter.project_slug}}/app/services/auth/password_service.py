@@ -26,14 +26,18 @@ class PasswordService:
         self._settings = settings
         self._throttle = AuthThrottle(database, settings)
 
-    async def require_current(self, user: User, password: SecretStr, client: ClientInfo) -> None:
+    async def require_current(
+        self, user: User, password: SecretStr, client: ClientInfo, *, is_signed_in: bool = True
+    ) -> None:
         """Verify the password of a user. Raises `PermissionError` and `TooManyRequestsError`."""
-        await self._throttle.count_password_attempt(user.email, client, from_known_address=True)
+        await self._throttle.count_password_attempt(
+            user.id, client, from_known_address=is_signed_in
+        )
         async with self._database.read() as session:
             hashed_password = await AccountRepository(session).get_hashed_password(user.id)
         if not (await verify_password(password, hashed_password, self._settings)).matches:
-            raise PermissionError("The current password is wrong")
-        await self._throttle.reset(user.email, client)
+            raise PermissionError("The password is wrong; if you do not know it, reset it")
+        await self._throttle.reset(user.id, client)
 
     async def change(
         self, user: User, current: SecretStr, new: SecretStr, client: ClientInfo
@@ -78,13 +82,13 @@ class PasswordService:
         hashed_password = await hash_password(new, self._settings)
         async with self._database.transaction() as session:
             tokens = OneTimeTokenService(session, self._settings)
-            user = await tokens.redeem(token, "password_reset")
+            user, _ = await tokens.redeem(token, "password_reset")
             # The token was sent by mail, so it also verifies the address.
             changes = {"hashed_password": hashed_password, "is_email_verified": True}
             await RevocationService(session).update_and_revoke_all(user, changes)
         audit("password_reset", user_id=user.id, address=client.address)
-        await self._throttle.reset(user.email, client)
-        await self._throttle.reset_account(user.email)
+        await self._throttle.reset(user.id, client)
+        await self._throttle.reset_account(user.id)
         return compose("password_changed", user.email)
 
     async def _user_of(self, token: str) -> User:

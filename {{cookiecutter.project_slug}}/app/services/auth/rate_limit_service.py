@@ -1,8 +1,9 @@
-import hashlib
 import json
 import math
 from dataclasses import dataclass
 from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database
 from app.exceptions import TooManyRequestsError
@@ -26,13 +27,26 @@ class Limit:
     def interval(self) -> float:
         return self.seconds / self.hits
 
-    def key(self, *subject: str) -> bytes:
-        """Return a digest of the limit and the subject, 32 bytes for subjects of any length."""
-        return hashlib.sha256(json.dumps([self.name, *subject]).encode()).digest()
+    def subject(self, *parts: str | int) -> str:
+        """Return one text for the limit and the subject. An id differs from a text of its digits."""
+        # Not as ASCII, because PostgreSQL could not fold the case of escaped letters.
+        return json.dumps([self.name, *parts], ensure_ascii=False)
+
+
+async def count_hit(session: AsyncSession, limit: Limit, *subject: str | int) -> None:
+    """Count a hit in the session's transaction, so that it counts if that is committed.
+
+    Raises `TooManyRequestsError` if it exceeds the limit.
+    """
+    wait = await RateLimitRepository(session).hit(
+        limit.subject(*subject), limit.interval, limit.seconds
+    )
+    if wait is not None:
+        raise TooManyRequestsError(max(1, math.ceil(wait)))  # 0 would mean immediately
 
 
 class RateLimitService:
-    """Rate limits in PostgreSQL, which all processes share.
+    """Rate limits in PostgreSQL, which all processes share. The case of subjects is ignored.
 
     Each call runs in a transaction of its own, so that hits of failed requests count as well.
     Call it before the request holds a connection, or the pool may deadlock. If several limits
@@ -42,19 +56,15 @@ class RateLimitService:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def hit(self, limit: Limit, *subject: str) -> None:
+    async def hit(self, limit: Limit, *subject: str | int) -> None:
         """Count a hit of the subject. Raises `TooManyRequestsError` if that exceeds the limit."""
         async with self._database.statement() as session:
-            wait = await RateLimitRepository(session).hit(
-                limit.key(*subject), limit.interval, limit.seconds
-            )
-        if wait is not None:
-            raise TooManyRequestsError(max(1, math.ceil(wait)))  # 0 would mean immediately
+            await count_hit(session, limit, *subject)
 
-    async def reset(self, limit: Limit, *subject: str) -> None:
+    async def reset(self, limit: Limit, *subject: str | int) -> None:
         """Forget all hits of the subject."""
         async with self._database.statement() as session:
-            await RateLimitRepository(session).delete(limit.key(*subject))
+            await RateLimitRepository(session).delete(limit.subject(*subject))
 
     async def prune(self) -> int:
         """Delete the expired rows, and return the number.

@@ -61,7 +61,7 @@ class RegistrationService:
         about = (email, display_name)
         require_acceptable(password, self._settings, field="password", about=about)
         if not self._is_admin:
-            await self._throttle.count_mail_request(email, client)
+            await self._count(email, invitation, client)
         await require_not_breached(password, self._settings, field="password")
         values = {
             "email": email,
@@ -75,6 +75,7 @@ class RegistrationService:
             await tokens.redeem_invitation(invitation, email)
         elif self._settings.require_verified_email and not self._is_admin:
             await self._register_blindly(session, tokens, values, client)
+            await self._throttle.count_mail(session, email, client)
             return None
         user = await UserService(session).create_user(values)
         self._audit(session, user.id, client)
@@ -89,6 +90,13 @@ class RegistrationService:
             raise PermissionError("Registration is closed: ask an administrator for an account")
         if self._settings.registration == "invitation" and not invitation:
             raise PermissionError("Registration requires an invitation: ask an administrator")
+
+    async def _count(self, email: str, invitation: str | None, client: ClientInfo) -> None:
+        """Count the registration. Only if it sends a mail, it counts for the address as well."""
+        if self._settings.require_verified_email and invitation is None:
+            await self._throttle.count_mail_request("registration", email, client)
+        else:
+            await self._throttle.count_request(client)
 
     async def _register_blindly(
         self,

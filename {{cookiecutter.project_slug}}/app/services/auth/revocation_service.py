@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,9 +23,12 @@ class RevocationService:
         self._one_time_tokens = OneTimeTokenRepository(session)
 
     async def update_and_revoke_all(self, user: User, changes: Mapping[str, object]) -> User:
-        """Apply changes and revoke all of the user's tokens: access, refresh and one-time."""
-        next_generation = user.token_generation + 1
-        changed = await self._users.update(user, {**changes, "token_generation": next_generation})
+        """Apply changes and revoke all of the user's tokens: access, refresh and one-time.
+
+        So the token that would confirm a new address is revoked too, and the address forgotten.
+        """
+        revoked = {"token_generation": user.token_generation + 1, "pending_email": None}
+        changed = await self._users.update(user, {**changes, **revoked})
         await self._login_sessions.delete_by_user(user.id)
         await self._one_time_tokens.delete_by_user(user.id)
         return changed
@@ -39,11 +43,13 @@ class RevocationService:
         audit_on_commit(self._session, "signed_out_everywhere", user_id=user.id)
 
     async def sign_out_everybody(self) -> int:
-        """End the sessions of all users, revoke the tokens that were mailed to them.
+        """End the sessions of all users, and revoke the tokens that were mailed to them.
 
-        Invitations stay valid. Returns the number of sessions.
+        Forgets their pending addresses as well. Invitations stay valid. Returns the number of
+        sessions.
         """
         ended = await self._login_sessions.delete_all()
         await self._one_time_tokens.delete_all_of_users()
+        await self._accounts.forget_pending_emails(datetime.now(UTC))
         audit_on_commit(self._session, "everybody_signed_out", sessions=ended)
         return ended

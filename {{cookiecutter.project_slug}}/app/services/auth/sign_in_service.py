@@ -50,7 +50,9 @@ class SignInService:
                 email, client.address
             )
         await self._throttle.count_password_attempt(
-            email, client, from_known_address=bool(client.address) and is_known_address
+            user.id if user else email,
+            client,
+            from_known_address=bool(client.address) and is_known_address,
         )
         hashed_password = user.hashed_password if user and self._may_sign_in(user) else None
         matches, new_hash = await verify_password(password, hashed_password, self._settings)
@@ -64,7 +66,7 @@ class SignInService:
             raise AuthenticationError(
                 _REFUSED_OR_UNVERIFIED if self._settings.require_verified_email else _REFUSED
             )
-        await self._throttle.reset(email, client)
+        await self._throttle.reset(signed_in.user.id, client)
         return signed_in
 
     async def require_second_factor(self, user: User) -> Sequence[str] | None:  # noqa: ARG002

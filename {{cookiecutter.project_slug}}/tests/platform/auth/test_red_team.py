@@ -3,17 +3,20 @@
 Attackers have nothing, an account of their own (Eve's), or something stolen.
 """
 
+import ast
 import asyncio
 import base64
 import hashlib
 import hmac
 import json
+import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import islice
+from itertools import islice, product
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -23,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pydantic import SecretStr
-from sqlalchemy import func, select, update
+from sqlalchemy import Integer, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
@@ -51,6 +54,8 @@ from tests.auth.accounts import (
 from tests.conftest import http_client
 from tests.endpoints import Access, stated_endpoints
 from tests.factories import Factory
+
+APP: Final = Path(__file__).parents[3] / "app"
 
 EVE: Final = "eve@example.com"
 EVES_ADDRESS: Final = "203.0.113.66"
@@ -504,11 +509,12 @@ async def test_attack_token_for_one_purpose_used_for_another(
     assert await confirm(open_client(), verify) == 403
     assert await confirm(open_client(), invitation) == 403
     for token in (reset, invitation):
-        response = await open_client().post("/auth/verify-email/confirm", json={"token": token})
+        body = {"token": token, "password": PASSWORD}
+        response = await open_client().post("/auth/verify-email/confirm", json=body)
         assert response.status_code == 403
     for token in (reset, verify):
-        body = new_user(email=EVE, invitation=token)
-        assert (await open_client().post("/users", json=body)).status_code == 403
+        registration = new_user(email=EVE, invitation=token)
+        assert (await open_client().post("/users", json=registration)).status_code == 403
 
 
 @pytest.mark.usefixtures("ann")
@@ -727,6 +733,7 @@ async def test_attack_enumeration_by_ids(
         {"role": "admin"},
         {"is_active": True},
         {"is_email_verified": True},
+        {"pending_email": EMAIL},
         {"token_generation": 7},
         {"hashed_password": "x"},
         {"id": 1},
@@ -1060,6 +1067,176 @@ async def test_attack_account_taken_before_its_owner_comes(
     assert (await sign_in(client, EMAIL, NEW_PASSWORD)).status_code == 200
 
 
+async def test_attack_account_that_its_victim_confirms(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    """Eve registers Ann's address with a password of her own, and Ann opens the link."""
+    client = open_client(require_verified_email=True)
+    await client.post("/users", json=new_user(password="password of the thief"))
+    link = {"token": mailbox.token()}
+    path = "/auth/verify-email/confirm"
+
+    assert (await client.post(path, json=link)).status_code == 422
+    assert (await client.post(path, json=link | {"password": PASSWORD})).status_code == 403
+    assert (await sign_in(client, EMAIL, "password of the thief")).status_code == 401
+    assert await confirm(client, await reset_token(open_client, mailbox)) == 204
+    assert (await sign_in(client, EMAIL, NEW_PASSWORD)).status_code == 200
+
+
+async def test_attack_password_guessed_with_the_link_of_a_mail(
+    open_client: Opener, make: Factory, eve: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    """A stranger gets the mail because Eve has mistyped her new address."""
+    client = open_client(mail_delivery="smtp", password_tries_per_account=3)
+    body = {"email": "typo@example.com", "current_password": PASSWORD}
+    await client.patch("/users/me", json=body, headers=await bearer(make, eve, settings))
+    link = {"token": mailbox.token()}
+    stranger = open_client(EVES_ADDRESS, mail_delivery="smtp", password_tries_per_account=3)
+    statuses = [
+        (
+            await stranger.post("/auth/verify-email/confirm", json=link | {"password": guess})
+        ).status_code
+        for guess in ("a", "b", "c", "d", PASSWORD)
+    ]
+
+    assert statuses == [403] * 3 + [429] * 2
+    assert mailbox.mails[-1].to == "typo@example.com"
+
+
+async def test_attack_password_guessed_with_the_link_of_a_mail_from_many_addresses(
+    open_client: Opener, make: Factory, eve: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    body = {"email": "typo@example.com", "current_password": PASSWORD}
+    client = open_client(mail_delivery="smtp")
+    await client.patch("/users/me", json=body, headers=await bearer(make, eve, settings))
+    guess = {"token": mailbox.token(), "password": "guess"}
+    statuses = []
+    for number in range(12):
+        stranger = open_client(f"203.0.113.{number}", password_tries_per_account=1)
+        response = await stranger.post("/auth/verify-email/confirm", json=guess)
+        statuses.append(response.status_code)
+
+    assert statuses == [403] * 10 + [429] * 2
+
+
+async def test_attack_address_of_another_by_a_change(
+    open_client: Opener, make: Factory, eve: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    """Eve cannot read the mail of the address, so it does not become hers."""
+    client = open_client(mail_delivery="smtp")
+    body = {"email": "bob@example.com", "current_password": PASSWORD}
+    changed = await client.patch("/users/me", json=body, headers=await bearer(make, eve, settings))
+    bob = new_user(email="bob@example.com", password=NEW_PASSWORD)
+    registered = await client.post("/users", json=bob)
+
+    assert (changed.status_code, registered.status_code) == (200, 201)
+    assert changed.json()["email"] == EVE
+    assert (await sign_in(client, EVE)).status_code == 200
+    assert (await sign_in(client, "bob@example.com")).status_code == 401
+    link = {"token": mailbox.token(), "password": PASSWORD}
+    assert (await client.post("/auth/verify-email/confirm", json=link)).status_code == 409
+    assert (await sign_in(client, "bob@example.com", NEW_PASSWORD)).status_code == 200
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_enumeration_by_changing_ones_own_address(
+    open_client: Opener, make: Factory, settings: Settings, mailbox: Mailbox, eve: User
+) -> None:
+    bodies = []
+    for email in (EMAIL, "free@example.com"):
+        user = await make.user(email=f"of-{email}", hashed_password=eve.hashed_password)
+        headers = await bearer(make, user, settings)
+        client = open_client(require_verified_email=True, mail_delivery="smtp")
+        body = {"email": email, "current_password": PASSWORD}
+        patched = await client.patch("/users/me", json=body, headers=headers)
+        read = await client.get("/users/me", headers=headers)
+        told = [mail.to for mail in mailbox.mails]
+        texts = [re.sub(r"#token=\S+", "", mail.text) for mail in mailbox.mails]
+        mailbox.mails.clear()
+        ours = {"id", "display_name", "created_at", "updated_at"}
+        bodies.append(
+            [
+                (patched.status_code, patched.headers["etag"], sorted(patched.headers)),
+                str({n: v for n, v in patched.json().items() if n not in ours}).replace(email, "x"),
+                str({n: v for n, v in read.json().items() if n not in ours}).replace(email, "x"),
+                [address.replace(email, "x") for address in told],
+                texts,
+            ]
+        )
+
+    assert bodies[0] == bodies[1]
+    assert bodies[0][0][0] == 200
+
+
+async def test_attack_address_changed_by_a_thief_before_the_owner_resets_the_password(
+    open_client: Opener,
+    make: Factory,
+    eve: User,
+    settings: Settings,
+    mailbox: Mailbox,
+    session: AsyncSession,
+) -> None:
+    client = open_client(mail_delivery="smtp")
+    body = {"email": "thief@example.com", "current_password": PASSWORD}
+    await client.patch("/users/me", json=body, headers=await bearer(make, eve, settings))
+    link = {"token": mailbox.token()}
+    assert await confirm(client, await reset_token(open_client, mailbox, EVE)) == 204
+
+    for password in (PASSWORD, NEW_PASSWORD):
+        response = await client.post(
+            "/auth/verify-email/confirm", json=link | {"password": password}
+        )
+        assert response.status_code == 403
+    assert await session.scalar(select(User.pending_email).where(User.id == eve.id)) is None
+
+
+async def test_attack_link_of_another_replaced(
+    open_client: Opener, make: Factory, eve: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    """Eve enters the address that Bob is just about to confirm."""
+    client = open_client(require_verified_email=True, mail_delivery="smtp")
+    await client.post("/users", json=new_user(email="bob@example.com"))
+    link = {"token": mailbox.token(), "password": PASSWORD}
+    body = {"email": "bob@example.com", "current_password": PASSWORD}
+    await client.patch("/users/me", json=body, headers=await bearer(make, eve, settings))
+
+    assert (await client.post("/auth/verify-email/confirm", json=link)).status_code == 204
+    assert (await sign_in(client, "bob@example.com")).status_code == 200
+
+
+async def test_attack_race_for_an_address(
+    app_with: Callable[..., FastAPI],
+    live_database: Database,
+    make_live: Factory,
+    settings: Settings,
+    mailbox: Mailbox,
+) -> None:
+    """Ten accounts confirm the same address at once. One gets it, and the others are told."""
+    hashed_password = await hash_password(SecretStr(PASSWORD), settings)
+    users = [await make_live.user(hashed_password=hashed_password) for _ in range(10)]
+    app = app_with(mail_delivery="smtp", mails_per_account=100)
+    app.state.database = live_database
+    async with http_client(app) as client:
+        links = []
+        for user in users:
+            body = {"email": EMAIL, "current_password": PASSWORD}
+            response = await client.patch(
+                "/users/me", json=body, headers=await bearer(make_live, user, settings)
+            )
+            assert response.status_code == 200
+            links.append({"token": mailbox.token(), "password": PASSWORD})
+        responses = await asyncio.gather(
+            *(client.post("/auth/verify-email/confirm", json=link) for link in links)
+        )
+        losers = [response for response in responses if response.status_code == 409]
+
+        assert Counter(response.status_code for response in responses) == {204: 1, 409: 9}
+        assert {loser.json()["code"] for loser in losers} == {"EMAIL_TAKEN"}
+        old = [await sign_in(client, user.email) for user in users]
+        assert Counter(response.status_code for response in old) == {200: 9, 401: 1}
+        assert (await sign_in(client)).status_code == 200
+
+
 # Guessing and flooding.
 
 
@@ -1092,10 +1269,50 @@ async def test_attack_guesses_from_one_address(open_client: Opener, verified: li
 @pytest.mark.usefixtures("ann")
 async def test_attack_guesses_in_other_spellings_of_the_address(open_client: Opener) -> None:
     client = open_client(EVES_ADDRESS, password_tries_per_account=3)
-    spellings = (EMAIL, EMAIL.upper(), EMAIL.title(), "\uff41nn@example.com", "aNn@eXample.com")
+    spellings = (EMAIL, EMAIL.upper(), EMAIL.title(), "aNn@eXample.com", "aNN@example.com")
     statuses = [(await sign_in(client, spelling, "guess")).status_code for spelling in spellings]
 
     assert statuses == [401, 401, 401, 429, 429]
+
+
+async def test_attack_guesses_in_all_spellings_that_the_database_takes_for_the_address(
+    open_client: Opener, make: Factory, session: AsyncSession
+) -> None:
+    """To PostgreSQL a Kelvin sign is a K, and in some collations a dotted capital I is an I."""
+    await make.user(email="kiki@example.com")
+    point = func.generate_series(1, 0x10FFFF, type_=Integer).column_valued("point")
+    lower = func.lower(func.chr(point))
+    found = await session.execute(
+        select(lower, func.chr(point)).where(~point.between(0xD800, 0xDFFF), lower.in_(["k", "i"]))
+    )
+    rows = found.all()
+    letters = [[c for folded, c in rows if folded == letter] for letter in "kiki"]
+    spellings = ["".join(word) for word in product(*letters)]
+    client = open_client(EVES_ADDRESS)
+    statuses = Counter(
+        [
+            (await sign_in(client, f"{spelling}@example.com", "guess")).status_code
+            for spelling in spellings
+        ]
+    )
+
+    assert len(spellings) > 15
+    assert statuses == {401: 10, 429: len(spellings) - 10}
+
+
+async def test_attack_limit_reset_by_signing_in_with_an_address_that_looks_alike(
+    open_client: Opener, ann: User, make: Factory
+) -> None:
+    look_alike = "\uff41nn@example.com"
+    await make.user(email=look_alike, hashed_password=ann.hashed_password)
+    client = open_client(EVES_ADDRESS, password_tries_per_account=3)
+    names = [EMAIL, EMAIL, look_alike, EMAIL, EMAIL]
+    statuses = [
+        (await sign_in(client, name, PASSWORD if name == look_alike else "guess")).status_code
+        for name in names
+    ]
+
+    assert statuses == [401, 401, 200, 401, 429]
 
 
 async def test_attack_many_guesses_at_once(
@@ -1220,19 +1437,132 @@ async def test_attack_lockout_does_not_survive_a_reset(
     assert (await sign_in(elsewhere, EMAIL, NEW_PASSWORD)).status_code == 200
 
 
+async def request_mail(
+    client: httpx.AsyncClient, path: str = "/auth/password-reset", email: str = EMAIL
+) -> int:
+    return (await client.post(path, json={"email": email})).status_code
+
+
 @pytest.mark.usefixtures("ann")
 async def test_attack_flood_of_mails_to_one_account(open_client: Opener, mailbox: Mailbox) -> None:
-    statuses = [
-        (
-            await open_client(f"203.0.113.{number}").post(
-                "/auth/password-reset", json={"email": EMAIL}
-            )
-        ).status_code
-        for number in range(8)
-    ]
+    client = open_client(EVES_ADDRESS)
+    statuses = [await request_mail(client) for _ in range(8)]
 
     assert statuses == [202] * 5 + [429] * 3
     assert len(mailbox.mails) == 5
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_flood_of_mails_to_one_account_from_many_addresses(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    """The response does not reveal that no mail is sent any more: that would reveal the account."""
+    few = {"mails_per_account": 1}
+    statuses = [
+        await request_mail(open_client(f"203.0.113.{number}", **few)) for number in range(15)
+    ]
+
+    assert statuses == [202] * 15
+    assert len(mailbox.mails) == 10
+
+
+@pytest.mark.parametrize("email", [EMAIL, "new@example.com"], ids=["known", "unknown"])
+@pytest.mark.usefixtures("ann")
+async def test_attack_flood_of_mails_by_registering_from_many_addresses(
+    open_client: Opener, mailbox: Mailbox, email: str
+) -> None:
+    few = {"mails_per_account": 1, "require_verified_email": True}
+    statuses = []
+    for number in range(12):
+        client = open_client(f"203.0.113.{number}", **few)
+        statuses.append((await client.post("/users", json=new_user(email=email))).status_code)
+
+    assert statuses == [202] * 10 + [429] * 2
+    assert len(mailbox.mails) == 10
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_link_replaced_by_one_that_is_not_sent(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    few = {"mails_per_account": 1}
+    for number in range(15):
+        await request_mail(open_client(f"203.0.113.{number}", **few))
+
+    assert await confirm(open_client(), mailbox.token()) == 204
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize("address", [EVES_ADDRESS, "127.0.0.1"], ids=["elsewhere", "same office"])
+async def test_attack_reset_held_shut_by_conflicts(
+    open_client: Opener, mailbox: Mailbox, address: str
+) -> None:
+    for _ in range(8):
+        taken = await open_client(address).post("/users", json=new_user(password=NEW_PASSWORD))
+        assert taken.status_code == 409
+
+    assert await request_mail(open_client()) == 202
+    assert len(mailbox.mails) == 1
+
+
+@pytest.mark.parametrize("address", [EVES_ADDRESS, "127.0.0.1"], ids=["elsewhere", "same office"])
+async def test_attack_reset_held_shut_by_requests_that_send_nothing(
+    open_client: Opener, mailbox: Mailbox, ann: User, session: AsyncSession, address: str
+) -> None:
+    await session.execute(update(User).where(User.id == ann.id).values(is_email_verified=True))
+    await session.commit()
+    for _ in range(8):
+        await request_mail(open_client(address), "/auth/verify-email")
+    assert mailbox.mails == []
+
+    assert await request_mail(open_client()) == 202
+    assert len(mailbox.mails) == 1
+
+
+async def test_attack_registration_held_shut_from_elsewhere(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    for _ in range(8):
+        await request_mail(open_client(EVES_ADDRESS))
+        await request_mail(open_client(EVES_ADDRESS), "/auth/verify-email")
+    client = open_client(require_verified_email=True)
+
+    assert (await client.post("/users", json=new_user())).status_code == 202
+    assert len(mailbox.mails) == 1
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_flood_of_mails_by_changing_ones_own_address(
+    open_client: Opener, make: Factory, eve: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    client = open_client(EVES_ADDRESS, mail_delivery="smtp")
+    body = {"email": EMAIL, "current_password": PASSWORD}
+    statuses = [
+        (
+            await client.patch("/users/me", json=body, headers=await bearer(make, eve, settings))
+        ).status_code
+        for _ in range(8)
+    ]
+
+    assert statuses == [200] * 5 + [429] * 3
+    assert len([mail for mail in mailbox.mails if mail.to == EMAIL]) == 5
+
+
+@pytest.mark.usefixtures("ann")
+async def test_attack_flood_of_mails_by_changing_addresses_from_many_addresses(
+    open_client: Opener, make: Factory, eve: User, settings: Settings, mailbox: Mailbox
+) -> None:
+    body = {"email": EMAIL, "current_password": PASSWORD}
+    statuses = []
+    for number in range(12):
+        client = open_client(f"203.0.113.{number}", mail_delivery="smtp", mails_per_account=1)
+        response = await client.patch(
+            "/users/me", json=body, headers=await bearer(make, eve, settings)
+        )
+        statuses.append(response.status_code)
+
+    assert statuses == [200] * 10 + [429] * 2
+    assert len([mail for mail in mailbox.mails if mail.to == EMAIL]) == 10
 
 
 async def test_attack_flood_of_mails_by_one_address(open_client: Opener) -> None:
@@ -1351,3 +1681,17 @@ async def test_attack_invitation_shared_with_another(
     response = await open_client(registration="invitation").post("/users", json=body)
 
     assert response.status_code == 403
+
+
+def test_addresses_are_never_compared_in_pythons_idea_of_case() -> None:
+    """PostgreSQL folds some letters differently, so that another address would seem the same."""
+    folding = ("lower", "upper", "casefold", "swapcase", "title", "capitalize", "normalize")
+    called = [
+        ast.unparse(node.func)
+        for path in APP.rglob("auth/*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+
+    assert "func.lower" in called
+    assert not [name for name in called if name.endswith(folding) and "func." not in name]

@@ -1,5 +1,7 @@
 """The pages that links of mails open in development."""
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,9 +39,25 @@ async def test_pages_are_for_development_only(
         assert (await client.get(path)).status_code == 404
 
 
+HTML = Path(link_pages.__file__).with_suffix(".html").read_text(encoding="utf-8")
+
+
 def test_pages_send_to_routes_that_exist(app: FastAPI, settings: Settings) -> None:
-    html = Path(link_pages.__file__).with_suffix(".html").read_text(encoding="utf-8")
-    called = {part.partition('"')[0] for part in html.split("$api_prefix")[1:]}
+    called = {part.partition('"')[0] for part in HTML.split("$api_prefix")[1:]}
 
     assert len(called) == len(PATHS)
     assert {f"POST {settings.api_prefix}{path}" for path in called} <= routes(app).keys()
+
+
+def test_pages_ask_for_what_their_routes_require(app: FastAPI) -> None:
+    """The token of the link, and the fields of the form."""
+    document = app.openapi()
+    pages = re.findall(r'url: "\$api_prefix(.+?)", token: "(\w+)", fields: (\[.*?\])', HTML)
+
+    assert len(pages) == len(PATHS)
+    for path, token, fields in pages:
+        content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        name = content["schema"]["$ref"].rpartition("/")[2]
+        body = document["components"]["schemas"][name]
+        sent = {token, *json.loads(fields)}
+        assert set(body["required"]) <= sent <= set(body["properties"])

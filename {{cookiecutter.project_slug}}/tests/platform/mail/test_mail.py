@@ -260,7 +260,12 @@ def test_feature_that_sends_mail_is_refused_where_none_can_be_sent(database_url:
     assert load(send_newsletter=True, mail_delivery="console").send_newsletter is True
 
 
-WITHOUT_LINK = {"account_changed_by_admin", "email_changed", "password_changed"}
+WITHOUT_LINK = {
+    "account_changed_by_admin",
+    "email_changed",
+    "email_change_requested",
+    "password_changed",
+}
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

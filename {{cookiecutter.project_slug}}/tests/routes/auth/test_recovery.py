@@ -1,11 +1,15 @@
 """Changes of passwords and addresses, and password resets by mail."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cli import users as users  # adds what `app prune` deletes of accounts
+from app.cli.commands import prune
+from app.core.database import Database
 from app.models.auth.one_time_token import OneTimeToken
 from app.models.user import User
 from tests.auth.accounts import (
@@ -22,6 +26,7 @@ from tests.auth.accounts import (
 )
 from tests.auth.endpoints import AccountEndpoint
 from tests.endpoints import CALLER, OPEN, Endpoint
+from tests.factories import Factory
 
 CHANGE = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
 MAIL = {"email": "x@example.com"}
@@ -48,7 +53,11 @@ ENDPOINTS = [
     Endpoint("POST /auth/password-reset/confirm", OPEN, statements=1, status=403, json=RESET),
     Endpoint("POST /auth/verify-email", OPEN, statements=3, status=202, json=MAIL),
     Endpoint(
-        "POST /auth/verify-email/confirm", OPEN, statements=1, status=403, json={"token": "x"}
+        "POST /auth/verify-email/confirm",
+        OPEN,
+        statements=1,
+        status=403,
+        json={"token": "x", "password": "x"},
     ),
 ]
 
@@ -222,7 +231,7 @@ async def test_unknown_and_inactive_accounts_get_no_mail(
 async def test_address_is_verified_by_mail_once(open_client: Opener, mailbox: Mailbox) -> None:
     client = open_client()
     await client.post("/auth/verify-email", json={"email": EMAIL})
-    body = {"token": mailbox.token()}
+    body = {"token": mailbox.token(), "password": PASSWORD}
 
     first = await client.post("/auth/verify-email/confirm", json=body)
     second = await client.post("/auth/verify-email/confirm", json=body)
@@ -266,22 +275,203 @@ async def version_of(client: object, headers: dict[str, str]) -> str:
     return str(response.headers["etag"].strip('"'))
 
 
-async def test_new_address_has_to_be_verified_where_addresses_are(
-    open_client: Opener, mailbox: Mailbox, session: AsyncSession, ann: User
+async def change_email(
+    client: httpx.AsyncClient, headers: dict[str, str], email: str, **more: str
+) -> httpx.Response:
+    patch = {"email": email, "current_password": PASSWORD} | more
+    return await client.patch("/users/me", json=patch, headers=headers)
+
+
+async def confirm(client: httpx.AsyncClient, token: str, password: str = PASSWORD) -> int:
+    body = {"token": token, "password": password}
+    return (await client.post("/auth/verify-email/confirm", json=body)).status_code
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize("is_required", [False, True])
+async def test_new_address_counts_as_soon_as_it_is_confirmed(
+    open_client: Opener, mailbox: Mailbox, session: AsyncSession, is_required: bool
 ) -> None:
     await session.execute(update(User).values(is_email_verified=True))
     await session.commit()
-    client = open_client(require_verified_email=True)
+    client = open_client(require_verified_email=is_required, mail_delivery="smtp")
     headers = signed_in(await sign_in(client))
-    patch = {"email": "ann@example.org", "current_password": PASSWORD}
-    await client.patch("/users/me", json=patch, headers=headers)
 
+    changed = await change_email(client, headers, "ann@example.org", display_name="Anna")
+    token = mailbox.token()
+
+    assert changed.status_code == 200
+    assert changed.headers["etag"] == f'"{await version_of(client, headers)}"'
+    shown = ("email", "pending_email", "is_email_verified", "display_name")
+    assert [changed.json()[name] for name in shown] == [EMAIL, "ann@example.org", True, "Anna"]
+    assert mailbox.subjects() == [
+        f"{EMAIL}: a new e-mail address was entered",
+        "ann@example.org: confirm your new e-mail address",
+    ]
     assert (await sign_in(client, "ann@example.org")).status_code == 401
-    confirmed = await client.post("/auth/verify-email/confirm", json={"token": mailbox.token()})
+    assert (await sign_in(client)).status_code == 200
 
-    assert confirmed.status_code == 204
+    await request_reset(open_client)
+    reset = {"token": mailbox.token(), "new_password": NEW_PASSWORD}
+    assert await confirm(client, token, "wrong") == 403
+    assert await confirm(client, token) == 204
+
+    me = await client.get("/users/me", headers=headers)
+    assert [me.json()[name] for name in shown] == ["ann@example.org", None, True, "Anna"]
     assert (await sign_in(client, "ann@example.org")).status_code == 200
-    assert [mail.to for mail in mailbox.mails] == [EMAIL, "ann@example.org"]
+    assert (await sign_in(client)).status_code == 401
+    assert mailbox.subjects()[3:] == [f"{EMAIL}: your e-mail address was changed"]
+    assert (await client.post("/auth/password-reset/confirm", json=reset)).status_code == 403
+    assert await confirm(client, token) == 403
+
+
+@pytest.mark.usefixtures("ann")
+async def test_newer_address_takes_the_place_of_an_older_one(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    client = open_client(mail_delivery="smtp")
+    headers = signed_in(await sign_in(client))
+    await change_email(client, headers, "first@example.org")
+    first = mailbox.token()
+    await change_email(client, headers, "second@example.org")
+
+    assert await confirm(client, first) == 403
+    assert await confirm(client, mailbox.token()) == 204
+    assert (await sign_in(client, "second@example.org")).status_code == 200
+
+
+@pytest.mark.usefixtures("ann")
+async def test_same_address_again_sends_another_mail(open_client: Opener, mailbox: Mailbox) -> None:
+    client = open_client(mail_delivery="smtp")
+    headers = signed_in(await sign_in(client))
+    await change_email(client, headers, "ann@example.org")
+    first = mailbox.token()
+    await change_email(client, headers, "ann@example.org")
+
+    assert await confirm(client, first) == 403
+    assert await confirm(client, mailbox.token()) == 204
+
+
+@pytest.mark.usefixtures("ann")
+async def test_current_address_cancels_the_new_one(open_client: Opener, mailbox: Mailbox) -> None:
+    client = open_client(mail_delivery="smtp")
+    headers = signed_in(await sign_in(client))
+    await change_email(client, headers, "ann@example.org")
+
+    cancelled = await client.patch("/users/me", json={"email": EMAIL}, headers=headers)
+
+    assert (cancelled.status_code, cancelled.json()["pending_email"]) == (200, None)
+    assert await confirm(client, mailbox.token()) == 403
+    assert (await sign_in(client)).status_code == 200
+
+
+@pytest.mark.usefixtures("ann")
+async def test_other_case_is_a_new_address_too(open_client: Opener, mailbox: Mailbox) -> None:
+    client = open_client(mail_delivery="smtp")
+    headers = signed_in(await sign_in(client))
+    await change_email(client, headers, "Ann@example.com")
+
+    assert await confirm(client, mailbox.token()) == 204
+    me = await client.get("/users/me", headers=headers)
+    assert me.json()["email"] == "Ann@example.com"
+
+
+async def test_address_that_is_taken_meanwhile_is_a_conflict(
+    open_client: Opener, mailbox: Mailbox, ann: User, make: Factory
+) -> None:
+    client = open_client(mail_delivery="smtp")
+    headers = signed_in(await sign_in(client))
+    await change_email(client, headers, "bob@example.com")
+    await make.user(email="BOB@example.com")
+
+    body = {"token": mailbox.token(), "password": PASSWORD}
+    response = await client.post("/auth/verify-email/confirm", json=body)
+
+    assert response.status_code == 409
+    assert response.json()["code"] == "EMAIL_TAKEN"
+    assert "bob@example.com is already registered" in response.json()["detail"]
+    assert (await sign_in(client)).json()["token_type"] == "bearer"
+
+
+async def test_administrator_changes_the_address_of_another_at_once(
+    open_client: Opener, mailbox: Mailbox, ann: User, admin: User, admin_headers: dict[str, str]
+) -> None:
+    client = open_client(require_verified_email=True, mail_delivery="smtp")
+    patch = {"email": "ann@example.org"}
+
+    changed = await client.patch(f"/users/{ann.id}", json=patch, headers=admin_headers)
+
+    assert [changed.json()[name] for name in ("email", "is_email_verified")] == [
+        "ann@example.org",
+        False,
+    ]
+    assert mailbox.subjects() == [
+        f"{EMAIL}: your e-mail address was changed",
+        f"{admin.email}: an administrator has changed an account",
+        "ann@example.org: confirm your e-mail address",
+    ]
+    assert (await sign_in(client, "ann@example.org")).status_code == 401
+    assert await confirm(client, mailbox.token()) == 204
+    assert (await sign_in(client, "ann@example.org")).status_code == 200
+
+
+@pytest.mark.parametrize("what", ["sign-out everywhere", "role", "address by an administrator"])
+async def test_address_is_not_pending_after_its_token_was_revoked(
+    open_client: Opener, mailbox: Mailbox, ann: User, admin_headers: dict[str, str], what: str
+) -> None:
+    client = open_client(mail_delivery="smtp")
+    headers = signed_in(await sign_in(client))
+    await change_email(client, headers, "ann@example.org")
+    token = mailbox.token()
+
+    path = f"/users/{ann.id}"
+    if what == "sign-out everywhere":
+        await client.delete("/auth/sessions", headers=headers)
+    elif what == "role":
+        await client.patch(f"{path}/access", json={"role": "admin"}, headers=admin_headers)
+    else:
+        await client.patch(path, json={"email": "anna@example.com"}, headers=admin_headers)
+
+    assert await confirm(client, token) == 403
+    assert (await client.get(path, headers=admin_headers)).json()["pending_email"] is None
+
+
+async def test_address_that_nobody_confirms_is_forgotten(
+    live_database: Database, make_live: Factory, live_session: AsyncSession
+) -> None:
+    forgotten = await make_live.user(pending_email="old@example.com")
+    fresh = await make_live.user(pending_email="new@example.com")
+    waiting = await make_live.user(pending_email="sent@example.com")
+    days = timedelta(days=3)
+    old = update(User).where(User.id != fresh.id).values(updated_at=func.now() - days)
+    token = OneTimeToken(
+        purpose="change_email",
+        email=waiting.email,
+        user_id=waiting.id,
+        digest=b"x",
+        expires_at=datetime.now(UTC) + timedelta(hours=1),
+    )
+    live_session.add(token)
+    await live_session.execute(old)
+    await live_session.commit()
+
+    await prune(live_database)
+
+    rows = await live_session.execute(select(User.id, User.pending_email, User.version))
+    pending = {user_id: (email, version) for user_id, email, version in rows}
+    assert pending[forgotten.id] == (None, 2)
+    assert pending[fresh.id] == ("new@example.com", 1)
+    assert pending[waiting.id] == ("sent@example.com", 1)
+
+
+async def test_account_without_a_password_has_nothing_to_confirm_an_address_with(
+    open_client: Opener, mailbox: Mailbox, make: Factory
+) -> None:
+    """It gets a password by a reset, which verifies the address as well."""
+    await make.user(email=EMAIL)
+    await open_client().post("/auth/verify-email", json={"email": EMAIL})
+
+    assert mailbox.mails == []
 
 
 @pytest.mark.parametrize(

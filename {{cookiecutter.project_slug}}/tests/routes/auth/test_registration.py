@@ -25,9 +25,9 @@ from tests.endpoints import CALLER, OPEN, OWNER, Endpoint
 from tests.factories import Factory
 
 ENDPOINTS = [
-    # Without the two limits, which do not apply to administrators.
+    # Without the limit, which does not apply to administrators.
     AccountEndpoint(
-        "POST /users", OPEN, statements=3, status=201, json=new_user(), measured_as="anonymous"
+        "POST /users", OPEN, statements=2, status=201, json=new_user(), measured_as="anonymous"
     ),
     Endpoint("GET /users/me", CALLER, statements=0),
     Endpoint("PATCH /users/me", CALLER, statements=2, json={"display_name": "Other"}),
@@ -131,7 +131,8 @@ async def test_new_account_waits_until_its_address_is_verified(
 
     response = await client.post("/users", json=new_user())
     before = await sign_in(client)
-    await client.post("/auth/verify-email/confirm", json={"token": mailbox.token()})
+    body = {"token": mailbox.token(), "password": PASSWORD}
+    await client.post("/auth/verify-email/confirm", json=body)
 
     assert response.status_code == 202
     assert before.status_code == 401

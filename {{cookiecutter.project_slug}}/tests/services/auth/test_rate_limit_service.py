@@ -1,9 +1,10 @@
 import asyncio
 from datetime import timedelta
+from unicodedata import normalize
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import event, func, select, text, update
+from sqlalchemy import Integer, event, func, select, text, update
 
 from app.cli import users as users  # adds what `app prune` deletes of accounts
 from app.cli.commands import prune
@@ -56,6 +57,38 @@ async def let_pass(database: Database, seconds: int) -> None:
         await session.execute(update(rate_limits).values(free_at=earlier))
 
 
+@pytest.mark.long
+async def test_spellings_share_a_limit_exactly_if_they_are_one_address_to_the_database(
+    live_database: Database,
+) -> None:
+    """For each code point that Python or PostgreSQL takes for another one."""
+    point = func.generate_series(1, 0x10FFFF, type_=Integer).column_valued("point")
+    changed = select(func.chr(point), func.lower(func.chr(point))).where(
+        ~point.between(0xD800, 0xDFFF),  # surrogates
+        func.lower(func.chr(point)) != func.chr(point),
+    )
+    counted = []
+    async with live_database.transaction() as session:
+        rows = await session.execute(changed)
+        folded = {chr(n): chr(n) for n in range(1, 0x110000)} | {row[0]: row[1] for row in rows}
+        doubtful = [c for c in folded if {folded[c], *python_foldings(c)} != {c}]
+        spellings = {
+            c for d in doubtful for c in {d, folded[d], *python_foldings(d)} if c in folded
+        }
+        limits = RateLimitRepository(session)
+        for spelling in sorted(spellings):
+            subject = FIVE.subject(f"a{spelling}@example.com", "192.0.2.1")
+            if await limits.hit(subject, interval=3600, period=3600) is None:
+                counted.append(spelling)
+
+    assert len(spellings) > 2000
+    assert sorted(folded[c] for c in counted) == sorted({folded[c] for c in spellings})
+
+
+def python_foldings(text: str) -> set[str]:
+    return {text.lower(), text.upper(), text.casefold(), normalize("NFKC", text).casefold()}
+
+
 async def test_hits_beyond_the_limit_are_refused_with_the_seconds_to_wait(
     limits: RateLimitService,
 ) -> None:
@@ -98,7 +131,7 @@ async def test_hit_locks_its_row_no_longer_than_its_statement_runs(
 ) -> None:
     """Else requests for the same row would wait for each other's COMMIT."""
     async with live_database.statement() as session:
-        await RateLimitRepository(session).hit(FIVE.key("ann"), FIVE.interval, FIVE.seconds)
+        await RateLimitRepository(session).hit(FIVE.subject("ann"), FIVE.interval, FIVE.seconds)
         async with asyncio.timeout(1):
             assert await passes(limits, FIVE, "ann")
 

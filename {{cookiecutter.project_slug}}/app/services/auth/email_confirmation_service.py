@@ -1,0 +1,58 @@
+from typing import Final
+
+from pydantic import SecretStr
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.http.client_info import ClientInfo
+from app.core.mail.message import Mail, compose
+from app.core.security.audit import audit
+from app.exceptions import PermissionError
+from app.repositories.auth.one_time_token_repo import Purpose
+from app.repositories.user_repo import UserRepository
+from app.services.auth.one_time_token_service import OneTimeTokenService
+from app.services.auth.password_service import PasswordService
+
+_PURPOSES: Final[tuple[Purpose, ...]] = ("verify_email", "change_email")
+
+
+class EmailConfirmationService:
+    """Confirmation of addresses, by the token of a mail and the password of the account.
+
+    The token shows that somebody reads the mail, and the password that it is their account. Otherwise
+    anybody could register the address of another, who opens the link without a second thought. It
+    holds no connection while it verifies the password.
+    """
+
+    def __init__(self, database: Database, settings: Settings, passwords: PasswordService) -> None:
+        self._database = database
+        self._settings = settings
+        self._passwords = passwords
+
+    async def confirm(self, token: str, password: SecretStr, client: ClientInfo) -> Mail | None:
+        """Verify the address of an account, or let its pending address take the place of the old one.
+
+        Returns the mail that notifies the old address. Raises `PermissionError` if the token is not
+        valid or the password is wrong, `TooManyRequestsError`, and `EmailTakenError` if the pending
+        address is another account's by now.
+        """
+        async with self._database.read() as session:
+            tokens = OneTimeTokenService(session, self._settings)
+            user = await tokens.require_user(token, *_PURPOSES)
+        await self._passwords.require_current(user, password, client, is_signed_in=False)
+        async with self._database.transaction() as session:
+            tokens, users = OneTimeTokenService(session, self._settings), UserRepository(session)
+            user, purpose = await tokens.redeem(token, *_PURPOSES)
+            old_email, new_email = user.email, user.pending_email
+            changes: dict[str, object] = {"is_email_verified": True}
+            if purpose == "change_email":
+                if new_email is None:
+                    raise PermissionError("The change of the address was cancelled")
+                await tokens.revoke_all(user)
+                changes |= {"email": new_email, "pending_email": None}
+            await users.update(user, changes)
+        if purpose == "verify_email":
+            audit("email_verified", user_id=user.id)
+            return None
+        audit("email_changed", user_id=user.id, actor_id=user.id)
+        return compose("email_changed", old_email)
