@@ -1,7 +1,6 @@
-import re
-
 """What a new user types first, in a fresh bake and in its sub-folders."""
 
+import re
 from pathlib import Path
 
 import demo
