@@ -57,11 +57,12 @@ OTHER_MEANINGS = {
     "tests/platform/database/test_role_limits.py": r"\brole(_limits)?\b|_role_limits",
     # How the certificate of PostgreSQL is checked, and passwords of the database.
     "README.md": r"\bverify-full\b|\bpasswords\b",
+    "app/core/database/drivers/__init__.py": r"verify-\w+",
     "app/core/database/drivers/asyncpg_driver.py": r"\b(ssl)?pass(word|file)\b|verify-\w+|verified server",
     "app/core/database/drivers/psycopg_driver.py": r"\bpass(word|file)\b|verify-\w+",
     "tests/platform/database/test_causes.py": r"\w*password\w*|auth_method|authentication",
     "tests/platform/database/test_tls.py": r"verif(y|ied)(-\w+|_mode)?|authority",
-    "tests/platform/database/test_url_parameters.py": r"pass(word|file)\w*",
+    "tests/platform/database/test_url_parameters.py": r"pass(word|file)\w*|verify[_-]\w+",
     "tests/platform/test_documents.py": r"without auth\b",
     # The same role and its password.
     "app/core/database/grants.py": r"\brole\b|\bpassword\b",

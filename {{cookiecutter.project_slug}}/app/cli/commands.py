@@ -72,7 +72,7 @@ DEVELOPMENT_SETTINGS: Final[dict[str, str]] = {
 DEVELOPMENT_STEPS: Final[list[Callable[[Database], Awaitable[dict[str, str]]]]] = []
 
 
-# SQLSTATEs of connections that are refused: a wrong password, a database that does not exist.
+# SQLSTATEs of connections that are refused: wrong credentials, a database that does not exist.
 _NO_ENTRY: Final = ("28", "3D")
 
 

@@ -48,11 +48,11 @@ def data_folder(directory: Path) -> Path:
     path = str(directory.resolve())
     if sys.platform == "win32" or (_PLAIN.fullmatch(path) and len(path) <= _LONGEST):
         return directory
-    token = directory.with_name("token")
-    if not token.exists():
-        token.parent.mkdir(parents=True, exist_ok=True)
-        token.write_text(uuid4().hex)
-    named = f"{path}\n{token.read_text()}"
+    marker = directory.with_name("marker")
+    if not marker.exists():
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.write_text(uuid4().hex)
+    named = f"{path}\n{marker.read_text()}"
     name = hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     folder = _ELSEWHERE / f"postgres-{os.getuid()}-{name}"
     folder.mkdir(mode=0o700, exist_ok=True)

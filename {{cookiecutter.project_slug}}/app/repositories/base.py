@@ -2,7 +2,17 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Executable, Select, Text, bindparam, insert, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    insert,
+    select,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, raiseload
 
@@ -32,6 +42,18 @@ class Repository(Generic[ModelT]):
     ) -> Sequence[ModelT]:
         """Return all rows of a statement."""
         return (await self._session.scalars(statement, parameters)).all()
+
+    async def row(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Row[*tuple[Any, ...]] | None:
+        """Return the only row of a statement for more than an object, or None if it has none."""
+        return (await self._session.execute(statement, parameters)).one_or_none()
+
+    async def changed_rows(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> int:
+        """Run an UPDATE or DELETE that returns a column, and return the number of rows."""
+        return len((await self._session.scalars(statement, parameters)).all())
 
     async def page(
         self,

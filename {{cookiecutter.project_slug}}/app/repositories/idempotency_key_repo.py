@@ -22,7 +22,7 @@ class IdempotencyKeyRepository(Repository[IdempotencyKey]):
         return bool(await self._session.scalar(_LOCK, {"name": f"{scope}:{key}"}))
 
     async def get(self, scope: str, key: str) -> IdempotencyKey | None:
-        return await self._session.scalar(_GET, {"scope": scope, "key": key})
+        return await self.one(_GET, {"scope": scope, "key": key})
 
     async def delete_of(self, scope: str) -> None:
         """Delete the keys of a caller."""
@@ -31,5 +31,4 @@ class IdempotencyKeyRepository(Repository[IdempotencyKey]):
     async def delete_older_than(self, moment: datetime) -> int:
         """Delete the older keys, and return the number."""
         statement = delete(IdempotencyKey).where(IdempotencyKey.created_at < moment)
-        deleted = await self._session.scalars(statement.returning(IdempotencyKey.id))
-        return len(deleted.all())
+        return await self.changed_rows(statement.returning(IdempotencyKey.id))

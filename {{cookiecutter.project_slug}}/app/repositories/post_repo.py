@@ -69,7 +69,7 @@ class PostRepository(Repository[Post]):
 
     async def get_headline(self, post_id: int) -> Headline | None:
         """Return the headline of a post, or None."""
-        row = (await self._session.execute(_HEADLINE, {"post_id": post_id})).one_or_none()
+        row = await self.row(_HEADLINE, {"post_id": post_id})
         return Headline(*row) if row else None
 
     async def list_page(

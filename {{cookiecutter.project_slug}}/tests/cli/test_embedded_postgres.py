@@ -25,7 +25,7 @@ def test_variables_of_libpq_do_not_lead_to_another_server(
 ) -> None:
     for name, value in {
         "PGHOSTADDR": "127.0.0.1",
-        "PGSSLMODE": "verify-full",
+        "PGSSLMODE": "require",
         "PGSERVICE": "production",
         "PGTARGETSESSIONATTRS": "standby",
     }.items():

@@ -32,7 +32,9 @@ async def forget_readiness(app: FastAPI) -> AsyncGenerator[None]:
 def without_database(settings: Settings, app_with: Callable[..., FastAPI]) -> httpx.AsyncClient:
     """Return a client of an app whose database cannot be reached."""
     url = NOWHERE.set(drivername=settings.database_url.drivername)
-    return http_client(app_with(database_url=url))
+    app = app_with(database_url=url)
+    app.state.database = Database(app.state.settings)
+    return http_client(app)
 
 
 async def test_ready_while_the_database_answers(client: httpx.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""The database: engines, drivers, pool, sessions, budgets, errors, constraints, migrations, roles.
+"""The database: engines, drivers, pool, sessions, budgets, errors, constraints, migrations.
 
 Must not import anything of HTTP; import-linter enforces it.
 """

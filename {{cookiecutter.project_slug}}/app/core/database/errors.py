@@ -118,7 +118,7 @@ def _translated(
 
 
 def _reason_for_loss(context: ExceptionContext, idle_timeout: float) -> str:
-    """Return why a connection was lost. asyncpg drops the message of the server."""
+    """Return why a connection was lost. Drivers may drop the message of the server."""
     budget = current_budget()
     in_transaction = context.connection is not None and context.connection.in_transaction()
     if budget and in_transaction and budget.idle_seconds >= idle_timeout:

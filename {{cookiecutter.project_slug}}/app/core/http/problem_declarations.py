@@ -44,7 +44,7 @@ def needs_credentials(dependency: Any) -> bool:
 _EXAMPLES: Final = {
     400: ("The body cannot be read", "There was an error parsing the body"),
     401: ("Credentials are missing or invalid", "Not authenticated"),
-    403: ("The caller is not allowed to do this", "Only the owner or an administrator may do this"),
+    403: ("The caller is not allowed to do this", "Only the owner may do this"),
     404: ("The resource does not exist", "User 7 not found"),
     408: ("The body did not arrive in time", "The body did not arrive within 10 s"),
     409: (

@@ -31,24 +31,24 @@ class LoginSessionRepository(Repository[LoginSession]):
 
     async def get_by_key_for_update(self, key: bytes) -> tuple[LoginSession, User] | None:
         """Return a session with its user, and lock the session until the transaction ends."""
-        row = (await self._session.execute(_BY_KEY_FOR_UPDATE, {"key": key})).one_or_none()
+        row = await self.row(_BY_KEY_FOR_UPDATE, {"key": key})
         return (row[0], row[1]) if row else None
 
     async def list_by_user(self, user_id: int) -> Sequence[LoginSession]:
         """Return the sessions of a user, most recently used first."""
-        return (await self._session.scalars(_BY_USER, {"user_id": user_id})).all()
+        return await self.all(_BY_USER, {"user_id": user_id})
 
     async def delete_by_user(self, user_id: int, session_id: int | None = None) -> int:
         """Delete one session of a user or all, and return the number."""
         statement = delete(LoginSession).where(LoginSession.user_id == user_id)
         if session_id is not None:
             statement = statement.where(LoginSession.id == session_id)
-        return len((await self._session.scalars(statement.returning(LoginSession.id))).all())
+        return await self.changed_rows(statement.returning(LoginSession.id))
 
     async def delete_all(self) -> int:
         """Delete the sessions of all users, and return the number."""
         statement = delete(LoginSession).returning(LoginSession.id)
-        return len((await self._session.scalars(statement)).all())
+        return await self.changed_rows(statement)
 
     async def delete_by_key(self, key: bytes, digest: bytes) -> int | None:
         """Delete a session by key and its current or previous secret, and return the user's id."""
@@ -72,4 +72,4 @@ class LoginSessionRepository(Repository[LoginSession]):
         statement = delete(LoginSession).where(
             (LoginSession.expires_at < now) | (LoginSession.last_used_at < idle_since)
         )
-        return len((await self._session.scalars(statement.returning(LoginSession.id))).all())
+        return await self.changed_rows(statement.returning(LoginSession.id))

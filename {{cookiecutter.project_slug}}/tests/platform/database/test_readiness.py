@@ -50,8 +50,10 @@ async def make_app(settings: Settings, proxy: Proxy) -> AsyncGenerator[Callable[
 
     def make(**changes: object) -> FastAPI:
         changes = {"database_url": without_tls(proxy.url)} | changes
-        apps.append(create_app(settings.model_copy(update=changes)))
-        return apps[-1]
+        app = create_app(settings.model_copy(update=changes))
+        app.state.database = Database(app.state.settings)
+        apps.append(app)
+        return app
 
     yield make
     for app in apps:

@@ -130,8 +130,9 @@ async def test_app_whose_lifespan_has_not_begun_says_so(
     outer.mount("/svc", create_app(settings))
 
     async with http_client(outer) as client:
-        with pytest.raises(RuntimeError, match="enter app"):
-            await client.get("/svc/users")
+        for path in ("/svc/users", "/svc/health/ready"):
+            with pytest.raises(RuntimeError, match="enter app"):
+                await client.get(path)
 
 
 async def test_session_outside_of_a_request_is_refused() -> None:
