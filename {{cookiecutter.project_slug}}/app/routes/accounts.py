@@ -6,7 +6,6 @@ from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
 from app.core.http.edge import EdgeRoute
 from app.core.http.links import set_location
 from app.core.http.openapi import link_to, only_if
-from app.core.http.problem_declarations import problem_responses
 from app.core.types import Id
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.services import AccountServiceDep, RegistrationServiceDep
@@ -28,8 +27,7 @@ router = APIRouter(prefix="/users", tags=["Users"], route_class=EdgeRoute)
     | only_if(
         "require_verified_email",
         {202: {"model": MailResponse, "description": "Registration continues by mail"}},
-    )
-    | problem_responses(403, 429),
+    ),
 )
 async def create_user(
     data: UserCreate,
@@ -64,7 +62,7 @@ async def read_current_user(caller: Caller, request: Request, response: Response
     return UserResponse.model_validate(caller)
 
 
-@router.patch("/me", responses=problem_responses(429))
+@router.patch("/me")
 async def update_current_user(
     data: UserPatch,
     caller: Caller,
@@ -84,7 +82,7 @@ async def update_current_user(
     return UserResponse.model_validate(user)
 
 
-@router.patch("/{user_id:id}", responses=problem_responses(429))
+@router.patch("/{user_id:id}")
 async def update_user(
     user_id: Id,
     data: UserPatch,

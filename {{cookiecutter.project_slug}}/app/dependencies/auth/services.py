@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends
 
+from app.core.http.problem_declarations import may_respond
 from app.dependencies.auth.outbox import OutboxDep
 from app.dependencies.auth.step_up import AccessTokenDep
 from app.dependencies.caller import Caller, OptionalCaller
@@ -24,10 +25,12 @@ from app.services.auth.sign_in_service import SignInService
 from app.services.auth.step_up import require_fresh_sign_in
 
 
+@may_respond(401, 429)
 async def get_sign_in_service(database: DatabaseDep, settings: SettingsDep) -> SignInService:
     return SignInService(database, settings)
 
 
+@may_respond(401)
 async def get_refresh_service(database: DatabaseDep, settings: SettingsDep) -> RefreshService:
     return RefreshService(database, settings)
 
@@ -38,10 +41,12 @@ async def get_login_session_service(
     return LoginSessionService(session, settings)
 
 
+@may_respond(429)
 async def get_auth_throttle(database: DatabaseDep, settings: SettingsDep) -> AuthThrottle:
     return AuthThrottle(database, settings)
 
 
+@may_respond(403, 429)
 async def get_password_service(database: DatabaseDep, settings: SettingsDep) -> PasswordService:
     return PasswordService(database, settings)
 
@@ -72,6 +77,7 @@ RequestedMailsDep = Annotated[RequestedMails, Depends(get_requested_mails)]
 AccessServiceDep = Annotated[AccessService, Depends(get_access_service)]
 
 
+@may_respond(403)
 async def get_registration_service(
     caller: OptionalCaller,
     open_session: OpenSessionDep,
@@ -82,6 +88,7 @@ async def get_registration_service(
     return RegistrationService(open_session, caller, settings, throttle, outbox.add)
 
 
+@may_respond(409)
 async def get_email_confirmation_service(
     database: DatabaseDep, settings: SettingsDep, passwords: PasswordServiceDep
 ) -> EmailConfirmationService:

@@ -49,7 +49,7 @@ class AccountRepository(Repository[User]):
     async def find_by_email(self, email: str, address: str) -> tuple[User | None, bool]:
         """Return a user by e-mail address, and whether they are signed in at an IP address."""
         parameters = {"email": email, "address": address}
-        row = (await self._session.execute(_BY_EMAIL, parameters)).one_or_none()
+        row = await self.row(_BY_EMAIL, parameters)
         return (row[0], row[1]) if row else (None, False)
 
     async def create_if_absent(self, values: dict[str, Any]) -> int | None:

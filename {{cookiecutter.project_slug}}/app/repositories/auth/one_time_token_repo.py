@@ -80,9 +80,7 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
             "expires_at": expires_at,
         }
         statement = _replacing_older(_INSERT.from_select(_COLUMNS, users))
-        row = (
-            await self._session.execute(statement.returning(*_RECIPIENT), parameters)
-        ).one_or_none()
+        row = await self.row(statement.returning(*_RECIPIENT), parameters)
         return Recipient(*row) if row else None
 
     async def issue_to_address(
@@ -104,7 +102,7 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
     ) -> Recipient | None:
         """Return the recipient of a valid token for one of the purposes, or None."""
         statement = select(*_RECIPIENT).where(*_is_valid(digest, purposes, now))
-        row = (await self._session.execute(statement)).one_or_none()
+        row = await self.row(statement)
         return Recipient(*row) if row else None
 
     async def consume(
@@ -123,7 +121,7 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
         if email is not None:
             statement = statement.where(func.lower(OneTimeToken.email) == func.lower(email))
         returning = statement.returning(*_RECIPIENT)
-        row = (await self._session.execute(returning)).one_or_none()
+        row = await self.row(returning)
         return Recipient(*row) if row else None
 
     async def delete_by_user(self, user_id: int) -> None:
@@ -137,4 +135,4 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
     async def delete_expired(self, now: datetime) -> int:
         """Delete the expired tokens, and return the number."""
         statement = delete(OneTimeToken).where(OneTimeToken.expires_at < now)
-        return len((await self._session.scalars(statement.returning(OneTimeToken.id))).all())
+        return await self.changed_rows(statement.returning(OneTimeToken.id))

@@ -3,7 +3,6 @@
 from fastapi import APIRouter, status
 
 from app.core.http.edge import EdgeRoute
-from app.core.http.problem_declarations import problem_responses
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.outbox import OutboxDep
 from app.dependencies.auth.services import (
@@ -16,9 +15,7 @@ from app.schemas.auth.account import EmailVerification, MailRequest, MailRespons
 router = APIRouter(prefix="/auth", tags=["Auth"], route_class=EdgeRoute)
 
 
-@router.post(
-    "/verify-email", status_code=status.HTTP_202_ACCEPTED, responses=problem_responses(429)
-)
+@router.post("/verify-email", status_code=status.HTTP_202_ACCEPTED)
 async def request_email_verification(
     data: MailRequest,
     throttle: AuthThrottleDep,
@@ -35,7 +32,6 @@ async def request_email_verification(
 @router.post(
     "/verify-email/confirm",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(403, 409, 429),
 )
 async def confirm_email_verification(
     data: EmailVerification,

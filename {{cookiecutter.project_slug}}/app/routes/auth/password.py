@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Response, status
 
 from app.core.http.edge import EdgeRoute
-from app.core.http.problem_declarations import problem_responses
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.outbox import OutboxDep
 from app.dependencies.auth.services import AuthThrottleDep, PasswordServiceDep, RequestedMailsDep
@@ -14,7 +13,7 @@ from app.schemas.auth.token import TokenResponse
 router = APIRouter(prefix="/auth", tags=["Auth"], route_class=EdgeRoute)
 
 
-@router.post("/password", responses=problem_responses(429))
+@router.post("/password")
 async def change_password(
     data: PasswordChange,
     caller: Caller,
@@ -30,9 +29,7 @@ async def change_password(
     return TokenResponse.model_validate(tokens)
 
 
-@router.post(
-    "/password-reset", status_code=status.HTTP_202_ACCEPTED, responses=problem_responses(429)
-)
+@router.post("/password-reset", status_code=status.HTTP_202_ACCEPTED)
 async def request_password_reset(
     data: MailRequest,
     throttle: AuthThrottleDep,
@@ -53,7 +50,6 @@ async def request_password_reset(
 @router.post(
     "/password-reset/confirm",
     status_code=status.HTTP_204_NO_CONTENT,
-    responses=problem_responses(403),
 )
 async def confirm_password_reset(
     data: PasswordReset, passwords: PasswordServiceDep, client: ClientDep, outbox: OutboxDep

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Response, status
 
 from app.core.http.edge import EdgeRoute
-from app.core.http.problem_declarations import problem_responses
 from app.core.types import Id
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.services import (
@@ -25,7 +24,7 @@ from app.schemas.auth.token import (
 router = APIRouter(prefix="/auth", tags=["Auth"], route_class=EdgeRoute)
 
 
-@router.post("/token", responses=problem_responses(401, 429))
+@router.post("/token")
 async def create_token(
     form: Annotated[TokenRequest, Form()],
     service: SignInServiceDep,
@@ -38,7 +37,7 @@ async def create_token(
     return TokenResponse.model_validate(signed_in.tokens)
 
 
-@router.post("/refresh", responses=problem_responses(401))
+@router.post("/refresh")
 async def refresh_token(
     form: Annotated[RefreshRequest, Form()],
     service: RefreshServiceDep,
