@@ -4,6 +4,7 @@
 """
 
 import re
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -147,6 +148,17 @@ class DatabaseSettings(DevelopmentSettings):
     )
 
 
+# Addresses of IPv4 within IPv6 (RFC 4291, section 2.5.5.2).
+_IPV4_MAPPED: Final = IPv6Network("::ffff:0:0/96")
+
+
+def _is_large(network: IPv4Network | IPv6Network) -> bool:
+    """Return whether a network is larger than those for private use, 10.0.0.0/8 and fc00::/7."""
+    if network.version == 6 and network.subnet_of(_IPV4_MAPPED):
+        return network.prefixlen - _IPV4_MAPPED.prefixlen < 8
+    return network.prefixlen < (8 if network.version == 4 else 7)
+
+
 class Settings(CallerSettings, DatabaseSettings):
     """All settings of the service."""
 
@@ -240,8 +252,8 @@ class Settings(CallerSettings, DatabaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def refuse_to_trust_anybody(cls, value: Networks, info: ValidationInfo) -> Networks:
-        """Refuse networks larger than those for private use (10.0.0.0/8 and fc00::/7)."""
-        if any(network.prefixlen < (8 if network.version == 4 else 7) for network in value):
+        """Refuse networks larger than those for private use."""
+        if any(_is_large(network) for network in value):
             reason = "trusts so many addresses that clients could forge theirs; name your proxies"
             refuse_outside_development(reason, info)
         return value

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -88,17 +89,31 @@ VisibleText = Annotated[str, Visible()]
 # The same in one line, for titles and names.
 LineText = Annotated[str, Visible(one_line=True)]
 
-# Three letters or digits in a row, which an index of trigrams finds. All characters beyond ASCII are
-# taken for letters, because which of them are is another question in each language.
+# Three letters or digits in a row, which an index of trigrams finds. For OpenAPI, all characters beyond
+# ASCII are letters, because patterns tell them apart in other ways in each language.
 _SEARCHABLE: Final = r"[^\x00-/:-@\[-`{-\x7f]{3}"
 
 
 def _require_searchable(text: str) -> str:
-    if not re.search(_SEARCHABLE, text):
+    """Require three letters or decimal digits in a row, of which PostgreSQL makes trigrams.
+
+    Marks, such as vowels in Hindi, may stand between them.
+    """
+    if not any(sum(map(_is_base, word)) >= 3 for word in _split_words(text)):
         raise PydanticCustomError(
             "text_too_short", "Search for at least three letters or digits in a row"
         )
     return text
+
+
+def _is_base(character: str) -> bool:
+    return character.isalpha() or character.isdecimal()
+
+
+def _split_words(text: str) -> list[str]:
+    return "".join(
+        one if _is_base(one) or unicodedata.category(one).startswith("M") else " " for one in text
+    ).split()
 
 
 # A text to search a list for, as the query parameter `q`.

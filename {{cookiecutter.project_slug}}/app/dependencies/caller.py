@@ -81,6 +81,12 @@ async def require_admin(caller: Caller) -> User:
     return caller
 
 
+async def admit_admin(connection: HTTPConnection) -> None:
+    """Raise as `require_admin` does, before FastAPI parses the body and solves dependencies."""
+    caller = await get_caller(connection, await read_token(connection))
+    await require_admin(await get_current_user(caller))
+
+
 @may_respond(401)
 async def identify_caller(connection: HTTPConnection) -> str:
     """Return a unique, stable name of the caller. Raises as `get_caller` does."""

@@ -45,6 +45,11 @@ async def require_admin(caller: Caller) -> GatewayCaller | None:
     return caller
 
 
+async def admit_admin(connection: HTTPConnection) -> None:
+    """Raise as `require_admin` does, before FastAPI parses the body and solves dependencies."""
+    await require_admin(await get_caller(connection))
+
+
 async def identify_caller(connection: HTTPConnection) -> str:
     """Return a unique, stable name of the caller, of up to 50 characters."""
     caller = await get_caller(connection)

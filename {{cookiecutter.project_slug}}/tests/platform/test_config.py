@@ -259,7 +259,13 @@ def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) 
 
 
 UNSAFE = {
-    "TRUSTED_PROXIES": ["0.0.0.0/0", "::/0", "0.0.0.0/1,128.0.0.0/1", "10.0.0.1,::/6"],
+    "TRUSTED_PROXIES": [
+        "0.0.0.0/0",
+        "::/0",
+        "0.0.0.0/1,128.0.0.0/1",
+        "10.0.0.1,::/6",
+        "::ffff:0:0/96",
+    ],
     # {% if cookiecutter.use_auth %}
     "SECRET_KEY": [
         "only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz",

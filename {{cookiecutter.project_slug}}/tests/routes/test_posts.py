@@ -312,7 +312,13 @@ async def test_wrong_query_is_refused_with_its_name(
     assert response.json()["errors"][0]["loc"] == ["query", loc]
 
 
-@pytest.mark.parametrize("q", ["a", "ab", "a b", "ab-cd", "---", "a_b", "%%%", "  a  "])
+@pytest.mark.parametrize(
+    "q",
+    [
+        *("a", "ab", "a b", "ab-cd", "---", "a_b", "%%%", "  a  "),
+        *("\u201c" * 3, "\U0001f600" * 3, "\u3000" * 3, "\u00a0" * 3, "\u0301" * 3, "\u00b2" * 3),
+    ],
+)
 async def test_text_that_the_index_cannot_find_is_refused(
     client: httpx.AsyncClient, q: str
 ) -> None:

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Host, Mount
 from app.core.config import Settings
 from app.core.database.sessions import Database
 from app.core.database.unit_of_work import UnitOfWork, get_async_session, get_open_session
-from app.core.http.limits import limit_body, read_body, stated_body_limit
+from app.core.http.limits import limit_body, read_body, require_admission, stated_body_limit
 from app.core.http.problems import log_failure
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
@@ -59,7 +59,7 @@ class EdgeRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         has_body = self.body_field is not None
-        stated_limit = stated_body_limit(self.endpoint)
+        stated = stated_body_limit(self.endpoint)
 
         async def surround(request: Request) -> Response:
             if get_async_session in request.app.dependency_overrides:
@@ -70,8 +70,10 @@ class EdgeRoute(APIRoute):
             open_session: Callable[[], Awaitable[AsyncSession]]
             if has_body or not is_safe:
                 settings: Settings = request.app.state.settings
-                limit = stated_limit(settings) if stated_limit else settings.max_body_bytes
+                limit = stated.size(settings) if stated else settings.max_body_bytes
                 request = await limit_body(request, settings, limit)
+            if stated:
+                await require_admission(request, stated)
             if is_safe:
                 open_session = partial(_open_read_session, request, database)
             else:

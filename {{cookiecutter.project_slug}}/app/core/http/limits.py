@@ -1,10 +1,10 @@
 """Limits of requests: query string, body size, body time, JSON depth."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.config import Settings
 from app.core.http.problems import problem_response
-from app.exceptions import ContentTooLargeError, RequestTimeoutError, ValidationError
+from app.exceptions import AppError, ContentTooLargeError, RequestTimeoutError, ValidationError
 
 _BYTE_ORDER_MARKS: Final = {b"\xfe\xff", b"\xff\xfe"}
 
@@ -22,26 +22,51 @@ _NO_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
-_stated: Final[dict[Callable[..., Any], Callable[[Settings], int]]] = {}
+
+class BodyLimit(NamedTuple):
+    """The maximum size of a route's body, in bytes, and who may send it."""
+
+    size: Callable[[Settings], int]
+    admit: Callable[[Request], Awaitable[None]] | None = None
 
 
-def body_limit(limit: Callable[[Settings], int]) -> Callable[[FunctionT], FunctionT]:
+_stated: Final[dict[Callable[..., Any], BodyLimit]] = {}
+
+
+def body_limit(
+    size: Callable[[Settings], int], admit: Callable[[Request], Awaitable[None]] | None = None
+) -> Callable[[FunctionT], FunctionT]:
     """State the maximum size of a route's body, in bytes, where MAX_BODY_BYTES does not fit.
 
-    Put it below `@router.post`. (FastAPI's own `max_body_size` responds in plain text, and no setting
-    can change it.)
+    `admit` raises a domain error for clients that may not send it, before it is parsed: FastAPI parses
+    bodies before it solves dependencies, and large ones cost time. Put it below `@router.post`.
+    (FastAPI's own `max_body_size` responds in plain text, and no setting can change it.)
     """
 
     def state(endpoint: FunctionT) -> FunctionT:
-        _stated[endpoint] = limit
+        _stated[endpoint] = BodyLimit(size, admit)
         return endpoint
 
     return state
 
 
-def stated_body_limit(endpoint: Callable[..., Any]) -> Callable[[Settings], int] | None:
+def stated_body_limit(endpoint: Callable[..., Any]) -> BodyLimit | None:
     """Return the limit that `body_limit` has stated for a route, or None."""
     return _stated.get(endpoint)
+
+
+async def require_admission(request: Request, stated: BodyLimit) -> None:
+    """Raise the error of `BodyLimit.admit`, after the body was received.
+
+    A client that is still sending may lose a response (RFC 9112, section 9.6).
+    """
+    if stated.admit:
+        try:
+            await stated.admit(request)
+        except AppError:
+            with suppress(AppError, ClientDisconnect):
+                await request.body()
+            raise
 
 
 class QueryLimit:

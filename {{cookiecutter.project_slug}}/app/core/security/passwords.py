@@ -4,10 +4,12 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -52,12 +54,30 @@ def _lower_priority() -> None:
         os.setpriority(os.PRIO_PROCESS, thread, min(niceness, 19))
 
 
-# The hashes of this process that wait or run.
-_pending: Final[set[Future[Any]]] = set()
+# The hashes of this process that wait or run, and places that are kept for some.
+_pending: Final[set[object]] = set()
+_place: Final[ContextVar[object]] = ContextVar("place", default=None)
 
 
-def require_hashing_capacity(settings: PasswordSettings) -> None:
-    """Raise `UnavailableError` if as many hashes are waiting as the settings allow."""
+@contextmanager
+def place_for_hash(settings: PasswordSettings) -> Generator[None]:
+    """Keep a place for the hash that is made within the block.
+
+    Raises `UnavailableError` if as many hashes are waiting as the settings allow. Enter it before an
+    attempt is counted, so that requests that are refused for want of a place count nothing.
+    """
+    _require_capacity(settings)
+    place = object()
+    _pending.add(place)
+    previous = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(previous)
+        _pending.discard(place)
+
+
+def _require_capacity(settings: PasswordSettings) -> None:
     if len(_pending) >= cores() * (1 + settings.password_queue_per_core):
         raise UnavailableError("Too many passwords are being checked; try again in a moment")
 
@@ -66,7 +86,10 @@ async def _run_in_hashing_thread(
     work: Callable[[], ResultT], settings: PasswordSettings
 ) -> ResultT:
     require_no_connection("while a password is hashed")
-    require_hashing_capacity(settings)
+    if (place := _place.get()) in _pending:
+        _pending.discard(place)  # the hash takes it
+    else:
+        _require_capacity(settings)
     hashing = _hashing_threads().submit(work)
     _pending.add(hashing)
     hashing.add_done_callback(_pending.discard)

@@ -97,7 +97,7 @@ class PasswordSettings(DevelopmentSettings, EmailSettings):
         default=4, ge=1, validate_default=True, description="Parallelism of argon2id, in lanes."
     )
     password_queue_per_core: int = Field(
-        default=8,
+        default=32,
         ge=1,
         description="Passwords that may wait for each core to be checked; further ones get 503.",
     )

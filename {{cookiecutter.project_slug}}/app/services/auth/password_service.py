@@ -6,7 +6,7 @@ from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit
 from app.core.security.breaches import require_not_breached
-from app.core.security.passwords import hash_password, verify_password
+from app.core.security.passwords import hash_password, place_for_hash, verify_password
 from app.core.security.policy import require_acceptable, require_new, unchanged
 from app.exceptions import InvalidTokenError, PermissionError
 from app.models.user import User
@@ -30,12 +30,14 @@ class PasswordService:
         self, user: User, password: SecretStr, client: ClientInfo, *, is_signed_in: bool = True
     ) -> None:
         """Verify the password of a user. Raises `PermissionError` and `TooManyRequestsError`."""
-        await self._throttle.count_password_attempt(
-            user.id, client, from_known_address=is_signed_in
-        )
-        async with self._database.read() as session:
-            hashed_password = await AccountRepository(session).get_hashed_password(user.id)
-        if not (await verify_password(password, hashed_password, self._settings)).matches:
+        with place_for_hash(self._settings):
+            await self._throttle.count_password_attempt(
+                user.id, client, from_known_address=is_signed_in
+            )
+            async with self._database.read() as session:
+                hashed_password = await AccountRepository(session).get_hashed_password(user.id)
+            found = await verify_password(password, hashed_password, self._settings)
+        if not found.matches:
             raise PermissionError("The password is wrong; if you do not know it, reset it")
         await self._throttle.reset(user.id, client)
 

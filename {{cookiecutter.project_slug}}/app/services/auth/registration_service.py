@@ -9,7 +9,7 @@ from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail
 from app.core.security.audit import audit_on_commit
 from app.core.security.breaches import require_not_breached
-from app.core.security.passwords import hash_password
+from app.core.security.passwords import hash_password, place_for_hash
 from app.core.security.policy import require_acceptable
 from app.exceptions import PermissionError
 from app.models.user import User
@@ -60,13 +60,15 @@ class RegistrationService:
             self._require_open(invitation)
         about = (email, display_name)
         require_acceptable(password, self._settings, field="password", about=about)
-        if not self._is_admin:
-            await self._count(email, invitation, client)
-        await require_not_breached(password, self._settings, field="password")
+        with place_for_hash(self._settings):
+            if not self._is_admin:
+                await self._count(email, invitation, client)
+            await require_not_breached(password, self._settings, field="password")
+            hashed_password = await hash_password(password, self._settings)
         values = {
             "email": email,
             "display_name": display_name,
-            "hashed_password": await hash_password(password, self._settings),
+            "hashed_password": hashed_password,
             "is_email_verified": invitation is not None,
         }
         session = await self._open_session()

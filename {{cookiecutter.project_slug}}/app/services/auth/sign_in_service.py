@@ -7,7 +7,7 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.client_info import ClientInfo
 from app.core.security.audit import audit
-from app.core.security.passwords import require_hashing_capacity, verify_password
+from app.core.security.passwords import place_for_hash, verify_password
 from app.exceptions import AuthenticationError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
@@ -44,18 +44,18 @@ class SignInService:
         inactive, not verified or without a password, or if the password is wrong. Neither the
         message nor the time reveals which.
         """
-        require_hashing_capacity(self._settings)
-        async with self._database.read() as session:
-            user, is_known_address = await AccountRepository(session).find_by_email(
-                email, client.address
+        with place_for_hash(self._settings):
+            async with self._database.read() as session:
+                user, is_known_address = await AccountRepository(session).find_by_email(
+                    email, client.address
+                )
+            await self._throttle.count_password_attempt(
+                user.id if user else email,
+                client,
+                from_known_address=bool(client.address) and is_known_address,
             )
-        await self._throttle.count_password_attempt(
-            user.id if user else email,
-            client,
-            from_known_address=bool(client.address) and is_known_address,
-        )
-        hashed_password = user.hashed_password if user and self._may_sign_in(user) else None
-        matches, new_hash = await verify_password(password, hashed_password, self._settings)
+            hashed_password = user.hashed_password if user and self._may_sign_in(user) else None
+            matches, new_hash = await verify_password(password, hashed_password, self._settings)
         signed_in = None
         if matches and user:
             methods = await self.require_second_factor(user)

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pydantic import SecretStr
-from sqlalchemy import Integer, func, select, update
+from sqlalchemy import Integer, func, select, table, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
@@ -1327,6 +1327,61 @@ async def test_attack_many_guesses_at_once(
     assert len(verified) == 10
 
 
+async def test_attempts_that_are_refused_for_want_of_a_place_do_not_count(
+    app_with: Callable[..., FastAPI],
+    live_database: Database,
+    live_session: AsyncSession,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All ask for a place at the same time, before the first hash begins."""
+    app = app_with(password_queue_per_core=0)
+    app.state.database = live_database
+    go_on = threading.Event()
+
+    def wait(self: PasswordHash, _password: str, _hashed: str) -> tuple[bool, None]:
+        go_on.wait(30)
+        return False, None
+
+    monkeypatch.setattr(PasswordHash, "verify_and_update", wait)
+    client = http_client(app)
+    tries = [
+        asyncio.create_task(sign_in(client, f"user{number}@example.com", "guess"))
+        for number in range(30)
+    ]
+    shed = [await done for done in islice(asyncio.as_completed(tries), 30 - cores())]
+    go_on.set()
+    checked = await asyncio.gather(*tries)
+
+    assert {response.status_code for response in shed} == {503}
+    assert [response.status_code for response in checked].count(401) == cores()
+    counted = await live_session.scalar(select(func.count()).select_from(table("rate_limits")))
+    # The address; each account, from this address and from all.
+    assert counted == 1 + 2 * cores()
+
+
+@pytest.mark.parametrize(("caller", "status"), [(None, 401), ("eve", 403), ("admin", 422)])
+async def test_attack_large_body_of_a_client_that_may_not_send_it_is_not_parsed(
+    open_client: Opener,
+    eve: User,
+    admin_headers: dict[str, str],
+    settings: Settings,
+    make: Factory,
+    caller: str | None,
+    status: int,
+) -> None:
+    headers = {"admin": admin_headers, None: {}}.get(caller)
+    if headers is None:
+        headers = await bearer(make, eve, settings)
+
+    response = await open_client().post(
+        "/users/import",
+        content=b"[" * 1_000_000,
+        headers=headers | {"Content-Type": "application/json"},
+    )
+
+    assert response.status_code == status
+
+
 async def test_attack_bogus_sign_ins_queue_up_before_an_honest_one(
     app_with: Callable[..., FastAPI],
     live_database: Database,
@@ -1340,7 +1395,7 @@ async def test_attack_bogus_sign_ins_queue_up_before_an_honest_one(
     """
     hashed_password = await hash_password(SecretStr(PASSWORD), settings)
     await make_live.user(email=EMAIL, hashed_password=hashed_password)
-    app = app_with(password_tries_per_account=1)
+    app = app_with(password_tries_per_account=1, password_queue_per_core=8)
     app.state.database = live_database
     go_on = threading.Event()
     verify = PasswordHash.verify_and_update
@@ -1355,7 +1410,7 @@ async def test_attack_bogus_sign_ins_queue_up_before_an_honest_one(
         asyncio.create_task(sign_in(client, f"user{number}@example.com", "guess"))
         for number in range(80)
     ]
-    room = cores() * (1 + settings.password_queue_per_core)
+    room = cores() * (1 + 8)
     try:
         shed = [await done for done in islice(asyncio.as_completed(bogus), 80 - room)]
         honest = http_client(app)
