@@ -18,6 +18,8 @@ from pydantic_core import PydanticCustomError, core_schema
 from pydantic_settings import NoDecode
 from starlette.convertors import Convertor, register_url_convertor
 
+from app.exceptions import ValidationError
+
 # Integers in JSON are exact up to this limit (RFC 8259, section 6). PostgreSQL's bigint is larger.
 Id = Annotated[int, Field(ge=1, le=2**53 - 1, examples=[1], json_schema_extra={"format": "int64"})]
 
@@ -99,10 +101,11 @@ def _require_searchable(text: str) -> str:
 
     Marks, such as vowels in Hindi, may stand between them.
     """
+    reason = "Search for at least three letters or digits in a row"
+    if not re.search(_SEARCHABLE, text):
+        raise PydanticCustomError("text_too_short", reason)
     if not any(sum(map(_is_base, word)) >= 3 for word in _split_words(text)):
-        raise PydanticCustomError(
-            "text_too_short", "Search for at least three letters or digits in a row"
-        )
+        raise ValidationError(reason, kind="text_too_short")  # which no pattern of OpenAPI can tell
     return text
 
 

@@ -312,13 +312,16 @@ async def test_wrong_query_is_refused_with_its_name(
     assert response.json()["errors"][0]["loc"] == ["query", loc]
 
 
-@pytest.mark.parametrize(
-    "q",
-    [
-        *("a", "ab", "a b", "ab-cd", "---", "a_b", "%%%", "  a  "),
-        *("\u201c" * 3, "\U0001f600" * 3, "\u3000" * 3, "\u00a0" * 3, "\u0301" * 3, "\u00b2" * 3),
-    ],
-)
+@pytest.mark.parametrize("q", ["\u201c", "\U0001f600", "\u3000", "\u00a0", "\u0301", "\u00b2"])
+async def test_text_without_letters_is_refused(client: httpx.AsyncClient, q: str) -> None:
+    """PostgreSQL makes no trigrams of it, and would read the whole table."""
+    response = await client.get("/posts", params={"q": q * 3})
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == "Search for at least three letters or digits in a row"
+
+
+@pytest.mark.parametrize("q", ["a", "ab", "a b", "ab-cd", "---", "a_b", "%%%", "  a  "])
 async def test_text_that_the_index_cannot_find_is_refused(
     client: httpx.AsyncClient, q: str
 ) -> None:
