@@ -29,10 +29,7 @@ async def request_email_verification(
     return MailResponse()
 
 
-@router.post(
-    "/verify-email/confirm",
-    status_code=status.HTTP_204_NO_CONTENT,
-)
+@router.post("/verify-email/confirm", status_code=status.HTTP_204_NO_CONTENT)
 async def confirm_email_verification(
     data: EmailVerification,
     emails: EmailConfirmationServiceDep,

@@ -47,10 +47,7 @@ async def request_password_reset(
     return MailResponse()
 
 
-@router.post(
-    "/password-reset/confirm",
-    status_code=status.HTTP_204_NO_CONTENT,
-)
+@router.post("/password-reset/confirm", status_code=status.HTTP_204_NO_CONTENT)
 async def confirm_password_reset(
     data: PasswordReset, passwords: PasswordServiceDep, client: ClientDep, outbox: OutboxDep
 ) -> None:
