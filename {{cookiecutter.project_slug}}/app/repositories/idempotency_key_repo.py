@@ -1,15 +1,35 @@
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import (
+    ColumnElement,
+    SQLColumnExpression,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+)
 
-from app.models.idempotency_key import IdempotencyKey
+from app.models.idempotency_key import IdempotencyKey, scope_of_user
 from app.repositories.base import Repository
 
 _LOCK: Final = select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("name"), 0)))
 _GET: Final = select(IdempotencyKey).where(
     IdempotencyKey.scope == bindparam("scope"), IdempotencyKey.key == bindparam("key")
 )
+
+
+def is_about_user(user_id: SQLColumnExpression[int]) -> ColumnElement[bool]:
+    """Return the condition of a user's keys, and of those whose response created the user."""
+    location = func.concat("%/users/", user_id, '"]%')
+    return or_(
+        IdempotencyKey.scope == func.concat(scope_of_user(""), user_id),
+        cast(IdempotencyKey.headers, Text).like(location),
+    )
 
 
 class IdempotencyKeyRepository(Repository[IdempotencyKey]):
@@ -24,9 +44,9 @@ class IdempotencyKeyRepository(Repository[IdempotencyKey]):
     async def get(self, scope: str, key: str) -> IdempotencyKey | None:
         return await self.one(_GET, {"scope": scope, "key": key})
 
-    async def delete_of(self, scope: str) -> None:
-        """Delete the keys of a caller."""
-        await self._session.execute(delete(IdempotencyKey).where(IdempotencyKey.scope == scope))
+    async def delete_about_user(self, user_id: int) -> None:
+        """Delete the keys of a user, and those whose response created the user."""
+        await self._session.execute(delete(IdempotencyKey).where(is_about_user(literal(user_id))))
 
     async def delete_older_than(self, moment: datetime) -> int:
         """Delete the older keys, and return the number."""

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
+    exists,
     func,
     or_,
     select,
@@ -15,8 +16,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import metadata
-from app.models.idempotency_key import IdempotencyKey, scope_of_user
+from app.models.idempotency_key import IdempotencyKey
 from app.models.user import User
+from app.repositories.idempotency_key_repo import is_about_user
 
 _EMAIL: Final = func.lower(bindparam("email"))
 
@@ -50,13 +52,11 @@ class PersonalDataRepository:
         """Delete the rows with the address, and what belongs to them by ON DELETE CASCADE.
 
         Runs a statement for each table with a column `email`, and one for the responses that are kept
-        for the person's repeated requests. Returns the number of rows, not counting those and those
+        for repeated requests: the person's, and those that created the person. Returns the number of rows, not counting those and those
         that the cascade deleted.
         """
-        ids = select(func.concat(scope_of_user(""), User.id)).where(
-            func.lower(User.email) == _EMAIL
-        )
-        kept = delete(IdempotencyKey).where(IdempotencyKey.scope.in_(ids))
+        person = exists().where(func.lower(User.email) == _EMAIL, is_about_user(User.id))
+        kept = delete(IdempotencyKey).where(person)
         await self._session.execute(kept, {"email": email})
         deleted = 0
         for table in reversed(metadata.sorted_tables):

@@ -49,6 +49,9 @@ async def test_erased_person_has_left_nothing(database: Database, make: Factory)
         for user in (ann, other):
             row = {"scope": scope_of_user(user.id), "key": "", "fingerprint": b"", "status": 201}
             session.add(IdempotencyKey(**row, headers=[], body=user.email.encode()))
+            created = row | {"scope": "somebody else", "key": user.email}
+            headers = [("location", f"/api/users/{user.id}")]
+            session.add(IdempotencyKey(**created, headers=headers, body=user.email.encode()))
         await session.flush()
         await PersonalDataService(session).erase(EMAIL.upper())
 
@@ -56,7 +59,7 @@ async def test_erased_person_has_left_nothing(database: Database, make: Factory)
         left = (await session.scalars(text("SELECT id FROM users"))).all()
         assert left == [other.id]
         kept = (await session.scalars(select(IdempotencyKey.body))).all()
-        assert kept == [b"eve@example.com"]
+        assert kept == [b"eve@example.com"] * 2
 
 
 @pytest.fixture

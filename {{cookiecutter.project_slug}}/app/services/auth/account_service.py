@@ -5,7 +5,6 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.http.client_info import ClientInfo
-from app.models.idempotency_key import scope_of_user
 from app.models.user import User
 from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
 from app.services.auth.access_service import AccessService
@@ -66,4 +65,4 @@ class AccountService:
         """
         await self._access.authorize_deletion(user_id)
         await self._users.delete_user(user_id, if_match)
-        await self._keys.delete_of(scope_of_user(user_id))
+        await self._keys.delete_about_user(user_id)
