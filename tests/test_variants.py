@@ -58,6 +58,9 @@ OTHER_MEANINGS = {
     # How the certificate of PostgreSQL is checked, and passwords of the database.
     "README.md": r"\bverify-full\b|\bpasswords\b",
     "app/core/database/drivers/__init__.py": r"verify-\w+",
+    # A right of Kubernetes that pods do without.
+    "deploy/kubernetes.yaml": r"automountServiceAccountToken",
+    "tests/platform/test_kubernetes.py": r"automountServiceAccountToken",
     "app/core/database/drivers/asyncpg_driver.py": r"\b(ssl)?pass(word|file)\b|verify-\w+|verified server",
     "app/core/database/drivers/psycopg_driver.py": r"\bpass(word|file)\b|verify-\w+",
     "tests/platform/database/test_causes.py": r"\w*password\w*|auth_method|authentication",
