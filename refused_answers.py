@@ -40,7 +40,7 @@ def checked_slug(answers: Mapping[str, Any]) -> str:
 
 
 def others(answers: Mapping[str, Any], problem: str) -> str:
-    """Return the answers as `key=value`, but the one that the problem begins with, and the slug of it."""
+    """Return the answers as `key=value`, without the refused one and the slug, which may follow from it."""
     refused = (problem.partition(" ")[0], "project_slug")
     given = {name: text for name, text in answers.items() if name[0] != "_" and name not in refused}
     texts = {True: "yes", False: "no"}

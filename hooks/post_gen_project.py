@@ -33,7 +33,8 @@ BEFORE, SIGN = ".before-bake", "UNFINISHED.md"
 
 
 def main(project: Path, answers: dict[str, Any]) -> None:
-    skip = (project / SIGN).read_text(encoding="utf-8").startswith("A bake")
+    sign = project / SIGN  # pre_gen_project.py begins it with "A bake" (INTERRUPTED)
+    skip = sign.exists() and sign.read_text(encoding="utf-8").startswith("A bake")
     remove(project, SIGN, *LEFTOVERS)
     prune(project, answers)
     name_project(project, answers)

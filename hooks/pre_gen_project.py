@@ -170,7 +170,8 @@ def set_aside(project: Path) -> str | None:
     except OSError as error:
         for path in before.iterdir() if before.exists() else ():
             path.rename(project / path.name)
-        before.rmdir()
+        if before.exists():
+            before.rmdir()
         return f"{error.filename} cannot be moved for the bake ({error.strerror}): stop what uses it, or bake elsewhere."
     return None
 

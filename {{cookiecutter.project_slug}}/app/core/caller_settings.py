@@ -17,7 +17,7 @@ class CallerSettings(AuthSettings):
 
     @property
     def stores_responses_to_anyone(self) -> bool:
-        """Whether a response to nobody known may be stored: not here, where it registers a person."""
+        """Whether responses to anonymous callers may be stored: no, for they may register a person."""
         return False
 
     @property

@@ -24,7 +24,7 @@ class CallerSettings(EmailSettings):
 
     @property
     def stores_responses_to_anyone(self) -> bool:
-        """Whether a response to nobody known may be stored: yes, because callers need not be known."""
+        """Whether responses to anonymous callers may be stored: yes, because callers need not be known."""
         return True
 
     @property

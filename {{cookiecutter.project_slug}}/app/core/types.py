@@ -105,7 +105,7 @@ def _require_searchable(text: str) -> str:
     if not re.search(_SEARCHABLE, text):
         raise PydanticCustomError("text_too_short", reason)
     if not any(sum(map(_is_base, word)) >= 3 for word in _split_words(text)):
-        raise ValidationError(reason, kind="text_too_short")  # which no pattern of OpenAPI can tell
+        raise ValidationError(reason, kind="text_too_short")  # no pattern in OpenAPI states this
     return text
 
 

@@ -69,7 +69,7 @@ class KeyClaim:
     async def store(self, session: AsyncSession, response: Response) -> None:
         """Store the response, in the transaction of the request.
 
-        A response to nobody known may be personal, so that only its success is. Raises
+        For an anonymous caller only the success is stored, because the response may be personal. Raises
         `ValidationError` for a stream or a file, which has no body to store, and for a response that
         says `Cache-Control: no-store`, which holds a secret.
         """

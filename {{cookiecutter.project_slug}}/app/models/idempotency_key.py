@@ -19,9 +19,10 @@ class IdempotencyKey(Base):
 
     # The caller: the keys of different callers do not collide.
     scope: Mapped[str] = mapped_column(String(50))
-    # A digest of the client's key.
+    # A digest of the client's key; for an anonymous caller, of the key and the request.
     key: Mapped[str] = mapped_column(String(255))
-    # A keyed digest of the request, which detects the use of a key for a different request.
+    # A digest of the request, keyed if there is a key to it. It detects the use of a key for another
+    # request.
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     # 0 if the response is not stored.
     status: Mapped[int]

@@ -24,7 +24,10 @@ _GET: Final = select(IdempotencyKey).where(
 
 
 def is_about_user(user_id: SQLColumnExpression[int]) -> ColumnElement[bool]:
-    """Return the condition of a user's keys, and of those whose response created the user."""
+    """Return the condition of a user's keys, and of those whose response created the user.
+
+    It reads all keys of the last `IDEMPOTENCY_KEY_HOURS`: users are deleted rarely.
+    """
     location = func.concat("%/users/", user_id, '"]%')
     return or_(
         IdempotencyKey.scope == func.concat(scope_of_user(""), user_id),

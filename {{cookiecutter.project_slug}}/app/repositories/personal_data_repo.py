@@ -52,8 +52,8 @@ class PersonalDataRepository:
         """Delete the rows with the address, and what belongs to them by ON DELETE CASCADE.
 
         Runs a statement for each table with a column `email`, and one for the responses that are kept
-        for repeated requests: the person's, and those that created the person. Returns the number of rows, not counting those and those
-        that the cascade deleted.
+        for repeated requests: the person's, and those that created the person. Returns the
+        number of rows, without those responses and without what the cascade deleted.
         """
         person = exists().where(func.lower(User.email) == _EMAIL, is_about_user(User.id))
         kept = delete(IdempotencyKey).where(person)

@@ -32,7 +32,7 @@ class RequestDigests:
     ) -> Self:
         """Digest a request, given as the digest of its method, URL and body.
 
-        A key belongs to its caller. One of nobody known belongs to the request: a stranger who
+        A key belongs to its caller. That of an anonymous caller belongs to the request: a stranger who
         guesses the key learns nothing without the whole request, and takes it from nobody.
         """
         message = b"idempotency\0" + key.encode() + b"\0" + request

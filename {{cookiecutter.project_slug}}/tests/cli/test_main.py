@@ -340,7 +340,9 @@ def test_readme_names_the_commands_that_use_no_embedded_server(
         if not any(isinstance(result.exception, AskedError) for result in results):
             others.add(name)
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    (named,) = re.findall(r"\(`(openapi)` uses none\.\s`(check)` and `(grant)` prepare", readme)
+    (named,) = re.findall(
+        r"`(openapi)`, which uses none, and `(check)` and `(grant)`, which", readme
+    )
     assert others == set(named)
 
 

@@ -77,7 +77,7 @@ def make_engine(
     """
     driver = driver_for(url)
     if read_only and url.query.get("target_session_attrs") == "read-write":
-        # The sessions of this engine are read-only, on whatever server.
+        # No server would match: the sessions of this engine are read-only by default.
         url = url.update_query_dict({"target_session_attrs": "primary"})
     options: dict[str, Any] = {"poolclass": NullPool}
     if pool_size:

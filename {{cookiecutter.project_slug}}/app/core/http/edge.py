@@ -187,7 +187,7 @@ def _require_no_request(path: str, dependant: Dependant | None) -> None:
     if dependant.request_param_name or dependant.background_tasks_param_name:
         name = getattr(dependant.call, "__name__", dependant.call)
         raise TypeError(
-            f"{path}: {name} takes a Request or BackgroundTasks, which a WebSocket has not. Let it "
+            f"{path}: {name} takes a Request or BackgroundTasks, which a WebSocket does not have. Let it "
             "take an HTTPConnection, or use something else."
         )
     for dependency in dependant.dependencies:

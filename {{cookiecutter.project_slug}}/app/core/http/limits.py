@@ -1,4 +1,4 @@
-"""Limits of requests: query string, body size, body time, JSON depth."""
+"""Limits of requests: path, query string, body size and time, JSON depth, senders of large bodies."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

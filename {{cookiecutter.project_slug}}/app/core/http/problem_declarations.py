@@ -53,7 +53,7 @@ _EXAMPLES: Final = {
     ),
     412: ("The resource has changed", "The resource has changed since you read it; read it again"),
     413: ("The body of the request is too large", "The body has more than 65536 bytes"),
-    414: ("The query string is too long", "The query string has more than 8192 bytes"),
+    414: ("The path or the query string is too long", "The query string has more than 8192 bytes"),
     422: ("The request is not valid", "The request is not valid; see errors"),
     428: ("If-Match is required", "Send the ETag that you have read in If-Match"),
     429: ("Too many attempts", "Too many attempts; try again in 60 s"),

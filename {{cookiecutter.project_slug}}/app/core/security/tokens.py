@@ -33,7 +33,7 @@ _Number = Annotated[int, Strict()]  # `true` and `"1"` are none
 
 _KEY_BYTES: Final = 16
 _SECRET_BYTES: Final = 32
-# Short, because PyJWT checks each character of a token on every request (see docs/decisions/0006).
+# Short, because PyJWT checks each character of a token on every request.
 _TOKEN_ID_BYTES: Final = 12
 
 

@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI, Request, Response
 
+from app.core.http.paths import public_path
 from app.core.http.problems import respond_to_app_error
 from app.core.security.audit import audit
 from app.dependencies.auth.client import get_client
@@ -10,9 +11,9 @@ from app.models.user import User
 
 
 def install_audit_of_refusals(app: FastAPI) -> None:
-    """Log each request that is refused although its credentials, if any, are valid."""
+    """Audit each request that is refused with 403, or for want of a recent sign-in."""
     for kind in (PermissionError, StaleSignInError):
-        # Typed for either kind of connection, but not for both.
+        # Starlette's types allow a handler for requests or for WebSockets, not for both.
         app.add_exception_handler(kind, _refuse)  # type: ignore[arg-type]
 
 
@@ -23,7 +24,7 @@ async def _refuse(request: Request, error: Exception) -> Response | None:
         actor_id=caller.id if caller else None,
         address=(await get_client(request)).address,
         method=request.scope.get("method"),
-        path=request.scope["path"],
+        path=public_path(request.scope),
         outcome=str(error),
     )
     return await respond_to_app_error(request, error)

@@ -75,7 +75,7 @@ class AuthThrottle:
                 await self._limits.hit(self._by_account, account)
 
     async def count_request(self, client: ClientInfo) -> None:
-        """Count a request of a client that sends no mail. Raises `TooManyRequestsError`."""
+        """Count a request that sends no mail, for its client only. Raises `TooManyRequestsError`."""
         with _audited(client):
             await self._limits.hit(self._mails_by, client.network)
 
@@ -84,7 +84,7 @@ class AuthThrottle:
     ) -> None:
         """Count a request for a mail to `email`, before it is known whether there will be one.
 
-        Clients elsewhere do not exhaust this limit. Raises `TooManyRequestsError`.
+        Clients at other addresses cannot exhaust this limit. Raises `TooManyRequestsError`.
         """
         await self.count_request(client)
         with _audited(client):

@@ -20,7 +20,7 @@ class EmailConfirmationService:
     """Confirmation of addresses, by the token of a mail and the password of the account.
 
     The token shows that somebody reads the mail, and the password that it is their account. Otherwise
-    anybody could register the address of another, who opens the link without a second thought. It
+    an attacker could register an address, and its owner would verify the account by a click. It
     holds no connection while it verifies the password.
     """
 

@@ -31,8 +31,8 @@ class EmailService:
 
     A new address of one's own is pending until it is confirmed, if mail can be delivered. Until then
     the old one stays. So nothing is looked up, and a taken address gets the same response as a free
-    one. An administrator changes the address of another user at once, who may not be able to read the
-    mail of the old one, nor know the password.
+    one. An administrator changes another user's address at once, because the user may have lost both the
+    old mailbox and the password.
     """
 
     def __init__(

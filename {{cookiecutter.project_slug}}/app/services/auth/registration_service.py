@@ -94,7 +94,7 @@ class RegistrationService:
             raise PermissionError("Registration requires an invitation: ask an administrator")
 
     async def _count(self, email: str, invitation: str | None, client: ClientInfo) -> None:
-        """Count the registration. Only if it sends a mail, it counts for the address as well."""
+        """Count the registration. It counts for the e-mail address as well if it sends a mail."""
         if self._settings.require_verified_email and invitation is None:
             await self._throttle.count_mail_request("registration", email, client)
         else:
