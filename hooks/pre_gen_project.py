@@ -49,7 +49,7 @@ DEPENDENCIES = frozenset(
     pre-commit psutil psycopg psycopg-binary psycopg-pool pwdlib pycparser pydantic pydantic-core
     pydantic-settings pygments pyjwt pytest pytest-cov pytest-xdist python-dotenv python-multipart
     pyyaml requests rich rich-toolkit ruff schemathesis shellingham sniffio sqlalchemy squawk-cli
-    starlette testcontainers trustme typer typing-extensions typing-inspection tzdata urllib3 uv
+    starlette testcontainers trustme typer types-pyyaml typing-extensions typing-inspection tzdata urllib3 uv
     uvicorn uvloop watchfiles websockets wrapt
     """.split()
 )
