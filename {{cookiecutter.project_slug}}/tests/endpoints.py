@@ -5,7 +5,7 @@ functions that write the row of a `{parameter}`. `tests/test_endpoints.py` tests
 """
 
 import re
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -94,6 +94,18 @@ def _filled(template: Any, values: Mapping[str, Any]) -> Any:
 
 
 @cache
+def large_bodies() -> dict[str, Callable[[int], Iterator[tuple[str, bytes]]]]:
+    """Return the `LARGE_BODIES` of all modules in `tests/routes/`.
+
+    They yield bodies of up to a given size that are costly for a route, each with a name.
+    """
+    return {
+        name: bodies
+        for module in _modules()
+        for name, bodies in getattr(module, "LARGE_BODIES", {}).items()
+    }
+
+
 def _modules() -> tuple[ModuleType, ...]:
     return tuple(
         import_module(".".join(path.relative_to(_TESTS.parent).with_suffix("").parts))

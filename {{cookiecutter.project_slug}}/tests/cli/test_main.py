@@ -358,7 +358,7 @@ def test_revision_without_its_file_is_an_error_without_a_traceback(
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (InvalidRequestError("Table 'posts' is already defined"), "InvalidRequestError: Table"),
+        (InvalidRequestError("Table 'users' is already defined"), "InvalidRequestError: Table"),
         (DBAPIError("SELECT 1", {}, refusal("28P01")), "The database cannot be used: "),
         (DBAPIError("SELECT 1", {}, refusal("3D000")), "The database cannot be used: "),
         (DBAPIError("SELECT 1", {}, refusal("42601")), "The database refused a statement: "),

@@ -1,5 +1,7 @@
 """The import of users with their posts."""
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -9,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models.post import Post
 from app.models.user import User
+from tests.bodies import filled, many
 from tests.endpoints import ADMIN, Endpoint
 
 
@@ -30,6 +33,35 @@ ENDPOINTS = [
         json={"users": [importable(number) for number in range(20)]},
     ),
 ]
+
+
+def users(number: int, posts: int, post: Any) -> bytes:
+    """Return an import of users, each with some posts."""
+    body = [
+        {"email": f"u{n}@{posts}.example.com", "display_name": "Ann", "posts": [post] * posts}
+        for n in range(number)
+    ]
+    return json.dumps({"users": body}, separators=(",", ":")).encode()
+
+
+def import_bodies(size: int) -> Iterator[tuple[str, bytes]]:
+    """Yield imports that a schema has to look into."""
+    post = {"title": "a", "body": "a"}
+    yield "as many users as allowed", users(1000, 0, post)
+    yield "as many users and posts as allowed", users(1000, 2, post)
+    yield "too many posts", users(700, 100, post)
+    yield "wrong posts of one user", users(1, 100_000, {})
+    yield "wrong posts of many users", users(400, 100, {})
+    yield "wrong users", filled(size, b"{},", b'{"users":[', b"{}]}")
+    yield "users without posts", b'{"users":[' + b",".join([b"{}"] * 1000) + b"]}"
+    long = {"title": "a" * 200, "body": "word " * 9000}
+    yield "long posts", users(40, 1, long)
+    item = b'{"email":"a@example.com","display_name":"Ann","posts":[{'
+    yield "unknown members of a user", many(size, '"{}":1', b'{"users":[{', b"}]}")
+    yield "unknown members of a post", many(size, '"{}":1', b'{"users":[' + item, b"}]}]}")
+
+
+LARGE_BODIES = {"POST /users/import": import_bodies}
 
 
 async def count_rows(session: AsyncSession) -> tuple[int, int]:
@@ -96,3 +128,14 @@ async def test_import_takes_1_to_1000_users(client: httpx.AsyncClient, users: li
     response = await client.post("/users/import", json={"users": users})
 
     assert response.status_code == 422
+
+
+async def test_errors_of_a_large_import_are_few(client: httpx.AsyncClient) -> None:
+    users = [{"email": "a@example.com", "posts": [{}] * 100}] * 1000
+
+    response = await client.post("/users/import", json={"users": users})
+
+    assert response.status_code == 422
+    assert len(response.content) < 2000
+    (error,) = response.json()["errors"]
+    assert error["detail"] == "The users have 100000 posts, more than 2000: import them in parts"

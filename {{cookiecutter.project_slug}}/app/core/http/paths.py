@@ -16,7 +16,7 @@ def prefix(scope: Scope) -> str:
 def route_path(scope: Scope) -> str:
     """Return the path that routes match: without the prefix."""
     path: str = scope["path"]
-    # Servers write both in front of each other, so that a root_path of `/api/` gives `/api//posts`.
+    # Servers write both in front of each other, so that a root_path of `/api/` gives `/api//users`.
     for root in (scope.get("root_path", ""), prefix(scope)):
         inner = path.removeprefix(root)
         if inner.startswith("/"):

@@ -1371,29 +1371,6 @@ async def test_attempts_that_are_refused_for_want_of_a_place_do_not_count(
     assert counted == 1 + 2 * cores()
 
 
-@pytest.mark.parametrize(("caller", "status"), [(None, 401), ("eve", 403), ("admin", 422)])
-async def test_attack_large_body_of_a_client_that_may_not_send_it_is_not_parsed(
-    open_client: Opener,
-    eve: User,
-    admin_headers: dict[str, str],
-    settings: Settings,
-    make: Factory,
-    caller: str | None,
-    status: int,
-) -> None:
-    headers = {"admin": admin_headers, None: {}}.get(caller)
-    if headers is None:
-        headers = await bearer(make, eve, settings)
-
-    response = await open_client().post(
-        "/users/import",
-        content=b"[" * 1_000_000,
-        headers=headers | {"Content-Type": "application/json"},
-    )
-
-    assert response.status_code == status
-
-
 async def test_attack_bogus_sign_ins_queue_up_before_an_honest_one(
     app_with: Callable[..., FastAPI],
     live_database: Database,

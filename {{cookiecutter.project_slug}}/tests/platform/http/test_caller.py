@@ -11,7 +11,7 @@ from app.core.database import Database
 from app.core.http.edge import EdgeRoute
 from app.dependencies.caller import OptionalCaller, get_caller, identify_caller
 from app.models.user import User
-from tests.auth.accounts import Opener, bearer, make_access_token
+from tests.auth.accounts import bearer, make_access_token
 from tests.conftest import http_client
 from tests.endpoints import recorded_statements
 from tests.factories import Factory
@@ -53,18 +53,20 @@ async def test_caller_is_read_once_for_each_request_whatever_the_case_of_the_sch
 @pytest.mark.parametrize("keys", [{}, {"Idempotency-Key": "1"}], ids=["no key", "key"])
 @pytest.mark.parametrize(("scheme", "status"), [("bearer", 201), ("BEARER", 201), ("Basic", 401)])
 async def test_caller_is_the_same_with_an_idempotency_key(
-    open_client: Opener,
+    probe_app: FastAPI,
+    database: Database,
     make: Factory,
     settings: Settings,
     scheme: str,
     status: int,
     keys: dict[str, str],
 ) -> None:
-    token = await make_access_token(make, await make.user(), settings)
+    user = await make.user()
+    token = await make_access_token(make, user, settings)
     headers = {"Authorization": f"{scheme} {token}"} | keys
+    probe_app.state.database = database
 
-    response = await open_client().post(
-        "/posts", json={"title": "Title", "body": "Body"}, headers=headers
-    )
+    async with http_client(probe_app, headers=headers) as client:
+        response = await client.post("/probes", json={"owner_id": user.id, "name": "Name"})
 
     assert response.status_code == status

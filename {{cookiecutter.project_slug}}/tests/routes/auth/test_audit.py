@@ -105,19 +105,6 @@ async def test_device_ended_and_signed_out_everywhere(
     ]
 
 
-async def test_import(
-    client: httpx.AsyncClient, admin: User, caplog: pytest.LogCaptureFixture
-) -> None:
-    users = [{"email": EMAIL, "display_name": "Ann", "posts": [{"title": "T", "body": "B"}]}]
-    for _ in range(2):
-        response = await client.post("/users/import", json={"users": users})
-
-    assert response.status_code == 409
-    assert events(caplog, "users_imported") == [
-        {"event": "users_imported", "actor_id": admin.id, "users": 1, "posts": 1}
-    ]
-
-
 async def test_refused_access(
     open_client: Opener,
     make: Factory,
