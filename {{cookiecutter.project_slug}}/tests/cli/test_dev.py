@@ -45,9 +45,17 @@ def wait_for(url: str, process: subprocess.Popen[str]) -> httpx.Response:
     pytest.fail(f"no response; the command printed:\n{process.communicate()[0]}")
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    """End what a failed test has left running."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to a console only")
-def test_dev_serves_demo_data_and_leaves_nothing_running(tmp_path: Path) -> None:
+def test_dev_serves_demo_data_and_leaves_nothing_running(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     directory = tmp_path / ".postgres"
     port = free_port()
     process = subprocess.Popen(
@@ -58,6 +66,7 @@ def test_dev_serves_demo_data_and_leaves_nothing_running(tmp_path: Path) -> None
         text=True,
         start_new_session=True,
     )
+    request.addfinalizer(lambda: end(process))
     ready = wait_for(f"http://127.0.0.1:{port}/health/ready", process)
     known = httpx.post(f"http://127.0.0.1:{port}/users", json=new_user(email="ada@example.com"))
     # {% if cookiecutter.use_auth %}
