@@ -76,7 +76,7 @@ def texts_of_toml(source: str) -> Iterator[str]:
 
 
 def texts_of_yaml(source: str) -> Iterator[str]:
-    return texts_in(yaml.safe_load(source))
+    return texts_in(list(yaml.safe_load_all(source)))
 
 
 def texts_of_json(source: str) -> Iterator[str]:
