@@ -60,19 +60,20 @@ class AuthThrottle:
         )
 
     async def count_password_attempt(
-        self, account: int | str, client: ClientInfo, *, from_known_address: bool
+        self, email: str, client: ClientInfo, *, from_known_address: bool
     ) -> None:
         """Count a password attempt, before the password is verified.
 
-        `account` is the id of an account, or the address that was typed if there is none. The limit
-        of the account across all addresses does not apply to a known address, at which the account
-        is signed in, so that attackers cannot lock the owner out. Raises `TooManyRequestsError`.
+        `email` is that of the account, or what was typed if there is none. Both count alike, so that
+        a limit does not change when an account is created. The limit of the account across all
+        addresses does not apply to a known address, at which the account is signed in, so that
+        attackers cannot lock the owner out. Raises `TooManyRequestsError`.
         """
         with _audited(client):
             await self._limits.hit(self._by_address, client.network)
-            await self._limits.hit(self._by_account_and_address, account, client.network)
+            await self._limits.hit(self._by_account_and_address, email, client.network)
             if not from_known_address:
-                await self._limits.hit(self._by_account, account)
+                await self._limits.hit(self._by_account, email)
 
     async def count_request(self, client: ClientInfo) -> None:
         """Count a request that sends no mail, for its client only. Raises `TooManyRequestsError`."""
@@ -92,20 +93,25 @@ class AuthThrottle:
                 self._mails_by_account_and_address, request, email, client.network
             )
 
-    async def count_mail(self, session: AsyncSession, email: str, client: ClientInfo) -> None:
+    async def count_mail(
+        self, session: AsyncSession, request: MailRequest, email: str, client: ClientInfo
+    ) -> None:
         """Count a mail, which is sent if the session's transaction commits.
+
+        Each kind of request has a limit of its own: others neither use up that of password resets,
+        nor can they be seen to be used up by mails that only accounts get.
 
         This limit protects a mailbox from requests of many clients. Call it last, because the
         transaction locks the counter. Raises `TooManyRequestsError`; where the response must not
         reveal whether there is an account, catch that.
         """
         with _audited(client):
-            await count_hit(session, self._mails_to, email)
+            await count_hit(session, self._mails_to, request, email)
 
-    async def reset(self, user_id: int, client: ClientInfo) -> None:
+    async def reset(self, email: str, client: ClientInfo) -> None:
         """Reset the counter of the account and the client after a correct password."""
-        await self._limits.reset(self._by_account_and_address, user_id, client.network)
+        await self._limits.reset(self._by_account_and_address, email, client.network)
 
-    async def reset_account(self, user_id: int) -> None:
+    async def reset_account(self, email: str) -> None:
         """Reset the counter of the account across addresses after the password was reset."""
-        await self._limits.reset(self._by_account, user_id)
+        await self._limits.reset(self._by_account, email)

@@ -8,6 +8,7 @@ from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit
 from app.exceptions import PermissionError
+from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.auth.one_time_token_repo import Purpose
 from app.repositories.user_repo import UserRepository
 from app.services.auth.one_time_token_service import OneTimeTokenService
@@ -39,7 +40,9 @@ class EmailConfirmationService:
         async with self._database.read() as session:
             tokens = OneTimeTokenService(session, self._settings)
             user = await tokens.require_user(token, *_PURPOSES)
-        await self._passwords.require_current(user, password, client, is_signed_in=False)
+            _, is_known = await AccountRepository(session).find_by_email(user.email, client.address)
+        is_known = is_known and bool(client.address)
+        await self._passwords.require_current(user, password, client, is_signed_in=is_known)
         async with self._database.transaction() as session:
             tokens, users = OneTimeTokenService(session, self._settings), UserRepository(session)
             user, purpose = await tokens.redeem(token, *_PURPOSES)

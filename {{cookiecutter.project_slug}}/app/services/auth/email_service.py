@@ -8,7 +8,7 @@ from app.core.config import Settings
 from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit_on_commit
-from app.exceptions import PermissionError
+from app.exceptions import InvalidTokenError, PermissionError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
@@ -80,7 +80,8 @@ class EmailService:
         if self._settings.mail_delivery == "none":
             return EmailChange(values, old_email)
         await self._throttle.count_mail_request("change_email", email, client)
-        return EmailChange({**values, "email": old_email, "pending_email": email}, old_email)
+        others = {name: value for name, value in values.items() if name != "email"}
+        return EmailChange(others | {"pending_email": email}, old_email)
 
     async def follow_change(self, user: User, change: EmailChange, client: ClientInfo) -> None:
         """Send the mails of a change, and revoke what was sent to an address that is replaced.
@@ -90,11 +91,15 @@ class EmailService:
         """
         if change.old_email is None:
             return
+        if self._caller.id == user.id:
+            self._require_unchanged(user)
         if change.values.get("pending_email"):
             self._audit("email_change_requested", user)
             self._send(compose("email_change_requested", user.email))
             self._send(await self._one_time_tokens.create_change_mail(user))
-            await self._throttle.count_mail(self._session, change.values["pending_email"], client)
+            await self._throttle.count_mail(
+                self._session, "change_email", change.values["pending_email"], client
+            )
         elif user.email != change.old_email:
             await self._one_time_tokens.revoke_all(user)
             await self._users.update(user, {"is_email_verified": False, "pending_email": None})
@@ -104,6 +109,20 @@ class EmailService:
                 await self._notify_admins(user)
             if self._settings.require_verified_email:
                 self._send(await self._one_time_tokens.create_mail(user.email, "verify_email"))
+
+    def _require_unchanged(self, user: User) -> None:
+        """Raise `InvalidTokenError` if the caller's tokens or address changed since they were read.
+
+        While the password was verified, somebody may have ended the sessions of a thief, or replaced
+        the address.
+        """
+        is_caller = (
+            user.is_active
+            and user.token_generation == self._caller.token_generation
+            and (user.email == self._caller.email or self._settings.mail_delivery == "none")
+        )
+        if not is_caller:
+            raise InvalidTokenError("The account has changed meanwhile; sign in again")
 
     async def _notify_admins(self, user: User) -> None:
         notify_admins(

@@ -1,5 +1,5 @@
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -141,7 +141,9 @@ class RequestedMails:
         self._settings = settings
         self._throttle = AuthThrottle(database, settings)
 
-    async def create_mail(self, email: str, purpose: Purpose, client: ClientInfo) -> Mail | None:
+    async def create_mail(
+        self, email: str, purpose: Literal["verify_email", "password_reset"], client: ClientInfo
+    ) -> Mail | None:
         """Return a mail with a new token, or None if no account can use the token.
 
         Also None if its address has got too many mails. The token of the last one then stays valid.
@@ -151,7 +153,7 @@ class RequestedMails:
                 tokens = OneTimeTokenService(session, self._settings)
                 mail = await tokens.create_mail(email, purpose, client=client)
                 if mail:
-                    await self._throttle.count_mail(session, mail.to, client)
+                    await self._throttle.count_mail(session, purpose, mail.to, client)
                 return mail
         except TooManyRequestsError:
             return None

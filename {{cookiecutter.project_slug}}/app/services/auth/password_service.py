@@ -32,14 +32,14 @@ class PasswordService:
         """Verify the password of a user. Raises `PermissionError` and `TooManyRequestsError`."""
         with place_for_hash(self._settings):
             await self._throttle.count_password_attempt(
-                user.id, client, from_known_address=is_signed_in
+                user.email, client, from_known_address=is_signed_in
             )
             async with self._database.read() as session:
                 hashed_password = await AccountRepository(session).get_hashed_password(user.id)
             found = await verify_password(password, hashed_password, self._settings)
         if not found.matches:
             raise PermissionError("The password is wrong; if you do not know it, reset it")
-        await self._throttle.reset(user.id, client)
+        await self._throttle.reset(user.email, client)
 
     async def change(
         self, user: User, current: SecretStr, new: SecretStr, client: ClientInfo
@@ -89,8 +89,8 @@ class PasswordService:
             changes = {"hashed_password": hashed_password, "is_email_verified": True}
             await RevocationService(session).update_and_revoke_all(user, changes)
         audit("password_reset", user_id=user.id, address=client.address)
-        await self._throttle.reset(user.id, client)
-        await self._throttle.reset_account(user.id)
+        await self._throttle.reset(user.email, client)
+        await self._throttle.reset_account(user.email)
         return compose("password_changed", user.email)
 
     async def _user_of(self, token: str) -> User:

@@ -77,7 +77,7 @@ class RegistrationService:
             await tokens.redeem_invitation(invitation, email)
         elif self._settings.require_verified_email and not self._is_admin:
             await self._register_blindly(session, tokens, values, client)
-            await self._throttle.count_mail(session, email, client)
+            await self._throttle.count_mail(session, "registration", email, client)
             return None
         user = await UserService(session).create_user(values)
         self._audit(session, user.id, client)

@@ -50,7 +50,7 @@ class SignInService:
                     email, client.address
                 )
             await self._throttle.count_password_attempt(
-                user.id if user else email,
+                user.email if user else email,
                 client,
                 from_known_address=bool(client.address) and is_known_address,
             )
@@ -66,7 +66,7 @@ class SignInService:
             raise AuthenticationError(
                 _REFUSED_OR_UNVERIFIED if self._settings.require_verified_email else _REFUSED
             )
-        await self._throttle.reset(signed_in.user.id, client)
+        await self._throttle.reset(signed_in.user.email, client)
         return signed_in
 
     async def require_second_factor(self, user: User) -> Sequence[str] | None:  # noqa: ARG002

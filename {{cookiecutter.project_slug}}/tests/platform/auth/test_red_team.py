@@ -37,6 +37,7 @@ from app.models.auth.login_session import LoginSession
 from app.models.auth.one_time_token import OneTimeToken
 from app.models.idempotency_key import IdempotencyKey
 from app.models.user import User
+from app.services.auth.password_service import PasswordService
 from tests.auth.accounts import (
     EMAIL,
     NEW_PASSWORD,
@@ -1369,6 +1370,115 @@ async def test_attempts_that_are_refused_for_want_of_a_place_do_not_count(
     counted = await live_session.scalar(select(func.count()).select_from(table("rate_limits")))
     # The address; each account, from this address and from all.
     assert counted == 1 + 2 * cores()
+
+
+async def test_attack_enumeration_by_registering_between_two_guesses(
+    open_client: Opener, mailbox: Mailbox, ann: User
+) -> None:
+    """Nothing may change which limit a guess counts against, the creation of an account included."""
+    statuses = []
+    for email, network in ((ann.email, "203.0.113.1"), ("free@example.com", "203.0.113.2")):
+        client = open_client(network, require_verified_email=True, mail_delivery="smtp")
+        guesses = [(await sign_in(client, email, "guess")).status_code for _ in range(10)]
+        registered = await client.post("/users", json=new_user(email=email))
+        again = await sign_in(client, email, "guess")
+        statuses.append((guesses, registered.status_code, again.status_code))
+
+    assert statuses[0] == statuses[1] == ([401] * 10, 202, 429)
+    assert mailbox.mails
+
+
+async def test_attack_mails_for_an_account_seen_by_a_change_of_address(
+    open_client: Opener, mailbox: Mailbox, ann: User, eve: User, make: Factory, settings: Settings
+) -> None:
+    """Resets count for accounts only, so they must not decide what others see."""
+    headers = await bearer(make, eve, settings)
+    on = {"require_verified_email": True, "mail_delivery": "smtp"}
+    statuses = []
+    for email in (ann.email, "free@example.com"):
+        for number in range(10):
+            client = open_client(f"203.0.113.{number}", **on)
+            for _ in range(5):
+                await client.post("/auth/password-reset", json={"email": email})
+        change = {"email": email, "current_password": PASSWORD}
+        client = open_client("203.0.113.99", **on)
+        statuses.append((await client.patch("/users/me", json=change, headers=headers)).status_code)
+
+    assert statuses == [200, 200]
+    assert mailbox.mails
+
+
+async def test_attack_reset_held_shut_by_changes_of_address(
+    open_client: Opener, mailbox: Mailbox, ann: User, eve: User, make: Factory, settings: Settings
+) -> None:
+    headers = await bearer(make, eve, settings)
+    change = {"email": ann.email, "current_password": PASSWORD}
+    for number in range(10):
+        client = open_client(f"203.0.113.{number}", mail_delivery="smtp")
+        for _ in range(5):
+            await client.patch("/users/me", json=change, headers=headers)
+    mailbox.mails.clear()
+
+    reset = open_client("198.51.100.1", mail_delivery="smtp")
+    await reset.post("/auth/password-reset", json={"email": ann.email})
+
+    assert [mail.to for mail in mailbox.mails] == [ann.email]
+
+
+async def test_attack_confirmation_held_shut_by_guesses_from_elsewhere(
+    open_client: Opener, mailbox: Mailbox, ann: User
+) -> None:
+    client = open_client("198.51.100.1", mail_delivery="smtp")
+    headers = signed_in(await sign_in(client))
+    change = {"email": "new@example.com", "current_password": PASSWORD}
+    await client.patch("/users/me", json=change, headers=headers)
+    link = {"token": mailbox.token(), "password": PASSWORD}
+    for number in range(10):
+        elsewhere = open_client(f"203.0.113.{number}", mail_delivery="smtp")
+        for _ in range(10):
+            await sign_in(elsewhere, ann.email, "guess")
+
+    assert (await client.post("/auth/verify-email/confirm", json=link)).status_code == 204
+
+
+@pytest.mark.parametrize("meanwhile", ["address", "deactivated"])
+async def test_attack_change_of_address_in_flight_while_an_administrator_acts(
+    app_with: Callable[..., FastAPI],
+    live_database: Database,
+    make_live: Factory,
+    live_admin_headers: dict[str, str],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: str,
+) -> None:
+    """The account was rescued while the thief's password was verified."""
+    app = app_with(mail_delivery="smtp")
+    app.state.database = live_database
+    hashed_password = await hash_password(SecretStr(PASSWORD), settings)
+    user = await make_live.user(email="stolen@example.com", hashed_password=hashed_password)
+    headers = await bearer(make_live, user, settings)
+    verify = PasswordService.require_current
+
+    async def act_then(*arguments: Any, **options: Any) -> None:
+        await verify(*arguments, **options)
+        async with http_client(app, headers=live_admin_headers) as admin:
+            if meanwhile == "address":
+                change = {"email": "rescued@example.com"}
+                acted = await admin.patch(f"/users/{user.id}", json=change)
+            else:
+                acted = await admin.patch(f"/users/{user.id}/access", json={"is_active": False})
+        assert acted.status_code == 200, acted.text
+
+    monkeypatch.setattr(PasswordService, "require_current", act_then)
+    change = {"email": "thief@example.com", "current_password": PASSWORD}
+    async with http_client(app) as client:
+        response = await client.patch("/users/me", json=change, headers=headers)
+
+    assert response.status_code == 401
+    async with live_database.read() as session:
+        stored = (await session.scalars(select(User).where(User.id == user.id))).one()
+    expected = "rescued@example.com" if meanwhile == "address" else "stolen@example.com"
+    assert (stored.email, stored.pending_email) == (expected, None)
 
 
 async def test_attack_bogus_sign_ins_queue_up_before_an_honest_one(
