@@ -2,22 +2,25 @@
 
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Final
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.requests import HTTPConnection
 
 from app.core.database import Database
-from app.dependencies.caller import get_caller, require_admin
+from app.core.http.gateway import GatewayCaller
+from app.dependencies.caller import Caller, get_caller, require_admin
 from app.exceptions import PermissionError
 from tests.conftest import http_client
 from tests.endpoints import Access, Arrange, ArrangeOn, Endpoint, Send
 from tests.factories import Factory
 
-# The rules let everyone in until a project fills them in; here they refuse, one at a time.
 STATEMENTS_AFTER_DELETION: Final = 0  # callers are no users
 
+# The rules let everyone in until a project fills them in; here they refuse, one at a time.
 CALLERS: Final = ("anyone", "unknown", "not the owner", "no admin")
 
 
@@ -73,37 +76,56 @@ def statements_to_identify(_caller: str) -> int:
     return 0
 
 
-def _refuse(app: FastAPI, caller: str, patch: pytest.MonkeyPatch) -> None:
-    """Let one of the rules refuse."""
+# Whose rule refuses the request of this task: requests of several callers run at the same time.
+_refused: Final[ContextVar[str]] = ContextVar("refused", default="")
 
-    async def refuse() -> None:
+
+def _refuse(kind: str) -> None:
+    if _refused.get() == kind:
         raise PermissionError("Refused by a test")
 
-    def refuse_all(*_: object) -> None:
-        raise PermissionError("Refused by a test")
 
-    if caller == "unknown":
-        patch.setitem(app.dependency_overrides, get_caller, refuse)
-    elif caller == "no admin":
-        patch.setitem(app.dependency_overrides, require_admin, refuse)
-    elif caller == "not the owner":
-        for name, module in list(sys.modules.items()):
-            if name.startswith("app.services.") and hasattr(module, _OWNER_RULE):
-                patch.setattr(module, _OWNER_RULE, refuse_all)
+async def _caller(connection: HTTPConnection) -> GatewayCaller | None:
+    _refuse("unknown")
+    return await get_caller(connection)
+
+
+async def _admin(caller: Caller) -> GatewayCaller | None:
+    _refuse("no admin")
+    return await require_admin(caller)
+
+
+def _install_rules(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the rules of the app refuse what `_refused` says."""
+    monkeypatch.setitem(app.dependency_overrides, get_caller, _caller)
+    monkeypatch.setitem(app.dependency_overrides, require_admin, _admin)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("app.services.") and hasattr(module, _OWNER_RULE):
+            rule = getattr(module, _OWNER_RULE)
+
+            def check(*arguments: object, rule: Callable[..., object] = rule) -> object:
+                _refuse("not the owner")
+                return rule(*arguments)
+
+            monkeypatch.setattr(module, _OWNER_RULE, check)
 
 
 @pytest.fixture
 def arrange_on(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ArrangeOn:
+    _install_rules(app, monkeypatch)
+
     def arrange_on(database: Database, make: Factory) -> Arrange:
         async def arrange(endpoint: Endpoint, caller: str) -> Send:
             request = await endpoint.request(make, await make.user())
 
             async def send(**more: str) -> httpx.Response:
                 app.state.database = database
-                with monkeypatch.context() as patch:
-                    _refuse(app, caller, patch)
+                _refused.set(caller)
+                try:
                     async with http_client(app, headers=more) as client:
                         return await client.request(**request)
+                finally:
+                    _refused.set("")
 
             return send
 
