@@ -12,7 +12,7 @@ from fastapi.requests import HTTPConnection
 
 from app.core.database import Database
 from app.core.http.gateway import GatewayCaller
-from app.dependencies.caller import Caller, get_caller, require_admin
+from app.dependencies.caller_without_auth import Caller, get_caller, require_admin
 from app.exceptions import PermissionError
 from tests.conftest import http_client
 from tests.endpoints import Access, Arrange, ArrangeOn, Endpoint, Send
