@@ -29,9 +29,10 @@ def main(arguments: list[str]) -> int:
                 file=sys.stderr,
             )
             return 2
+    answers = dict(argument.split("=", 1) for argument in arguments)
     if DEMO.exists():
         try:
-            differences = find_differences(arguments)
+            differences = find_differences(answers)
         except ValueError as error:
             print(error, file=sys.stderr)
             return 1
@@ -45,22 +46,21 @@ def main(arguments: list[str]) -> int:
         return serve_demo()
     print("Baking the demo; its first start downloads what it needs.", flush=True)
     try:
-        bake_demo(dict(argument.split("=", 1) for argument in arguments))
+        bake_demo(answers)
     except (CookiecutterException, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return serve_demo()
 
 
-def find_differences(arguments: list[str]) -> str:
+def find_differences(answers: dict[str, str]) -> str:
     """Return in which of the answers the demo was baked with others, or an empty string."""
     record = DEMO / BAKED_WITH
     baked = json.loads(record.read_text("utf-8")) if record.exists() else {}
-    given = as_baked(dict(argument.split("=", 1) for argument in arguments))
-    names = dict.fromkeys(argument.partition("=")[0] for argument in arguments)
+    given = as_baked(answers)
     return ", ".join(
         f"{name}={baked.get(name, '?')} (not {given[name]})"
-        for name in names
+        for name in answers
         if baked.get(name) != given[name]
     )
 

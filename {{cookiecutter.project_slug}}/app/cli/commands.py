@@ -105,7 +105,7 @@ def error_sentence(error: Exception) -> str:
 
 def _place(error: Exception) -> str:
     """Return the innermost line of the project where an error happened."""
-    from app.core.database.migrations import PROJECT
+    from app.core.env_file import PROJECT
 
     folders = tuple(str(PROJECT / name) for name in ("app", "alembic"))
     frames = [

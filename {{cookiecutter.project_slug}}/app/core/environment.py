@@ -30,7 +30,7 @@ class EnvironmentSettings(BaseSettings):
     @classmethod
     def ignore_blanks(cls, values: dict[str, object]) -> dict[str, object]:
         """Take a variable of blanks for unset, and remove those around others that are not secret."""
-        kept = {name: value for name, value in values.items() if str(value).strip() or value == ()}
+        kept = {name: value for name, value in values.items() if str(value).strip()}
         return {
             name: value.strip() if isinstance(value, str) and not cls._is_secret(name) else value
             for name, value in kept.items()

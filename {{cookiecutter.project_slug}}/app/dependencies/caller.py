@@ -38,7 +38,7 @@ Token = Annotated[str | None, Depends(read_token)]
 
 
 def install_caller(app: FastAPI, _settings: Settings) -> None:
-    """Log who is refused. Access tokens need no middleware."""
+    """Audit who is refused. Access tokens need no middleware."""
     install_audit_of_refusals(app)
 
 

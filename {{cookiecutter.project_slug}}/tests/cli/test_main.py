@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from app.cli.main import cli, seed_embedded_server
 from app.core.config import ConfigurationError, parse_database_url
 from app.core.database.constraints import declared_refusals
 from app.core.database.drivers import run as run_coroutine
-from app.core.database.migrations import UnknownRevisionError
+from app.core.database.migrations import UnknownRevisionError, revisions
 from app.core.database.sessions import Database
 from app.core.env_file import PROJECT
 from app.exceptions import ConflictError
@@ -346,13 +347,44 @@ def test_readme_names_the_commands_that_use_no_embedded_server(
     assert others == set(named)
 
 
+@pytest.fixture
+def first_revision(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return the file of the first revision, in a copy that commands use."""
+    shutil.copytree(PROJECT / "alembic", tmp_path / "alembic")
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
+    monkeypatch.setattr("app.core.database.migrations.PROJECT", tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])  # Alembic prepends the folder
+    (file,) = tmp_path.glob(f"alembic/versions/*_{revisions()[0]}_*.py")
+    return file
+
+
 def test_revision_without_its_file_is_an_error_without_a_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], empty_database: URL
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    empty_database: URL,
+    first_revision: Path,
 ) -> None:
-    monkeypatch.setattr("alembic.command.upgrade", Mock(side_effect=KeyError("1a2b3c")))
+    first_revision.unlink()
+
+    with pytest.warns(UserWarning, match="is not present"):
+        assert run_cli(monkeypatch, "migrate") == 1
+    missing = f"after the revision '{revisions()[0]}', whose file is missing"
+    assert missing in capsys.readouterr().err
+
+
+def test_key_error_of_a_migration_is_not_taken_for_a_missing_file(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    empty_database: URL,
+    first_revision: Path,
+) -> None:
+    upgrade = "def upgrade() -> None:\n"
+    code = first_revision.read_text(encoding="utf-8")
+    mistaken = code.replace(upgrade, f"{upgrade}    raise KeyError('settings')\n")
+    first_revision.write_text(mistaken, encoding="utf-8")
 
     assert run_cli(monkeypatch, "migrate") == 1
-    assert "after the revision '1a2b3c', whose file is missing" in capsys.readouterr().err
+    assert "KeyError: 'settings'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

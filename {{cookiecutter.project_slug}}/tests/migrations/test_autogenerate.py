@@ -34,8 +34,8 @@ import tests
 from app.core.database.autogenerate import autogenerate_options
 from app.core.database.drivers import run
 from app.core.database.metadata import NAMING_CONVENTION
-from app.core.database.migrations import PROJECT
 from app.core.database.statements import verbatim
+from app.core.env_file import PROJECT
 from tests.postgres import make_test_engine, temporary_database
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import URL, Connection, MetaData, UniqueConstraint
 
 from app.core.database.created_objects import CreatedObjects
 from app.core.database.drivers import run
-from app.core.database.migrations import PROJECT, alembic_config
+from app.core.database.migrations import script_directory
+from app.core.env_file import PROJECT
 from tests.platform.probe import Probe
 from tests.postgres import make_test_engine
 
@@ -118,5 +119,5 @@ def test_revisions_of_the_app_create_all_of_its_objects(database_url: URL) -> No
         await engine.dispose()
         return result
 
-    scripts = ScriptDirectory.from_config(alembic_config(database_url))
+    scripts = script_directory()
     assert CreatedObjects(scripts).objects == run(database_url, connect())

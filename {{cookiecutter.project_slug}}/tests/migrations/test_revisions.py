@@ -7,12 +7,13 @@ from typing import Final
 import pytest
 from alembic import command
 from alembic.config import Config
-from alembic.script import Script, ScriptDirectory
+from alembic.script import Script
 from sqlalchemy import URL, Connection, inspect
 
 from app.cli import dev_server
 from app.core.database.drivers import run
-from app.core.database.migrations import PROJECT, alembic_config
+from app.core.database.migrations import alembic_config, script_directory
+from app.core.env_file import PROJECT
 from tests.migration_lint import check_locks
 from tests.postgres import make_test_engine, temporary_database
 
@@ -58,7 +59,7 @@ def schema(url: URL) -> dict[str, object]:
 
 def revisions() -> list[Script]:
     """Return all revisions, oldest first. Fails if there is more than one head."""
-    script = ScriptDirectory.from_config(alembic_config(URL.create("postgresql")))
+    script = script_directory()
     assert len(script.get_heads()) == 1, (
         "there are several heads; join them: uv run alembic merge heads"
     )

@@ -9,7 +9,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations.ops import CreateTableOp, MigrateOperation, MigrationScript, OpContainer
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, FetchedValue, MetaData, Table, inspect
+from sqlalchemy import Connection, FetchedValue, MetaData, Table, inspect
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGInspector
 from sqlalchemy.schema import CreateSchema
@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeEngine
 
 from app.core.database import enum_types
 from app.core.database.created_objects import CreatedObjects, DatabaseObject
-from app.core.database.migrations import alembic_config
+from app.core.database.migrations import script_directory
 
 
 def autogenerate_options(
@@ -31,9 +31,7 @@ def autogenerate_options(
 
     @cache
     def created() -> CreatedObjects:  # once it is needed, because it reads all revisions
-        return CreatedObjects(
-            scripts or ScriptDirectory.from_config(alembic_config(URL.create("postgresql")))
-        )
+        return CreatedObjects(scripts or script_directory())
 
     def include_name(name: str | None, kind: str, _parents: object) -> bool:
         if kind != "schema" or name is None:

@@ -6,7 +6,6 @@ Functions import Alembic when they need it, because it is slow to import (see do
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, NullPool, event
@@ -14,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.config import DatabaseSettings
 from app.core.database.drivers import driver_for, server_options
+from app.core.env_file import PROJECT
 
 if TYPE_CHECKING:
     from alembic.config import Config
-
-PROJECT = Path(__file__).parents[3]
+    from alembic.script import ScriptDirectory
 
 # While a migration waits for a lock on a table, every query of that table queues behind it. Other
 # limits are turned off for migrations, even if they are defaults of the database.
@@ -96,16 +95,26 @@ def migrate(database_url: URL) -> None:
         command.upgrade(alembic_config(database_url), "head")
     except CommandError as error:
         raise MigrationError(str(error)) from None
-    except KeyError as error:  # Alembic's, for a file that is missing
+    except KeyError:  # from Alembic, for a file that is missing, or from a migration
+        script_directory()
+        raise
+
+
+def script_directory() -> ScriptDirectory:
+    """Return the files in alembic/versions. Raises `MigrationError` if one of them is missing."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(_config())
+    try:
+        scripts.get_heads()  # reads the files
+    except KeyError as error:
         raise MigrationError(
             f"A migration comes after the revision {error}, whose file is missing in alembic/versions"
         ) from error
+    return scripts
 
 
 @cache
 def revisions() -> tuple[str, ...]:
     """Return the revisions of this version of the app, oldest first."""
-    from alembic.script import ScriptDirectory
-
-    script = ScriptDirectory.from_config(_config())
-    return tuple(revision.revision for revision in script.walk_revisions())[::-1]
+    return tuple(script.revision for script in script_directory().walk_revisions())[::-1]

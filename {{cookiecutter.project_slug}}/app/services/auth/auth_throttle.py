@@ -98,12 +98,11 @@ class AuthThrottle:
     ) -> None:
         """Count a mail, which is sent if the session's transaction commits.
 
-        Each kind of request has a limit of its own: others neither use up that of password resets,
-        nor can they be seen to be used up by mails that only accounts get.
-
         This limit protects a mailbox from requests of many clients. Call it last, because the
-        transaction locks the counter. Raises `TooManyRequestsError`; where the response must not
-        reveal whether there is an account, catch that.
+        transaction locks the counter. Each kind of request has a limit of its own: others neither
+        use up that of password resets, nor can they be seen to be used up by mails that only
+        accounts get. Raises `TooManyRequestsError`; where the response must not reveal whether there
+        is an account, catch that.
         """
         with _audited(client):
             await count_hit(session, self._mails_to, request, email)

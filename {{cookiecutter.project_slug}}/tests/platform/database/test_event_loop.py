@@ -10,7 +10,8 @@ from sqlalchemy import URL, text
 from app.cli.commands import with_database
 from app.core.database import Database
 from app.core.database.drivers import driver_for
-from app.core.database.migrations import PROJECT, migrate
+from app.core.database.migrations import migrate
+from app.core.env_file import PROJECT
 from tests.postgres import clone
 
 
