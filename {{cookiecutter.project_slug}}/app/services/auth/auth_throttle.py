@@ -9,11 +9,14 @@ from app.core.database import Database
 from app.core.http.client_info import ClientInfo
 from app.core.security.audit import audit
 from app.exceptions import TooManyRequestsError
+from app.models.user import User
 from app.services.auth.rate_limit_service import Limit, RateLimitService, count_hit
 
 # What mails are requested for. Each has a limit of its own, so that requests that send nothing, such
 # as for verifying a verified address, do not keep users from resetting a password.
-MailRequest = Literal["registration", "verify_email", "password_reset", "change_email"]
+MailRequest = Literal[
+    "registration", "verify_email", "password_reset", "change_email", "notification"
+]
 
 _PASSWORD_SECONDS: Final = 15 * 60
 _MAIL_SECONDS: Final = 60 * 60
@@ -35,11 +38,12 @@ class AuthThrottle:
     """Limits of password attempts and of mail requests, for existing and unknown accounts alike.
 
     It counts in transactions of its own, so call it before the request holds a connection. The
-    exception is `count_mail`.
+    exceptions are `count_mail` and `count_notification`.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._limits = RateLimitService(database)
+        self._sends_mail = settings.mail_delivery != "none"
         by_account, by_address = (
             settings.password_tries_per_account,
             settings.password_tries_per_address,
@@ -106,6 +110,24 @@ class AuthThrottle:
         """
         with _audited(client):
             await count_hit(session, self._mails_to, request, email)
+
+    async def count_notification_request(self, user: User, client: ClientInfo) -> None:
+        """Count a request of which a user is notified, unless the address is verified.
+
+        Until then the mailbox may be somebody else's. Raises `TooManyRequestsError`.
+        """
+        if self._counts_notifications_to(user):
+            await self.count_mail_request("notification", user.email, client)
+
+    async def count_notification(
+        self, session: AsyncSession, user: User, client: ClientInfo
+    ) -> None:
+        """Count a notification, as `count_mail` does, unless the address is verified."""
+        if self._counts_notifications_to(user):
+            await self.count_mail(session, "notification", user.email, client)
+
+    def _counts_notifications_to(self, user: User) -> bool:
+        return self._sends_mail and not user.is_email_verified
 
     async def reset(self, email: str, client: ClientInfo) -> None:
         """Reset the counter of the account and the client after a correct password."""

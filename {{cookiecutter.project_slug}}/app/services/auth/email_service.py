@@ -80,6 +80,7 @@ class EmailService:
         if self._settings.mail_delivery == "none":
             return EmailChange(values, old_email)
         await self._throttle.count_mail_request("change_email", email, client)
+        await self._throttle.count_notification_request(self._caller, client)
         others = {name: value for name, value in values.items() if name != "email"}
         return EmailChange(others | {"pending_email": email}, old_email)
 
@@ -97,6 +98,7 @@ class EmailService:
             self._audit("email_change_requested", user)
             self._send(compose("email_change_requested", user.email))
             self._send(await self._one_time_tokens.create_change_mail(user))
+            await self._throttle.count_notification(self._session, user, client)
             await self._throttle.count_mail(
                 self._session, "change_email", change.values["pending_email"], client
             )

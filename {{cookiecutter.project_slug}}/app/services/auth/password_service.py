@@ -54,6 +54,7 @@ class PasswordService:
         require_acceptable(new, self._settings, field="new_password", about=about)
         require_new(new, current, field="new_password")
         await self.require_current(user, current, client)
+        await self._throttle.count_notification_request(user, client)
         await require_not_breached(new, self._settings, field="new_password")
         hashed_password = await hash_password(new, self._settings)
         async with self._database.transaction() as session:
@@ -63,6 +64,7 @@ class PasswordService:
             changes = {"hashed_password": hashed_password}
             await RevocationService(session).update_and_revoke_all(locked, changes)
             tokens = await LoginSessionService(session, self._settings).start(locked, client)
+            await self._throttle.count_notification(session, locked, client)
         audit("password_changed", user_id=user.id, address=client.address)
         return tokens, compose("password_changed", locked.email)
 

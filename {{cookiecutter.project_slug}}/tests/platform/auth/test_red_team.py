@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import islice, product
+from itertools import islice, pairwise, product
 from pathlib import Path
 from typing import Any, Final
 
@@ -1439,6 +1439,58 @@ async def test_attack_confirmation_held_shut_by_guesses_from_elsewhere(
             await sign_in(elsewhere, ann.email, "guess")
 
     assert (await client.post("/auth/verify-email/confirm", json=link)).status_code == 204
+
+
+@pytest.mark.parametrize(("networks", "most"), [(1, 5), (15, 50)])
+@pytest.mark.parametrize("change", ["password", "address"])
+async def test_attack_notifications_to_an_address_of_somebody_else(
+    open_client: Opener,
+    mailbox: Mailbox,
+    make: Factory,
+    settings: Settings,
+    change: str,
+    networks: int,
+    most: int,
+) -> None:
+    """The attacker has registered the address, which its owner has not verified."""
+    hashed_password = await hash_password(SecretStr(PASSWORD), settings)
+    user = await make.user(
+        email="owner@example.com", hashed_password=hashed_password, is_email_verified=False
+    )
+    headers = await bearer(make, user, settings)
+    current, statuses = PASSWORD, []
+    for number in range(networks):
+        client = open_client(f"203.0.113.{number}", mail_delivery="smtp")
+        for attempt in range(8):
+            body = {"current_password": current}
+            if change == "address":
+                body["email"] = f"n{number}-{attempt}@example.com"
+                response = await client.patch("/users/me", json=body, headers=headers)
+            else:
+                body["new_password"] = f"correct horse {number}-{attempt}"
+                response = await client.post("/auth/password", json=body, headers=headers)
+                if response.is_success:
+                    current, headers = body["new_password"], signed_in(response)
+            statuses.append(response.status_code)
+
+    assert set(statuses) == {200, 429}
+    assert [mail.to for mail in mailbox.mails].count(user.email) == most
+
+
+async def test_notifications_to_a_verified_address_are_not_limited(
+    open_client: Opener, mailbox: Mailbox, make: Factory, ann: User
+) -> None:
+    ann.is_email_verified = True
+    await make(ann)
+    client = open_client(mail_delivery="smtp")
+    headers = signed_in(await sign_in(client))
+    for old, new in pairwise([PASSWORD, *(f"correct horse {n}" for n in range(7))]):
+        body = {"current_password": old, "new_password": new}
+        response = await client.post("/auth/password", json=body, headers=headers)
+        assert response.status_code == 200, response.text
+        headers = signed_in(response)
+
+    assert [mail.to for mail in mailbox.mails].count(ann.email) == 7
 
 
 @pytest.mark.parametrize("meanwhile", ["address", "deactivated"])
