@@ -61,7 +61,8 @@ def test_own_tests_run_and_a_warning_of_the_app_fails_them(
     output = run_pytest(tmp_path, template_url, "-n", "1")
 
     assert "1 failed, 2 passed" in output, output
-    assert "::test_that_the_app_warns\n" in output, output  # in the summary of failures
+    assert "E       DeprecationWarning: old" in output, output
+    assert "test_that_the_app_warns" in output, output
 
 
 def test_own_tests_run_without_plugins(tmp_path: Path, template_url: URL) -> None:
