@@ -88,6 +88,10 @@ def project_environment(extra: Mapping[str, str] | None = None) -> dict[str, str
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(STEERING)
     }
+    # What mypy knows of the same packages, which a worker of pytest checks once for all projects.
+    if folder := os.environ.get("BAKES_FOLDER"):
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "master")
+        environment["MYPY_CACHE_DIR"] = str(Path(folder, f"mypy-{worker}"))
     # The Python that runs us, which is how CI chooses one for a variant.
     return environment | {"UV_PYTHON": sys.executable} | dict(extra or {})
 

@@ -119,7 +119,7 @@ def test_suite_runs_with_common_plugins(
     installed = [option for package in PLUGINS for option in ("--with", package)]
 
     output = run(
-        project, "--quiet", *installed, "pytest", "tests/services", "tests/routes", *options,
+        project, "--quiet", *installed, "pytest", "tests/routes/test_posts.py", *options,
         env={"TEST_DATABASE_URL": database_server},
     )  # fmt: skip
 

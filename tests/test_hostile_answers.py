@@ -157,7 +157,7 @@ def test_text_is_shown_unharmed(template: Path, tmp_path: Path, text: str) -> No
 
 
 @given(text=printable_texts)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_any_printable_text_is_shown_unharmed(template: Path, text: str) -> None:
     with tempfile.TemporaryDirectory() as output_dir:
         check_project(bake_with(template, Path(output_dir), text), text)

@@ -1441,7 +1441,7 @@ async def test_attack_confirmation_held_shut_by_guesses_from_elsewhere(
     assert (await client.post("/auth/verify-email/confirm", json=link)).status_code == 204
 
 
-@pytest.mark.parametrize(("networks", "most"), [(1, 5), (15, 50)])
+@pytest.mark.parametrize(("networks", "most"), [(1, 1), (12, 10)])
 @pytest.mark.parametrize("change", ["password", "address"])
 async def test_attack_notifications_to_an_address_of_somebody_else(
     open_client: Opener,
@@ -1460,8 +1460,8 @@ async def test_attack_notifications_to_an_address_of_somebody_else(
     headers = await bearer(make, user, settings)
     current, statuses = PASSWORD, []
     for number in range(networks):
-        client = open_client(f"203.0.113.{number}", mail_delivery="smtp")
-        for attempt in range(8):
+        client = open_client(f"203.0.113.{number}", mail_delivery="smtp", mails_per_account=1)
+        for attempt in range(2):
             body = {"current_password": current}
             if change == "address":
                 body["email"] = f"n{number}-{attempt}@example.com"
@@ -1482,15 +1482,15 @@ async def test_notifications_to_a_verified_address_are_not_limited(
 ) -> None:
     ann.is_email_verified = True
     await make(ann)
-    client = open_client(mail_delivery="smtp")
+    client = open_client(mail_delivery="smtp", mails_per_account=1)
     headers = signed_in(await sign_in(client))
-    for old, new in pairwise([PASSWORD, *(f"correct horse {n}" for n in range(7))]):
+    for old, new in pairwise([PASSWORD, *(f"correct horse {n}" for n in range(3))]):
         body = {"current_password": old, "new_password": new}
         response = await client.post("/auth/password", json=body, headers=headers)
         assert response.status_code == 200, response.text
         headers = signed_in(response)
 
-    assert [mail.to for mail in mailbox.mails].count(ann.email) == 7
+    assert [mail.to for mail in mailbox.mails].count(ann.email) == 3
 
 
 @pytest.mark.parametrize("meanwhile", ["address", "deactivated"])
