@@ -21,6 +21,7 @@ from app.core.http.openapi import install_openapi, send_document
 from app.core.http.perimeter import install_perimeter
 from app.core.http.problem_declarations import problem_responses
 from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
+from app.core.http.route_templates import RouteTemplates
 from app.core.http.start_page import install_start_page
 
 # {%- if cookiecutter.use_auth +%}
@@ -28,6 +29,9 @@ from app.core.mail.link_pages import install_link_pages
 from app.core.mail.mailer import make_mailer
 
 # {%- endif +%}
+from app.core.observability.logs import queued_lines
+from app.core.observability.request_log import RequestLog
+from app.core.observability.requests import ObserveRequests, SeeRoute
 from app.dependencies.caller import install_caller
 from app.dependencies.idempotency import read_idempotency_key
 from app.routes import HEALTH, ROUTERS
@@ -60,11 +64,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # {% if cookiecutter.use_auth %}
     app.state.mailer = make_mailer(settings)
     # {% endif %}
+    app.add_middleware(SeeRoute)
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(QueryLimit, limit=settings.max_query_bytes)
     app.add_middleware(HeadMiddleware)
-    install_perimeter(app, settings, respond_to_unexpected_error)
+    respond_to_error = install_perimeter(app, settings, respond_to_unexpected_error)
     install_caller(app, settings)
+    app.add_middleware(
+        ObserveRequests,
+        [RequestLog()],
+        trusts_ids=settings.trust_request_id,
+        find_route=RouteTemplates(app).of,
+        respond_to_error=respond_to_error,
+    )
     install_problem_handlers(app)
     install_not_modified_handler(app)
     problems = problem_responses(400, 408, 413, 414, 422, 500, 503)
@@ -86,7 +98,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     app.state.database = Database(app.state.settings)
     await app.state.readiness.report()
     await app.state.database.report_replica()
-    with app.state.draining.on_sigterm():
-        yield
-    await app.state.readiness.dispose()
-    await app.state.database.dispose()
+    with queued_lines():
+        with app.state.draining.on_sigterm():
+            yield
+        await app.state.readiness.dispose()
+        await app.state.database.dispose()

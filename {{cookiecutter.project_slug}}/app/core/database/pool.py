@@ -13,6 +13,7 @@ from sqlalchemy.util import await_
 
 from app.core.database.budget import TOO_LONG, Budget, current_budget
 from app.core.database.drivers import Driver
+from app.core.database.usage import CURRENT_USAGE, DatabaseUsage
 from app.exceptions import UnavailableError
 
 TOO_MANY: Final = "Too many requests at once; nothing was done"
@@ -80,6 +81,7 @@ class FairPool(AsyncAdaptedQueuePool):
         self.dialect: Dialect = options["dialect"]
         self._semaphore = FairSemaphore(pool_size)
         self._timeout_seconds = timeout
+        self.waited = 0.0  # in total, in seconds
         self._lost_at = 0.0
         self._is_disposed = False
         for end in ("checkin", "detach"):  # detach: the session was collected, not closed
@@ -97,7 +99,7 @@ class FairPool(AsyncAdaptedQueuePool):
             connection = self._wait_and_connect(budget)
         except BaseException as error:
             if budget.end_connecting():
-                raise UnavailableError(TOO_LONG) from error
+                raise UnavailableError(TOO_LONG, kind="deadline") from error
             raise
         budget.end_connecting()
         return connection
@@ -121,12 +123,20 @@ class FairPool(AsyncAdaptedQueuePool):
         super().dispose()
 
     async def _wait_for_turn(self, seconds_left: float) -> None:
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(min(self._timeout_seconds, seconds_left)):
                 await self._semaphore.acquire()
         except TimeoutError:
-            reason = TOO_LONG if seconds_left < self._timeout_seconds else TOO_MANY
-            raise UnavailableError(reason) from None
+            if seconds_left < self._timeout_seconds:
+                raise UnavailableError(TOO_LONG, kind="deadline") from None
+            raise UnavailableError(TOO_MANY, kind="pool") from None
+        finally:
+            waited = time.perf_counter() - began
+            self.waited += waited
+            usage: DatabaseUsage | None = CURRENT_USAGE.get()
+            if usage:
+                usage.waited += waited
 
     def _connect_alive(self, budget: Budget | None) -> PoolProxiedConnection:
         """Return a new connection, or an idle one that works, held by the budget."""
@@ -162,7 +172,7 @@ class FairPool(AsyncAdaptedQueuePool):
             if not self.driver.is_connection_error(error):
                 raise
             # One of SQLAlchemy's queries on the new connection failed.
-            raise UnavailableError("The database cannot be reached") from error
+            raise UnavailableError("The database cannot be reached", kind="unreachable") from error
 
     def _works(self, connection: PoolProxiedConnection) -> bool:
         """Return whether a connection is new, or an idle one that `is_alive`.
