@@ -1,4 +1,4 @@
-"""Everything beside the ladder: the tail, logins, workers, a pooler, the start, memory, long lists."""
+"""Everything beside the ladder: the tail, logins, workers, a pooler, the start, long lists, metrics."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from baking import run_uv
@@ -193,6 +194,34 @@ def web_servers(bench: Bench, rounds: int, seconds: float) -> Figures:
     return {name: middle(found) for name, found in results.items()}
 
 
+def observability(bench: Bench, rounds: int, seconds: float) -> Figures:
+    """W1 with metrics on, in memory and in files as several processes share them, and with metrics off."""
+    figures: Figures = {}
+    for driver in DRIVERS:
+        with TemporaryDirectory() as files, ExitStack() as stack:
+            ways = {
+                "off": {"METRICS": "off"},
+                "on": {"METRICS": "on"},
+                "on, shared": {"METRICS": "on", "PROMETHEUS_MULTIPROC_DIR": files},
+            }
+            probes = {
+                name: Probe(stack.enter_context(bench.baked(driver, variables=variables)))
+                for name, variables in ways.items()
+            }
+            results = interleave(probes, rounds, seconds)
+        for name, found in results.items():
+            figures[f"{driver}, {name}"] = middle(found) | {
+                "CPU to off": round(paired(found, results["off"]), 3)
+            }
+    return figures
+
+
+def paired(results: list[Result], others: list[Result]) -> float:
+    """Return the median of the ratios of CPU time, each of two measurements that are seconds apart."""
+    pairs = zip(results, others, strict=True)
+    return median(one.cpu_per_request / other.cpu_per_request for one, other in pairs)
+
+
 EXPERIMENTS: dict[str, Callable[[Bench, int, float], Figures]] = {
     "tail": tail,
     "logins": logins,
@@ -201,4 +230,5 @@ EXPERIMENTS: dict[str, Callable[[Bench, int, float], Figures]] = {
     "start": start,
     "thousand": thousand,
     "web_servers": web_servers,
+    "observability": observability,
 }

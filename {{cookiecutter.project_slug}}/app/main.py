@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -26,6 +26,17 @@ from app.core.http.start_page import install_start_page
 # {%- if cookiecutter.use_auth +%}
 from app.core.mail.link_pages import install_link_pages
 from app.core.mail.mailer import make_mailer
+
+# {%- endif +%}
+from app.core.observability.metrics_endpoint import (
+    install_metrics_endpoint,
+    make_metrics,
+    serve_metrics,
+)
+from app.core.observability.requests import ObserveRequests, RequestObserver
+
+# {%- if cookiecutter.use_auth +%}
+from app.core.security.audit_metrics import count_audit_events
 
 # {%- endif +%}
 from app.dependencies.caller import install_caller
@@ -54,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         routes=[Route("/openapi.json", send_document, include_in_schema=False)],
     )
     app.state.settings = settings
+    app.state.metrics = metrics = make_metrics(settings)
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
     app.state.read_idempotency_key = read_idempotency_key
@@ -76,6 +88,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_link_pages(app)
     # {% endif %}
     install_openapi(app)
+    observers: list[RequestObserver] = [one for one in (metrics,) if one]
+    app.add_middleware(ObserveRequests, observers=observers, trusts_ids=True)
+    if metrics and not settings.metrics_port:
+        install_metrics_endpoint(app, metrics)
     return app
 
 
@@ -86,7 +102,15 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     app.state.database = Database(app.state.settings)
     await app.state.readiness.report()
     await app.state.database.report_replica()
-    with app.state.draining.on_sigterm():
+    async with AsyncExitStack() as stack:
+        if metrics := app.state.metrics:
+            await stack.enter_async_context(metrics.running(app.state.database))
+            if port := app.state.settings.metrics_port:
+                stack.enter_context(serve_metrics(metrics, port))
+            # {% if cookiecutter.use_auth %}
+            stack.enter_context(count_audit_events(metrics))
+            # {% endif %}
+        stack.enter_context(app.state.draining.on_sigterm())
         yield
     await app.state.readiness.dispose()
     await app.state.database.dispose()

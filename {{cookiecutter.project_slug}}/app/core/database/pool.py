@@ -22,8 +22,19 @@ class FairSemaphore:
     """A semaphore that serves waiters first come, first served."""
 
     def __init__(self, number: int) -> None:
+        self._number = number
         self._free = number
         self._waiters: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def acquired(self) -> int:
+        """How often the semaphore is held at the moment."""
+        return self._number - self._free
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the semaphore at the moment."""
+        return len(self._waiters)
 
     def acquire_nowait(self) -> bool:
         """Acquire the semaphore if it is free, and return whether it was."""
@@ -63,7 +74,8 @@ class FairPool(AsyncAdaptedQueuePool):
     the time under load.
 
     A session waits at its first statement, not when it is opened: for at most `timeout` seconds,
-    and no longer than the request's budget lasts.
+    and no longer than the request's budget lasts. `waits` and `wait_seconds` say how often, and for
+    how long in all, there was no free connection.
     """
 
     driver: ClassVar[Driver]
@@ -80,6 +92,8 @@ class FairPool(AsyncAdaptedQueuePool):
         self.dialect: Dialect = options["dialect"]
         self._semaphore = FairSemaphore(pool_size)
         self._timeout_seconds = timeout
+        self.waits = 0
+        self.wait_seconds = 0.0
         self._lost_at = 0.0
         self._is_disposed = False
         for end in ("checkin", "detach"):  # detach: the session was collected, not closed
@@ -120,13 +134,27 @@ class FairPool(AsyncAdaptedQueuePool):
         self._is_disposed = True
         super().dispose()
 
+    @property
+    def in_use(self) -> int:
+        """The number of connections that are in use or being opened."""
+        return self._semaphore.acquired
+
+    @property
+    def waiting(self) -> int:
+        """The number of callers that wait for a connection."""
+        return self._semaphore.waiting
+
     async def _wait_for_turn(self, seconds_left: float) -> None:
+        began = time.monotonic()
         try:
             async with asyncio.timeout(min(self._timeout_seconds, seconds_left)):
                 await self._semaphore.acquire()
         except TimeoutError:
             reason = TOO_LONG if seconds_left < self._timeout_seconds else TOO_MANY
             raise UnavailableError(reason) from None
+        finally:
+            self.waits += 1
+            self.wait_seconds += time.monotonic() - began
 
     def _connect_alive(self, budget: Budget | None) -> PoolProxiedConnection:
         """Return a new connection, or an idle one that works, held by the budget."""

@@ -65,6 +65,13 @@ class Database:
             statement_engine = self.writer.execution_options(isolation_level="AUTOCOMMIT")
         self.statement_sessions = _sessionmaker(statement_engine, WriteSession)
 
+    @property
+    def engines(self) -> dict[str, AsyncEngine]:
+        """The engines by name, each with a connection pool of its own."""
+        engines = {"writer": self.writer, "reader": self.reader, "searcher": self.searcher}
+        replicas = {"replica": self.replica, "replica_searcher": self.search_replica}
+        return engines | {name: one.engine for name, one in replicas.items() if one}
+
     def budget(self, seconds: float | None = None, *, shared: bool = False) -> Budget:
         """Return a new budget of `seconds`, by default `DATABASE_DEADLINE`."""
         return Budget(
@@ -134,11 +141,8 @@ class Database:
         """Close all pooled connections, but give up on a server that hangs."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.database_connect_timeout):
-                for engine in (self.writer, self.reader, self.searcher):
+                for engine in self.engines.values():
                     await engine.dispose()
-                for replica in (self.replica, self.search_replica):
-                    if replica:
-                        await replica.engine.dispose()
 
 
 @asynccontextmanager
