@@ -2,7 +2,7 @@
 
 from app.core.config import ConfigurationError
 from app.core.garbage import collect_garbage_rarely
-from app.core.logs import configure_logging
+from app.core.observability.logs import configure_logging
 from app.main import create_app
 
 configure_logging()

@@ -179,7 +179,10 @@ class PermissionError(AppError):
 
 
 class UnavailableError(AppError):
-    """The database or another system is unavailable. The same request may succeed later."""
+    """The database or another system is unavailable. The same request may succeed later.
+
+    `kind` names the cause for logs and metrics, such as `pool` or `deadlock`.
+    """
 
     status = 503
     code = "SERVICE_UNAVAILABLE"

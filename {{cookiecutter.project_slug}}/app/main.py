@@ -21,6 +21,7 @@ from app.core.http.openapi import install_openapi, send_document
 from app.core.http.perimeter import install_perimeter
 from app.core.http.problem_declarations import problem_responses
 from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
+from app.core.http.route_templates import RouteTemplates
 from app.core.http.start_page import install_start_page
 
 # {%- if cookiecutter.use_auth +%}
@@ -28,12 +29,14 @@ from app.core.mail.link_pages import install_link_pages
 from app.core.mail.mailer import make_mailer
 
 # {%- endif +%}
+from app.core.observability.logs import queued_lines
 from app.core.observability.metrics_endpoint import (
     install_metrics_endpoint,
     make_metrics,
     serve_metrics,
 )
-from app.core.observability.requests import ObserveRequests, RequestObserver
+from app.core.observability.request_log import RequestLog
+from app.core.observability.requests import ObserveRequests, RequestObserver, SeeRoute
 
 # {%- if cookiecutter.use_auth +%}
 from app.core.security.audit_metrics import count_audit_events
@@ -72,11 +75,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # {% if cookiecutter.use_auth %}
     app.state.mailer = make_mailer(settings)
     # {% endif %}
+    app.add_middleware(SeeRoute)
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(QueryLimit, limit=settings.max_query_bytes)
     app.add_middleware(HeadMiddleware)
-    install_perimeter(app, settings, respond_to_unexpected_error)
+    respond_to_error = install_perimeter(app, settings, respond_to_unexpected_error)
     install_caller(app, settings)
+    observers: list[RequestObserver] = [RequestLog()]
+    if metrics:
+        observers.append(metrics)
+    app.add_middleware(
+        ObserveRequests,
+        observers,
+        trusts_ids=settings.trust_request_id,
+        find_route=RouteTemplates(app).of,
+        respond_to_error=respond_to_error,
+    )
     install_problem_handlers(app)
     install_not_modified_handler(app)
     problems = problem_responses(400, 408, 413, 414, 422, 500, 503)
@@ -88,8 +102,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_link_pages(app)
     # {% endif %}
     install_openapi(app)
-    observers: list[RequestObserver] = [one for one in (metrics,) if one]
-    app.add_middleware(ObserveRequests, observers=observers, trusts_ids=True)
     if metrics and not settings.metrics_port:
         install_metrics_endpoint(app, metrics)
     return app
@@ -102,15 +114,16 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     app.state.database = Database(app.state.settings)
     await app.state.readiness.report()
     await app.state.database.report_replica()
-    async with AsyncExitStack() as stack:
-        if metrics := app.state.metrics:
-            await stack.enter_async_context(metrics.running(app.state.database))
-            if port := app.state.settings.metrics_port:
-                stack.enter_context(serve_metrics(metrics, port))
-            # {% if cookiecutter.use_auth %}
-            stack.enter_context(count_audit_events(metrics))
-            # {% endif %}
-        stack.enter_context(app.state.draining.on_sigterm())
-        yield
-    await app.state.readiness.dispose()
-    await app.state.database.dispose()
+    with queued_lines():
+        async with AsyncExitStack() as stack:
+            if metrics := app.state.metrics:
+                await stack.enter_async_context(metrics.running(app.state.database))
+                if port := app.state.settings.metrics_port:
+                    stack.enter_context(serve_metrics(metrics, port))
+                # {% if cookiecutter.use_auth %}
+                stack.enter_context(count_audit_events(metrics))
+                # {% endif %}
+            stack.enter_context(app.state.draining.on_sigterm())
+            yield
+        await app.state.readiness.dispose()
+        await app.state.database.dispose()

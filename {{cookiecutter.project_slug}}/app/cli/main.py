@@ -29,7 +29,7 @@ from app.cli.users import create_admin_command as create_admin_command
 from app.cli.users import sign_out_command as sign_out_command
 
 # {%- endif +%}
-from app.core.logs import configure_logging
+from app.core.observability.logs import configure_logging
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 def cli() -> None:
     """Run a command. Errors are printed without a traceback, unless `--traceback` is given."""
-    configure_logging()
+    configure_logging("stderr")  # results are on stdout
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
     try:
         commands(arguments)

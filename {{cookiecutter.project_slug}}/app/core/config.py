@@ -136,6 +136,12 @@ class DatabaseSettings(DevelopmentSettings):
         default=4,
         description="Maximum duration of a statement, in seconds; PostgreSQL then cancels it.",
     )
+    database_slow_statement: float = Field(
+        default=0.5,
+        ge=0,
+        le=3600,
+        description="Duration of statements that are logged as slow, in seconds; 0 logs none.",
+    )
     database_lock_timeout: Seconds = Field(
         default=2, description="Maximum wait of a statement for a lock, in seconds."
     )
@@ -164,6 +170,12 @@ class Settings(CallerSettings, DatabaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="INFO", description="Minimum level of the app's log messages."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="Format of the log; auto is console on a terminal, else json."
+    )
+    trust_request_id: bool = Field(
+        default=True, description="Take the X-Request-ID of a request if it is well-formed."
     )
     max_body_bytes: int = Field(
         default=64 * 2**10,

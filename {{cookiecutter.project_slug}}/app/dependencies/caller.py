@@ -9,6 +9,7 @@ from fastapi.security import OAuth2PasswordBearer
 from app.core.config import Settings
 from app.core.http.edge import running_database
 from app.core.http.problem_declarations import may_respond, requires_credentials
+from app.core.observability.requests import note_user
 from app.dependencies.auth.refusals import install_audit_of_refusals
 from app.models.idempotency_key import scope_of_user
 from app.models.user import User
@@ -57,6 +58,7 @@ async def get_caller(connection: HTTPConnection, token: Token) -> User | None:
         async with database.read() as session:
             user, contents = await AuthService(session, settings).authenticate(token)
         connection.state.caller, connection.state.access_token = user, contents
+        note_user(user.id)
     caller: User = connection.state.caller
     return caller
 

@@ -8,6 +8,7 @@ from fastapi.requests import HTTPConnection
 
 from app.core.caller_settings_without_auth import CallerSettings
 from app.core.http.gateway import GatewayCaller, GatewayHeaderMiddleware
+from app.core.observability.requests import note_user
 from app.exceptions import ValidationError
 
 ANYONE: Final = "anyone"  # the name of all callers that are not known
@@ -32,7 +33,10 @@ async def get_caller(connection: HTTPConnection) -> GatewayCaller | None:
     names = connection.headers.getlist(settings.caller_header) if settings.caller_header else []
     if len(names) > 1:  # one of them may be the client's own
         raise ValidationError(f"The request has more than one {settings.caller_header} header")
-    return GatewayCaller(names[0]) if names and names[0] else None
+    if not names or not names[0]:
+        return None
+    note_user(names[0])
+    return GatewayCaller(names[0])
 
 
 # The gateway controls access, so the two do not differ.

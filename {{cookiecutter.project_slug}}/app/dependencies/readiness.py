@@ -15,5 +15,5 @@ async def get_readiness(connection: HTTPConnection) -> SchemaState:
     draining: Draining = connection.app.state.draining
     probe: ReadinessProbe = connection.app.state.readiness
     if draining.started:
-        raise UnavailableError("The process is shutting down")
+        raise UnavailableError("The process is shutting down", kind="draining")
     return await probe.check()

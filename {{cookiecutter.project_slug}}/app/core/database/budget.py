@@ -96,7 +96,7 @@ class Budget:
     def require_time(self) -> None:
         """Raise `UnavailableError` if the time is used up."""
         if self.expired:
-            raise UnavailableError(TOO_LONG)
+            raise UnavailableError(TOO_LONG, kind="deadline")
 
     def start_connecting(self) -> None:
         """Cancel the running task if the time is used up before the task holds a connection."""

@@ -12,6 +12,7 @@ from app.core.database.budget import NO_CONTEXT, current_budget
 from app.core.database.drivers import Driver, driver_for, server_options
 from app.core.database.errors import translate_driver_errors
 from app.core.database.pool import FairPool
+from app.core.database.usage import watch_statements
 
 # Longer than a connection is idle under load, and too short for a server to vanish in without
 # closing its connections.
@@ -112,6 +113,7 @@ def make_engine(
         idle_timeout=settings.database_idle_in_transaction_timeout,
     )
     _limit_setup(engine, driver, settings.database_connect_timeout)
+    watch_statements(engine, settings.database_slow_statement)
     return engine
 
 

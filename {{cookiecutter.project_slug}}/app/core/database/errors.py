@@ -17,21 +17,34 @@ from app.exceptions import UnavailableError, ValidationError
 _READ_ONLY: Final = "25006"  # read_only_sql_transaction
 _IDLE: Final = "25P03"
 
-# SQLSTATEs (appendix A of PostgreSQL's documentation) after which the same request may succeed.
+# SQLSTATEs (appendix A of PostgreSQL's documentation) after which the same request may succeed, with
+# the kind and the message of the error.
 _TRANSIENT: Final = {
-    "40001": "The transaction conflicted with another (serialization failure); nothing was written",
-    "40P01": "The transaction conflicted with another (deadlock); nothing was written",
-    "55P03": "Another transaction holds a lock for too long; nothing was written",
-    "57014": "The database took too long to respond; nothing was written",
-    _READ_ONLY: "The database does not accept writes at the moment; nothing was written",
-    _IDLE: "The transaction was idle for too long; nothing was written",
-    "53100": "The database has no space left; nothing was written",
-    "53200": "The database has no memory left; nothing was written",
-    "53300": "The database has no free connections",
-    "57P01": "The database is shutting down",
-    "57P02": "The database has crashed and is recovering",
-    "57P03": "The database is starting up",
-    "57P05": "The database has closed an idle connection",
+    "40001": (
+        "serialization",
+        "The transaction conflicted with another (serialization failure); nothing was written",
+    ),
+    "40P01": (
+        "deadlock",
+        "The transaction conflicted with another (deadlock); nothing was written",
+    ),
+    "55P03": ("lock_timeout", "Another transaction holds a lock for too long; nothing was written"),
+    "57014": (
+        "statement_timeout",
+        "The database took too long to respond; nothing was written",
+    ),
+    _READ_ONLY: (
+        "read_only",
+        "The database does not accept writes at the moment; nothing was written",
+    ),
+    _IDLE: ("idle_timeout", "The transaction was idle for too long; nothing was written"),
+    "53100": ("disk_full", "The database has no space left; nothing was written"),
+    "53200": ("out_of_memory", "The database has no memory left; nothing was written"),
+    "53300": ("too_many_connections", "The database has no free connections"),
+    "57P01": ("shutdown", "The database is shutting down"),
+    "57P02": ("crash", "The database has crashed and is recovering"),
+    "57P03": ("starting", "The database is starting up"),
+    "57P05": ("idle_timeout", "The database has closed an idle connection"),
 }
 
 # SQLSTATEs of values that the column or the encoding cannot hold.
@@ -79,7 +92,7 @@ def translate_driver_errors(
         except Exception as error:
             if not driver.is_connection_error(error):
                 raise  # a bug or a wrong setting, which no later request can get around
-            raise UnavailableError("The database cannot be reached") from error
+            raise UnavailableError("The database cannot be reached", kind="unreachable") from error
         if budget := current_budget():
             budget.start_setup((connection.driver_connection, driver))
         return connection
@@ -93,7 +106,7 @@ def translate_driver_errors(
             return None  # a cancellation
         translated = _translated(original, driver, context, read_only=read_only)
         if translated is None and context.is_disconnect:
-            return UnavailableError(_reason_for_loss(context, idle_timeout))
+            return _loss(context, idle_timeout)
         return translated
 
 
@@ -109,22 +122,27 @@ def _translated(
         return error
     if state in _REFUSED_VALUE or driver.refuses_value(original):
         return ValidationError("The request holds a value that the database cannot store")
-    if reason := _TRANSIENT.get(state):
-        return UnavailableError(reason)
+    if state in _TRANSIENT:
+        return _transient(state)
     if (budget := current_budget()) and budget.expired:
         context.invalidate_pool_on_disconnect = False  # the budget has closed this one only
-        return UnavailableError(TOO_LONG)
+        return UnavailableError(TOO_LONG, kind="deadline")
     return None
 
 
-def _reason_for_loss(context: ExceptionContext, idle_timeout: float) -> str:
-    """Return why a connection was lost. Drivers may drop the message of the server."""
+def _transient(state: str) -> UnavailableError:
+    kind, message = _TRANSIENT[state]
+    return UnavailableError(message, kind=kind)
+
+
+def _loss(context: ExceptionContext, idle_timeout: float) -> UnavailableError:
+    """Return the error of a lost connection. Drivers may drop the message of the server."""
     budget = current_budget()
     in_transaction = context.connection is not None and context.connection.in_transaction()
     if budget and in_transaction and budget.idle_seconds >= idle_timeout:
-        return _TRANSIENT[_IDLE]
+        return _transient(_IDLE)
     # It does not say that nothing was written: during COMMIT that is unknown.
-    return "The connection to the database was lost"
+    return UnavailableError("The connection to the database was lost", kind="connection_lost")
 
 
 def _innermost(connection: Connection) -> Transaction | None:

@@ -13,6 +13,7 @@ from sqlalchemy.util import await_
 
 from app.core.database.budget import TOO_LONG, Budget, current_budget
 from app.core.database.drivers import Driver
+from app.core.database.usage import CURRENT_USAGE
 from app.exceptions import UnavailableError
 
 TOO_MANY: Final = "Too many requests at once; nothing was done"
@@ -74,8 +75,8 @@ class FairPool(AsyncAdaptedQueuePool):
     the time under load.
 
     A session waits at its first statement, not when it is opened: for at most `timeout` seconds,
-    and no longer than the request's budget lasts. `waits` and `wait_seconds` say how often, and for
-    how long in all, there was no free connection.
+    and no longer than the request's budget lasts. `waits` and `waited` say how often there was no
+    free connection, and for how many seconds in all.
     """
 
     driver: ClassVar[Driver]
@@ -93,7 +94,7 @@ class FairPool(AsyncAdaptedQueuePool):
         self._semaphore = FairSemaphore(pool_size)
         self._timeout_seconds = timeout
         self.waits = 0
-        self.wait_seconds = 0.0
+        self.waited = 0.0
         self._lost_at = 0.0
         self._is_disposed = False
         for end in ("checkin", "detach"):  # detach: the session was collected, not closed
@@ -111,7 +112,7 @@ class FairPool(AsyncAdaptedQueuePool):
             connection = self._wait_and_connect(budget)
         except BaseException as error:
             if budget.end_connecting():
-                raise UnavailableError(TOO_LONG) from error
+                raise UnavailableError(TOO_LONG, kind="deadline") from error
             raise
         budget.end_connecting()
         return connection
@@ -145,16 +146,20 @@ class FairPool(AsyncAdaptedQueuePool):
         return self._semaphore.waiting
 
     async def _wait_for_turn(self, seconds_left: float) -> None:
-        began = time.monotonic()
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(min(self._timeout_seconds, seconds_left)):
                 await self._semaphore.acquire()
         except TimeoutError:
-            reason = TOO_LONG if seconds_left < self._timeout_seconds else TOO_MANY
-            raise UnavailableError(reason) from None
+            if seconds_left < self._timeout_seconds:
+                raise UnavailableError(TOO_LONG, kind="deadline") from None
+            raise UnavailableError(TOO_MANY, kind="pool") from None
         finally:
+            waited = time.perf_counter() - began
             self.waits += 1
-            self.wait_seconds += time.monotonic() - began
+            self.waited += waited
+            if usage := CURRENT_USAGE.get():
+                usage.waited += waited
 
     def _connect_alive(self, budget: Budget | None) -> PoolProxiedConnection:
         """Return a new connection, or an idle one that works, held by the budget."""
@@ -190,7 +195,7 @@ class FairPool(AsyncAdaptedQueuePool):
             if not self.driver.is_connection_error(error):
                 raise
             # One of SQLAlchemy's queries on the new connection failed.
-            raise UnavailableError("The database cannot be reached") from error
+            raise UnavailableError("The database cannot be reached", kind="unreachable") from error
 
     def _works(self, connection: PoolProxiedConnection) -> bool:
         """Return whether a connection is new, or an idle one that `is_alive`.

@@ -87,12 +87,14 @@ class ReadinessProbe:
             async with asyncio.timeout(self._timeout):
                 current = await self._revision()
         except TimeoutError:
-            raise UnavailableError("The database did not respond in time") from None
+            raise UnavailableError(
+                "The database did not respond in time", kind="deadline"
+            ) from None
         # In a thread, because the first call imports Alembic and reads files.
         *older, head = [None, *await asyncio.to_thread(revisions)]
         if current in older:
             raise UnavailableError(
-                "The schema is older than the code: run `app migrate`"
+                "The schema is older than the code: run `app migrate`", kind="schema"
             ) from SchemaError(f"it is at revision {current}, and the code needs {head}")
         return "at head" if current == head else "ahead"
 

@@ -56,7 +56,7 @@ class UnitOfWork:
         self.opened = session = await self._open_session()
         if self._on_open:
             # Stays set if the claim is cancelled, for example by a timeout in the handler.
-            self._refusal = UnavailableError("The session was not opened in time")
+            self._refusal = UnavailableError("The session was not opened in time", kind="deadline")
             try:
                 await self._on_open(session)
             except Exception as error:

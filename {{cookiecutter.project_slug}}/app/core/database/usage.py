@@ -1,8 +1,18 @@
 """What a request, job or block of code has used of the database, for logs and metrics."""
 
+import logging
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
+
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+_logger: Final = logging.getLogger(__name__)
+
+_LONGEST_TEXT: Final = 2000  # of a statement in a line of the log
 
 
 @dataclass(slots=True)
@@ -14,3 +24,48 @@ class DatabaseUsage:
 
 
 CURRENT_USAGE: Final[ContextVar[DatabaseUsage | None]] = ContextVar("database_usage", default=None)
+
+
+def watch_statements(engine: AsyncEngine, slow: float) -> None:
+    """Count an engine's statements, and log those that take longer than `slow` seconds (0: none).
+
+    The text is logged without parameters, which may be personal or secret. It replaces SQLAlchemy's
+    call of the driver, which one event can do; two events around it would cost more (see
+    docs/decisions/0010).
+    """
+
+    def run(call: Any, cursor: DBAPICursor, statement: str, parameters: Any, context: Any) -> None:
+        if usage := CURRENT_USAGE.get():
+            usage.statements += 1
+        began = time.perf_counter()
+        try:
+            call(cursor, statement, parameters, context)
+        finally:
+            seconds = time.perf_counter() - began
+            if slow and seconds > slow:
+                _log_slow(statement, seconds)
+
+    @event.listens_for(engine.sync_engine, "do_execute")
+    def execute(
+        cursor: DBAPICursor, statement: str, parameters: Any, context: ExecutionContext
+    ) -> Literal[True]:
+        run(context.dialect.do_execute, cursor, statement, parameters, context)
+        return True
+
+    @event.listens_for(engine.sync_engine, "do_executemany")
+    def execute_many(
+        cursor: DBAPICursor, statement: str, parameters: Any, context: ExecutionContext
+    ) -> Literal[True]:
+        run(context.dialect.do_executemany, cursor, statement, parameters, context)
+        return True
+
+
+def _log_slow(statement: str, seconds: float) -> None:
+    text = " ".join(statement.split())
+    if len(text) > _LONGEST_TEXT:
+        text = f"{text[:_LONGEST_TEXT]}..."
+    _logger.warning(
+        "A statement took %d ms",
+        seconds * 1000,
+        extra={"statement": text, "duration_ms": round(seconds * 1000, 1)},
+    )

@@ -21,6 +21,7 @@ from app.core.database.sessions import Database
 from app.core.database.unit_of_work import UnitOfWork, get_async_session, get_open_session
 from app.core.http.limits import limit_body, read_body, require_admission, stated_body_limit
 from app.core.http.problems import log_failure
+from app.core.observability.requests import note_outcome
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 
@@ -95,6 +96,7 @@ class EdgeRoute(APIRoute):
                     elif claim and work.opened:
                         await claim.store(work.opened, response)
             except Replay as replay:
+                note_outcome("replayed")
                 return replay.response
             return response  # committed: FastAPI sends it, then runs its background tasks
 

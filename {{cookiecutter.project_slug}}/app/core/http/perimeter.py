@@ -1,7 +1,7 @@
 """Middleware around the application: trusted proxies, security headers, CORS.
 
-It also applies to responses to unexpected errors, which Starlette creates outside of all middleware
-that `app.add_middleware` adds.
+It also applies to responses to unexpected errors, which are created outside of it
+(`app.core.observability.requests`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,16 +14,19 @@ from app.core.config import Settings
 from app.core.http.cross_origin import CrossOriginMiddleware
 from app.core.http.security_headers import ForwardedHeaders, SecurityHeadersMiddleware
 
+Responder = Callable[[Request, Exception], Awaitable[Response]]
+
 
 def install_perimeter(
     app: FastAPI,
     settings: Settings,
-    respond_to_error: Callable[[Request, Exception], Awaitable[Response]],
-) -> None:
+    respond_to_error: Responder,
+) -> Responder:
     """Add the middleware that the settings ask for.
 
     Call it after other calls of `app.add_middleware`: the last one added is the outermost.
-    `respond_to_error` creates the response to an unexpected error.
+    `respond_to_error` creates the response to an unexpected error. Return the same, sent through the
+    middleware.
     """
     layers = [_security_headers(app, settings)]
     if settings.cors_origins:
@@ -40,7 +43,7 @@ def install_perimeter(
     async def respond(request: Request, error: Exception) -> Response:
         return _Surrounded(await respond_to_error(request, error), layers)
 
-    app.add_exception_handler(Exception, respond)
+    return respond
 
 
 class _Surrounded(Response):

@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from app.core.http.problems import MEDIA_TYPE, Problem, ProblemError, default_code, new_problem
+from app.core.http.problems import (
+    EXAMPLE_ID,
+    MEDIA_TYPE,
+    Problem,
+    ProblemError,
+    default_code,
+    new_problem,
+)
 from app.exceptions import AppError
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -95,6 +102,7 @@ def _declaration(status: int) -> dict[str, Any]:
         status,
         detail,
         instance="/users/7",
+        request_id=EXAMPLE_ID,
         code="VALIDATION_ERROR" if status == 422 else None,
         errors=[_EXAMPLE_ERROR] if status == 422 else None,
     )

@@ -19,6 +19,7 @@ from starlette.routing import Match
 from starlette.websockets import WebSocketState
 
 from app.core.http.paths import public_path
+from app.core.observability.requests import current_request, note_outcome
 from app.core.types import NO_NUL
 from app.exceptions import AppError, explain
 
@@ -38,6 +39,9 @@ _TITLES: Final = {
 _STATUSES: Final = frozenset(HTTPStatus)
 
 _MAX_ERRORS: Final = 50  # of a response; nobody reads more, and clients would choose its size
+
+
+EXAMPLE_ID: Final = "2f1d7c5a90b34e0f8f6f1d0f5a3f9f0e"
 
 
 class ProblemError(BaseModel):
@@ -62,6 +66,7 @@ class Problem(BaseModel):
                 "detail": "User 7 not found",
                 "code": "NOT_FOUND",
                 "instance": "/users/7",
+                "request_id": EXAMPLE_ID,
             }
         }
     )
@@ -72,6 +77,9 @@ class Problem(BaseModel):
     detail: str = Field(description="What went wrong in this request.")
     code: str = Field(description="The kind of failure, machine-readable.")
     instance: str = Field(description="The path of the request.")
+    request_id: str | None = Field(
+        default=None, description="The id of the request, as in `X-Request-ID` and in the logs."
+    )
     errors: list[ProblemError] | None = Field(
         default=None, description="Which values of the request are wrong, if some are."
     )
@@ -92,8 +100,15 @@ def problem_response(
 ) -> JSONResponse:
     """Return the response to a failed request. `code` defaults to `default_code(status)`."""
     instance = quote(public_path(request.scope))
+    record = current_request()
     problem = new_problem(
-        status, detail, instance=instance, code=code, errors=errors, more_errors=more_errors
+        status,
+        detail,
+        instance=instance,
+        code=code,
+        errors=errors,
+        more_errors=more_errors,
+        request_id=record.id if record else None,
     )
     return JSONResponse(
         problem.model_dump(exclude_none=True),
@@ -111,6 +126,7 @@ def new_problem(
     code: str | None = None,
     errors: Sequence[ProblemError] | None = None,
     more_errors: int | None = None,
+    request_id: str | None = None,
 ) -> Problem:
     """Return a problem of type `about:blank`. `code` defaults to `default_code(status)`."""
     return Problem(
@@ -120,6 +136,7 @@ def new_problem(
         detail=detail,
         code=code or default_code(status),
         instance=instance,
+        request_id=request_id,
         errors=list(errors) if errors else None,
         more_errors=more_errors,
     )
@@ -140,13 +157,18 @@ def log_failure(connection: HTTPConnection, status: int, reason: str) -> None:
     """Log why the server failed. The server logs unexpected errors itself, with a traceback."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         method = connection.scope.get("method", "WebSocket")
-        _logger.error("%s %s: %d, %s", method, quote(public_path(connection.scope)), status, reason)
+        record = current_request()
+        # The template, because paths hold ids.
+        path = (record and record.route) or quote(public_path(connection.scope))
+        _logger.error("%s %s: %d, %s", method, path, status, reason)
 
 
 async def respond_to_app_error(request: Request, error: Exception) -> JSONResponse | None:
     """Respond to a domain error, or close an accepted WebSocket and return None."""
     error = cast("AppError", error)
     log_failure(request, error.status, explain(error))
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        note_outcome(error.kind)
     if await _close_socket(request, error):
         return None
     errors = []

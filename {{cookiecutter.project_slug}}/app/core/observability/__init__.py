@@ -1,5 +1,4 @@
 """What operators see of the service: logs, metrics, traces.
 
-It may import the settings and `core/database/usage.py`. Other parts report to it through
-`current_request()` and the events of libraries.
+Other parts report to it through `current_request()`, `note_outcome()` and the events of libraries.
 """

@@ -35,7 +35,6 @@ BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 UNMATCHED: Final = "unmatched"
 OTHER: Final = "other"
 _METHODS: Final = frozenset(HTTPMethod)
-_NO_RESPONSE: Final = "none"  # the client has disconnected before
 
 _DEADLOCK: Final = "40P01"
 
@@ -168,7 +167,7 @@ class Metrics:
         if key not in self._series:
             labels = (route or UNMATCHED, method)
             self._series[key] = _RequestSeries(
-                self._requests.labels(*labels, str(status or _NO_RESPONSE)),
+                self._requests.labels(*labels, str(status)),
                 self._seconds.labels(*labels),
             )
         return self._series[key]
@@ -227,7 +226,7 @@ class Metrics:
                 series.in_use.set(pool.in_use)
                 series.waiting.set(pool.waiting)
                 series.waits.follow(pool.waits)
-                series.wait_seconds.follow(pool.wait_seconds)
+                series.wait_seconds.follow(pool.waited)
 
     def _pool_series(self, name: str) -> _PoolSeries:
         self._pools[name] = series = _PoolSeries(

@@ -79,7 +79,9 @@ def place_for_hash(settings: PasswordSettings) -> Generator[None]:
 
 def _require_capacity(settings: PasswordSettings) -> None:
     if len(_pending) >= cores() * (1 + settings.password_queue_per_core):
-        raise UnavailableError("Too many passwords are being checked; try again in a moment")
+        raise UnavailableError(
+            "Too many passwords are being checked; try again in a moment", kind="password_queue"
+        )
 
 
 async def _run_in_hashing_thread(

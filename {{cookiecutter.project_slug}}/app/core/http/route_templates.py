@@ -1,0 +1,62 @@
+"""The template of the path that a request matches, such as `/api/v1/users/{user_id}`."""
+
+from collections.abc import Iterator, Sequence
+from re import Pattern
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute, Host, Mount
+from starlette.types import Scope
+
+from app.core.http.paths import route_path
+
+
+class RouteTemplates:
+    """Finds the template of a request by the endpoint that its scope names.
+
+    The scope also names a route, but without the prefixes of routers that include it, and only one of
+    FastAPI.
+    """
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._number = 0
+        self._known: dict[int, list[tuple[Pattern[str] | None, str]]] = {}
+
+    def of(self, scope: Scope) -> str:
+        """Return the template, or an empty text if no route has matched yet."""
+        endpoint = scope.get("endpoint")
+        if endpoint is None:
+            return ""
+        if self._number != len(self._app.routes):  # the first time, and when routes were added
+            self._look()
+        found = self._known.get(id(endpoint))
+        if not found:
+            return ""
+        if len(found) > 1:  # an endpoint with several paths
+            path = route_path(scope)
+            for pattern, template in found:
+                if pattern and pattern.match(path):
+                    return template
+        return found[0][1]
+
+    def _look(self) -> None:
+        self._number = len(self._app.routes)
+        self._known = {}
+        for endpoint, pattern, template in _templates(self._app.routes):
+            self._known.setdefault(id(endpoint), []).append((pattern, template))
+
+
+def _templates(
+    routes: Sequence[BaseRoute], prefix: str = ""
+) -> Iterator[tuple[Any, Pattern[str] | None, str]]:
+    """Yield endpoint, pattern and template of each route, those of mounted applications included."""
+    for context in iter_route_contexts(routes):
+        route = context.original_route
+        if isinstance(route, Mount | Host):
+            path = f"{prefix}{getattr(context, 'path', None) or ''}"
+            yield route.app, None, f"{path}/{{path}}"
+            yield from _templates(getattr(route, "routes", None) or [], path)
+        elif template := context.path_format or context.path:
+            yield context.endpoint, getattr(context, "path_regex", None), f"{prefix}{template}"

@@ -1,0 +1,90 @@
+"""A bounded queue of lines, which a thread writes."""
+
+import threading
+import time
+from collections.abc import Callable
+from io import RawIOBase
+from queue import SimpleQueue
+from typing import Final
+
+# Of lines that wait for a slow reader: some ten thousand lines. Further ones are dropped.
+MAX_BYTES: Final = 4 * 2**20
+
+# Of a block, which Linux writes to a pipe as a whole: other workers may write to the same one.
+_ATOMIC: Final = 4096
+
+# To write what is queued at the end.
+_LAST_SECONDS: Final = 2
+
+
+class LineQueue:
+    """Writes lines to an unbuffered file in a thread, so that nobody waits for its reader.
+
+    `report` returns a line that says how many were dropped.
+    """
+
+    def __init__(self, file: RawIOBase, report: Callable[[int], str]) -> None:
+        self._file = file
+        self._report = report
+        self._lines: SimpleQueue[bytes | None] = SimpleQueue()
+        # Each number is changed on one side: the first two by those who log, one at a time, the others
+        # by the thread.
+        self._accepted = 0
+        self._dropped = 0
+        self._done = 0
+        self._reported = 0
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def put(self, line: str) -> bool:
+        """Queue a line, or drop it if too many wait. Return False if no thread would write it."""
+        if not self._thread.is_alive():  # in a process that was forked
+            return False
+        data = _encoded(line)
+        if self._accepted - self._done + len(data) > MAX_BYTES:
+            self._dropped += 1
+        else:
+            self._accepted += len(data)
+            self._lines.put(data)
+        return True
+
+    def stop(self) -> bool:
+        """Write what is queued, and return whether there was time for it."""
+        self._lines.put(None)
+        self._thread.join(_LAST_SECONDS)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        block = b""
+        while (line := self._lines.get()) is not None:
+            if len(block) + len(line) > _ATOMIC:
+                self._write(block)
+                block = b""
+            block += line
+            if self._lines.empty():
+                self._write(block)
+                block = b""
+        self._write(block)
+
+    def _write(self, block: bytes) -> None:
+        self._write_all(block)
+        self._done += len(block)
+        if dropped := self._dropped - self._reported:
+            self._reported += dropped
+            self._write_all(_encoded(self._report(dropped)))
+
+    def _write_all(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                written = self._file.write(rest)
+            except OSError:  # nobody reads any more
+                return
+            if written is None:  # a pipe that is full, and that does not block
+                time.sleep(0.01)
+            else:
+                rest = rest[written:]
+
+
+def _encoded(line: str) -> bytes:
+    return line.encode(errors="backslashreplace")

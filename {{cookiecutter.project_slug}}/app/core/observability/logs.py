@@ -1,0 +1,249 @@
+"""The log: one event a line, as JSON, or readable and coloured on a terminal.
+
+All loggers of the process write here, those of servers and libraries too. A client's text cannot forge
+a line. Imported by the supervisors of workers, so it imports little.
+"""
+
+import json
+import logging
+import logging.config
+import os
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from app.core.env_file import configured
+from app.core.observability.line_queue import LineQueue
+
+# Functions that return fields for each line, in the context in which it is logged: the id of the
+# request, that of the trace.
+LINE_CONTEXT: Final[list[Callable[[], Mapping[str, object]]]] = []
+
+_ENCODE: Final = json.JSONEncoder(default=str).encode
+
+# What a record has besides the fields of `extra`. Uvicorn adds a message with colours.
+_STANDARD: Final = {
+    *vars(logging.makeLogRecord({})),
+    *("asctime", "color_message", "line_context", "message", "taskName"),
+}
+
+_COLOURS: Final = {"DEBUG": 36, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 91}
+
+# uvicorn's messages go where all others go, and its access log nowhere: `request_log` replaces it.
+_LOGGERS: Final = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {
+        "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
+        "uvicorn.access": {"handlers": [], "propagate": False},
+    },
+}
+
+Stream = Literal["stdout", "stderr"]
+
+
+def configure_logging(stream: Stream = "stdout") -> None:
+    """Let all loggers of the process write lines to `stream`, which a client's text cannot forge.
+
+    Repeating the call changes nothing. The setting `LOG_FORMAT` is read here, because settings that are
+    invalid are an event, too.
+    """
+    logging.setLogRecordFactory(EscapedRecord)
+    logging.config.dictConfig(_LOGGERS)
+    if not _line_handlers():
+        logging.getLogger().addHandler(make_handler(stream))
+
+
+def make_handler(stream: Stream = "stdout") -> "LineHandler":
+    """Return a handler for the root logger."""
+    logging.setLogRecordFactory(EscapedRecord)
+    given = configured("LOG_FORMAT")
+    name = given[0].strip().lower() if given else "auto"
+    is_terminal = getattr(sys, stream).isatty()
+    handler = LineHandler(stream)
+    if name == "console" or (name != "json" and is_terminal):
+        coloured = is_terminal and not os.environ.get("NO_COLOR")
+        handler.setFormatter(ConsoleFormatter(coloured=coloured))
+    else:
+        handler.setFormatter(JSONFormatter())
+    return handler
+
+
+def _line_handlers() -> "list[LineHandler]":
+    return [one for one in logging.getLogger().handlers if isinstance(one, LineHandler)]
+
+
+@contextmanager
+def queued_lines() -> Generator[None]:
+    """Write lines in a thread within the block, so that a slow reader keeps no request waiting.
+
+    What is queued at the end is written then, or dropped if that takes too long.
+    """
+    handlers = [handler for handler in _line_handlers() if not handler.is_queued]
+    for handler in handlers:
+        handler.start_queue()
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.stop_queue()
+
+
+class EscapedRecord(logging.LogRecord):
+    """A log record whose texts are escaped before any handler or formatter sees them.
+
+    Characters that are not printable are escaped: line breaks, sequences for terminals, characters
+    that hide or reorder text. The message's template is kept as the developer wrote it. A message
+    without arguments, such as a server's traceback, keeps its line breaks: every line but the first
+    is indented, and so is every line of an exception.
+
+    `line_context` holds the fields of `LINE_CONTEXT`, of where the message was logged.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(self.args, tuple):  # formatters read them too: Uvicorn's, for requests
+            self.args = tuple(escape(arg) if isinstance(arg, str) else arg for arg in self.args)
+        if self.exc_info and self.exc_info[0]:
+            # Formatters print this text rather than formatting the exception themselves.
+            text = logging.Formatter().formatException(self.exc_info)
+            self.exc_text = "    " + _indented(escape(text, keep="\n"))
+        self.line_context: dict[str, object] = {}
+        for fields in LINE_CONTEXT:
+            self.line_context.update(fields())
+
+    def getMessage(self) -> str:  # noqa: N802 (the name of the standard library)
+        keep = str(self.msg) if self.args else "\n"
+        return _indented(escape(super().getMessage().rstrip("\n"), keep))
+
+
+def escape(text: str, keep: str = "") -> str:
+    r"""Write characters that are not printable as in Python, such as `\n`, except those to keep."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character
+        if character.isprintable() or character in keep
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n    ")
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    """Return the fields of a line: those of its context, and those that the caller gave as `extra`."""
+    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    context = getattr(record, "line_context", None)
+    return context | fields if context else fields
+
+
+class JSONFormatter(logging.Formatter):
+    """Formats a record as one JSON object, in ASCII.
+
+    `time`, `level`, `logger` and `message` come first. `exception` is the traceback.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        standard: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage().replace("\n    ", "\n"),
+        }
+        line = standard | _fields(record) | standard  # no field replaces one of these
+        if record.exc_info and not record.exc_text:
+            record.exc_text = self.formatException(record.exc_info)
+        if record.exc_text:
+            line["exception"] = record.exc_text.removeprefix("    ").replace("\n    ", "\n")
+        if record.stack_info:
+            line["stack"] = record.stack_info
+        return _ENCODE(line)
+
+
+class ConsoleFormatter(logging.Formatter):
+    """Formats a record for people: time (UTC), level, logger, message, and the fields in grey."""
+
+    def __init__(self, *, coloured: bool) -> None:
+        super().__init__()
+        self._coloured = coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        level = self._in_colour(_COLOURS.get(record.levelname, 0), f"{record.levelname:8}")
+        fields = " ".join(f"{name}={_readable(value)}" for name, value in _fields(record).items())
+        message = record.getMessage()
+        line = f"{self._in_colour(90, time)} {level} {self._in_colour(90, record.name)} {message}"
+        if fields:
+            line += f" {self._in_colour(90, fields)}"
+        if record.exc_info and not record.exc_text:
+            record.exc_text = self.formatException(record.exc_info)
+        below = [text for text in (record.exc_text, record.stack_info) if text]
+        return "\n".join([line, *below])
+
+    def _in_colour(self, number: int, text: str) -> str:
+        return f"\x1b[{number}m{text}\x1b[0m" if self._coloured else text
+
+
+def _readable(value: object) -> str:
+    """Return a value so that it cannot be taken for several fields."""
+    text = escape(str(value))
+    is_plain = text and not any(character in ' "=' for character in text)
+    return text if is_plain else json.dumps(text, ensure_ascii=False)
+
+
+class LineHandler(logging.Handler):
+    """Writes a line for each record to stdout or stderr: at once, or by a queue while there is one."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__()
+        self._stream = stream
+        self._queue: LineQueue | None = None
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether lines are queued."""
+        return self._queue is not None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record) + "\n"
+            if self._queue is None or not self._queue.put(line):
+                stream = getattr(sys, self._stream)
+                stream.write(line)
+                stream.flush()
+        except Exception:  # noqa: BLE001 - as the handlers of the standard library do
+            self.handleError(record)
+
+    def start_queue(self) -> None:
+        """Queue the lines from now on."""
+        stream = getattr(sys, self._stream)
+        stream.flush()
+        try:
+            number = stream.fileno()
+        except (OSError, ValueError):  # replaced by something else, as in tests
+            return
+        file = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115 - it is not closed
+        self._queue = LineQueue(file, self._dropped)
+
+    def stop_queue(self) -> None:
+        """Write what is queued, and write at once again, unless the reader does not read."""
+        if self._queue and self._queue.stop():
+            self._queue = None
+
+    def _dropped(self, number: int) -> str:
+        """Return the line that says how many lines were dropped."""
+        record = logging.getLogger(__name__).makeRecord(
+            __name__,
+            logging.WARNING,
+            __file__,
+            0,
+            "%d lines were dropped, because the reader of the log was slow",
+            (number,),
+            None,
+        )
+        return self.format(record) + "\n"
