@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from http import HTTPMethod, HTTPStatus
 from threading import Lock
-from typing import Any, ClassVar, Final, NamedTuple, cast
+from typing import ClassVar, Final, NamedTuple, cast
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -25,6 +25,7 @@ from sqlalchemy import Connection, ExceptionContext, event
 
 from app.core.database.pool import FairPool
 from app.core.database.sessions import Database
+from app.core.observability.logs import dropped_lines
 from app.core.observability.metrics_folder import MetricsFolder
 from app.core.observability.requests import RequestRecord
 
@@ -103,12 +104,19 @@ class Metrics:
         self._unavailable = self.counter(
             "http_unavailable_total", "Responses with the status 503, by cause.", "cause"
         )
+        for cause in ("pool", "deadline", "unreachable"):  # so that their first one is an increase
+            self._unavailable.labels(cause)
         self._replays = self.counter(
             "idempotent_replays_total", "Requests that got the response to an earlier one."
         )
         self._commits = self.counter("database_commits_total", "Transactions committed.")
         self._rollbacks = self.counter("database_rollbacks_total", "Transactions rolled back.")
-        self._deadlocks = self.counter("database_deadlocks_total", "Deadlocks that PostgreSQL ended.")
+        self._deadlocks = self.counter(
+            "database_deadlocks_total", "Deadlocks that PostgreSQL ended."
+        )
+        self._dropped = _Follower(
+            self.counter("log_lines_dropped_total", "Lines that the log's reader was too slow for.")
+        )
         pool = "pool"
         self._pool_size = self._gauge("database_pool_size", "Connections at most.", pool)
         self._pool_in_use = self._gauge("database_pool_in_use", "Connections in use.", pool)
@@ -167,8 +175,7 @@ class Metrics:
         if key not in self._series:
             labels = (route or UNMATCHED, method)
             self._series[key] = _RequestSeries(
-                self._requests.labels(*labels, str(status)),
-                self._seconds.labels(*labels),
+                self._requests.labels(*labels, str(status)), self._seconds.labels(*labels)
             )
         return self._series[key]
 
@@ -177,13 +184,9 @@ class Metrics:
         """Observe a database while the application runs."""
         self._database = database
         writer = database.writer.sync_engine
-        listeners: dict[str, Any] = {
-            "commit": self._committed,
-            "rollback": self._rolled_back,
-            "handle_error": self._failed,
-        }
-        for name, listener in listeners.items():
-            event.listen(writer, name, listener)
+        event.listen(writer, "commit", self._committed)
+        event.listen(writer, "rollback", self._rolled_back)
+        event.listen(writer, "handle_error", self._failed)
         publishing = asyncio.create_task(self._keep_publishing()) if self._folder else None
         try:
             self.publish()
@@ -191,8 +194,6 @@ class Metrics:
         finally:
             if publishing:
                 publishing.cancel()
-            for name, listener in listeners.items():
-                event.remove(writer, name, listener)
             self.publish()
             self._database = None
             if self._folder:
@@ -218,6 +219,7 @@ class Metrics:
         """Write what is not counted when it happens."""
         with self._publishing:  # scrapes run in threads
             self._in_progress.set(self._running)
+            self._dropped.follow(dropped_lines())
             engines = self._database.engines if self._database else {}
             for name, engine in engines.items():
                 pool = cast("FairPool", engine.pool)

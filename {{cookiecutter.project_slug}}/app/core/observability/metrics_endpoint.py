@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 PATH: Final = "/metrics"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_TIMEOUT: Final = 10  # seconds for a scrape on the port of its own; Prometheus waits as long by default
+_TIMEOUT: Final = (
+    10  # seconds for a scrape on the port of its own; Prometheus waits as long by default
+)
 
 
 def make_metrics(settings: Settings) -> "Metrics | None":
@@ -90,7 +92,7 @@ def serve_metrics(metrics: "Metrics", port: int) -> Generator[None]:
     class Scrape(BaseHTTPRequestHandler):
         timeout = _TIMEOUT
 
-        def do_GET(self) -> None:  # noqa: N802 (the name of the standard library)
+        def do_GET(self) -> None:
             if self.path.partition("?")[0] != PATH:
                 self.send_error(404)
                 return

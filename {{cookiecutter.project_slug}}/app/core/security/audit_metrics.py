@@ -12,7 +12,13 @@ if TYPE_CHECKING:  # it imports prometheus-client
 
 # Those that alerts are about exist from the start: the first one would not be noticed otherwise, because
 # Prometheus compares a series with its past.
-_ALWAYS: Final = ("sign_in", "sign_in_failed", "too_many_attempts", "refresh_reuse", "access_refused")
+_ALWAYS: Final = (
+    "sign_in",
+    "sign_in_failed",
+    "too_many_attempts",
+    "refresh_reuse",
+    "access_refused",
+)
 
 
 @contextmanager

@@ -16,7 +16,9 @@ class Scrape:
     def of(cls, response: httpx.Response) -> "Scrape":
         assert response.status_code == 200, response.text
         families = text_string_to_metric_families(response.text)
-        return cls([(one.name, one.labels, one.value) for family in families for one in family.samples])
+        return cls(
+            [(one.name, one.labels, one.value) for family in families for one in family.samples]
+        )
 
     def sum(self, name: str, **labels: str) -> float:
         """Return the sum of the samples of this name that have these labels."""

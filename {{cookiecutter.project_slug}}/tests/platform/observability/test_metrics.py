@@ -8,12 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, HTTPException
 from sqlalchemy import text
 
 from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
 from app.core.database.statements import verbatim
+from app.core.observability.requests import note_outcome
 from app.exceptions import AppError, UnavailableError
 from tests.conftest import http_client
 from tests.platform.observability.scrapes import Scrape, scrape
@@ -37,9 +38,20 @@ async def bug(thing_id: int) -> None:
     raise ZeroDivisionError(thing_id)
 
 
-@router.get("/{thing_id}/unavailable")
-async def unavailable(thing_id: int) -> None:
-    raise UnavailableError(f"{thing_id} is away")
+@router.get("/{thing_id}/away")
+async def away(thing_id: int) -> None:
+    raise UnavailableError(f"{thing_id} is away", kind="away")
+
+
+@router.get("/{thing_id}/closed")
+async def closed(thing_id: int) -> None:
+    raise HTTPException(503, f"{thing_id} is closed")
+
+
+@router.get("/{thing_id}/again")
+async def again(thing_id: int) -> int:
+    note_outcome("replayed")
+    return thing_id
 
 
 MakeApp = Callable[..., FastAPI]
@@ -123,11 +135,20 @@ async def test_requests_in_progress_are_all_but_the_scrape(client: httpx.AsyncCl
 
 
 async def test_503_is_counted_by_its_cause(client: httpx.AsyncClient) -> None:
-    await client.get("/things/7/unavailable")
+    await client.get("/things/7/away")
+    await client.get("/things/7/closed")
     found = await scrape(client)
 
-    assert found.sum("http_unavailable_total") == 1
-    assert found.values("http_unavailable_total", "cause") == {"other"}
+    assert found.sum("http_unavailable_total", cause="away") == 1
+    assert found.sum("http_unavailable_total", cause="other") == 1
+    assert found.sum("http_unavailable_total") == 2
+
+
+async def test_idempotent_replays_are_counted(client: httpx.AsyncClient) -> None:
+    await client.get("/things/7/again")
+    await client.get("/things/7")
+
+    assert (await scrape(client)).sum("idempotent_replays_total") == 1
 
 
 async def test_pools_tell_how_full_they_are(client: httpx.AsyncClient, running: Database) -> None:
@@ -279,9 +300,7 @@ def port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def test_metrics_can_have_a_port_of_their_own(
-    app_with_routers: MakeApp, port: int
-) -> None:
+async def test_metrics_can_have_a_port_of_their_own(app_with_routers: MakeApp, port: int) -> None:
     app = app_with_routers(metrics=str(port))
     own = f"http://127.0.0.1:{port}"
     async with app.router.lifespan_context(app), http_client(app) as client:
@@ -290,13 +309,13 @@ async def test_metrics_can_have_a_port_of_their_own(
             assert Scrape.of(await scraper.get(f"{own}/metrics")).sum("http_requests_total") == 1
             assert (await scraper.get(f"{own}/users")).status_code == 404
 
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{own}/metrics", trust_env=False)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
 
 
 async def test_port_that_is_in_use_is_named(app_with_routers: MakeApp, port: int) -> None:
     app = app_with_routers(metrics=str(port))
-    with socket.create_server(("", port)):
-        with pytest.raises(RuntimeError, match=f"METRICS: port {port} cannot be used: Address"):
-            async with app.router.lifespan_context(app):
-                pass
+    refused = pytest.raises(RuntimeError, match=f"METRICS: port {port} cannot be used: Address")
+    with socket.create_server(("", port)), refused:
+        async with app.router.lifespan_context(app):
+            pass
