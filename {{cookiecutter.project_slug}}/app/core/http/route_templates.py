@@ -56,7 +56,7 @@ def _templates(
         route = context.original_route
         if isinstance(route, Mount | Host):
             path = f"{prefix}{getattr(context, 'path', None) or ''}"
-            yield route.app, None, f"{path}/{{path}}"
+            yield route.app, None, path + "/{path}"
             yield from _templates(getattr(route, "routes", None) or [], path)
         elif template := context.path_format or context.path:
             yield context.endpoint, getattr(context, "path_regex", None), f"{prefix}{template}"
