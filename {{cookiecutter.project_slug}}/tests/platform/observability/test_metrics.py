@@ -203,6 +203,16 @@ async def test_transactions_and_deadlocks_are_counted(
     assert found.sum("database_deadlocks_total") == 1
 
 
+async def test_lines_that_the_log_has_dropped_are_counted(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped = iter([3, 5, 1])  # the last one of a new queue
+    monkeypatch.setattr("app.core.observability.metrics.dropped_lines", lambda: next(dropped))
+    counted = [(await scrape(client)).sum("log_lines_dropped_total") for _ in range(3)]
+
+    assert counted == [3, 5, 6]
+
+
 async def test_application_that_is_started_again_goes_on_counting(
     app: FastAPI, client: httpx.AsyncClient
 ) -> None:
