@@ -36,7 +36,7 @@ def count(bench: Bench, driver: str, *, use_auth: bool) -> Figures:
     )
     bench.postgres.query("DELETE FROM posts WHERE id > 10000", database="bench")
     assert completed.returncode == 0, completed.stderr
-    figures: Figures = json.loads(completed.stdout)
+    figures: Figures = json.loads(completed.stdout.splitlines()[-1])  # after lines of the log
     return figures
 
 

@@ -7,7 +7,7 @@ Importing this module imports prometheus-client: `app.main` does so only if metr
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPMethod, HTTPStatus
 from threading import Lock
 from typing import ClassVar, Final, NamedTuple, cast
@@ -255,4 +255,5 @@ class Metrics:
 
 def _forget(number: int, folder: MetricsFolder) -> None:
     """Remove the gauges of a process that ends or has ended. What it has counted stays."""
-    mark_process_dead(number, str(folder.path))  # type: ignore[no-untyped-call]
+    with suppress(FileNotFoundError):  # another scrape does the same
+        mark_process_dead(number, str(folder.path))  # type: ignore[no-untyped-call]

@@ -3,6 +3,7 @@
 Nothing here imports prometheus-client before metrics are turned on.
 """
 
+import logging
 from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
 from threading import Thread
@@ -20,6 +21,8 @@ from app.core.observability.metrics_folder import share_metrics
 
 if TYPE_CHECKING:
     from app.core.observability.metrics import Metrics
+
+_logger: Final = logging.getLogger(__name__)
 
 PATH: Final = "/metrics"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -111,6 +114,10 @@ def serve_metrics(metrics: "Metrics", port: int) -> Generator[None]:
         allow_reuse_address = True
         allow_reuse_port = metrics.is_shared
         daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Log an error, which the base class would print."""
+            _logger.warning("A scrape of the metrics failed", exc_info=True)
 
     try:
         server = Server(("", port), Scrape)
