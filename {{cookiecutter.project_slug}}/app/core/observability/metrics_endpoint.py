@@ -115,7 +115,7 @@ def serve_metrics(metrics: "Metrics", port: int) -> Generator[None]:
         allow_reuse_port = metrics.is_shared
         daemon_threads = True
 
-        def handle_error(self, request: object, client_address: object) -> None:
+        def handle_error(self, *_: object) -> None:
             """Log an error, which the base class would print."""
             _logger.warning("A scrape of the metrics failed", exc_info=True)
 

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -321,6 +322,21 @@ async def test_metrics_can_have_a_port_of_their_own(app_with_routers: MakeApp, p
 
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+
+
+async def test_scrape_that_fails_is_logged(
+    app_with_routers: MakeApp,
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = app_with_routers(metrics=str(port))
+    monkeypatch.setattr(app.state.metrics, "scrape", Mock(side_effect=ZeroDivisionError))
+    async with app.router.lifespan_context(app), httpx.AsyncClient(trust_env=False) as scraper:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await scraper.get(f"http://127.0.0.1:{port}/metrics")
+
+    assert "A scrape of the metrics failed" in caplog.messages
 
 
 async def test_port_that_is_in_use_is_named(app_with_routers: MakeApp, port: int) -> None:
