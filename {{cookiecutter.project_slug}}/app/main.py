@@ -30,7 +30,7 @@ from app.core.mail.mailer import make_mailer
 
 # {%- endif +%}
 from app.core.observability.logs import queued_lines
-from app.core.observability.metrics_endpoint import (
+from app.core.observability.metrics.endpoint import (
     install_metrics_endpoint,
     make_metrics,
     serve_metrics,
@@ -121,7 +121,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
                 if port := app.state.settings.metrics_port:
                     stack.enter_context(serve_metrics(metrics, port))
                 # {% if cookiecutter.use_auth %}
-                stack.enter_context(count_audit_events(metrics))
+                stack.enter_context(count_audit_events(metrics.registry))
                 # {% endif %}
             stack.enter_context(app.state.draining.on_sigterm())
             yield

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:  # it imports prometheus-client
     from prometheus_client import Counter
 
-    from app.core.observability.metrics import Metrics
+    from app.core.observability.metrics.registry import Registry
 
 # Those that alerts are about exist from the start: the first one would not be noticed otherwise, because
 # Prometheus compares a series with its past.
@@ -22,9 +22,9 @@ _ALWAYS: Final = (
 
 
 @contextmanager
-def count_audit_events(metrics: "Metrics") -> Generator[None]:
+def count_audit_events(registry: "Registry") -> Generator[None]:
     """Count audit events by name until the block ends."""
-    counter = metrics.counter("audit_events_total", "Audit events by name.", "event")
+    counter = registry.counter("audit_events_total", "Audit events by name.", "event")
     for event in _ALWAYS:
         counter.labels(event)
     handler = _Counting(counter)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy import text
 from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
 from app.core.database.statements import verbatim
+from app.core.env_file import PROJECT
 from app.core.observability.requests import note_outcome
 from app.exceptions import AppError, UnavailableError
 from tests.conftest import http_client
@@ -208,7 +210,9 @@ async def test_lines_that_the_log_has_dropped_are_counted(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dropped = iter([3, 5, 1])  # the last one of a new queue
-    monkeypatch.setattr("app.core.observability.metrics.dropped_lines", lambda: next(dropped))
+    monkeypatch.setattr(
+        "app.core.observability.metrics.observer.dropped_lines", lambda: next(dropped)
+    )
     counted = [(await scrape(client)).sum("log_lines_dropped_total") for _ in range(3)]
 
     assert counted == [3, 5, 6]
@@ -248,18 +252,19 @@ def test_other_values_of_the_setting_are_refused(settings: Settings, value: str)
         Settings(**settings.model_dump() | {"metrics": value})
 
 
-async def test_without_metrics_nothing_of_them_is_imported_or_served(
-    app_with_routers: MakeApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "prometheus_client"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "app.core.observability.metrics", raising=False)
+async def test_metrics_that_are_off_are_not_served(app_with_routers: MakeApp) -> None:
     app = app_with_routers(metrics="off")
     async with http_client(app) as client:
         response = await client.get("/metrics")
 
     assert response.status_code == 404
-    assert "prometheus_client" not in sys.modules
+    assert app.state.metrics is None
+
+
+def test_metrics_that_are_off_are_not_imported() -> None:
+    code = "import sys, app.main; sys.exit('prometheus_client' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
 
 
 @pytest.mark.parametrize(

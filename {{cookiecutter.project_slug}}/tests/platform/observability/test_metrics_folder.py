@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from app.core.env_file import PROJECT, ConfigurationError
-from app.core.observability import metrics_folder
-from app.core.observability.metrics_folder import VARIABLE, OwnedFolder, share_metrics
+from app.core.observability.metrics import folder as metrics_folder
+from app.core.observability.metrics.folder import VARIABLE, OwnedFolder, share_metrics
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no metrics to share")
 
 # Starts two processes, as servers do, which print the folder and leave it in the end.
 STARTED = """
 import multiprocessing, sys
-from app.core.observability.metrics_folder import share_metrics
+from app.core.observability.metrics.folder import share_metrics
 
 def work():
     folder = share_metrics()

@@ -17,10 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import ConfigurationError, Settings
 from app.core.http.paths import route_path
-from app.core.observability.metrics_folder import share_metrics
+from app.core.observability.metrics.folder import share_metrics
 
 if TYPE_CHECKING:
-    from app.core.observability.metrics import Metrics
+    from app.core.observability.metrics.observer import Metrics
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def make_metrics(settings: Settings) -> "Metrics | None":
         return None
     folder = share_metrics()
     # Imported here, because it imports prometheus-client, which then looks for the folder.
-    from app.core.observability.metrics import Metrics
+    from app.core.observability.metrics.observer import Metrics
 
     return Metrics(folder)
 
@@ -112,7 +112,7 @@ def serve_metrics(metrics: "Metrics", port: int) -> Generator[None]:
 
     class Server(ThreadingTCPServer):
         allow_reuse_address = True
-        allow_reuse_port = metrics.is_shared
+        allow_reuse_port = metrics.registry.is_shared
         daemon_threads = True
 
         def handle_error(self, *_: object) -> None:

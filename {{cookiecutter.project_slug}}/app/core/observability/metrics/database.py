@@ -1,0 +1,90 @@
+"""Metrics of a database: connection pools, transactions, deadlocks."""
+
+from typing import Final, NamedTuple, cast
+
+from prometheus_client import Gauge
+from sqlalchemy import Connection, ExceptionContext, event
+
+from app.core.database.pool import FairPool
+from app.core.database.sessions import Database
+from app.core.observability.metrics.registry import Follower, Registry
+
+_DEADLOCK: Final = "40P01"
+
+
+class _PoolSeries(NamedTuple):
+    """The series of a connection pool."""
+
+    size: Gauge
+    in_use: Gauge
+    waiting: Gauge
+    waits: Follower
+    waited: Follower
+
+
+class DatabaseMetrics:
+    """Counts the events of a database, and reads its pools when it is told to.
+
+    Commits and rollbacks are those of the pool for writes: reads have no transaction, or behind a
+    pooler one that tells nothing.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._commits = registry.counter("database_commits_total", "Transactions committed.")
+        self._rollbacks = registry.counter("database_rollbacks_total", "Transactions rolled back.")
+        self._deadlocks = registry.counter(
+            "database_deadlocks_total", "Deadlocks that PostgreSQL ended."
+        )
+        self._size = registry.gauge("database_pool_size", "Connections at most.", "pool")
+        self._in_use = registry.gauge("database_pool_in_use", "Connections in use.", "pool")
+        self._waiting = registry.gauge(
+            "database_pool_waiting", "Requests that wait for a connection.", "pool"
+        )
+        self._waits = registry.counter(
+            "database_pool_waits_total", "How often there was no free connection.", "pool"
+        )
+        self._waited = registry.counter(
+            "database_pool_wait_seconds_total", "Time spent waiting for a free connection.", "pool"
+        )
+        self._pools: dict[str, _PoolSeries] = {}
+        self._database: Database | None = None
+
+    def watch(self, database: Database) -> None:
+        """Count the events of a database from now on, and read its pools."""
+        self._database = database
+        writer = database.writer.sync_engine
+        event.listen(writer, "commit", self._committed)
+        event.listen(writer, "rollback", self._rolled_back)
+        event.listen(writer, "handle_error", self._failed)
+
+    def publish(self) -> None:
+        """Read the pools."""
+        engines = self._database.engines if self._database else {}
+        for name, engine in engines.items():
+            pool = cast("FairPool", engine.pool)
+            series = self._pools.get(name) or self._series_of(name)
+            series.size.set(pool.size())
+            series.in_use.set(pool.in_use)
+            series.waiting.set(pool.waiting)
+            series.waits.follow(pool.waits)
+            series.waited.follow(pool.waited)
+
+    def _series_of(self, name: str) -> _PoolSeries:
+        self._pools[name] = _PoolSeries(
+            self._size.labels(name),
+            self._in_use.labels(name),
+            self._waiting.labels(name),
+            Follower(self._waits.labels(name)),
+            Follower(self._waited.labels(name)),
+        )
+        return self._pools[name]
+
+    def _committed(self, _connection: Connection) -> None:
+        self._commits.inc()
+
+    def _rolled_back(self, _connection: Connection) -> None:
+        self._rollbacks.inc()
+
+    def _failed(self, context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == _DEADLOCK:
+            self._deadlocks.inc()
