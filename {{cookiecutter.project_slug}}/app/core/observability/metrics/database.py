@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple, cast
 
 from prometheus_client import Gauge
-from sqlalchemy import Connection, ExceptionContext, event
+from sqlalchemy import ExceptionContext, event
 
 from app.core.database.pool import FairPool
 from app.core.database.sessions import Database
@@ -23,15 +23,19 @@ class _PoolSeries(NamedTuple):
 
 
 class DatabaseMetrics:
-    """Counts the events of a database, and reads its pools when it is told to.
+    """Reads what a database counts and how full its pools are, when it is told to.
 
-    Commits and rollbacks are those of the pool for writes: reads have no transaction, or behind a
+    Commits and rollbacks are those of sessions that write: reads have no transaction, or behind a
     pooler one that tells nothing.
     """
 
     def __init__(self, registry: Registry) -> None:
-        self._commits = registry.counter("database_commits_total", "Transactions committed.")
-        self._rollbacks = registry.counter("database_rollbacks_total", "Transactions rolled back.")
+        self._commits = Follower(
+            registry.counter("database_commits_total", "Transactions committed.")
+        )
+        self._rollbacks = Follower(
+            registry.counter("database_rollbacks_total", "Transactions rolled back.")
+        )
         self._deadlocks = registry.counter(
             "database_deadlocks_total", "Deadlocks that PostgreSQL ended."
         )
@@ -50,17 +54,17 @@ class DatabaseMetrics:
         self._database: Database | None = None
 
     def watch(self, database: Database) -> None:
-        """Count the events of a database from now on, and read its pools."""
+        """Read this database from now on."""
         self._database = database
-        writer = database.writer.sync_engine
-        event.listen(writer, "commit", self._committed)
-        event.listen(writer, "rollback", self._rolled_back)
-        event.listen(writer, "handle_error", self._failed)
+        event.listen(database.writer.sync_engine, "handle_error", self._failed)
 
     def publish(self) -> None:
-        """Read the pools."""
-        engines = self._database.engines if self._database else {}
-        for name, engine in engines.items():
+        """Read the database."""
+        if self._database is None:
+            return
+        self._commits.follow(self._database.transactions.commits)
+        self._rollbacks.follow(self._database.transactions.rollbacks)
+        for name, engine in self._database.engines.items():
             pool = cast("FairPool", engine.pool)
             series = self._pools.get(name) or self._series_of(name)
             series.size.set(pool.size())
@@ -78,12 +82,6 @@ class DatabaseMetrics:
             Follower(self._waited.labels(name)),
         )
         return self._pools[name]
-
-    def _committed(self, _connection: Connection) -> None:
-        self._commits.inc()
-
-    def _rolled_back(self, _connection: Connection) -> None:
-        self._rollbacks.inc()
 
     def _failed(self, context: ExceptionContext) -> None:
         if getattr(context.original_exception, "sqlstate", None) == _DEADLOCK:
