@@ -140,6 +140,14 @@ class TransactionCounts:
     commits: int = 0
     rollbacks: int = 0
 
+    def note_commit(self) -> None:
+        """Count a commit."""
+        self.commits += 1
+
+    def note_rollback(self) -> None:
+        """Count a rollback."""
+        self.rollbacks += 1
+
 
 class WriteSession(CountedSession):
     """A session that refuses to commit after a failed statement."""
@@ -155,7 +163,8 @@ class WriteSession(CountedSession):
         await require_success(self)
         has_begun = self.in_transaction()
         await super().commit()
-        self.transactions.commits += has_begun
+        if has_begun:
+            self.transactions.note_commit()
 
 
 class ReadSession(CountedSession):

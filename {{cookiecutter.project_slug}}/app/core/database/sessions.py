@@ -175,7 +175,7 @@ async def commit(session: AsyncSession) -> None:
 
 async def roll_back(session: AsyncSession) -> None:
     """Roll back and close a session."""
-    if isinstance(session, WriteSession):
-        session.transactions.rollbacks += session.in_transaction()
+    if isinstance(session, WriteSession) and session.in_transaction():
+        session.transactions.note_rollback()
     async with session:
         pass  # leaving the block is shielded from cancellation, which must not stop the ROLLBACK
