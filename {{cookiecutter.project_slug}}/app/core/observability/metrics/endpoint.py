@@ -26,9 +26,8 @@ _logger: Final = logging.getLogger(__name__)
 
 PATH: Final = "/metrics"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_TIMEOUT: Final = (
-    10  # seconds for a scrape on the port of its own; Prometheus waits as long by default
-)
+# Seconds for a scrape on the port of its own. Prometheus waits as long by default.
+_TIMEOUT: Final = 10
 
 
 def make_metrics(settings: Settings) -> "Metrics | None":
