@@ -23,6 +23,7 @@ SECRET_KEY = "signs-nothing-of-worth-0123456789-abcdefghijklm"  # noqa: S105 (si
 SETTINGS = {
     "SECRET_KEY": SECRET_KEY,
     "DEVELOPMENT": "true",  # accepts that key
+    "METRICS": "off",  # which development turns on
     "TOKEN_ISSUER": "benchmark",
     "TOKEN_AUDIENCE": "benchmark",
     "LOG_LEVEL": "WARNING",  # no line for each request, as --no-access-log for the others

@@ -10,21 +10,23 @@ from benchmarks.bench import DRIVERS, SETTINGS, Bench
 from benchmarks.servers import APPS
 
 Figures = dict[str, Any]
+METRICS = {"METRICS": "on"}
 NEW_POST = json.dumps({"author_id": 1, "title": "Hello", "body": "World"})
 
 
 def calls(bench: Bench, _rounds: int, _seconds: float) -> Figures:
     """Count the function calls of one request by cProfile, Python's and C's, in one process."""
+    variants = {"no auth": (False, {}), "no auth, metrics": (False, METRICS), "auth": (True, {})}
     return {
-        f"{driver}, {'auth' if use_auth else 'no auth'}": count(bench, driver, use_auth=use_auth)
+        f"{driver}, {name}": count(bench, driver, variables, use_auth=use_auth)
         for driver in DRIVERS
-        for use_auth in (False, True)
+        for name, (use_auth, variables) in variants.items()
     }
 
 
-def count(bench: Bench, driver: str, *, use_auth: bool) -> Figures:
+def count(bench: Bench, driver: str, variables: dict[str, str], *, use_auth: bool) -> Figures:
     project = bench.projects[driver, use_auth]
-    environment = SETTINGS | {"DATABASE_URL": bench.url, "PYTHONPATH": str(APPS)}
+    environment = SETTINGS | variables | {"DATABASE_URL": bench.url, "PYTHONPATH": str(APPS)}
     completed = subprocess.run(
         [project / ".venv/bin/python", "-m", "counted_calls"],
         input=json.dumps(requests(bench.token if use_auth else None)),
@@ -36,7 +38,7 @@ def count(bench: Bench, driver: str, *, use_auth: bool) -> Figures:
     )
     bench.postgres.query("DELETE FROM posts WHERE id > 10000", database="bench")
     assert completed.returncode == 0, completed.stderr
-    figures: Figures = json.loads(completed.stdout)
+    figures: Figures = json.loads(completed.stdout.splitlines()[-1])  # after lines of the log
     return figures
 
 

@@ -1,4 +1,4 @@
-"""Everything beside the ladder: the tail, logins, workers, a pooler, the start, memory, long lists."""
+"""Everything beside the ladder: the tail, logins, workers, a pooler, the start, long lists, metrics."""
 
 import json
 import subprocess
@@ -7,7 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from statistics import median
+from statistics import mean, median
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from baking import project_environment, run_uv
@@ -195,6 +196,34 @@ def web_servers(bench: Bench, rounds: int, seconds: float) -> Figures:
     return {name: middle(found) for name, found in results.items()}
 
 
+def observability(bench: Bench, rounds: int, seconds: float) -> Figures:
+    """W1 with metrics off, on, and on in files as several processes share them, in short turns."""
+    figures: Figures = {}
+    for driver in DRIVERS:
+        with TemporaryDirectory() as files, ExitStack() as stack:
+            on = {"METRICS": "on"}
+            ways = {
+                "off": {"METRICS": "off"},
+                "on": on,
+                "on, shared": on | {"PROMETHEUS_MULTIPROC_DIR": files},
+            }
+            probes = {
+                name: Probe(stack.enter_context(bench.baked(driver, variables=variables)))
+                for name, variables in ways.items()
+            }
+            # Much shorter than whatever else the machine does, which meets all three alike.
+            results = interleave(probes, rounds * 4, seconds / 4)
+        for name, found in results.items():
+            ratio = cpu(found) / cpu(results["off"])
+            figures[f"{driver}, {name}"] = middle(found) | {"CPU to off": round(ratio, 3)}
+    return figures
+
+
+def cpu(results: list[Result]) -> float:
+    """Return the mean CPU time of a request. The median of short rounds would be one of few numbers."""
+    return mean(result.cpu_per_request for result in results)
+
+
 def request_line(bench: Bench, _rounds: int, _seconds: float) -> Figures:
     """CPU time of a request's line and of Uvicorn's access line, in turns in one process.
 
@@ -221,5 +250,6 @@ EXPERIMENTS: dict[str, Callable[[Bench, int, float], Figures]] = {
     "start": start,
     "thousand": thousand,
     "web_servers": web_servers,
+    "observability": observability,
     "request_line": request_line,
 }

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -30,8 +30,18 @@ from app.core.mail.mailer import make_mailer
 
 # {%- endif +%}
 from app.core.observability.logs import queued_lines
+from app.core.observability.metrics.endpoint import (
+    install_metrics_endpoint,
+    make_metrics,
+    serve_metrics,
+)
 from app.core.observability.request_log import RequestLog
-from app.core.observability.requests import ObserveRequests, SeeRoute
+from app.core.observability.requests import ObserveRequests, RequestObserver, SeeRoute
+
+# {%- if cookiecutter.use_auth +%}
+from app.core.security.audit_metrics import count_audit_events
+
+# {%- endif +%}
 from app.dependencies.caller import install_caller
 from app.dependencies.idempotency import read_idempotency_key
 from app.routes import HEALTH, ROUTERS
@@ -58,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         routes=[Route("/openapi.json", send_document, include_in_schema=False)],
     )
     app.state.settings = settings
+    app.state.metrics = metrics = make_metrics(settings)
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
     app.state.read_idempotency_key = read_idempotency_key
@@ -70,9 +81,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HeadMiddleware)
     respond_to_error = install_perimeter(app, settings, respond_to_unexpected_error)
     install_caller(app, settings)
+    observers: list[RequestObserver] = [RequestLog()]
+    if metrics:
+        observers.append(metrics)
     app.add_middleware(
         ObserveRequests,
-        [RequestLog()],
+        observers,
         trusts_ids=settings.trust_request_id,
         find_route=RouteTemplates(app).of,
         respond_to_error=respond_to_error,
@@ -88,6 +102,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_link_pages(app)
     # {% endif %}
     install_openapi(app)
+    if metrics and not settings.metrics_port:
+        install_metrics_endpoint(app, metrics)
     return app
 
 
@@ -99,7 +115,15 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     await app.state.readiness.report()
     await app.state.database.report_replica()
     with queued_lines():
-        with app.state.draining.on_sigterm():
+        async with AsyncExitStack() as stack:
+            if metrics := app.state.metrics:
+                await stack.enter_async_context(metrics.running(app.state.database))
+                if port := app.state.settings.metrics_port:
+                    stack.enter_context(serve_metrics(metrics, port))
+                # {% if cookiecutter.use_auth %}
+                stack.enter_context(count_audit_events(metrics.registry))
+                # {% endif %}
+            stack.enter_context(app.state.draining.on_sigterm())
             yield
         await app.state.readiness.dispose()
         await app.state.database.dispose()

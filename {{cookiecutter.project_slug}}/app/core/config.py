@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, PlainValidator, ValidationInfo, field_validator
+from pydantic import Field, PlainValidator, StringConstraints, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -252,6 +252,12 @@ class Settings(CallerSettings, DatabaseSettings):
     hsts_include_subdomains: bool = Field(
         default=False, description="Require HTTPS of the host's subdomains too."
     )
+    metrics: Annotated[
+        str, StringConstraints(pattern=r"^(?i)(off|on|[1-9][0-9]{0,4})?$", to_lower=True)
+    ] = Field(
+        default="",
+        description="Metrics for Prometheus: off, on (at /metrics), or a port such as 9464.",
+    )
     collect_garbage_rarely: bool = Field(
         default=True, description="Run Python's cycle collector less often than by default."
     )
@@ -260,6 +266,23 @@ class Settings(CallerSettings, DatabaseSettings):
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="Path prefix of all routes but health checks and documentation, such as /api/v1.",
     )
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether metrics are on: by default in development only."""
+        return self.metrics != "off" if self.metrics else self.development
+
+    @property
+    def metrics_port(self) -> int | None:
+        """The port on which metrics are served, or None if that is the port of the service."""
+        return int(self.metrics) if self.metrics.isdecimal() else None
+
+    @field_validator("metrics")
+    @classmethod
+    def refuse_too_high_port(cls, value: str) -> str:
+        if value.isdecimal() and int(value) > 65535:
+            raise ValueError("the highest port is 65535")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -113,6 +113,7 @@ def test_variable_of_blanks_is_unset(monkeypatch: pytest.MonkeyPatch, variable: 
         ("DEVELOPMENT", " true ", True),
         ("LOG_LEVEL", "warn", "WARNING"),
         ("LOG_LEVEL", "Fatal", "CRITICAL"),
+        ("METRICS", "ON", "on"),
         ("ALLOWED_HOSTS", "*", ()),
         ("ALLOWED_HOSTS", "api.example.com,", ("api.example.com",)),
         ("CORS_ORIGINS", "https://app.example.com/", ("https://app.example.com",)),

@@ -1,6 +1,7 @@
 """Session classes whose time in the database counts against a budget."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from types import TracebackType
 from typing import Any, Protocol, TypeVar, cast
@@ -132,13 +133,38 @@ class CountedSession(AsyncSession):
         return CountedTransaction(self, nested=True)
 
 
+@dataclass(slots=True)
+class TransactionCounts:
+    """How many transactions of a database were committed, and rolled back."""
+
+    commits: int = 0
+    rollbacks: int = 0
+
+    def note_commit(self) -> None:
+        """Count a commit."""
+        self.commits += 1
+
+    def note_rollback(self) -> None:
+        """Count a rollback."""
+        self.rollbacks += 1
+
+
 class WriteSession(CountedSession):
     """A session that refuses to commit after a failed statement."""
+
+    @property
+    def transactions(self) -> TransactionCounts:
+        """The counts of the database that has opened the session."""
+        counts: TransactionCounts = self.info.setdefault("transactions", TransactionCounts())
+        return counts
 
     async def commit(self) -> None:
         """Commit. Raises `FailedTransactionError` if a statement has failed."""
         await require_success(self)
+        has_begun = self.in_transaction()
         await super().commit()
+        if has_begun:
+            self.transactions.note_commit()
 
 
 class ReadSession(CountedSession):

@@ -23,8 +23,19 @@ class FairSemaphore:
     """A semaphore that serves waiters first come, first served."""
 
     def __init__(self, number: int) -> None:
+        self._number = number
         self._free = number
         self._waiters: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def acquired(self) -> int:
+        """How often the semaphore is held at the moment."""
+        return self._number - self._free
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the semaphore at the moment."""
+        return len(self._waiters)
 
     def acquire_nowait(self) -> bool:
         """Acquire the semaphore if it is free, and return whether it was."""
@@ -64,7 +75,8 @@ class FairPool(AsyncAdaptedQueuePool):
     the time under load.
 
     A session waits at its first statement, not when it is opened: for at most `timeout` seconds,
-    and no longer than the request's budget lasts.
+    and no longer than the request's budget lasts. `waits` and `waited` say how often there was no
+    free connection, and for how many seconds in all.
     """
 
     driver: ClassVar[Driver]
@@ -81,7 +93,8 @@ class FairPool(AsyncAdaptedQueuePool):
         self.dialect: Dialect = options["dialect"]
         self._semaphore = FairSemaphore(pool_size)
         self._timeout_seconds = timeout
-        self.waited = 0.0  # in total, in seconds
+        self.waits = 0
+        self.waited = 0.0
         self._lost_at = 0.0
         self._is_disposed = False
         for end in ("checkin", "detach"):  # detach: the session was collected, not closed
@@ -122,6 +135,16 @@ class FairPool(AsyncAdaptedQueuePool):
         self._is_disposed = True
         super().dispose()
 
+    @property
+    def in_use(self) -> int:
+        """The number of connections that are in use or being opened."""
+        return self._semaphore.acquired
+
+    @property
+    def waiting(self) -> int:
+        """The number of callers that wait for a connection."""
+        return self._semaphore.waiting
+
     async def _wait_for_turn(self, seconds_left: float) -> None:
         began = time.perf_counter()
         try:
@@ -133,6 +156,7 @@ class FairPool(AsyncAdaptedQueuePool):
             raise UnavailableError(TOO_MANY, kind="pool") from None
         finally:
             waited = time.perf_counter() - began
+            self.waits += 1
             self.waited += waited
             usage: DatabaseUsage | None = CURRENT_USAGE.get()
             if usage:

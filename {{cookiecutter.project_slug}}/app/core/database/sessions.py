@@ -15,6 +15,7 @@ from app.core.database.counted_sessions import (
     CountedSession,
     PooledReadSession,
     ReadSession,
+    TransactionCounts,
     WriteSession,
 )
 from app.core.database.engines import TRUSTED_SECONDS, make_reader, make_searcher, make_writer
@@ -22,12 +23,16 @@ from app.core.database.replica import Replica
 
 
 def _sessionmaker(
-    engine: AsyncEngine, session_class: type[CountedSession]
+    engine: AsyncEngine, session_class: type[CountedSession], **info: object
 ) -> async_sessionmaker[CountedSession]:
     # close_resets_only: by default a closed session can be used again, in a transaction that nobody
     # would commit.
     return async_sessionmaker(
-        engine, class_=session_class, expire_on_commit=False, close_resets_only=False
+        engine,
+        class_=session_class,
+        expire_on_commit=False,
+        close_resets_only=False,
+        info=info,
     )
 
 
@@ -41,7 +46,9 @@ class Database:
         self.searcher = make_searcher(
             settings.database_url, settings, trusted_seconds=TRUSTED_SECONDS
         )
-        self.write_sessions = _sessionmaker(self.writer, WriteSession)
+        self.transactions = TransactionCounts()  # of the writer
+        counts = {"transactions": self.transactions}
+        self.write_sessions = _sessionmaker(self.writer, WriteSession, **counts)
         read_session_class = PooledReadSession if settings.database_pooler else ReadSession
         self.read_sessions = _sessionmaker(self.reader, read_session_class)
         self.search_sessions = _sessionmaker(self.searcher, read_session_class)
@@ -63,7 +70,14 @@ class Database:
         statement_engine = self.writer
         if not settings.database_pooler:
             statement_engine = self.writer.execution_options(isolation_level="AUTOCOMMIT")
-        self.statement_sessions = _sessionmaker(statement_engine, WriteSession)
+        self.statement_sessions = _sessionmaker(statement_engine, WriteSession, **counts)
+
+    @property
+    def engines(self) -> dict[str, AsyncEngine]:
+        """The engines by name, each with a connection pool of its own."""
+        engines = {"writer": self.writer, "reader": self.reader, "searcher": self.searcher}
+        replicas = {"replica": self.replica, "replica_searcher": self.search_replica}
+        return engines | {name: one.engine for name, one in replicas.items() if one}
 
     def budget(self, seconds: float | None = None, *, shared: bool = False) -> Budget:
         """Return a new budget of `seconds`, by default `DATABASE_DEADLINE`."""
@@ -134,11 +148,8 @@ class Database:
         """Close all pooled connections, but give up on a server that hangs."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.database_connect_timeout):
-                for engine in (self.writer, self.reader, self.searcher):
+                for engine in self.engines.values():
                     await engine.dispose()
-                for replica in (self.replica, self.search_replica):
-                    if replica:
-                        await replica.engine.dispose()
 
 
 @asynccontextmanager
@@ -164,5 +175,7 @@ async def commit(session: AsyncSession) -> None:
 
 async def roll_back(session: AsyncSession) -> None:
     """Roll back and close a session."""
+    if isinstance(session, WriteSession) and session.in_transaction():
+        session.transactions.note_rollback()
     async with session:
         pass  # leaving the block is shielded from cancellation, which must not stop the ROLLBACK

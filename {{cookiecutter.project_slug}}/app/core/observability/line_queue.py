@@ -39,6 +39,11 @@ class LineQueue:
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """How many lines were dropped."""
+        return self._dropped
+
     def put(self, line: str) -> bool:
         """Queue a line, or drop it if too many wait. Return False if no thread would write it."""
         if not self._thread.is_alive():  # in a process that was forked

@@ -76,6 +76,11 @@ def _line_handlers() -> "list[LineHandler]":
     return [one for one in logging.getLogger().handlers if isinstance(one, LineHandler)]
 
 
+def dropped_lines() -> int:
+    """Return how many lines were dropped, because the reader of the log was slow."""
+    return sum(handler.dropped for handler in _line_handlers())
+
+
 @contextmanager
 def queued_lines() -> Generator[None]:
     """Write lines in a thread within the block, so that a slow reader keeps no request waiting.
@@ -218,6 +223,11 @@ class LineHandler(logging.Handler):
     def is_queued(self) -> bool:
         """Whether lines are queued."""
         return self._queue is not None
+
+    @property
+    def dropped(self) -> int:
+        """How many lines of the queue were dropped."""
+        return self._queue.dropped if self._queue else 0
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
