@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, Column, Enum, Integer, MetaData, Sequence, Table, text
@@ -200,4 +201,21 @@ async def test_command_grants_the_schemas_of_the_models(
     assert capsys.readouterr().out == f"{granted.database_url.username} may read and write rows.\n"
     database = Database(granted)
     await run(database, 'DELETE FROM "Sales".orders')
+    await database.dispose()
+
+
+async def test_password_of_the_role_is_read_from_a_file(
+    granted: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    password = """p@ss:w/ord$ '"#%&\\"""
+    (tmp_path / "API_POSTGRES_PASSWORD").write_text(f"{password}\n")
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    for name in ("database_url", "database_direct_url"):
+        url = getattr(granted, name).render_as_string(hide_password=False)
+        monkeypatch.setenv(name.upper(), url)
+    await asyncio.to_thread(grant_command)
+
+    changed = granted.database_url.set(password=password)
+    database = Database(granted.model_copy(update={"database_url": changed}))
+    await run(database, "SELECT 1")
     await database.dispose()
