@@ -153,7 +153,7 @@ def test_compose_starts_database_then_migration_then_api(variant: Variant, proje
     assert api["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
     assert migrate["image"] == api["image"] == f"${{APP_IMAGE:-{project.name}}}"
 
-    assert db["volumes"][0] == "db-data:/srv/postgresql"
+    assert db["volumes"] == ["db-data:/srv/postgresql"]
     assert db["environment"]["PGDATA"].startswith("/srv/postgresql/")
     assert [port.split(":")[0] for port in api["ports"]] == ["127.0.0.1"]
 
@@ -380,12 +380,12 @@ def test_new_version_is_rolled_out_without_a_gap_and_data_stay(
         assert compose.query("SELECT to_regclass('notes')") == "notes"
         users = compose.query("SELECT count(*) FROM users")
         assert int(users) > 10
-        compose("restart", "--timeout", "5", "db", "api", "api-2")
+        compose("restart", "--timeout", "5", "db")
         wait_until(
             lambda: get_status(address, "/users") == HTTPStatus.OK, lambda: compose("logs", "api")
         )
         compose("down", "--timeout", "5")
-        compose.up("api")
+        compose.up("db")
         assert compose.query("SELECT count(*) FROM users") == users
     finally:
         compose("--profile", "*", "down", "--volumes", "--timeout", "5")

@@ -12,6 +12,7 @@ import pytest
 from baking import bake, run_uv
 from containers import (
     POSTGRES_IMAGE,
+    build,
     built_image,
     container,
     docker,
@@ -153,6 +154,12 @@ def test_image_is_not_built_from_a_stale_lock(project: Path) -> None:
     )
     with pytest.raises(AssertionError, match="needs to be updated"), built_image(project):
         pass
+
+
+@one_variant
+def test_optional_dependencies_are_installed_by_their_names(project: Path) -> None:
+    with pytest.raises(AssertionError, match="Extra `nothing` is not defined"):
+        build(project, "--build-arg=EXTRAS=nothing other")
 
 
 def test_image_carries_the_answers_unharmed(template: Path, tmp_path: Path) -> None:
