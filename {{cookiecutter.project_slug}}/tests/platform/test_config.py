@@ -596,13 +596,15 @@ def test_tests_are_shielded_from_the_settings_of_a_developer(
     """A run with another prefix, and with a value that no setting accepts, passes."""
     wrong = dict.fromkeys(SETTINGS, "no such value")
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in wrong.items()))
+    (tmp_path / "api_prefix").write_text("no such value")
     server = template_url.render_as_string(hide_password=False)
     completed = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", "tests/routes/test_health.py"],
         cwd=PROJECT,
         env=os.environ
         | wrong
-        | {"api_prefix": "/api", "ENV_FILE": str(tmp_path / ".env"), "TEST_DATABASE_URL": server},
+        | {"api_prefix": "/api", "ENV_FILE": str(tmp_path / ".env"), "SECRETS_DIR": str(tmp_path)}
+        | {"TEST_DATABASE_URL": server},
         capture_output=True,
         text=True,
         check=False,
