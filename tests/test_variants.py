@@ -76,7 +76,7 @@ OTHER_MEANINGS = {
     # The same role and its password.
     "app/core/database/grants.py": r"\brole\b|\bpassword\b",
     "tests/migrations/test_add_trigram_index_of_users.py": r"\brole\b|role=",
-    "tests/platform/database/test_grants.py": r"\b(the_)?roles?\b|\bpassword\b|role_(reads|that|is)|(new|test)_password|of_the_role|passwd",
+    "tests/platform/database/test_grants.py": r"\b(the_)?roles?\b|\bpassword\b|role_(reads|that|is|limits)|(new|test)_password|of_the_role|passwd",
     "docs/security/runbooks.md": r"\broles\b|\bALTER ROLE\b|\\password\b|\bPASSWORD\b",
     # The tokens of Python's source.
     "tests/platform/interfaces.py": r"tokeni[sz]e|\btokens?\b|generate_tokens",
