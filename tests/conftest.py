@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from baking import copy_template
+from containers import remove_shared_images, succeeds
 from postgres import Server, ServerError, start_server
 
 # Tests of the projects that tests/test_updates.py and tests/test_own_resource.py make.
@@ -68,6 +69,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if server_key in config.stash:
         config.stash[server_key].stop()
+        remove_shared_images(Path(config.stash[workspace_key].name))
         config.stash[workspace_key].cleanup()
 
 
@@ -89,6 +91,16 @@ def workspace() -> Path:
     and each pytest session that starts closes the folder which all of them share to that user.
     """
     return Path(os.environ["BAKES_FOLDER"])
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> None:
+    """Skip the test on a machine without a Docker engine; fail where there has to be one."""
+    if succeeds("info"):
+        return
+    if os.environ.get("TEST_POSTGRES") == "container":
+        pytest.fail("No Docker engine answers, and TEST_POSTGRES=container demands one.")
+    pytest.skip("no Docker engine answers")
 
 
 @pytest.fixture(scope="session")

@@ -59,8 +59,14 @@ OTHER_MEANINGS = {
     "README.md": r"\bverify-full\b|\bpasswords\b",
     "app/core/database/drivers/__init__.py": r"verify-\w+",
     # A right of Kubernetes that pods do without.
-    "deploy/kubernetes.yaml": r"automountServiceAccountToken",
+    "deploy/kubernetes/base/deployment.yaml": r"automountServiceAccountToken",
+    "deploy/kubernetes/base/migration.yaml": r"automountServiceAccountToken",
     "tests/platform/test_kubernetes.py": r"automountServiceAccountToken",
+    # Passwords of PostgreSQL and of Grafana.
+    "compose.yaml": r"GF_SECURITY_ADMIN_PASSWORD|GRAFANA_PASSWORD",
+    "deploy/pgbouncer/Dockerfile": r"\bpassword\b",
+    "deploy/pgbouncer/pgbouncer.ini": r"\bauth_(type|file)\b",
+    "docs/deployment.md": r"\bpasswords?\b|GRAFANA_PASSWORD",
     "app/core/database/drivers/asyncpg_driver.py": r"\b(ssl)?pass(word|file)\b|verify-\w+|verified server",
     "app/core/database/drivers/psycopg_driver.py": r"\bpass(word|file)\b|verify-\w+",
     "tests/platform/database/test_causes.py": r"\w*password\w*|auth_method|authentication",
@@ -70,7 +76,7 @@ OTHER_MEANINGS = {
     # The same role and its password.
     "app/core/database/grants.py": r"\brole\b|\bpassword\b",
     "tests/migrations/test_add_trigram_index_of_users.py": r"\brole\b|role=",
-    "tests/platform/database/test_grants.py": r"\broles?\b|\bpassword\b|role_(reads|that)|new_password|passwd",
+    "tests/platform/database/test_grants.py": r"\b(the_)?roles?\b|\bpassword\b|role_(reads|that|is|limits)|(new|test)_password|of_the_role|passwd",
     "docs/security/runbooks.md": r"\broles\b|\bALTER ROLE\b|\\password\b|\bPASSWORD\b",
     # The tokens of Python's source.
     "tests/platform/interfaces.py": r"tokeni[sz]e|\btokens?\b|generate_tokens",

@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -64,10 +65,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _forget_settings() -> None:
-    """Remove the settings of the developer: those of the environment, and `.env`."""
+    """Remove the settings of the developer: those of the environment, of `.env`, and secrets."""
     for name in {name for name in os.environ if name.lower() in Settings.model_fields}:
         del os.environ[name]
     os.environ["ENV_FILE"] = os.devnull
+    os.environ["SECRETS_DIR"] = str(Path(__file__).parent)  # it has no file with such a name
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -165,9 +165,12 @@ def grant_command(
     from app.core.config import DatabaseSettings, load_settings
     from app.core.database.drivers import run
     from app.core.database.grants import grant_to_service, schemas_of
+    from app.core.env_file import configured
     from app.models import metadata
 
     settings = load_settings(DatabaseSettings)
+    if not password:
+        password, _ = configured("API_POSTGRES_PASSWORD") or ("", "")
     schemas = schemas_of(metadata)
     role = run(settings.database_url, grant_to_service(settings, password, schemas))
     typer.echo(f"{role} may read and write rows.")

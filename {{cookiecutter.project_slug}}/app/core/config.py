@@ -1,4 +1,4 @@
-"""Settings, read from the environment and from the file `.env` of the project.
+"""Settings, read from the environment, the file `.env` of the project, and files of secrets.
 
 `.env.example` lists every variable; a test compares the two.
 """

@@ -1,4 +1,4 @@
-"""How settings are read: from the environment, and from the file `.env` of the project."""
+"""How settings are read: from the environment, the file `.env`, and files of secrets."""
 
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
@@ -6,7 +6,14 @@ from pydantic import ValidationError, ValidationInfo, field_validator, model_val
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.core.env_file import ENCODING, ConfigurationError, env_file, read_env_file
+from app.core.env_file import (
+    ENCODING,
+    ConfigurationError,
+    env_file,
+    read_env_file,
+    read_secrets,
+    secrets_dir,
+)
 
 # Errors whose own message does not tell which values are right.
 _UNCLEAR: Final = {"missing": "not set", "string_pattern_mismatch": "not valid"}
@@ -54,13 +61,19 @@ class EnvironmentSettings(BaseSettings):
 
 
 def load_settings(kind: type[SettingsT], **given: Any) -> SettingsT:
-    """Create settings from the given values, the environment and `.env`, in this priority.
+    """Create settings from the given values, the environment, `.env` and secrets, in this priority.
 
     Raises `ConfigurationError` with a line for each invalid variable.
     """
     read_env_file()  # refuses one that cannot be read
+    read_secrets(kind.model_fields)  # likewise
+    files: dict[str, Any] = {
+        "_env_file": env_file(),
+        "_env_file_encoding": ENCODING,
+        "_secrets_dir": secrets_dir(),
+    }
     try:
-        return kind(_env_file=env_file(), _env_file_encoding=ENCODING, **given)
+        return kind(**files, **given)
     except ValidationError as error:
         problems = [
             _describe(kind, item) for item in error.errors(include_url=False, include_context=False)

@@ -21,7 +21,7 @@ from app.core.config import (
     parse_database_url,
 )
 from app.core.email_settings import EmailSettings
-from app.core.env_file import PROJECT, configured, env_file
+from app.core.env_file import PROJECT, configured, env_file, secrets_dir
 
 VARIABLES = {
     "DATABASE_URL": "postgresql://ann:pw@db.example.com/app",
@@ -490,6 +490,106 @@ def test_file_that_cannot_be_read_is_refused_by_name(monkeypatch: pytest.MonkeyP
         load_settings(Settings)
 
 
+makes_links = pytest.mark.skipif(sys.platform == "win32", reason="Windows asks rights for links")
+
+
+@pytest.fixture
+def secrets_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    monkeypatch.setenv("SECRETS_DIR", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["database_url", "DATABASE_URL"])
+def test_each_file_of_the_secrets_is_a_variable(
+    monkeypatch: pytest.MonkeyPatch, secrets_folder: Path, name: str
+) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    url = "postgres://secrets.example.com/app"
+    (secrets_folder / name).write_text(f"{url}\n")
+    (secrets_folder / "of_another_program").touch()
+
+    assert load_settings(Settings).database_url.host == "secrets.example.com"
+    assert configured("DATABASE_URL") == (url, str(secrets_folder))
+
+
+def test_environment_and_file_override_secrets(
+    monkeypatch: pytest.MonkeyPatch, secrets_folder: Path
+) -> None:
+    (secrets_folder / "api_prefix").write_text("/secret")
+    assert load_settings(Settings).api_prefix == "/secret"
+
+    env_file().write_text("API_PREFIX=/file\n")
+    assert load_settings(Settings).api_prefix == "/file"
+
+    monkeypatch.setenv("API_PREFIX", "/environment")
+    assert load_settings(Settings).api_prefix == "/environment"
+
+
+@makes_links
+def test_secrets_as_kubernetes_mounts_them(secrets_folder: Path) -> None:
+    """Each file is a link into a folder that is replaced as a whole."""
+    version = secrets_folder / "..2026_11_28"
+    version.mkdir()
+    (version / "API_PREFIX").write_text("/api")
+    (secrets_folder / "..data").symlink_to(version.name)
+    (secrets_folder / "API_PREFIX").symlink_to("..data/API_PREFIX")
+
+    assert load_settings(Settings).api_prefix == "/api"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "api_prefix is empty"),
+        (b" \n", "api_prefix is empty"),
+        (b"\xff/api", "api_prefix is not UTF-8 text"),
+        (None, "Cannot read .*api_prefix: "),
+    ],
+)
+def test_secret_that_cannot_be_used_is_refused_by_name(
+    secrets_folder: Path, content: bytes | None, message: str
+) -> None:
+    if content is None:
+        (secrets_folder / "api_prefix").mkdir()
+    else:
+        (secrets_folder / "api_prefix").write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings(Settings)
+
+
+@makes_links
+def test_secret_is_no_link_out_of_its_folder(secrets_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("/api")
+    (secrets_folder / "api_prefix").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(ConfigurationError, match="outside of its folder"):
+        load_settings(Settings)
+
+
+def test_folder_of_secrets_that_is_named_must_exist(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path / "no"))
+
+    with pytest.raises(ConfigurationError, match="SECRETS_DIR names a folder that does not exist"):
+        load_settings(Settings)
+
+
+def test_folder_of_secrets_is_that_of_docker_if_it_exists(
+    monkeypatch: pytest.MonkeyPatch, secrets_folder: Path, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("SECRETS_DIR")
+    monkeypatch.setattr("app.core.env_file._SECRETS_DIR", tmp_path / "no")
+    assert secrets_dir() is None
+    assert load_settings(Settings).api_prefix == ""
+
+    monkeypatch.setattr("app.core.env_file._SECRETS_DIR", secrets_folder)
+    assert secrets_dir() == secrets_folder
+
+
 @pytest.mark.long
 def test_tests_are_shielded_from_the_settings_of_a_developer(
     template_url: URL, tmp_path: Path
@@ -497,13 +597,15 @@ def test_tests_are_shielded_from_the_settings_of_a_developer(
     """A run with another prefix, and with a value that no setting accepts, passes."""
     wrong = dict.fromkeys(SETTINGS, "no such value")
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in wrong.items()))
+    (tmp_path / "api_prefix").write_text("no such value")
     server = template_url.render_as_string(hide_password=False)
     completed = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", "tests/routes/test_health.py"],
         cwd=PROJECT,
         env=os.environ
         | wrong
-        | {"api_prefix": "/api", "ENV_FILE": str(tmp_path / ".env"), "TEST_DATABASE_URL": server},
+        | {"api_prefix": "/api", "ENV_FILE": str(tmp_path / ".env"), "SECRETS_DIR": str(tmp_path)}
+        | {"TEST_DATABASE_URL": server},
         capture_output=True,
         text=True,
         check=False,

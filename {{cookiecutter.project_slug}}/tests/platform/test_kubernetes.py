@@ -1,5 +1,6 @@
-"""The deployment for Kubernetes gives the service no more rights than Compose does."""
+"""The manifests for Kubernetes fit the service, and give it no more rights than Compose does."""
 
+import re
 from typing import Any, Final
 
 import pytest
@@ -9,38 +10,52 @@ from fastapi import FastAPI
 from app.core.config import Settings
 from app.core.env_file import PROJECT
 
-DOCUMENTS: Final[dict[str, Any]] = {
-    document["kind"]: document
-    for document in yaml.safe_load_all(
-        (PROJECT / "deploy" / "kubernetes.yaml").read_text(encoding="utf-8")
-    )
-}
+FOLDER: Final = PROJECT / "deploy" / "kubernetes"
+OVERLAYS: Final = sorted(path.name for path in (FOLDER / "overlays").iterdir())
+SETTINGS: Final = {name.upper() for name in Settings.model_fields}
+# What PostgreSQL accepts by default (max_connections), less those for superusers, and what a migration takes.
+CONNECTIONS: Final = 100 - 3 - 2
+
+each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
 
-def pod_of(kind: str) -> dict[str, Any]:
-    pod: dict[str, Any] = DOCUMENTS[kind]["spec"]["template"]["spec"]
+def read(path: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((FOLDER / path).read_text(encoding="utf-8"))
+    return found
+
+
+def pod_of(name: str) -> dict[str, Any]:
+    pod: dict[str, Any] = read(f"base/{name}.yaml")["spec"]["template"]["spec"]
     return pod
 
 
-def secrets_of(kind: str) -> dict[str, str]:
-    (container,) = pod_of(kind)["containers"]
-    return {
-        variable["name"]: variable["valueFrom"]["secretKeyRef"]["key"]
-        for variable in container["env"]
-        if "valueFrom" in variable
-    }
+def settings_of(folder: str) -> dict[str, str]:
+    text = (FOLDER / folder / "settings.env").read_text(encoding="utf-8")
+    return dict(re.findall(r"(?m)^([A-Z_]+)=(.*)$", text))
 
 
-@pytest.mark.parametrize("kind", ["Job", "Deployment"])
-def test_pods_have_no_rights(kind: str) -> None:
-    pod = pod_of(kind)
+def secrets_of(overlay: str) -> list[set[str]]:
+    """Return the keys of each secret that the head of an overlay tells to create."""
+    text = (FOLDER / "overlays" / overlay / "kustomization.yaml").read_text(encoding="utf-8")
+    commands = text.split("create secret generic")[1:]
+    return [set(re.findall(r"--from-literal=([A-Z_]+)=", command)) for command in commands]
+
+
+def largest_number_of_pods(folder: str) -> int:
+    surge = read("base/deployment.yaml")["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    return int(read(f"{folder}/autoscaler.yaml")["spec"]["maxReplicas"]) + int(surge)
+
+
+@pytest.mark.parametrize("name", ["deployment", "migration"])
+def test_pods_have_no_rights(name: str) -> None:
+    pod = pod_of(name)
     (container,) = pod["containers"]
 
     assert pod["automountServiceAccountToken"] is False
-    assert pod["securityContext"] == {
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    user = str(pod["securityContext"]["runAsUser"])
+    assert f"USER {user}:{user}" in (PROJECT / "Dockerfile").read_text(encoding="utf-8")
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -50,25 +65,31 @@ def test_pods_have_no_rights(kind: str) -> None:
 
 
 def test_service_does_not_know_the_owner_of_the_tables() -> None:
-    assert secrets_of("Job")["DATABASE_DIRECT_URL"] == "owner-url"
-    assert "owner-url" not in secrets_of("Deployment").values()
-    assert secrets_of("Deployment")["DATABASE_URL"] == "service-url"
+    (mounted,) = pod_of("deployment")["volumes"]
+    service, owner = secrets_of("external")
+
+    assert mounted["secret"]["secretName"] == "api"
+    assert "DATABASE_DIRECT_URL" in owner - service
+    (mounted,) = pod_of("migration")["volumes"]
+    names = [source["secret"]["name"] for source in mounted["projected"]["sources"]]
+    assert names == ["api", "migrate"]
 
 
-def test_pods_have_the_settings_that_are_required() -> None:
+@each_overlay
+def test_pods_have_the_settings_that_are_required(overlay: str) -> None:
     required = {
         name.upper() for name, field in Settings.model_fields.items() if field.is_required()
     }
-    known = {name.upper() for name in Settings.model_fields}
-    for kind in ("Job", "Deployment"):
-        (container,) = pod_of(kind)["containers"]
-        names = {variable["name"] for variable in container["env"]}
+    service, *_ = secrets_of(overlay)
+    settings = settings_of("base").keys() | settings_of(f"overlays/{overlay}").keys()
 
-        assert required <= names <= known
+    assert required <= service | settings
+    assert settings <= SETTINGS
+    assert set().union(*secrets_of(overlay)) <= SETTINGS | {"API_POSTGRES_PASSWORD"}
 
 
 def test_probes_ask_routes_of_the_service(app: FastAPI) -> None:
-    (container,) = pod_of("Deployment")["containers"]
+    (container,) = pod_of("deployment")["containers"]
     paths = {
         container[probe]["httpGet"]["path"]
         for probe in ("startupProbe", "livenessProbe", "readinessProbe")
@@ -79,9 +100,38 @@ def test_probes_ask_routes_of_the_service(app: FastAPI) -> None:
 
 
 def test_pods_have_time_to_drain() -> None:
-    (container,) = pod_of("Deployment")["containers"]
-    (drain,) = [one["value"] for one in container["env"] if one["name"] == "DRAIN_SECONDS"]
+    (container,) = pod_of("deployment")["containers"]
+    drain = int(settings_of("base")["DRAIN_SECONDS"])
     stop = 8  # of the image's --timeout-graceful-shutdown
+    probe = container["readinessProbe"]
 
     assert "--timeout-graceful-shutdown 8" in (PROJECT / "Dockerfile").read_text(encoding="utf-8")
-    assert pod_of("Deployment")["terminationGracePeriodSeconds"] > int(drain) + stop
+    assert pod_of("deployment")["terminationGracePeriodSeconds"] > drain + stop
+    assert probe["periodSeconds"] * probe["failureThreshold"] < drain
+
+
+def test_connections_of_all_pods_fit_into_one_server() -> None:
+    """Of the pods of a roll-out, too, with the one connection of each readiness check."""
+    settings = settings_of("base")
+    pools = ("DATABASE_POOL_SIZE", "DATABASE_READ_POOL_SIZE", "DATABASE_SEARCH_POOL_SIZE")
+    per_pod = sum(int(settings[name]) for name in pools) + 1
+
+    assert largest_number_of_pods("base") * per_pod <= CONNECTIONS
+
+
+def test_connections_of_all_pods_fit_into_the_pooler_and_the_replica() -> None:
+    overlay = "overlays/cloudnative-pg"
+    settings = settings_of("base")
+    reading = int(settings["DATABASE_READ_POOL_SIZE"]) + int(settings["DATABASE_SEARCH_POOL_SIZE"])
+    per_pod = int(settings["DATABASE_POOL_SIZE"]) + reading + 1
+    pods = largest_number_of_pods(overlay)
+    pooler = read(f"{overlay}/pooler.yaml")["spec"]
+    parameters = pooler["pgbouncer"]["parameters"]
+    accepted = int(
+        read(f"{overlay}/cluster.yaml")["spec"]["postgresql"]["parameters"]["max_connections"]
+    )
+    spare = 20  # for the operator, replication, migrations and superusers
+
+    assert pods * per_pod <= int(parameters["max_client_conn"])  # even of one pooler
+    assert pooler["instances"] * int(parameters["default_pool_size"]) <= accepted - spare
+    assert pods * reading <= accepted - spare  # on the replica

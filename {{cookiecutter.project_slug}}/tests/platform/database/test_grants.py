@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, Column, Enum, Integer, MetaData, Sequence, Table, text
@@ -12,6 +13,7 @@ from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
 from app.core.database.grants import grant_to_service, schemas_of
 from app.core.database.migrations import make_migration_engine, migrate
+from app.core.database.role_limits import set_role_limits
 from app.core.database.statements import verbatim
 from app.models import metadata
 from app.models.user import User
@@ -201,3 +203,53 @@ async def test_command_grants_the_schemas_of_the_models(
     database = Database(granted)
     await run(database, 'DELETE FROM "Sales".orders')
     await database.dispose()
+
+
+async def test_password_of_the_role_is_read_from_a_file(
+    granted: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    password = """p@ss:w/ord$ '"#%&\\"""
+    (tmp_path / "API_POSTGRES_PASSWORD").write_text(f"{password}\n")
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    for name in ("database_url", "database_direct_url"):
+        url = getattr(granted, name).render_as_string(hide_password=False)
+        monkeypatch.setenv(name.upper(), url)
+    await asyncio.to_thread(grant_command)
+
+    changed = granted.database_url.set(password=password)
+    database = Database(granted.model_copy(update={"database_url": changed}))
+    await run(database, "SELECT 1")
+    await database.dispose()
+
+
+async def test_owner_need_not_be_a_superuser(
+    owner: URL, worker_id: str, settings: Settings
+) -> None:
+    """On managed servers, and with CloudNativePG, it owns the database and may create roles."""
+    superuser = settings.model_copy(update={"database_direct_url": owner})
+    plain = owner.set(username=f"owner of {worker_id}", password="secret")
+    service = owner.set(username=f"{ROLE} {worker_id}", password="another")
+    settings = settings.model_copy(update={"database_url": service, "database_direct_url": plain})
+    await as_owner(
+        superuser,
+        f"CREATE ROLE \"{plain.username}\" LOGIN CREATEROLE PASSWORD '{plain.password}'",
+        f'ALTER DATABASE "{owner.database}" OWNER TO "{plain.username}"',
+    )
+    try:
+        await asyncio.to_thread(migrate, plain)
+        for _ in range(2):  # as each deployment does
+            await grant_to_service(settings)
+            await set_role_limits(settings)
+        database = Database(settings)
+        await run(database, "SELECT 1 FROM users")
+        await database.dispose()
+    finally:
+        await as_owner(
+            superuser,
+            f'ALTER DATABASE "{owner.database}" OWNER TO CURRENT_USER',
+            *(
+                f'{statement} "{role.username}"'
+                for role in (service, plain)
+                for statement in ("DROP OWNED BY", "DROP ROLE")
+            ),
+        )
