@@ -162,6 +162,10 @@ def _is_large(network: IPv4Network | IPv6Network) -> bool:
 class Settings(CallerSettings, DatabaseSettings):
     """All settings of the service."""
 
+    docs: bool | None = Field(
+        default=None,
+        description="Serve /docs and /openapi.json. By default in development only.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="INFO", description="Minimum level of the app's log messages."
     )
@@ -248,6 +252,11 @@ class Settings(CallerSettings, DatabaseSettings):
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
         description="Path prefix of all routes but health checks and documentation, such as /api/v1.",
     )
+
+    @property
+    def serves_docs(self) -> bool:
+        """Whether the documentation is served: as DOCS says, else in development only."""
+        return self.development if self.docs is None else self.docs
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -25,7 +25,9 @@ def install_perimeter(
     Call it after other calls of `app.add_middleware`: the last one added is the outermost.
     `respond_to_error` creates the response to an unexpected error.
     """
-    layers = [_security_headers(app, settings)]
+    layers = [
+        Middleware(SecurityHeadersMiddleware, settings=settings, forwarded=ForwardedHeaders())
+    ]
     if settings.cors_origins:
         layers.append(_cors(settings))
     for layer in reversed(layers):
@@ -54,15 +56,6 @@ class _Surrounded(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
-
-
-def _security_headers(app: FastAPI, settings: Settings) -> Middleware:
-    return Middleware(
-        SecurityHeadersMiddleware,
-        settings=settings,
-        forwarded=ForwardedHeaders(),
-        documentation={app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url},
-    )
 
 
 def _cors(settings: Settings) -> Middleware:
