@@ -103,8 +103,11 @@ class Project:
     params=[pytest.param(variant, id=variant.name) for variant in VARIANTS],
 )
 def project(request: pytest.FixtureRequest, template: Path, workspace: Path) -> Project:
+    return baked_once(request.param, template, workspace)
+
+
+def baked_once(variant: Variant, template: Path, workspace: Path) -> Project:
     """Return a baked project; a variant's tests share one, and with it one environment."""
-    variant = request.param
 
     def make(output_dir: Path) -> tuple[str, list[str]]:
         path = bake(template, output_dir, db_driver=variant.db_driver, use_auth=variant.use_auth)
