@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from baking import copy_template
 from containers import remove_shared_images, succeeds
+from browsers import find_browser
 from postgres import Server, ServerError, start_server
 
 # Tests of the projects that tests/test_updates.py and tests/test_own_resource.py make.
@@ -73,8 +74,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[workspace_key].cleanup()
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    return config.stash[server_key].description if server_key in config.stash else None
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    server = [config.stash[server_key].description] if server_key in config.stash else []
+    browser = find_browser() or "none is installed, so tests marked `browser` are deselected"
+    return [*server, f"Browser: {browser}"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests that need a browser where there is none; TEST_BROWSER demands it."""
+    if not find_browser():
+        deselected = [item for item in items if item.get_closest_marker("browser")]
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if item not in deselected]
 
 
 @pytest.fixture(scope="session")

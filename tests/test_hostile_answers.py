@@ -131,7 +131,7 @@ READERS: dict[str, Callable[[str], Iterator[str]]] = {
 SHOWN = {
     "LICENSE": 1,  # author
     "pyproject.toml": 2,  # description, author
-    "app/__init__.py": 2,  # name, description
+    "app/__init__.py": 3,  # name, description, author
     "Dockerfile": 2,  # name, description
     "README.md": 2,  # name, description
 }

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.routing import Route
 
 from app import __description__, __title__, __version__
 from app.core.config import Settings, load_settings
@@ -13,11 +12,12 @@ from app.core.database import Database
 from app.core.database.readiness import ReadinessProbe
 from app.core.http.conditional_requests import install_not_modified_handler
 from app.core.http.disconnects import CancelOnDisconnect
+from app.core.http.documentation import install_documentation
 from app.core.http.draining import Draining
 from app.core.http.edge import require_edge
 from app.core.http.head import HeadMiddleware
 from app.core.http.limits import QueryLimit
-from app.core.http.openapi import install_openapi, send_document
+from app.core.http.openapi import install_openapi
 from app.core.http.perimeter import install_perimeter
 from app.core.http.problem_declarations import problem_responses
 from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
@@ -57,15 +57,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     logging.getLogger("app").setLevel(settings.log_level)
     app = FastAPI(
         title=__title__,
-        summary=__description__,
+        description=__description__,
         version=__version__,
         lifespan=_lifespan,
         # Short operation ids, for generated clients and for links between operations.
         generate_unique_id_function=lambda route: route.name,
         # A redirect from /users/ to /users would cost clients a second request.
         redirect_slashes=False,
-        # Before FastAPI's own route of the document.
-        routes=[Route("/openapi.json", send_document, include_in_schema=False)],
+        openapi_url=None,  # see install_documentation
     )
     app.state.settings = settings
     app.state.metrics = metrics = make_metrics(settings)
@@ -93,6 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     install_problem_handlers(app)
     install_not_modified_handler(app)
+    install_documentation(app)
     problems = problem_responses(400, 408, 413, 414, 422, 500, 503)
     for router in ROUTERS:
         app.include_router(router, prefix=settings.api_prefix, responses=problems)

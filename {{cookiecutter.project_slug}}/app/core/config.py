@@ -168,6 +168,10 @@ def _is_large(network: IPv4Network | IPv6Network) -> bool:
 class Settings(CallerSettings, DatabaseSettings):
     """All settings of the service."""
 
+    docs: bool | None = Field(
+        default=None,
+        description="Serve /docs and /openapi.json. By default in development only.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="INFO", description="Minimum level of the app's log messages."
     )
@@ -283,6 +287,10 @@ class Settings(CallerSettings, DatabaseSettings):
         if value.isdecimal() and int(value) > 65535:
             raise ValueError("the highest port is 65535")
         return value
+
+    def serves_docs(self) -> bool:
+        """Whether the documentation is served: as DOCS says, else in development only."""
+        return self.development if self.docs is None else self.docs
 
     @field_validator("trusted_proxies")
     @classmethod

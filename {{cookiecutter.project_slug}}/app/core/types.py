@@ -38,7 +38,10 @@ _BLANK: Final = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206
 _UNSEEN: Final = (
     r"\x00-\x1f\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b"
     r"\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    # Not escaped, because languages write escapes beyond U+FFFF in different ways.
+)
+# Left out of the pattern in OpenAPI: JavaScript compiles it only with the flag `u`, which JSON Schema asks
+# for and many validators do not set.
+_UNSEEN_BEYOND_BMP: Final = (
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0001\U000e0020-\U000e007f"
 )
@@ -56,7 +59,8 @@ class Visible:
         without = _UNSEEN if one_line else r"\x00"
         self._pattern = f"^[^{without}]*[^{without}{_BLANK}][^{without}]*$"
         self._is_visible = re.compile(f"[^{_BLANK}]").search
-        self._has_unseen = re.compile(f"[{without}]").search
+        beyond = _UNSEEN_BEYOND_BMP if one_line else ""
+        self._has_unseen = re.compile(f"[{without}{beyond}]").search
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler

@@ -6,10 +6,15 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from app.core.database.readiness import SchemaState
+from app.core.http.openapi import Tag
 from app.core.http.problem_declarations import problem_responses
 from app.dependencies.readiness import get_readiness
 
-router = APIRouter(prefix="/health", tags=["Health"])
+router = APIRouter(
+    prefix="/health",
+    tags=[Tag("Health", "Checks of load balancers and orchestrators.")],
+    responses=problem_responses(414),
+)
 
 
 class Live(BaseModel):

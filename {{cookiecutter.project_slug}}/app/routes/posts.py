@@ -6,7 +6,7 @@ from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
 from app.core.http.edge import EdgeRoute
 from app.core.http.limits import body_limit
 from app.core.http.links import set_location, set_next_link
-from app.core.http.openapi import link_to
+from app.core.http.openapi import Tag, link_to
 from app.core.types import Id, SearchText
 from app.dependencies.database import DatabaseDep
 from app.dependencies.if_match import IfMatch
@@ -25,7 +25,7 @@ from app.schemas.post import (
 from app.services.post_announcements import announce_post
 from app.services.post_service import PostService
 
-router = APIRouter(prefix="/posts", tags=["Posts"], route_class=EdgeRoute)
+router = APIRouter(prefix="/posts", tags=[Tag("Posts", "What users write.")], route_class=EdgeRoute)
 
 PostServiceDep = Annotated[PostService, Depends(service(PostService))]
 PublicPostServiceDep = Annotated[PostService, Depends(public_service(PostService))]

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
 from app.core.http.edge import EdgeRoute
 from app.core.http.links import set_next_link
+from app.core.http.openapi import Tag
 from app.core.types import Id
 from app.dependencies.caller import require_admin
 from app.dependencies.services import service
@@ -12,7 +13,9 @@ from app.schemas.page import Page
 from app.schemas.user import UserQuery, UserResponse
 from app.services.user_service import UserService
 
-router = APIRouter(prefix="/users", tags=["Users"], route_class=EdgeRoute)
+router = APIRouter(
+    prefix="/users", tags=[Tag("Users", "Those who write posts.")], route_class=EdgeRoute
+)
 
 UserServiceDep = Annotated[UserService, Depends(service(UserService))]
 

@@ -1,5 +1,6 @@
 """Field types."""
 
+import re
 import sys
 import unicodedata
 from typing import Annotated, Any
@@ -93,3 +94,11 @@ def test_line_may_be_in_any_script_and_hold_emoji(text: str) -> None:
 @pytest.mark.parametrize("text", ["", " ", "\u3000", JOINERS, "a\n", "\nb"])
 def test_line_is_not_blank(text: str) -> None:
     assert not is_line(text)
+
+
+def test_pattern_of_a_line_compiles_in_javascript_without_the_flag_u() -> None:
+    """Else validators and generated clients refuse the whole document."""
+    pattern = LINE.json_schema()["pattern"]
+
+    assert max(pattern) <= "\uffff"
+    assert all(bool(re.search(pattern, text)) == is_line(text) for text in ("a", "a\u202eb", "\n"))

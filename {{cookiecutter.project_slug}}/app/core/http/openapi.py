@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
+from app import __author__, __author_email__, __license__
 from app.core.http.edge import SAFE_METHODS, dependencies, wants_session
 from app.core.http.paths import prefix
 from app.core.http.problem_declarations import (
@@ -50,7 +51,22 @@ _LINK: Final = {
 _LOCATION: Final = {
     "Location": {"description": "The path of the new resource.", "schema": {"type": "string"}}
 }
+# Set without FastAPI, which refuses addresses such as those of `company.local`.
+_INFO: Final = {
+    "contact": {"name": __author__, "email": __author_email__},
+    "license": {"name": __license__.removeprefix("LicenseRef-"), "identifier": __license__},
+}
 _SETTING: Final = "x-setting"  # of a response that a setting turns on
+
+
+class Tag(str):
+    """A name for `tags` of a router, with its description. One of the routers with a tag has it."""
+
+    def __new__(cls, name: str, _description: str) -> "Tag":
+        return super().__new__(cls, name)
+
+    def __init__(self, _name: str, description: str) -> None:
+        self.description = description
 
 
 def only_if(
@@ -88,6 +104,9 @@ def install_openapi(app: FastAPI) -> None:
                 warnings.filterwarnings("ignore", "Duplicate Operation ID", UserWarning)
                 document = generate()
             add_problem_schema(document)
+            document["info"] |= _INFO
+            document["servers"] = [{"url": "/"}]
+            document["tags"] = _tags(app)
             for context, method, operation in _operations(app, document):
                 _complete(app, operation, context, method)
             _prefix_token_urls(document, app.state.settings.api_prefix)
@@ -99,15 +118,12 @@ def install_openapi(app: FastAPI) -> None:
 
 
 async def send_document(request: Request) -> JSONResponse:
-    """Respond with the OpenAPI document, with URLs as the client sees them behind `root_path`.
-
-    FastAPI's own route prefixes the servers, but not the URLs of the security schemes.
-    """
+    """Respond with the OpenAPI document, with URLs as the client sees them behind `root_path`."""
     document = request.app.openapi()
     root = prefix(request.scope)
     if root:
         document = deepcopy(document)
-        document["servers"] = [{"url": root}, *document.get("servers", [])]
+        document["servers"] = [{"url": root}]
         _prefix_token_urls(document, root)
     return JSONResponse(document)
 
@@ -122,6 +138,17 @@ def _operations(
             yield context, method, document["paths"][context.path_format][method.lower()]
 
 
+def _tags(app: FastAPI) -> list[dict[str, str]]:
+    """Return the tags of all operations, in the order of the routers."""
+    tags: dict[str, dict[str, str]] = {}
+    for context in iter_route_contexts(app.routes):
+        if isinstance(context.original_route, APIRoute) and context.include_in_schema:
+            for tag in context.tags:
+                described = {"description": tag.description} if isinstance(tag, Tag) else {}
+                tags.setdefault(str(tag), {"name": str(tag)}).update(described)
+    return list(tags.values())
+
+
 def _complete(app: FastAPI, operation: dict[str, Any], context: RouteContext, method: str) -> None:
     """Add what follows from a route's dependencies, and leave out what the settings turn off."""
     if len(context.methods or ()) > 1:
@@ -131,8 +158,8 @@ def _complete(app: FastAPI, operation: dict[str, Any], context: RouteContext, me
         if not getattr(app.state.settings, responses[status].pop(_SETTING)):
             del responses[status]
     needs = dependencies(context.dependant)
-    if "security" in operation and not any(map(needs_credentials, needs)):
-        operation["security"].insert(0, {})
+    if not any(map(needs_credentials, needs)):
+        operation["security"] = [{}, *operation["security"]] if "security" in operation else []
     statuses = {status for call in needs if call for status in declared_statuses(call)}
     parameters = operation.setdefault("parameters", [])
     headers = _success_headers(parameters, responses, statuses)

@@ -24,7 +24,9 @@ def install_perimeter(app: FastAPI, settings: Settings, respond_to_error: Respon
     `respond_to_error` creates the response to an unexpected error. Return the same, sent through the
     middleware.
     """
-    layers = [_security_headers(app, settings)]
+    layers = [
+        Middleware(SecurityHeadersMiddleware, settings=settings, forwarded=ForwardedHeaders())
+    ]
     if settings.cors_origins:
         layers.append(_cors(settings))
     for layer in reversed(layers):
@@ -53,15 +55,6 @@ class _Surrounded(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
-
-
-def _security_headers(app: FastAPI, settings: Settings) -> Middleware:
-    return Middleware(
-        SecurityHeadersMiddleware,
-        settings=settings,
-        forwarded=ForwardedHeaders(),
-        documentation={app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url},
-    )
 
 
 def _cors(settings: Settings) -> Middleware:

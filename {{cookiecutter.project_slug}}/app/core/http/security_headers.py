@@ -2,7 +2,6 @@
 
 import logging
 import re
-from collections.abc import Collection
 from inspect import isroutine
 from typing import Final
 
@@ -31,15 +30,6 @@ _STRICT_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame
 _MOUNTED_POLICY: Final = (
     b"content-security-policy",
     b"object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
-)
-# For the documentation pages, which load Swagger UI and ReDoc from the URLs that FastAPI uses.
-_DOCUMENTATION_POLICY: Final = (
-    b"content-security-policy",
-    b"default-src 'none'; connect-src 'self'; worker-src blob:; "
-    b"script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
-    b"style-src 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
-    b"font-src https://fonts.gstatic.com; img-src data: https:; "
-    b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 )
 _NO_STORE: Final = (b"cache-control", b"no-store")
 # One year, in seconds. Over HTTPS only (RFC 6797), so not in development.
@@ -79,16 +69,9 @@ class SecurityHeadersMiddleware:
     method is unsafe, and if the response sets a cookie.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        settings: Settings,
-        forwarded: ForwardedHeaders,
-        documentation: Collection[str | None] = (),
-    ) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, forwarded: ForwardedHeaders) -> None:
         self._app = app
         self._forwarded = forwarded
-        self._documentation = documentation
         self._identifying = {name.lower().encode() for name in settings.identifying_headers}
         subdomains = b"; includeSubDomains" if settings.hsts_include_subdomains else b""
         self._https_only = (b"strict-transport-security", _HTTPS_ONLY + subdomains)
@@ -122,8 +105,7 @@ class SecurityHeadersMiddleware:
         await app(scope, receive, send_with_headers)
 
     def _headers(self, scope: Scope) -> Headers:
-        is_documentation = route_path(scope) in self._documentation
-        headers = [*_BASIC, _DOCUMENTATION_POLICY if is_documentation else _STRICT_POLICY]
+        headers = [*_BASIC, _STRICT_POLICY]
         received = dict(scope["headers"])
         self._forwarded.check(scope, received)
         if scope["method"] not in SAFE_METHODS or not self._identifying.isdisjoint(received):

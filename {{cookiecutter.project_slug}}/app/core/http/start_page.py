@@ -1,16 +1,46 @@
 """The response to `/`, the URL that a person opens first."""
 
-from typing import cast
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Final, cast
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
 from app.core.http.paths import prefix
 
+_PAGE: Final = Template(Path(__file__).with_name("start_page.html").read_text(encoding="utf-8"))
+_STYLE: Final = _PAGE.template.partition("<style>")[2].partition("</style>")[0]
+_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# Those that the service has are linked.
+_LINKS: Final = {
+    "docs": ("/docs", "Documentation, where every route can be tried"),
+    "openapi": ("/openapi.json", "OpenAPI document, from which clients are generated"),
+    "health": ("/health/ready", "Whether the service can reach its database"),
+    "metrics": ("/metrics", "Metrics for Prometheus"),
+}
+# What a developer types next.
+_COMMANDS: Final = {
+    # {% if cookiecutter.use_auth %}
+    "uv run app create-admin --email you@example.com": "create an administrator",
+    # {% endif %}
+    'uv run alembic revision --autogenerate -m "add articles table"': "write a migration from models",
+    "uv run pytest": "run the tests",
+    "uv run app --help": "list all commands",
+}
+
 
 def install_start_page(app: FastAPI) -> None:
-    """Send browsers to the documentation, and tell programs where it is.
+    """Show developers where to go next, and tell programs where the documentation is.
 
     Call it after the routers are included, so that a route of the project for `/` wins. So does an
     application that is mounted there, also later.
@@ -24,10 +54,35 @@ async def _start(request: Request) -> Response:
         if isinstance(route, Mount) and not route.path:
             request.scope["endpoint"] = route.app
             return cast("Response", route.app)  # a response is an ASGI application, too
-    root = prefix(request.scope)
-    paths = {"docs": app.docs_url, "openapi": app.openapi_url}
-    links = {name: f"{root}{path}" for name, path in paths.items() if path}
+    links = dict(_links(app, prefix(request.scope)))
     vary = {"Vary": "Accept"}
-    if "docs" in links and "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse(links["docs"], headers=vary)
+    is_for_a_person = "text/html" in request.headers.get("accept", "")
+    if app.state.settings.development and is_for_a_person:
+        return HTMLResponse(_html(app, links), headers={"Content-Security-Policy": _POLICY} | vary)
     return JSONResponse({"title": app.title, "version": app.version, **links}, headers=vary)
+
+
+def _links(app: FastAPI, root: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the URL of each path of `_LINKS` that the service has."""
+    paths = {context.path for context in iter_route_contexts(app.routes)}
+    for name, (path, _) in _LINKS.items():
+        if path in paths:
+            yield name, f"{root}{path}"
+
+
+def _html(app: FastAPI, links: dict[str, str]) -> str:
+    items = [
+        f'<li><a href="{escape(url)}">{escape(url)}</a> {escape(_LINKS[name][1])}</li>'
+        for name, url in links.items()
+    ]
+    commands = [
+        f"<dt><code>{escape(command)}</code></dt><dd>{escape(purpose)}</dd>"
+        for command, purpose in _COMMANDS.items()
+    ]
+    return _PAGE.substitute(
+        title=escape(app.title),
+        description=escape(app.description),
+        version=escape(app.version),
+        links="\n".join(items),
+        commands="\n".join(commands),
+    )

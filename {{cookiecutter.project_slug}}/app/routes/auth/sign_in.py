@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Response, status
 
 from app.core.http.edge import EdgeRoute
+from app.core.http.openapi import Tag
 from app.core.types import Id
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.services import (
@@ -21,7 +22,11 @@ from app.schemas.auth.token import (
     TokenResponse,
 )
 
-router = APIRouter(prefix="/auth", tags=["Auth"], route_class=EdgeRoute)
+router = APIRouter(
+    prefix="/auth",
+    tags=[Tag("Auth", "Signing in and out, passwords, and e-mail addresses.")],
+    route_class=EdgeRoute,
+)
 
 
 @router.post("/token")

@@ -7,8 +7,9 @@ import pytest
 from fastapi import APIRouter, FastAPI, Security
 from fastapi.security import APIKeyHeader
 
+from app import __author__, __author_email__, __description__, __license__
 from app.core.http.edge import EdgeRoute
-from app.core.http.openapi import install_openapi
+from app.core.http.openapi import Tag, install_openapi
 from app.dependencies.database import OpenSessionDep
 
 
@@ -167,6 +168,52 @@ def test_scheme_that_insists_is_not_optional(app_with_routers: Callable[..., Fas
 
     assert operation(app, "GET /optional")["security"] == [{}, {"APIKeyHeader": []}]
     assert operation(app, "GET /required")["security"] == [{"APIKeyHeader": []}]
+
+
+def test_public_operation_says_so(app: FastAPI) -> None:
+    assert operation(app, "GET /health/live")["security"] == []
+    assert operation(app, "GET /posts")["security"] == []
+
+
+def test_document_says_whose_it_is(app: FastAPI) -> None:
+    info = app.openapi()["info"]
+
+    assert info["description"] == __description__
+    assert info["contact"] == {"name": __author__, "email": __author_email__}
+    assert info["license"]["identifier"] == __license__
+    assert __license__.endswith(info["license"]["name"])
+    assert app.openapi()["servers"] == [{"url": "/"}]
+
+
+def test_tags_are_described_once(app_with_routers: Callable[..., FastAPI]) -> None:
+    app = app_with_routers(
+        APIRouter(route_class=EdgeRoute),
+        _router("One"),
+        _router(Tag("One", "All of it.")),
+        _router("Two"),
+    )
+    tags = app.openapi()["tags"]
+    used = {
+        tag
+        for item in app.openapi()["paths"].values()
+        for one in item.values()
+        for tag in one["tags"]
+    }
+
+    assert len(tags) == len(used)
+    assert {tag["name"] for tag in tags} == used
+    assert {"name": "One", "description": "All of it."} in tags
+    assert [tag["name"] for tag in tags if "description" not in tag] == ["Two"]
+
+
+def _router(tag: str) -> APIRouter:
+    router = APIRouter(tags=[tag], route_class=EdgeRoute)
+    name = f"{tag}{len(tag.__dict__) if isinstance(tag, Tag) else ''}"
+
+    @router.get(f"/{name}", name=name)
+    async def things() -> None: ...
+
+    return router
 
 
 def test_document_needs_no_security_scheme() -> None:

@@ -1,23 +1,79 @@
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from hashlib import sha256
+
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
+
+from tests.conftest import http_client
+
+BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 
 
-async def test_browser_is_sent_to_the_documentation(anonymous: httpx.AsyncClient) -> None:
-    response = await anonymous.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
+async def test_person_who_develops_is_led_on(anonymous: httpx.AsyncClient, app: FastAPI) -> None:
+    page = await anonymous.get("/", headers=BROWSER)
 
-    assert response.status_code == 307
-    assert response.headers["location"] == "/docs"
-    assert (await anonymous.get(response.headers["location"])).status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert app.version in page.text
+    links = re.findall(r'<a href="([^"]+)">', page.text)
+    assert {"/docs", "/openapi.json", "/health/ready"} <= {*links}
+    for link in links:
+        assert (await anonymous.get(link)).status_code == 200
+    assert "uv run pytest" in page.text
 
 
-async def test_program_is_told_where_the_documentation_is(anonymous: httpx.AsyncClient) -> None:
+async def test_page_runs_and_loads_nothing(anonymous: httpx.AsyncClient) -> None:
+    page = await anonymous.get("/", headers=BROWSER)
+    policy = page.headers["content-security-policy"]
+    (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
+
+    assert policy.startswith("default-src 'none'; ")
+    assert f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" in policy
+    assert not re.search(r"<script|unsafe| on\w+=", policy + page.text)
+
+
+async def test_program_is_told_the_same(anonymous: httpx.AsyncClient, app: FastAPI) -> None:
     response = await anonymous.get("/")
 
-    assert response.status_code == 200
-    assert response.json().items() >= {"docs": "/docs", "openapi": "/openapi.json"}.items()
+    found = {"docs": "/docs", "openapi": "/openapi.json", "health": "/health/ready"}
+    assert response.json().items() >= (found | {"version": app.version}).items()
     assert response.headers["vary"] == "Accept"
     assert (await anonymous.head("/")).status_code == 200
+
+
+async def test_outside_development_there_is_no_page(app_with: Callable[..., FastAPI]) -> None:
+    async with http_client(app_with(development=False, docs=True)) as client:
+        response = await client.get("/", headers=BROWSER)
+
+    assert response.json()["docs"] == "/docs"
+
+
+async def test_texts_of_the_project_are_no_html(
+    app_with_routers: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.main.__title__", 'A & <b>"B"</b> $title')
+    monkeypatch.setattr("app.main.__description__", "<script>")
+    async with http_client(app_with_routers()) as client:
+        pages = [(await client.get(path, headers=BROWSER)).text for path in ("/", "/docs")]
+
+    for text in pages:
+        assert "<title>A &amp; &lt;b&gt;&quot;B&quot;&lt;/b&gt; $title</title>" in text
+    assert "&lt;script&gt;" in pages[0]
+
+
+async def test_metrics_are_linked_where_they_are_served(
+    app_with_routers: Callable[..., FastAPI],
+) -> None:
+    app = app_with_routers()
+    async with http_client(app) as client:
+        before = (await client.get("/")).json()
+        app.add_route("/metrics", lambda _: Response())
+        after = (await client.get("/")).json()
+
+    assert "metrics" not in before
+    assert after["metrics"] == "/metrics"
 
 
 @pytest.mark.parametrize("accept", ["text/html", "*/*"])
@@ -29,4 +85,4 @@ async def test_paths_are_those_behind_a_proxy(
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         response = await client.get(path, headers={"Accept": accept})
 
-    assert "/shop/docs" in response.headers.get("location", response.text)
+    assert '"/shop/docs"' in response.text
