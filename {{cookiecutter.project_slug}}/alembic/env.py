@@ -21,6 +21,7 @@ from app.core.database.migrations import (
     make_migration_engine,
     revisions,
 )
+from app.core.observability.logs import configure_logging
 
 # The key of an advisory lock. It must differ from other keys of the project.
 MIGRATION_LOCK: Final = 7_244_106_193
@@ -90,6 +91,7 @@ elif given := context.config.attributes.get("database_url"):  # by app.core.data
     run(given, run_online(given))
 else:  # the alembic command line, on the same database as the commands of `app`
     try:
+        configure_logging("stderr")
         with database_url() as url:
             run(url, run_online(url))
     except AlembicError:

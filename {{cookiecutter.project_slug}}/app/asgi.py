@@ -5,8 +5,8 @@ from app.core.garbage import collect_garbage_rarely
 from app.core.observability.logs import configure_logging
 from app.main import create_app
 
-configure_logging()
 try:
+    configure_logging()
     app = create_app()
 except ConfigurationError as error:
     raise SystemExit(f"Error: {error}") from None

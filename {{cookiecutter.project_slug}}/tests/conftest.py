@@ -6,6 +6,7 @@ of connections that commit for real, on tables that are emptied afterwards.
 """
 
 import gc
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack
@@ -47,6 +48,8 @@ pytest_plugins = ("tests.callers",)
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server once for the whole run, before the header is printed."""
     _forget_settings()
+    # Every request has a line there. The tests of logs turn it on, others look at what else is logged.
+    logging.getLogger("app.requests").disabled = True
     if config.getoption("dist", "no") == "load":  # by -n: idle workers take over tests of busy ones
         config.option.dist = "worksteal"
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:

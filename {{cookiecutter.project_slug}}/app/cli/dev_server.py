@@ -146,4 +146,5 @@ def serve(host: str, port: int, url: URL, shown: dict[str, str] | None = None) -
         reload=True,
         reload_dirs=[str(PROJECT / "app")],
         proxy_headers=False,  # TRUSTED_PROXIES does that
+        log_config=None,  # configure_logging() has been called here, and app.asgi calls it
     )

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 def cli() -> None:
     """Run a command. Errors are printed without a traceback, unless `--traceback` is given."""
-    configure_logging("stderr")  # results are on stdout
     arguments = [argument for argument in sys.argv[1:] if argument != "--traceback"]
     try:
+        configure_logging("stderr")  # results are on stdout
         commands(arguments)
     except Exception as error:
         if "--traceback" in sys.argv:

@@ -13,7 +13,7 @@ from sqlalchemy.util import await_
 
 from app.core.database.budget import TOO_LONG, Budget, current_budget
 from app.core.database.drivers import Driver
-from app.core.database.usage import CURRENT_USAGE
+from app.core.database.usage import CURRENT_USAGE, DatabaseUsage
 from app.exceptions import UnavailableError
 
 TOO_MANY: Final = "Too many requests at once; nothing was done"
@@ -134,7 +134,8 @@ class FairPool(AsyncAdaptedQueuePool):
         finally:
             waited = time.perf_counter() - began
             self.waited += waited
-            if usage := CURRENT_USAGE.get():
+            usage: DatabaseUsage | None = CURRENT_USAGE.get()
+            if usage:
                 usage.waited += waited
 
     def _connect_alive(self, budget: Budget | None) -> PoolProxiedConnection:

@@ -40,7 +40,8 @@ def watch_statements(engine: AsyncEngine, slow: float) -> None:
     """
 
     def run(call: Any, cursor: DBAPICursor, statement: str, parameters: Any, context: Any) -> None:
-        if usage := CURRENT_USAGE.get():
+        usage: DatabaseUsage | None = CURRENT_USAGE.get()
+        if usage:
             usage.statements += 1
         failure: BaseException | None = None
         began = time.perf_counter()

@@ -37,6 +37,7 @@ _LOGGERS: Final = {
     "disable_existing_loggers": False,
     "loggers": {
         "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
+        "uvicorn.error": {"handlers": [], "propagate": True},
         "uvicorn.access": {"handlers": [], "propagate": False},
     },
 }
@@ -156,9 +157,7 @@ class JSONFormatter(logging.Formatter):
             "message": record.getMessage().replace("\n    ", "\n"),
         }
         line = standard | _fields(record) | standard  # no field replaces one of these
-        if record.exc_info and not record.exc_text:
-            record.exc_text = self.formatException(record.exc_info)
-        if record.exc_text:
+        if record.exc_text:  # escaped by `EscapedRecord`
             line["exception"] = record.exc_text.removeprefix("    ").replace("\n    ", "\n")
         if record.stack_info:
             line["stack"] = record.stack_info
@@ -180,8 +179,6 @@ class ConsoleFormatter(logging.Formatter):
         line = f"{self._in_colour(90, time)} {level} {self._in_colour(90, record.name)} {message}"
         if fields:
             line += f" {self._in_colour(90, fields)}"
-        if record.exc_info and not record.exc_text:
-            record.exc_text = self.formatException(record.exc_info)
         below = [text for text in (record.exc_text, record.stack_info) if text]
         return "\n".join([line, *below])
 

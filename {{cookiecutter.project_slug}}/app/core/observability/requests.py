@@ -74,13 +74,15 @@ def current_request() -> RequestRecord | None:
 
 def note_outcome(outcome: str) -> None:
     """Record why the running request is refused, or that it is replayed."""
-    if record := _CURRENT.get():
+    record: RequestRecord | None = _CURRENT.get()
+    if record:
         record.outcome = outcome
 
 
 def note_user(user_id: int | str) -> None:
     """Record who the caller of the running request is."""
-    if record := _CURRENT.get():
+    record: RequestRecord | None = _CURRENT.get()
+    if record:
         record.user_id = user_id
 
 
@@ -167,7 +169,7 @@ class _Observed:
         self._began = time.perf_counter()
 
     async def send(self, message: Message) -> None:
-        record = self._record
+        record: RequestRecord = self._record
         if message["type"] == "http.response.body":
             record.sent += len(message.get("body", b""))
             await self._send(message)
@@ -185,7 +187,7 @@ class _Observed:
         if self._is_finished:
             return
         self._is_finished = True
-        record = self._record
+        record: RequestRecord = self._record
         record.seconds = time.perf_counter() - self._began
         record.status = record.status or 500  # cancelled, because the server stops
         client = record.scope.get("client")
@@ -204,6 +206,7 @@ class SeeRoute:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if record := _CURRENT.get():
+        record: RequestRecord | None = _CURRENT.get()
+        if record:
             record.scope = scope
         return self._app(scope, receive, send)

@@ -34,9 +34,10 @@ async def test_head_has_the_headers_of_get(
 ) -> None:
     ids = [(await make_probe(make)).id for _ in range(2)]
     path = path.format(id=ids[0])
-    get = await probes.get(path)
+    same_id = {"X-Request-ID": "the-same"}
+    get = await probes.get(path, headers=same_id)
 
-    head = await probes.head(path)
+    head = await probes.head(path, headers=same_id)
 
     assert head.status_code == get.status_code
     assert head.headers == get.headers

@@ -46,6 +46,7 @@ async def test_repeated_request_gets_the_first_response_and_does_nothing(
     assert again.content == first.content
     assert "idempotency-replayed" not in first.headers
     assert again.headers.pop("idempotency-replayed") == "true"
+    assert again.headers.pop("x-request-id") != first.headers.pop("x-request-id")
     assert again.headers == first.headers
     assert await count_probes(live_session) == 1
 

@@ -4,12 +4,11 @@ import io
 import logging
 import sys
 import unicodedata
-from collections.abc import Generator
 
 import pytest
 from uvicorn.logging import AccessFormatter, DefaultFormatter
 
-from app.core.logs import configure_logging
+from app.core.observability.logs import configure_logging
 
 FORGERIES = [
     "x\nINFO:     app.users: deleted user_id=1",
@@ -27,11 +26,8 @@ forged = pytest.mark.parametrize("forgery", FORGERIES, ids=ascii)
 
 
 @pytest.fixture(autouse=True)
-def escaping() -> Generator[None]:
-    before = logging.getLogRecordFactory()
+def escaping() -> None:
     configure_logging()
-    yield
-    logging.setLogRecordFactory(before)
 
 
 def printed(

@@ -1,0 +1,169 @@
+"""One event a line: JSON for programs, readable for people, and forged by nobody."""
+
+import io
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+import pytest
+
+from app.core.observability.logs import (
+    LINE_CONTEXT,
+    ConsoleFormatter,
+    EscapedRecord,
+    JSONFormatter,
+    configure_logging,
+    make_handler,
+)
+
+FORGERIES = [
+    'x\n{"level": "info", "message": "deleted"}',
+    'x", "level": "info',
+    "x\x1b[2K\x1b[1G",
+    "x\x9b2K",
+    "x\u2028y\u202ez",
+    "x\udc80",
+    'x" user_id=1 y="',
+]
+
+
+@pytest.fixture(autouse=True)
+def escaping() -> None:
+    logging.setLogRecordFactory(EscapedRecord)
+
+
+def printed(formatter: logging.Formatter, message: str, *args: object, **options: Any) -> str:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    logger = logging.Logger("test")
+    logger.addHandler(handler)
+    logger.info(message, *args, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("forgery", FORGERIES, ids=ascii)
+def test_value_forges_neither_a_line_nor_a_field(forgery: str) -> None:
+    extra = {"value": forgery, "values": [forgery], "object": ValueError(forgery)}
+    line = printed(JSONFormatter(), "by %s", forgery, extra=extra)
+
+    assert line.count("\n") == 1
+    assert line.isascii()
+    assert line.removesuffix("\n").isprintable()
+    found = json.loads(line)
+    assert found["level"] == "info"
+    assert found["value"] == forgery.encode("utf-16", "surrogatepass").decode(
+        "utf-16", "surrogatepass"
+    )
+    for formatter in (ConsoleFormatter(coloured=False), ConsoleFormatter(coloured=True)):
+        text = printed(formatter, "by %s", forgery, extra=extra)
+        for number in (32, 90, 0):
+            text = text.replace(f"\x1b[{number}m", "")
+        assert text.removesuffix("\n").isprintable()
+        assert " user_id=1 " not in text.replace('\\" user_id=1 ', "").partition("value=")[2]
+
+
+def test_exception_is_a_field(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise ValueError("x\ny")
+    except ValueError:
+        line = printed(JSONFormatter(), "failed", exc_info=True)
+        text = printed(ConsoleFormatter(coloured=False), "failed", exc_info=True)
+
+    found = json.loads(line)
+    assert found["message"] == "failed"
+    assert found["exception"].startswith("Traceback (most recent call last):\n  File ")
+    assert found["exception"].endswith("ValueError: x\ny")
+    assert text.splitlines()[1] == "    Traceback (most recent call last):"
+
+
+def test_fields_replace_none_of_the_standard_ones() -> None:
+    found = json.loads(printed(JSONFormatter(), "x", extra={"level": "error", "time": 0, "a": 1}))
+
+    assert (found["level"], found["a"]) == ("info", 1)
+    assert found["time"] != 0
+
+
+def test_value_that_json_does_not_know_is_its_text() -> None:
+    found = json.loads(
+        printed(
+            JSONFormatter(),
+            "x",
+            extra={
+                "a": {
+                    1,
+                },
+                "b": os,
+            },
+        )
+    )
+
+    assert found["a"] == "{1}"
+
+
+def test_texts_of_people_stay_readable_on_the_console() -> None:
+    text = printed(ConsoleFormatter(coloured=False), "%s", "日本", extra={"name_": "שלום é"})
+
+    assert text.endswith(' INFO     test 日本 name_="שלום é"\n')
+
+
+def test_context_is_that_of_where_the_line_was_logged() -> None:
+    LINE_CONTEXT.append(lambda: {"trace_id": "abc"})
+    record = logging.getLogRecordFactory()("x", logging.INFO, "", 0, "x", (), None)
+    LINE_CONTEXT.pop()
+
+    assert json.loads(JSONFormatter().format(record))["trace_id"] == "abc"
+
+
+@pytest.mark.parametrize(
+    ("given", "variables", "on_terminal", "elsewhere"),
+    [
+        ("", {}, "coloured", "json"),
+        ("auto", {}, "coloured", "json"),
+        ("", {"NO_COLOR": "1"}, "plain", "json"),
+        ("json", {}, "json", "json"),
+        ("CONSOLE", {}, "coloured", "plain"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_form_follows_the_setting_and_the_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+    given: str,
+    variables: dict[str, str],
+    on_terminal: str,
+    elsewhere: str,
+) -> None:
+    for name, value in {"LOG_FORMAT": given, "NO_COLOR": "", **variables}.items():
+        monkeypatch.setenv(name, value)
+    ends = os.openpty(), os.pipe()
+    found = []
+    for _, writer in ends:
+        with open(writer, "w", closefd=False) as file:
+            monkeypatch.setattr(sys, "stdout", file)
+            record = logging.LogRecord("test", logging.INFO, "", 0, "hello", (), None)
+            line = make_handler().format(record)
+            found.append(
+                "json" if line[0] == "{" else "coloured" if "\x1b[32m" in line else "plain"
+            )
+    for end in (*ends[0], *ends[1]):
+        os.close(end)
+
+    assert found == [on_terminal, elsewhere]
+
+
+def test_log_of_servers_goes_the_same_way_and_their_access_log_nowhere() -> None:
+    root = logging.getLogger()
+    before = list(root.handlers)
+    for name in ("uvicorn", "uvicorn.access"):
+        logging.getLogger(name).addHandler(logging.StreamHandler())
+    configure_logging()
+    configure_logging()
+
+    assert len([handler for handler in root.handlers if handler not in before]) == 1
+    assert (
+        logging.getLogger("uvicorn.error").handlers == logging.getLogger("uvicorn").handlers == []
+    )
+    assert logging.getLogger("uvicorn.error").isEnabledFor(logging.INFO)
+    assert not logging.getLogger("uvicorn.access").hasHandlers()

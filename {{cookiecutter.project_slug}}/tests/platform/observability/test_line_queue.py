@@ -1,0 +1,207 @@
+"""A slow reader of the log keeps nobody waiting, and what is dropped is counted."""
+
+import io
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from app.core.observability import line_queue
+from app.core.observability.line_queue import LineQueue
+from app.core.observability.logs import LineHandler, make_handler, queued_lines
+
+LINE = "x" * 999 + "\n"
+
+
+class Pipe:
+    """A pipe whose reader reads when it is told to."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        self.file = open(self.writer, "wb", buffering=0, closefd=False)  # noqa: SIM115
+
+    def read(self, size: int = 2**20) -> str:
+        return os.read(self.reader, size).decode()
+
+
+@pytest.fixture
+def pipe() -> Generator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    for end in (pipe.reader, pipe.writer):
+        os.close(end)
+
+
+def report(number: int) -> str:
+    return f"{number} dropped\n"
+
+
+def test_lines_are_written_in_order(pipe: Pipe) -> None:
+    queue = LineQueue(pipe.file, report)
+    lines = [f"line {number}\n" for number in range(1000)]
+    for line in lines:
+        queue.put(line)
+
+    assert queue.stop()
+    assert pipe.read() == "".join(lines)
+
+
+def test_reader_that_does_not_read_makes_nobody_wait(pipe: Pipe) -> None:
+    queue = LineQueue(pipe.file, report)
+    for _ in range(10_000):  # 10 MB, of which a pipe holds 64 KiB
+        queue.put(LINE)
+
+    # It has not waited: it is here, and reads.
+    text = ""
+    while text.count(LINE) + sum(map(int, re.findall(r"(\d+) dropped", text))) < 10_000:
+        text += pipe.read()
+    kept = text.count(LINE) * len(LINE)
+    assert line_queue.MAX_BYTES - len(LINE) < kept < line_queue.MAX_BYTES + 100_000
+    assert queue.stop()
+
+
+def test_end_of_the_process_does_not_wait_for_a_reader_that_is_stuck(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_queue, "_LAST_SECONDS", 0.05)
+    queue = LineQueue(pipe.file, report)
+    for _ in range(100):
+        queue.put(LINE)
+
+    assert not queue.stop()
+    pipe.read()  # lets the thread end
+    assert queue.stop()
+
+
+def test_reader_that_has_gone_is_no_error(capfd: pytest.CaptureFixture[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    queue = LineQueue(io.FileIO(writer, "wb"), report)
+    queue.put(LINE)
+
+    assert queue.stop()
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are not set to non-blocking there")
+def test_pipe_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
+    os.set_blocking(pipe.writer, False)
+    queue = LineQueue(pipe.file, report)
+    for _ in range(200):
+        queue.put(LINE)
+
+    size = 0
+    while size < 200 * len(LINE):
+        size += len(pipe.read())
+
+    assert queue.stop()
+
+
+def test_block_is_small_enough_to_be_written_as_a_whole() -> None:
+    blocks: list[int] = []
+
+    class Recorder(io.RawIOBase):
+        def write(self, data: object) -> int:  # type: ignore[override]
+            blocks.append(len(bytes(data)))  # type: ignore[call-overload]
+            time.sleep(0.001)  # so that lines come together
+            return blocks[-1]
+
+    queue = LineQueue(Recorder(), report)
+    for _ in range(50):
+        queue.put(LINE)
+    queue.put("y" * 9000 + "\n")
+
+    assert queue.stop()
+    assert sum(blocks) == 50 * 1000 + 9001
+    assert max(blocks[:-1]) == 4000
+    assert blocks[-1] == 9001
+
+
+@pytest.fixture
+def log_file(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@contextmanager
+def logging_to(path: Path) -> Generator[LineHandler]:
+    """Let the root logger write to a file in place of stdout."""
+    with path.open("w") as file, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", file)
+        handler = make_handler()
+        logging.getLogger().addHandler(handler)
+        yield handler
+        logging.getLogger().removeHandler(handler)
+
+
+def written(path: Path) -> list[str]:
+    return [json.loads(line)["message"] for line in path.read_text().splitlines()]
+
+
+log: Final = logging.getLogger("test").warning
+
+
+def test_lines_are_queued_in_the_block_and_written_at_its_end(log_file: Path) -> None:
+    with logging_to(log_file) as handler:
+        log("at once")
+        assert written(log_file) == ["at once"]
+        with queued_lines():
+            assert handler.is_queued
+            with queued_lines():  # of an application that is mounted
+                log("queued")
+            assert handler.is_queued
+            log("the last")
+        assert not handler.is_queued
+        assert written(log_file) == ["at once", "queued", "the last"]
+        log("at once again")
+        assert written(log_file)[-1] == "at once again"
+
+
+def test_dropped_lines_are_reported_in_the_same_form(
+    log_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with logging_to(log_file), queued_lines():
+        monkeypatch.setattr(line_queue, "MAX_BYTES", 10)
+        log("longer than that")
+        monkeypatch.undo()
+        log("short")
+
+    assert sorted(written(log_file)) == [
+        "1 lines were dropped, because the reader of the log was slow",
+        "short",
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_process_that_was_forked_writes_at_once(log_file: Path) -> None:
+    with logging_to(log_file), queued_lines():
+        child = os.fork()
+        if not child:
+            log("of the child")
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    assert written(log_file) == ["of the child"]
+
+
+def test_lines_of_several_threads_stay_whole(log_file: Path) -> None:
+    def log_often() -> None:
+        for number in range(200):
+            log("line %d", number)
+
+    with logging_to(log_file), queued_lines():
+        threads = [threading.Thread(target=log_often) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert sorted(written(log_file)) == sorted(f"line {n}" for n in range(200) for _ in range(4))

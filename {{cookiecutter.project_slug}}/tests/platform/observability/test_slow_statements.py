@@ -1,0 +1,88 @@
+"""Slow statements are logged, with their text and without their parameters."""
+
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.exceptions import UnavailableError
+from tests.platform.observability.conftest import Line
+
+SLOW = "SELECT\n  pg_sleep(:seconds), CAST(:secret AS text)"
+
+
+@pytest.fixture
+async def slow_database(settings: Settings) -> AsyncGenerator[Database]:
+    changes = {"database_slow_statement": 0.04, "database_statement_timeout": 0.1}
+    database = Database(settings.model_copy(update=changes))
+    yield database
+    await database.dispose()
+
+
+async def ask(database: Database, statement: str, **parameters: object) -> None:
+    async with database.read() as session:
+        await session.execute(text(statement), parameters)
+
+
+async def test_slow_statement_is_logged_without_parameters(
+    slow_database: Database, lines: list[Line]
+) -> None:
+    await ask(slow_database, SLOW, seconds=0.06, secret="hunter2")
+    await ask(slow_database, SLOW, seconds=0, secret="hunter2")
+
+    (line,) = lines
+    assert line["level"] == "warning"
+    assert line["statement"].startswith("SELECT pg_sleep(")
+    assert line["duration_ms"] >= 60
+    assert "hunter2" not in str(line)
+
+
+async def test_slow_statement_that_fails_is_logged_too(
+    slow_database: Database, lines: list[Line]
+) -> None:
+    with pytest.raises(UnavailableError) as error:
+        await ask(slow_database, SLOW, seconds=5, secret="x")
+
+    assert error.value.kind == "statement_timeout"
+    (line,) = lines
+    assert line["statement"].startswith("SELECT pg_sleep(")
+
+
+async def test_statement_that_fails_at_once_is_not(
+    slow_database: Database, lines: list[Line]
+) -> None:
+    with suppress(SQLAlchemyError):
+        await ask(slow_database, "SELECT no_such_column")
+
+    assert lines == []
+
+
+async def test_long_statement_is_shortened(slow_database: Database, lines: list[Line]) -> None:
+    await ask(slow_database, f"SELECT pg_sleep(0.06), '{'x' * 5000}'")
+
+    assert len(lines[0]["statement"]) < 2010
+
+
+async def test_setting_turns_them_off(settings: Settings, lines: list[Line]) -> None:
+    database = Database(settings.model_copy(update={"database_slow_statement": 0}))
+    await ask(database, SLOW, seconds=0.01, secret="x")
+    await database.dispose()
+
+    assert lines == []
+
+
+async def test_many_rows_at_once_are_one_statement(
+    slow_database: Database, lines: list[Line]
+) -> None:
+    async with slow_database.transaction() as session:
+        await session.execute(text("CREATE TEMPORARY TABLE many (name text) ON COMMIT DROP"))
+        rows = [{"name": "hunter2"}, {"name": "correct horse"}]
+        await session.execute(text("INSERT INTO many SELECT :name FROM pg_sleep(0.03)"), rows)
+
+    (line,) = lines
+    assert line["statement"].startswith("INSERT INTO many")
+    assert "hunter2" not in str(line)
