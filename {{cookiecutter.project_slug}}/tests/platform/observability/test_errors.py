@@ -11,7 +11,6 @@ from fastapi import APIRouter, BackgroundTasks, FastAPI
 from sqlalchemy import text
 
 from app.core.http.edge import EdgeRoute
-from app.core.observability.logs import EscapedRecord
 from app.dependencies.database import SessionDep
 from app.exceptions import NotFoundError, UnavailableError
 from tests.platform.observability.receivers import Received, receiver
@@ -54,15 +53,6 @@ async def refuse(thing_id: int) -> None:
     raise UnavailableError("Later", kind="pool")
 
 
-@pytest.fixture(autouse=True)
-def escaping() -> Generator[None]:
-    """Log records as in the service, with the fields of their context."""
-    before = logging.getLogRecordFactory()
-    logging.setLogRecordFactory(EscapedRecord)
-    yield
-    logging.setLogRecordFactory(before)
-
-
 @pytest.fixture
 def sentry() -> Generator[Received]:
     with receiver() as received:
@@ -70,7 +60,9 @@ def sentry() -> Generator[Received]:
 
 
 @pytest.fixture
-def reported(app_with_routers: Callable[..., FastAPI], sentry: Received) -> Callable[..., Any]:
+def reported(
+    app_with_routers: Callable[..., FastAPI], sentry: Received, lines: list[dict[str, Any]]
+) -> Callable[..., Any]:
     """Open a client of a server that sends errors when the block ends, if not before."""
 
     @asynccontextmanager

@@ -24,7 +24,7 @@ from sqlalchemy import URL, text
 from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.env_file import PROJECT
 from app.core.http.edge import EdgeRoute
-from app.core.observability.logs import LINE_CONTEXT, EscapedRecord
+from app.core.observability.logs import LINE_CONTEXT
 from app.core.observability.telemetry import trace_headers
 from app.dependencies.database import DatabaseDep, SessionDep
 from app.exceptions import NotFoundError
@@ -85,15 +85,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("otel_"):
             monkeypatch.setenv(name.upper(), "")
             monkeypatch.delenv(name.upper())
-
-
-@pytest.fixture
-def escaping() -> Generator[None]:
-    """Log records as in the service, with the fields of their context."""
-    before = logging.getLogRecordFactory()
-    logging.setLogRecordFactory(EscapedRecord)
-    yield
-    logging.setLogRecordFactory(before)
 
 
 @pytest.fixture
@@ -418,21 +409,25 @@ def test_missing_package_is_a_sentence_at_the_start(
 
 
 async def test_every_line_of_a_request_names_its_trace(
-    app_with_routers: Callable[..., FastAPI],
-    collector: Received,
-    caplog: pytest.LogCaptureFixture,
-    escaping: None,
+    app_with_routers: Callable[..., FastAPI], collector: Received, lines: list[dict[str, Any]]
 ) -> None:
     """The server's line about an error too, which follows the span."""
     app = app_with_routers(router, otel_exporter_otlp_endpoint=collector.url)
     async with served(app) as client:
-        await client.get("/things/7/bug", headers=CALLER)
-        await client.get("/health/live")
+        response = await client.get("/things/7/bug", headers=CALLER)
+        probe = await client.get("/health/live")
 
     span = collector.span("GET /things/{thing_id}/bug")
-    ids = {"trace_id": TRACE_ID, "span_id": span.span_id.hex()}
-    lines: dict[str, Any] = {record.name: record for record in caplog.records if record.exc_info}
-    lines |= {record.name: record for record in caplog.records if record.name == "app.requests"}
-    assert lines.keys() == {"app.requests", "uvicorn.error"}
-    for line in lines.values():
-        assert line.line_context.items() >= ids.items()
+    ids = (TRACE_ID, span.span_id.hex())
+    assert logged(lines, response) == {"app.requests": ids, "uvicorn.error": ids}
+    assert logged(lines, probe) == {"app.requests": (None, None)}
+
+
+def logged(lines: list[dict[str, Any]], response: httpx.Response) -> dict[str, Any]:
+    """Return the loggers of a request's lines, with the trace and the span that the lines name."""
+    request_id = response.headers["x-request-id"]
+    return {
+        line["logger"]: (line.get("trace_id"), line.get("span_id"))
+        for line in lines
+        if line.get("request_id") == request_id
+    }
