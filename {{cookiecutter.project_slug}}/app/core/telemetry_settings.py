@@ -29,7 +29,7 @@ class TelemetrySettings(EnvironmentSettings):
     otel_exporter_otlp_headers: str = Field(
         default="",
         repr=False,
-        description="Headers for the receiver, such as authorization=Bearer%20secret.",
+        description="Headers for the receiver, such as api-key=secret.",
     )
     otel_service_name: str = Field(
         default="", description="The service's name in traces, by default the project's."

@@ -31,16 +31,8 @@ async def sending_to_sentry(settings: TelemetrySettings) -> AsyncGenerator[None]
         release=__version__,
         environment=settings.sentry_environment,
         before_send=_without_values,
-        # Nothing that a client sends, and no local variables: both may be secrets or personal data.
-        data_collection={
-            "user_info": False,
-            "cookies": {"mode": "off"},
-            "http_headers": {"request": {"mode": "off"}},
-            "http_bodies": [],
-            "url_query_params": {"mode": "off"},
-            "database_query_data": False,
-            "stack_frame_variables": False,
-        },
+        # Local variables and bodies may be secrets or personal data.
+        data_collection={"user_info": False, "http_bodies": [], "stack_frame_variables": False},
         max_breadcrumbs=0,
         default_integrations=False,
         auto_enabling_integrations=False,

@@ -48,7 +48,7 @@ _LAST_SECONDS: Final = 3
 # Between two warnings that spans cannot be sent.
 _QUIET_SECONDS: Final = 60
 
-_LONGEST_STATEMENT: Final = 2000
+_LONGEST: Final = 2000  # characters of a path or a statement
 
 _TABLE: Final = re.compile(r'\b(?:FROM|INTO|UPDATE)\s+("?[\w.]+"?)', re.IGNORECASE)
 
@@ -66,6 +66,7 @@ class Tracing:
 
     def __init__(self, settings: TelemetrySettings) -> None:
         os.environ.update(settings.otel_variables)  # OpenTelemetry reads them there alone
+        os.environ.setdefault("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", str(_LONGEST))
         defaults = Resource({"service.name": __title__, "service.version": __version__})
         resource = Resource.create().merge(defaults).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -103,7 +104,7 @@ class Tracing:
                 "db.system.name": "postgresql",
                 "db.namespace": server.database or "",
                 "db.operation.name": operation,
-                "db.query.text": statement[:_LONGEST_STATEMENT],
+                "db.query.text": statement,
                 "server.address": server.host or "",
                 "server.port": server.port or 5432,
             },
@@ -194,7 +195,7 @@ def _fields_of_lines() -> dict[str, object]:
 
 def _summary(statement: str) -> tuple[str, str]:
     """Return what a statement does, and to which table: `SELECT`, `SELECT users`."""
-    words = statement[:_LONGEST_STATEMENT].split(maxsplit=1)
+    words = statement.split(maxsplit=1)
     operation = words[0].upper() if words else ""
-    table = _TABLE.search(statement, 0, _LONGEST_STATEMENT)
+    table = _TABLE.search(statement, 0, _LONGEST)
     return operation, f"{operation} {table[1]}" if table else operation

@@ -23,8 +23,8 @@ router = APIRouter(prefix="/things", route_class=EdgeRoute)
 
 @router.post("/{thing_id}/bug")
 async def fail(thing_id: int, body: dict[str, str]) -> None:
-    password = body["password"]
-    raise LookupError(f"no such thing\nbut {password}")
+    local = body["secret"]
+    raise LookupError(f"no such thing\nbut {local}")
 
 
 @router.post("/{thing_id}/tasks")
@@ -69,7 +69,7 @@ def reported(
     async def open_client() -> AsyncGenerator[httpx.AsyncClient]:
         dsn = sentry.url.replace("//", "//key@") + "/7"
         app = app_with_routers(router, sentry_dsn=dsn, sentry_environment="staging")
-        headers = {"Authorization": f"Bearer {SECRET}", "Cookie": SECRET}
+        headers = {"X-Api-Key": SECRET, "Cookie": SECRET}
         async with served(app, headers=headers) as client:
             yield client
 
@@ -80,7 +80,7 @@ async def test_unexpected_error_is_reported_once_with_request_and_route(
     reported: Callable[..., Any], sentry: Received
 ) -> None:
     async with reported() as client:
-        response = await client.post(f"/things/7/bug?token={SECRET}", json={"password": SECRET})
+        response = await client.post(f"/things/7/bug?key={SECRET}", json={"secret": SECRET})
 
     assert response.status_code == 500
     (event,) = sentry.events
@@ -98,7 +98,7 @@ async def test_no_secret_of_a_request_is_reported(
     reported: Callable[..., Any], sentry: Received
 ) -> None:
     async with reported() as client:
-        await client.post(f"/things/7/bug?token={SECRET}", json={"password": SECRET})
+        await client.post(f"/things/7/bug?key={SECRET}", json={"secret": SECRET})
         await client.post("/things/7/row")
 
     types = {one["exception"]["values"][-1]["type"] for one in sentry.events}
