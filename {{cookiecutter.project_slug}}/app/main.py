@@ -37,6 +37,7 @@ from app.core.observability.metrics.endpoint import (
 )
 from app.core.observability.request_log import RequestLog
 from app.core.observability.requests import ObserveRequests, RequestObserver, SeeRoute
+from app.core.observability.telemetry import OFF, make_tracing, reporting_errors
 
 # {%- if cookiecutter.use_auth +%}
 from app.core.security.audit_metrics import count_audit_events
@@ -55,11 +56,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or load_settings(Settings)
     logging.getLogger("app").setLevel(settings.log_level)
+    tracing = make_tracing(settings)
     app = FastAPI(
         title=__title__,
         description=__description__,
         version=__version__,
         lifespan=_lifespan,
+        telemetry=tracing.config if tracing else OFF,
         # Short operation ids, for generated clients and for links between operations.
         generate_unique_id_function=lambda route: route.name,
         # A redirect from /users/ to /users would cost clients a second request.
@@ -68,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = metrics = make_metrics(settings)
+    app.state.tracing = tracing
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
     app.state.read_idempotency_key = read_idempotency_key
@@ -83,6 +87,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     observers: list[RequestObserver] = [RequestLog()]
     if metrics:
         observers.append(metrics)
+    if tracing:
+        observers.append(tracing)
     app.add_middleware(
         ObserveRequests,
         observers,
@@ -123,6 +129,9 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
                 # {% if cookiecutter.use_auth %}
                 stack.enter_context(count_audit_events(metrics.registry))
                 # {% endif %}
+            if tracing := app.state.tracing:
+                await stack.enter_async_context(tracing.running())
+            await stack.enter_async_context(reporting_errors(app.state.settings))
             stack.enter_context(app.state.draining.on_sigterm())
             yield
         await app.state.readiness.dispose()
