@@ -289,6 +289,7 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
             raise ValueError("the highest port is 65535")
         return value
 
+    @property
     def serves_docs(self) -> bool:
         """Whether the documentation is served: as DOCS says, else in development only."""
         return self.development if self.docs is None else self.docs
