@@ -32,15 +32,10 @@ _STANDARD: Final = {
 
 _COLOURS: Final = {"DEBUG": 36, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 91}
 
-# uvicorn's messages go where all others go, and its access log nowhere: `request_log` replaces it.
+# Uvicorn's messages go where all others go, and its access log nowhere: `request_log` replaces it.
 _LOGGERS: Final = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "loggers": {
-        "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
-        "uvicorn.error": {"handlers": [], "propagate": True},
-        "uvicorn.access": {"handlers": [], "propagate": False},
-    },
+    "uvicorn": {"level": "INFO", "propagate": True},
+    "uvicorn.access": {"propagate": False},
 }
 
 Stream = Literal["stdout", "stderr"]
@@ -53,7 +48,11 @@ def configure_logging(stream: Stream = "stdout") -> None:
     invalid are an event, too.
     """
     logging.setLogRecordFactory(EscapedRecord)
-    logging.config.dictConfig(_LOGGERS)
+    # Incremental: other loggers, such as those of gunicorn, stay as they are.
+    logging.config.dictConfig({"version": 1, "incremental": True, "loggers": _LOGGERS})
+    for logger in map(logging.getLogger, _LOGGERS):
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
     if not _line_handlers():
         logging.getLogger().addHandler(make_handler(stream))
 
