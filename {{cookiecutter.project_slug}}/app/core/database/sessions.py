@@ -28,11 +28,7 @@ def _sessionmaker(
     # close_resets_only: by default a closed session can be used again, in a transaction that nobody
     # would commit.
     return async_sessionmaker(
-        engine,
-        class_=session_class,
-        expire_on_commit=False,
-        close_resets_only=False,
-        info=info,
+        engine, class_=session_class, expire_on_commit=False, close_resets_only=False, info=info
     )
 
 

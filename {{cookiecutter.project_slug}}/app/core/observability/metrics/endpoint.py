@@ -4,6 +4,7 @@ Nothing here imports prometheus-client before metrics are turned on.
 """
 
 import logging
+import sys
 from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
 from threading import Thread
@@ -110,7 +111,7 @@ def serve_metrics(metrics: "Metrics", port: int) -> Generator[None]:
             """Log nothing: there is a scrape every few seconds."""
 
     class Server(ThreadingTCPServer):
-        allow_reuse_address = True
+        allow_reuse_address = sys.platform != "win32"  # where it would share the port
         allow_reuse_port = metrics.registry.is_shared
         daemon_threads = True
 
