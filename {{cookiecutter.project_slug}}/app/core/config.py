@@ -170,8 +170,7 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
     """All settings of the service."""
 
     docs: bool | None = Field(
-        default=None,
-        description="Serve /docs and /openapi.json. By default in development only.",
+        default=None, description="Serve /docs and /openapi.json. By default in development only."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         default="INFO", description="Minimum level of the app's log messages."

@@ -3,6 +3,7 @@
 Everything is served by this service, so the page needs no other host and works without a network.
 """
 
+from functools import partial
 from html import escape
 from pathlib import Path
 from string import Template
@@ -13,13 +14,12 @@ from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from app.core.http.openapi import send_document
-from app.exceptions import NotFoundError
 
 _HERE: Final = Path(__file__).parent
 _PAGE: Final = Template((_HERE / "documentation.html").read_text(encoding="utf-8"))
-# Swagger UI has its images in its style sheet, as data.
+# Swagger UI has its images in its style sheet, as data, and shows images of responses as blobs.
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # With their types, which the platform may not know, and without which browsers refuse them.
@@ -46,15 +46,15 @@ def install_documentation(app: FastAPI) -> None:
         html = _PAGE.substitute(title=escape(app.title))
         return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY})
 
-    async def file(request: Request) -> Response:
-        name: str = request.path_params["name"]
-        if name not in _FILES:
-            raise NotFoundError("The documentation has no such file")
-        response = await files.get_response(name, request.scope)
-        response.headers["Content-Type"] = _FILES[name]
-        response.headers["Cache-Control"] = "no-cache"  # their names stay with a new version
-        return response
-
     app.add_route("/docs", page, methods=["GET"], include_in_schema=False)
-    app.add_route("/docs/{name}", file, methods=["GET"], include_in_schema=False)
+    for name, media_type in _FILES.items():
+        send_file = partial(_send_file, files, name, media_type)
+        app.add_route(f"/docs/{name}", send_file, methods=["GET"], include_in_schema=False)
     app.add_route("/openapi.json", send_document, methods=["GET"], include_in_schema=False)
+
+
+async def _send_file(files: StaticFiles, name: str, media_type: str, request: Request) -> Response:
+    response = await files.get_response(name, request.scope)
+    response.headers["Content-Type"] = media_type
+    response.headers["Cache-Control"] = "no-cache"  # a new version has the same names
+    return response

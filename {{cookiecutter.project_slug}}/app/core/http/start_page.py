@@ -30,9 +30,6 @@ _LINKS: Final = {
 }
 # What a developer types next.
 _COMMANDS: Final = {
-    # {% if cookiecutter.use_auth %}
-    "uv run app create-admin --email you@example.com": "create an administrator",
-    # {% endif %}
     'uv run alembic revision --autogenerate -m "add articles table"': "write a migration from models",
     "uv run pytest": "run the tests",
     "uv run app --help": "list all commands",
