@@ -387,6 +387,11 @@ def test_new_version_is_rolled_out_without_a_gap_and_data_stay(
         compose("down", "--timeout", "5")
         compose.up("db")
         assert compose.query("SELECT count(*) FROM users") == users
+
+        compose("up", "--no-build", "--detach", "--no-deps", "api")
+        stopping = time.monotonic()
+        compose("stop", "--timeout", "30", "api")  # while it starts
+        assert time.monotonic() - stopping < 20
     finally:
         compose("--profile", "*", "down", "--volumes", "--timeout", "5")
         remove_image(image)

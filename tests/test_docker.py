@@ -114,12 +114,13 @@ def test_change_of_code_is_a_small_layer(
     image: str, project: Path, record_property: Callable[[str, object], None]
 ) -> None:
     """What a new version pushes: not the dependencies again."""
-    for name, new in {
-        "app/__init__.py": '__version__ = "7.0.0"',
-        "app/exceptions.py": "A = 1",
+    unique = secrets.randbelow(10**9)  # no earlier run has built it
+    for name, line in {
+        "app/__init__.py": f'__version__ = "7.0.{unique}"',
+        "app/exceptions.py": f"UNIQUE = {unique}",
     }.items():
         text = (project / name).read_text(encoding="utf-8")
-        (project / name).write_text(f"{text}\n{new}\n", encoding="utf-8")
+        (project / name).write_text(f"{text}\n{line}\n", encoding="utf-8")
     building = time.monotonic()
     with built_image(project) as changed:
         seconds = time.monotonic() - building
