@@ -25,6 +25,7 @@ SETTINGS = {
     "DEVELOPMENT": "true",  # accepts that key
     "TOKEN_ISSUER": "benchmark",
     "TOKEN_AUDIENCE": "benchmark",
+    "LOG_LEVEL": "WARNING",  # no line for each request, as --no-access-log for the others
     "DATABASE_POOL_SIZE": "15",
     "DATABASE_READ_POOL_SIZE": "15",
     "PASSWORD_TRIES_PER_ACCOUNT": "1000000",

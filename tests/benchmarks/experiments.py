@@ -1,5 +1,7 @@
 """Everything beside the ladder: the tail, logins, workers, a pooler, the start, memory, long lists."""
 
+import json
+import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +10,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, TypeVar
 
-from baking import run_uv
+from baking import project_environment, run_uv
 from faults.pgbouncer_process import keeps_statements, pooling
 
 from benchmarks.bench import DATABASE_PASSWORD, DRIVERS, IMPORT_REFUSED, READ_ONE, Bench, get
-from benchmarks.servers import CORES, Result, Server
+from benchmarks.servers import APPS, CORES, Result, Server
 
 Figures = dict[str, Any]
 K = TypeVar("K")
@@ -193,6 +195,24 @@ def web_servers(bench: Bench, rounds: int, seconds: float) -> Figures:
     return {name: middle(found) for name, found in results.items()}
 
 
+def request_line(bench: Bench, _rounds: int, _seconds: float) -> Figures:
+    """CPU time of a request's line and of Uvicorn's access line, in turns in one process.
+
+    The access line that the service had was escaped, because its records were.
+    """
+    completed = subprocess.run(
+        [bench.projects["asyncpg", False] / ".venv/bin/python", "-m", "logged_lines"],
+        env=project_environment({"PYTHONPATH": str(APPS)}),
+        cwd=bench.projects["asyncpg", False],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    figures: Figures = json.loads(completed.stderr.splitlines()[-1])
+    return figures
+
+
 EXPERIMENTS: dict[str, Callable[[Bench, int, float], Figures]] = {
     "tail": tail,
     "logins": logins,
@@ -201,4 +221,5 @@ EXPERIMENTS: dict[str, Callable[[Bench, int, float], Figures]] = {
     "start": start,
     "thousand": thousand,
     "web_servers": web_servers,
+    "request_line": request_line,
 }

@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the server once for the whole run, before the header is printed."""
     _forget_settings()
     # Every request has a line there. The tests of logs turn it on, others look at what else is logged.
-    logging.getLogger("app.requests").disabled = True
+    logging.getLogger("app.requests").setLevel(logging.CRITICAL)
     if config.getoption("dist", "no") == "load":  # by -n: idle workers take over tests of busy ones
         config.option.dist = "worksteal"
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:

@@ -1,6 +1,7 @@
 """Fixtures of platform tests: an app that also serves the probe, and clients of it."""
 
-from collections.abc import AsyncGenerator, Callable
+import logging
+from collections.abc import AsyncGenerator, Callable, Generator
 from functools import cache
 
 import httpx
@@ -13,10 +14,12 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.database.constraints import declared_refusals
 from app.core.database.drivers import run
+from app.core.observability.logs import EscapedRecord
 from app.main import create_app
 from app.routes import ROUTERS
 from tests.conftest import http_client, rolled_back_client
 from tests.platform import probe
+from tests.platform.log_lines import Line, Lines
 from tests.postgres import make_test_engine
 
 
@@ -90,3 +93,20 @@ async def live_probes(
     probe_app.state.database = live_database
     async with http_client(probe_app, headers=live_admin_headers) as client:
         yield client
+
+
+@pytest.fixture
+def lines() -> Generator[list[Line]]:
+    """All lines of the app, of any level, and the warnings of others."""
+    handler = Lines()
+    app, requests, root = map(logging.getLogger, ("app", "app.requests", ""))
+    level, factory = app.level, logging.getLogRecordFactory()
+    app.setLevel(logging.DEBUG)
+    requests.setLevel(logging.NOTSET)  # see tests/conftest.py
+    logging.setLogRecordFactory(EscapedRecord)
+    root.addHandler(handler)
+    yield handler.lines
+    root.removeHandler(handler)
+    logging.setLogRecordFactory(factory)
+    requests.setLevel(logging.CRITICAL)
+    app.setLevel(level)

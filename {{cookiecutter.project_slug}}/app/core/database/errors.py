@@ -29,10 +29,7 @@ _TRANSIENT: Final = {
         "The transaction conflicted with another (deadlock); nothing was written",
     ),
     "55P03": ("lock_timeout", "Another transaction holds a lock for too long; nothing was written"),
-    "57014": (
-        "statement_timeout",
-        "The database took too long to respond; nothing was written",
-    ),
+    "57014": ("statement_timeout", "The database took too long to respond; nothing was written"),
     _READ_ONLY: (
         "read_only",
         "The database does not accept writes at the moment; nothing was written",

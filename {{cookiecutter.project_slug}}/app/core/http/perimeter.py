@@ -17,11 +17,7 @@ from app.core.http.security_headers import ForwardedHeaders, SecurityHeadersMidd
 Responder = Callable[[Request, Exception], Awaitable[Response]]
 
 
-def install_perimeter(
-    app: FastAPI,
-    settings: Settings,
-    respond_to_error: Responder,
-) -> Responder:
+def install_perimeter(app: FastAPI, settings: Settings, respond_to_error: Responder) -> Responder:
     """Add the middleware that the settings ask for.
 
     Call it after other calls of `app.add_middleware`: the last one added is the outermost.

@@ -21,7 +21,6 @@ class RouteTemplates:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
-        self._number = 0
         self._known: dict[int, list[tuple[Pattern[str] | None, str]]] = {}
 
     def of(self, scope: Scope) -> str:
@@ -29,11 +28,7 @@ class RouteTemplates:
         endpoint = scope.get("endpoint")
         if endpoint is None:
             return ""
-        if self._number != len(self._app.routes):  # the first time, and when routes were added
-            self._look()
-        found = self._known.get(id(endpoint))
-        if not found:
-            return ""
+        found = self._known.get(id(endpoint)) or self._look(endpoint)
         if len(found) > 1:  # an endpoint with several paths
             path = route_path(scope)
             for pattern, template in found:
@@ -41,11 +36,13 @@ class RouteTemplates:
                     return template
         return found[0][1]
 
-    def _look(self) -> None:
-        self._number = len(self._app.routes)
-        self._known = {}
+    def _look(self, wanted: Any) -> list[tuple[Pattern[str] | None, str]]:
+        """Look at all routes: the first time, and when one was added since."""
+        known: dict[int, list[tuple[Pattern[str] | None, str]]] = {}
         for endpoint, pattern, template in _templates(self._app.routes):
-            self._known.setdefault(id(endpoint), []).append((pattern, template))
+            known.setdefault(id(endpoint), []).append((pattern, template))
+        self._known = known
+        return known.setdefault(id(wanted), [(None, "")])  # of a mounted application that hides it
 
 
 def _templates(
@@ -56,7 +53,7 @@ def _templates(
         route = context.original_route
         if isinstance(route, Mount | Host):
             path = f"{prefix}{getattr(context, 'path', None) or ''}"
-            yield route.app, None, f"{path}/{{path}}"
+            yield route.app, None, path + "/{path}"
             yield from _templates(getattr(route, "routes", None) or [], path)
         elif template := context.path_format or context.path:
             yield context.endpoint, getattr(context, "path_regex", None), f"{prefix}{template}"

@@ -13,7 +13,10 @@ MAX_BYTES: Final = 4 * 2**20
 # Of a block, which Linux writes to a pipe as a whole: other workers may write to the same one.
 _ATOMIC: Final = 4096
 
-# To write what is queued at the end.
+# Seconds in which lines gather: to wake the thread for each costs as much as to make the line.
+_GATHERING: Final = 0.02
+
+# To write what is queued at the end, in seconds.
 _LAST_SECONDS: Final = 2
 
 
@@ -57,6 +60,8 @@ class LineQueue:
     def _run(self) -> None:
         block = b""
         while (line := self._lines.get()) is not None:
+            if not block:
+                time.sleep(_GATHERING)
             if len(block) + len(line) > _ATOMIC:
                 self._write(block)
                 block = b""

@@ -9,9 +9,10 @@ import logging
 import logging.config
 import os
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from app.core.env_file import configured
@@ -31,15 +32,10 @@ _STANDARD: Final = {
 
 _COLOURS: Final = {"DEBUG": 36, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 91}
 
-# uvicorn's messages go where all others go, and its access log nowhere: `request_log` replaces it.
+# Uvicorn's messages go where all others go, and its access log nowhere: `request_log` replaces it.
 _LOGGERS: Final = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "loggers": {
-        "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
-        "uvicorn.error": {"handlers": [], "propagate": True},
-        "uvicorn.access": {"handlers": [], "propagate": False},
-    },
+    "uvicorn": {"level": "INFO", "propagate": True},
+    "uvicorn.access": {"propagate": False},
 }
 
 Stream = Literal["stdout", "stderr"]
@@ -52,7 +48,11 @@ def configure_logging(stream: Stream = "stdout") -> None:
     invalid are an event, too.
     """
     logging.setLogRecordFactory(EscapedRecord)
-    logging.config.dictConfig(_LOGGERS)
+    # Incremental: other loggers, such as those of gunicorn, stay as they are.
+    logging.config.dictConfig({"version": 1, "incremental": True, "loggers": _LOGGERS})
+    for logger in map(logging.getLogger, _LOGGERS):
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
     if not _line_handlers():
         logging.getLogger().addHandler(make_handler(stream))
 
@@ -106,7 +106,7 @@ class EscapedRecord(logging.LogRecord):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if isinstance(self.args, tuple):  # formatters read them too: Uvicorn's, for requests
-            self.args = tuple(escape(arg) if isinstance(arg, str) else arg for arg in self.args)
+            self.args = tuple([escape(arg) if isinstance(arg, str) else arg for arg in self.args])
         if self.exc_info and self.exc_info[0]:
             # Formatters print this text rather than formatting the exception themselves.
             text = logging.Formatter().formatException(self.exc_info)
@@ -136,11 +136,25 @@ def _indented(text: str) -> str:
     return text.replace("\n", "\n    ")
 
 
-def _fields(record: logging.LogRecord) -> dict[str, object]:
+def _fields(record: logging.LogRecord, taken: Collection[str] = ()) -> dict[str, object]:
     """Return the fields of a line: those of its context, and those that the caller gave as `extra`."""
-    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-    context = getattr(record, "line_context", None)
-    return context | fields if context else fields
+    given = {
+        name: value
+        for name, value in vars(record).items()
+        if name not in _STANDARD and name not in taken
+    }
+    context: dict[str, object] = getattr(record, "line_context", {})
+    return context | given
+
+
+def _time(record: logging.LogRecord) -> str:
+    """Return when a record was made, in UTC (RFC 3339)."""
+    return f"{_second(int(record.created))}.{int(record.msecs):03}Z"
+
+
+@lru_cache(maxsize=1)  # most lines are of the same second as the one before
+def _second(number: int) -> str:
+    return datetime.fromtimestamp(number, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class JSONFormatter(logging.Formatter):
@@ -150,13 +164,13 @@ class JSONFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        standard: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        line: dict[str, object] = {
+            "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage().replace("\n    ", "\n"),
         }
-        line = standard | _fields(record) | standard  # no field replaces one of these
+        line.update(_fields(record, taken=line))
         if record.exc_text:  # escaped by `EscapedRecord`
             line["exception"] = record.exc_text.removeprefix("    ").replace("\n    ", "\n")
         if record.stack_info:
@@ -172,11 +186,10 @@ class ConsoleFormatter(logging.Formatter):
         self._coloured = coloured
 
     def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         level = self._in_colour(_COLOURS.get(record.levelname, 0), f"{record.levelname:8}")
         fields = " ".join(f"{name}={_readable(value)}" for name, value in _fields(record).items())
         message = record.getMessage()
-        line = f"{self._in_colour(90, time)} {level} {self._in_colour(90, record.name)} {message}"
+        line = f"{self._in_colour(90, _time(record))} {level} {self._in_colour(90, record.name)} {message}"
         if fields:
             line += f" {self._in_colour(90, fields)}"
         below = [text for text in (record.exc_text, record.stack_info) if text]

@@ -46,6 +46,10 @@ class RequestLog:
             fields["outcome"] = record.outcome
         if not route:
             fields["path"] = quote(public_path(record.scope))[:_LONGEST]
-        _logger.log(
-            level, "%s %s %d", record.method, route or "(no route)", record.status, extra=fields
+        # `_logger.log` would look for its caller, which is this line, whenever it is called.
+        arguments = (record.method, route or "(no route)", record.status)
+        _logger.handle(
+            _logger.makeRecord(
+                _logger.name, level, __file__, 0, "%s %s %d", arguments, None, extra=fields
+            )
         )

@@ -1,9 +1,20 @@
-"""The check for secrets in logs, which runs in all tests, works."""
+"""No line of the log holds a secret, and the check for that, which runs in all tests, works."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from fastapi import FastAPI
+
+from app.core.config import Settings
+from app.core.database import Database
+from tests.auth.secrets_in_logs import found
+from tests.callers import measured_as
+from tests.endpoints import ArrangeOn, stated_endpoints
+from tests.factories import Factory
+from tests.platform.log_lines import Line
 
 PROJECT = Path(__file__).parents[3]
 
@@ -38,3 +49,26 @@ def test_secret_in_the_log_or_the_output_of_a_test_fails_it(tmp_path: Path) -> N
 
     assert "6 passed, 5 errors" in result.stdout
     assert "ERROR test_leaking.py::test_nothing" not in result.stdout
+
+
+async def test_no_line_of_any_request_holds_a_secret(
+    app: FastAPI,
+    settings: Settings,
+    live_database: Database,
+    make_live: Factory,
+    arrange_on: ArrangeOn,
+    lines: list[Line],
+) -> None:
+    """With each field of each line, at the lowest level, and with the text of every statement."""
+    database = Database(settings.model_copy(update={"database_slow_statement": 1e-9}))
+    arrange = arrange_on(database, make_live)
+    for endpoint in stated_endpoints():
+        send = await arrange(endpoint, measured_as(endpoint))
+        response = await send()
+        assert response.status_code < 500, endpoint
+    await database.dispose()
+
+    assert found(json.dumps(line) for line in lines) == []
+    routes = {line["route"] for line in lines if line["logger"] == "app.requests"}
+    assert {"/auth/token", "/auth/password-reset/confirm"} <= routes
+    assert any("statement" in line for line in lines)

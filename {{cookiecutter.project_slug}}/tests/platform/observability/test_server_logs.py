@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -39,7 +40,7 @@ def test_every_line_of_a_server_with_workers_is_json(
         "DEVELOPMENT": "true",
         "DATABASE_URL": settings.database_url.render_as_string(hide_password=False),
         **{name.upper(): text_of(value) for name, value in caller_settings.items()},
-        "UVICORN_LOG_CONFIG": str(PROJECT / "app/core/observability/uvicorn.json"),  # as the image
+        "UVICORN_LOG_CONFIG": str(PROJECT / log_config_of_image()),
         "PYTHONPATH": str(tmp_path),
     }
     command = [sys.executable, "-m", "uvicorn", "served:app", f"--port={port}", "--workers=2"]
@@ -77,6 +78,13 @@ def test_every_line_of_a_server_with_workers_is_json(
         '"GET /things': 0,  # of the access log
     }.items():
         assert len([message for message in messages if message.startswith(text)]) == number, text
+
+
+def log_config_of_image() -> str:
+    """Return the path within the project."""
+    dockerfile = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
+    (path,) = re.findall(r"^ENV UVICORN_LOG_CONFIG=/srv/app/(.+)$", dockerfile, re.MULTILINE)
+    return str(path)
 
 
 def text_of(value: object) -> str:

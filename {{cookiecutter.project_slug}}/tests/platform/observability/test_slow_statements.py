@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.core.config import Settings
 from app.core.database import Database
 from app.exceptions import UnavailableError
-from tests.platform.observability.conftest import Line
+from tests.platform.log_lines import Line
 
 SLOW = "SELECT\n  pg_sleep(:seconds), CAST(:secret AS text)"
 
