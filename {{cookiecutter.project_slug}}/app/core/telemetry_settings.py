@@ -27,9 +27,7 @@ class TelemetrySettings(EnvironmentSettings):
         description="The protocol of the receiver; gRPC (port 4317) is not supported.",
     )
     otel_exporter_otlp_headers: str = Field(
-        default="",
-        repr=False,
-        description="Headers for the receiver, such as api-key=secret.",
+        default="", repr=False, description="Headers for the receiver, such as api-key=secret."
     )
     otel_service_name: str = Field(
         default="", description="The service's name in traces, by default the project's."
@@ -45,7 +43,7 @@ class TelemetrySettings(EnvironmentSettings):
     )
     sentry_dsn: str = Field(
         default="",
-        pattern=r"^(https?://[^@/\s]+@[^/\s]+/\S+)?$",
+        pattern=r"^(https?://[^@/\s]+@[^/\s]+/(\S+/)?\d+)?$",
         repr=False,
         description="The project in Sentry that unexpected errors are sent to, as Sentry shows it.",
     )
