@@ -116,6 +116,8 @@ def compose(
     command = Compose(project, image_of(variant, template, workspace))
     yield command
     command("--profile", "*", "down", "--volumes", "--timeout", "5")
+    if pooler := command.env.get("PGBOUNCER_IMAGE"):
+        remove_image(pooler)
 
 
 def send(address: str, method: str, path: str, body: Mapping[str, object] | None = None) -> int:
@@ -279,6 +281,7 @@ def test_compose_stops_at_wrong_settings(compose: Compose) -> None:
 def test_pgbouncer_and_a_replica_serve_with_any_password(compose: Compose) -> None:
     compose.env |= {
         "COMPOSE_PROFILES": "pgbouncer,replica",
+        "PGBOUNCER_IMAGE": unique_name(),
         "DATABASE_HOST": "pgbouncer",
         "DATABASE_POOLER": "true",
         "DATABASE_POOLER_PREPARES": "true",
