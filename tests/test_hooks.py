@@ -176,7 +176,11 @@ def test_every_direct_dependency_is_refused_as_a_slug() -> None:
         *pyproject["build-system"]["requires"],
         *(
             requirement
-            for group in pyproject["dependency-groups"].values()
+            for groups in (
+                pyproject["dependency-groups"],
+                pyproject["project"]["optional-dependencies"],
+            )
+            for group in groups.values()
             for requirement in group
         ),
     ]

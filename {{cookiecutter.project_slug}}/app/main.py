@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -31,7 +31,8 @@ from app.core.mail.mailer import make_mailer
 # {%- endif +%}
 from app.core.observability.logs import queued_lines
 from app.core.observability.request_log import RequestLog
-from app.core.observability.requests import ObserveRequests, SeeRoute
+from app.core.observability.requests import ObserveRequests, RequestObserver, SeeRoute
+from app.core.observability.telemetry import OFF, make_tracing, reporting_errors
 from app.dependencies.caller import install_caller
 from app.dependencies.idempotency import read_idempotency_key
 from app.routes import HEALTH, ROUTERS
@@ -45,11 +46,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or load_settings(Settings)
     logging.getLogger("app").setLevel(settings.log_level)
+    tracing = make_tracing(settings)
     app = FastAPI(
         title=__title__,
         summary=__description__,
         version=__version__,
         lifespan=_lifespan,
+        telemetry=tracing.config if tracing else OFF,
         # Short operation ids, for generated clients and for links between operations.
         generate_unique_id_function=lambda route: route.name,
         # A redirect from /users/ to /users would cost clients a second request.
@@ -58,6 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         routes=[Route("/openapi.json", send_document, include_in_schema=False)],
     )
     app.state.settings = settings
+    app.state.tracing = tracing
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
     app.state.read_idempotency_key = read_idempotency_key
@@ -70,9 +74,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HeadMiddleware)
     respond_to_error = install_perimeter(app, settings, respond_to_unexpected_error)
     install_caller(app, settings)
+    observers: list[RequestObserver] = [RequestLog()]
+    if tracing:
+        observers.append(tracing)
     app.add_middleware(
         ObserveRequests,
-        [RequestLog()],
+        observers,
         trusts_ids=settings.trust_request_id,
         find_route=RouteTemplates(app).of,
         respond_to_error=respond_to_error,
@@ -99,7 +106,11 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     await app.state.readiness.report()
     await app.state.database.report_replica()
     with queued_lines():
-        with app.state.draining.on_sigterm():
+        async with AsyncExitStack() as stack:
+            if tracing := app.state.tracing:
+                await stack.enter_async_context(tracing.running())
+            await stack.enter_async_context(reporting_errors(app.state.settings))
+            stack.enter_context(app.state.draining.on_sigterm())
             yield
         await app.state.readiness.dispose()
         await app.state.database.dispose()

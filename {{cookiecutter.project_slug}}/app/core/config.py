@@ -17,6 +17,7 @@ from app.core.caller_settings import CallerSettings
 from app.core.development import DevelopmentSettings, refuse_outside_development
 from app.core.env_file import ConfigurationError as ConfigurationError
 from app.core.environment import load_settings as load_settings
+from app.core.telemetry_settings import TelemetrySettings
 from app.core.types import HeaderNames, Hosts, Methods, Networks, Origins, Seconds
 
 # The drivers that have a module. The first one is the default of a URL that names no other.
@@ -165,7 +166,7 @@ def _is_large(network: IPv4Network | IPv6Network) -> bool:
     return network.prefixlen < (8 if network.version == 4 else 7)
 
 
-class Settings(CallerSettings, DatabaseSettings):
+class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
     """All settings of the service."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(

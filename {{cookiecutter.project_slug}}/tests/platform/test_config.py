@@ -217,6 +217,10 @@ def test_message_for_a_wrong_value_says_what_is_right(
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("TRUSTED_PROXIES", "proxy.example.com"),
         ("EMAIL_SPECIAL_DOMAINS", "company.local"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("SENTRY_DSN", "https://sentry.example.com/7"),
+        ("SENTRY_DSN", "https://key@sentry.example.com/project"),
         # {% if cookiecutter.use_auth %}
         ("SECRET_KEY", "changeme"),
         ("SECRET_KEY", "a" * 64),

@@ -2,11 +2,12 @@
 
 import logging
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import event
+from sqlalchemy import URL, event
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,6 +24,10 @@ class DatabaseUsage:
     waited: float = 0
 
 
+# Called after each statement with its text, its seconds, its error and the server: for traces. They must
+# not raise.
+STATEMENT_OBSERVERS: Final[list[Callable[[str, float, BaseException | None, URL], None]]] = []
+
 CURRENT_USAGE: Final[ContextVar[DatabaseUsage | None]] = ContextVar("database_usage", default=None)
 
 
@@ -38,11 +43,17 @@ def watch_statements(engine: AsyncEngine, slow: float) -> None:
         usage: DatabaseUsage | None = CURRENT_USAGE.get()
         if usage:
             usage.statements += 1
+        failure: BaseException | None = None
         began = time.perf_counter()
         try:
             call(cursor, statement, parameters, context)
+        except BaseException as error:
+            failure = error
+            raise
         finally:
             seconds = time.perf_counter() - began
+            for observe in STATEMENT_OBSERVERS:
+                observe(statement, seconds, failure, engine.url)
             if slow and seconds > slow:
                 _log_slow(statement, seconds)
 

@@ -10,7 +10,7 @@ from app.core.observability.requests import RequestRecord
 _logger: Final = logging.getLogger("app.requests")
 
 # Those who ask are machines, every few seconds.
-_PROBES: Final = ("/health/live", "/health/ready", "/metrics")
+PROBES: Final = ("/health/live", "/health/ready", "/metrics")
 
 _LONGEST: Final = 200  # of a text that the client chooses
 
@@ -28,7 +28,7 @@ class RequestLog:
     def finished(self, record: RequestRecord) -> None:
         """Log the line."""
         route = record.route
-        level = logging.DEBUG if route in _PROBES else logging.INFO
+        level = logging.DEBUG if route in PROBES else logging.INFO
         if not _logger.isEnabledFor(level):
             return
         fields: dict[str, Any] = {

@@ -1,0 +1,52 @@
+"""Traces and reports of errors. Their packages are optional, and imported only if a setting asks for it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry.propagate import inject
+
+from app.core.telemetry_settings import TelemetrySettings
+
+if TYPE_CHECKING:
+    from app.core.observability.tracing import Tracing
+
+# FastAPI's own telemetry would be on as soon as anything configures a provider.
+OFF: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
+
+
+def make_tracing(settings: TelemetrySettings) -> "Tracing | None":
+    """Return what traces the service, or None if `OTEL_EXPORTER_OTLP_ENDPOINT` is not set."""
+    if not settings.otel_exporter_otlp_endpoint:
+        return None
+    from app.core.observability.tracing import Tracing
+
+    return Tracing(settings)
+
+
+@asynccontextmanager
+async def reporting_errors(settings: TelemetrySettings) -> AsyncGenerator[None]:
+    """Send unexpected errors to Sentry within the block, if `SENTRY_DSN` is set."""
+    if not settings.sentry_dsn:
+        yield
+        return
+    from app.core.observability.errors import sending_to_sentry
+
+    async with sending_to_sentry(settings):
+        yield
+
+
+def trace_headers() -> dict[str, str]:
+    """Return the headers (`traceparent`) with which another service continues the current trace.
+
+    Add them to calls of services of your own, not of strangers. There are none while tracing is off.
+    """
+    headers: dict[str, str] = {}
+    inject(headers)
+    return headers

@@ -1,0 +1,201 @@
+"""Traces by OpenTelemetry: FastAPI's span for each request, and one below it for each statement.
+
+Imported only if tracing is on (`app.core.observability.telemetry`).
+"""
+
+import asyncio
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    format_span_id,
+    format_trace_id,
+    get_current_span,
+    set_tracer_provider,
+)
+from sqlalchemy import URL
+from starlette.types import Scope
+
+from app import __title__, __version__
+from app.core.database.usage import STATEMENT_OBSERVERS
+from app.core.http.paths import route_path
+from app.core.observability.logs import LINE_CONTEXT
+from app.core.observability.request_log import PROBES
+from app.core.observability.requests import RequestRecord
+from app.core.observability.telemetry import OFF
+from app.core.telemetry_settings import TelemetrySettings
+
+# To send the last spans at the shutdown. Containers have ten seconds in all to stop.
+_LAST_SECONDS: Final = 3
+
+# Between two warnings that spans cannot be sent.
+_QUIET_SECONDS: Final = 60
+
+_LONGEST: Final = 2000  # characters of a path or a statement
+
+_TABLE: Final = re.compile(r'\b(?:FROM|INTO|UPDATE)\s+("?[\w.]+"?)', re.IGNORECASE)
+
+_of_request: Final[ContextVar[SpanContext]] = ContextVar(
+    "span_context", default=INVALID_SPAN_CONTEXT
+)
+
+
+class Tracing:
+    """Makes spans, and sends them while it is running. `config` is for FastAPI, which traces requests.
+
+    It is an observer, too: it knows the id of a request, and the trace of the server's line about an
+    error, which follows the span.
+    """
+
+    def __init__(self, settings: TelemetrySettings) -> None:
+        os.environ.update(settings.otel_variables)  # OpenTelemetry reads them there alone
+        os.environ.setdefault("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", str(_LONGEST))
+        defaults = Resource({"service.name": __title__, "service.version": __version__})
+        resource = Resource.create().merge(defaults).merge(OTELResourceDetector().detect())
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(_WithoutQuery())
+        self._tracer = self._provider.get_tracer("app", __version__)
+        self.config: TelemetryConfig = {
+            **OFF,
+            "tracing": True,
+            "tracer_provider": self._provider,
+            "operation_spans": False,  # four times as many spans
+            "exclude": _is_probe,
+        }
+
+    def started(self, record: RequestRecord) -> None:
+        """Note the id of the request in its span."""
+        span = get_current_span()
+        _of_request.set(span.get_span_context())
+        span.set_attribute("http.response.header.x-request-id", [record.id])
+
+    def finished(self, record: RequestRecord) -> None:
+        """Do nothing: FastAPI has ended the span."""
+
+    def statement_ended(
+        self, statement: str, seconds: float, error: BaseException | None, server: URL
+    ) -> None:
+        """Make a span of a statement that ran in a trace. Others, such as those of probes, have none."""
+        if not get_current_span().get_span_context().trace_flags.sampled:
+            return
+        end = time.time_ns()
+        operation, summary = _summary(statement)
+        span = self._tracer.start_span(
+            summary,
+            kind=SpanKind.CLIENT,
+            attributes={
+                "db.system.name": "postgresql",
+                "db.namespace": server.database or "",
+                "db.operation.name": operation,
+                "db.query.text": statement,
+                "server.address": server.host or "",
+                "server.port": server.port or 5432,
+            },
+            start_time=end - int(seconds * 1e9),
+        )
+        if error:
+            # Not its message, which may quote a row.
+            sqlstate = getattr(error, "sqlstate", None)
+            span.set_attribute("error.type", sqlstate or type(error).__qualname__)
+            span.set_status(StatusCode.ERROR)
+        span.end(end)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Send spans within the block. What is left at its end is sent then."""
+        exporter = OTLPSpanExporter()
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        set_tracer_provider(self._provider)  # for spans of the project's own code
+        STATEMENT_OBSERVERS.append(self.statement_ended)
+        LINE_CONTEXT.append(_fields_of_lines)
+        with _seldom_warned():
+            try:
+                yield
+            finally:
+                STATEMENT_OBSERVERS.remove(self.statement_ended)
+                LINE_CONTEXT.remove(_fields_of_lines)
+                await asyncio.to_thread(_shut_down, self._provider, exporter)
+
+
+def _shut_down(provider: TracerProvider, exporter: OTLPSpanExporter) -> None:
+    """Send what is left, but do not wait for a collector that does not answer.
+
+    The processor's own limit is 30 seconds, so it has a thread that need not end.
+    """
+    thread = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
+    thread.start()
+    thread.join(_LAST_SECONDS)
+    if thread.is_alive():
+        exporter.shutdown()  # type: ignore[no-untyped-call]  # makes no further attempt
+        thread.join(1)
+
+
+@contextmanager
+def _seldom_warned() -> Generator[None]:
+    """Let the exporter log one line a minute, not several for each attempt."""
+    logger = logging.getLogger(OTLPSpanExporter.__module__)
+    next_at = 0.0
+
+    def is_due(_record: logging.LogRecord) -> bool:
+        nonlocal next_at
+        now = time.monotonic()
+        if now < next_at:
+            return False
+        next_at = now + _QUIET_SECONDS
+        return True
+
+    logger.addFilter(is_due)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_due)
+
+
+class _WithoutQuery(SpanProcessor):
+    """Hides the query of a URL, whose values may be secrets or personal data."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
+        if span.attributes and "url.query" in span.attributes:
+            span.set_attribute("url.query", "REDACTED")
+
+
+def _is_probe(scope: Scope) -> bool:
+    return route_path(scope) in PROBES
+
+
+def _fields_of_lines() -> dict[str, object]:
+    """Return what each line of the log names of its trace."""
+    context = get_current_span().get_span_context()
+    if not context.is_valid:
+        context = _of_request.get()
+    if not context.is_valid:
+        return {}
+    return {
+        "trace_id": format_trace_id(context.trace_id),
+        "span_id": format_span_id(context.span_id),
+    }
+
+
+def _summary(statement: str) -> tuple[str, str]:
+    """Return what a statement does, and to which table: `SELECT`, `SELECT users`."""
+    words = statement.split(maxsplit=1)
+    operation = words[0].upper() if words else ""
+    table = _TABLE.search(statement, 0, _LONGEST)
+    return operation, f"{operation} {table[1]}" if table else operation

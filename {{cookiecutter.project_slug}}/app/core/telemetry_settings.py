@@ -1,0 +1,77 @@
+"""Settings of traces and reports of errors, which need optional packages."""
+
+from importlib.util import find_spec
+from typing import Final, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from app.core.environment import EnvironmentSettings
+
+# The module that a setting needs, and the extra of the project that installs it.
+_NEEDED: Final = {
+    "otel_exporter_otlp_endpoint": ("opentelemetry.exporter.otlp.proto.http", "telemetry"),
+    "sentry_dsn": ("sentry_sdk", "sentry"),
+}
+
+
+class TelemetrySettings(EnvironmentSettings):
+    """Settings of OpenTelemetry, by its own standard names, and of Sentry."""
+
+    otel_exporter_otlp_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://[^/\s].*)?$",
+        description="The receiver of traces (OTLP over HTTP), such as http://collector:4318.",
+    )
+    otel_exporter_otlp_protocol: Literal["http/protobuf"] = Field(
+        default="http/protobuf",
+        description="The protocol of the receiver; gRPC (port 4317) is not supported.",
+    )
+    otel_exporter_otlp_headers: str = Field(
+        default="", repr=False, description="Headers for the receiver, such as api-key=secret."
+    )
+    otel_service_name: str = Field(
+        default="", description="The service's name in traces, by default the project's."
+    )
+    otel_resource_attributes: str = Field(
+        default="", description="More about it, such as deployment.environment.name=staging."
+    )
+    otel_traces_sampler: str = Field(
+        default="parentbased_always_on", description="Which requests are traced."
+    )
+    otel_traces_sampler_arg: str = Field(
+        default="", description="The share of requests that are traced by a sampler with a ratio."
+    )
+    sentry_dsn: str = Field(
+        default="",
+        pattern=r"^(https?://[^@/\s]+@[^/\s]+/(\S+/)?\d+)?$",
+        repr=False,
+        description="The project in Sentry that unexpected errors are sent to, as Sentry shows it.",
+    )
+    sentry_environment: str = Field(
+        default="production", description="The environment that Sentry shows for an error."
+    )
+
+    @field_validator(*_NEEDED)
+    @classmethod
+    def require_package(cls, value: str, info: ValidationInfo) -> str:
+        """Refuse a setting whose package is not installed."""
+        module, extra = _NEEDED[info.field_name or ""]
+        if value and not _is_installed(module):
+            raise ValueError(
+                f"needs packages that are not installed: run `uv sync --extra {extra}`, or build the "
+                f"image with --build-arg EXTRAS={extra}"
+            )
+        return value
+
+    @property
+    def otel_variables(self) -> dict[str, str]:
+        """The variables of OpenTelemetry that are set, wherever they are."""
+        set_ = self.model_dump(exclude_unset=True)
+        return {name.upper(): str(set_[name]) for name in set_ if name.startswith("otel_")}
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
