@@ -12,7 +12,7 @@ from app.core.telemetry_settings import TelemetrySettings
 if TYPE_CHECKING:
     from app.core.observability.tracing import Tracing
 
-# FastAPI's own telemetry: what it would do without a setting.
+# FastAPI's own telemetry would be on as soon as anything configures a provider.
 OFF: Final[TelemetryConfig] = {
     "tracing": False,
     "metrics": False,
