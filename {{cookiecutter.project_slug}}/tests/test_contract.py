@@ -46,6 +46,7 @@ def service(own_database: URL, settings: Settings, log: Path) -> Generator[str]:
         listener.listen()
         environment = os.environ | {
             "DATABASE_URL": own_database.render_as_string(hide_password=False),
+            "DOCS": "true",
             **service_environment(settings),
         }
         process = subprocess.Popen(
