@@ -304,7 +304,12 @@ async def test_image_limits_headers_where_uvicorn_can(size: int, status: int) ->
     dockerfile = (PROJECT / "Dockerfile").read_text()
     (limit,) = re.findall(r"^ENV UVICORN_H11_MAX_INCOMPLETE_EVENT_SIZE=(.+)$", dockerfile, re.M)
     config = uvicorn.Config(
-        FastAPI(), http="h11", h11_max_incomplete_event_size=int(limit), lifespan="off", port=0
+        FastAPI(),
+        http="h11",
+        h11_max_incomplete_event_size=int(limit),
+        lifespan="off",
+        port=0,
+        log_config=None,
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())

@@ -125,7 +125,7 @@ async def test_queue_of_passwords_is_bounded_and_drops_those_of_clients_that_lef
     monkeypatch.setattr(PasswordHash, "hash", slow)
     settings = settings.model_copy(update={"password_queue_per_core": 2})
     hashing = [
-        asyncio.create_task(hash_password(SecretStr(f"password {n}"), settings))
+        asyncio.create_task(hash_password(SecretStr(f"secret word {n}"), settings))
         for n in range(3 * cores())
     ]
     await asyncio.sleep(0)
@@ -140,7 +140,7 @@ async def test_queue_of_passwords_is_bounded_and_drops_those_of_clients_that_lef
         go_on.set()
 
     assert await asyncio.gather(*hashing) == ["hash"] * 3 * cores()
-    assert f"password {3 * cores() - 1}" not in started
+    assert f"secret word {3 * cores() - 1}" not in started
     assert await hash_password(PASSWORD, settings) == "hash"
 
 
