@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from baking import copy_template
-from containers import remove_shared_images, succeeds
 from browsers import find_browser
+from containers import remove_shared_images, succeeds
 from postgres import Server, ServerError, start_server
 
 # Tests of the projects that tests/test_updates.py and tests/test_own_resource.py make.

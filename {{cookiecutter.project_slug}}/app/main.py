@@ -38,11 +38,6 @@ from app.core.observability.metrics.endpoint import (
 from app.core.observability.request_log import RequestLog
 from app.core.observability.requests import ObserveRequests, RequestObserver, SeeRoute
 from app.core.observability.telemetry import OFF, make_tracing, reporting_errors
-
-# {%- if cookiecutter.use_auth +%}
-from app.core.security.audit_metrics import count_audit_events
-
-# {%- endif +%}
 from app.dependencies.caller import install_caller
 from app.dependencies.idempotency import read_idempotency_key
 from app.routes import HEALTH, ROUTERS
@@ -126,9 +121,6 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
                 await stack.enter_async_context(metrics.running(app.state.database))
                 if port := app.state.settings.metrics_port:
                     stack.enter_context(serve_metrics(metrics, port))
-                # {% if cookiecutter.use_auth %}
-                stack.enter_context(count_audit_events(metrics.registry))
-                # {% endif %}
             if tracing := app.state.tracing:
                 await stack.enter_async_context(tracing.running())
             await stack.enter_async_context(reporting_errors(app.state.settings))

@@ -10,6 +10,7 @@ from app.core.config import Settings
 from app.core.http.edge import running_database
 from app.core.http.problem_declarations import may_respond, requires_credentials
 from app.core.observability.requests import note_user
+from app.core.security.audit_metrics import count_audit_events
 from app.dependencies.auth.refusals import install_audit_of_refusals
 from app.models.idempotency_key import scope_of_user
 from app.models.user import User
@@ -39,8 +40,10 @@ Token = Annotated[str | None, Depends(read_token)]
 
 
 def install_caller(app: FastAPI, _settings: Settings) -> None:
-    """Audit who is refused. Access tokens need no middleware."""
+    """Audit who is refused, and count audit events. Access tokens need no middleware."""
     install_audit_of_refusals(app)
+    if app.state.metrics:
+        app.state.metrics.extensions.append(count_audit_events)
 
 
 @may_respond(401)

@@ -19,7 +19,7 @@ import pytest
 from fastapi import APIRouter, BackgroundTasks, FastAPI
 from opentelemetry import trace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
-from sqlalchemy import URL, text
+from sqlalchemy import text
 
 from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.env_file import PROJECT
@@ -31,6 +31,7 @@ from app.exceptions import NotFoundError
 from tests.conftest import http_client
 from tests.platform.observability.receivers import Received, attributes, receiver
 from tests.platform.observability.served import served
+from tests.platform.test_config import VARIABLES
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 PARENT_ID = "b7ad6b7169203331"
@@ -309,12 +310,9 @@ async def test_variables_of_opentelemetry_hold_wherever_they_are_set(
     traced: Callable[..., Any], collector: Received, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / ".env"
+    required = "".join(f"{name}={value}\n" for name, value in VARIABLES.items())
     file.write_text(
-        "DATABASE_URL=postgresql://localhost/app\n"
-        # {% if cookiecutter.use_auth %}
-        "SECRET_KEY=k8Q2-of-this-file-alone-zx7Yw4Vb1Nm6\n"
-        # {% endif %}
-        "OTEL_SERVICE_NAME=shop\n"
+        f"{required}OTEL_SERVICE_NAME=shop\n"
         "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=staging\n"
         "OTEL_EXPORTER_OTLP_HEADERS=api-key=of%20the%20collector\n"
     )
@@ -403,17 +401,14 @@ print(packages & sys.modules.keys())
 )
 def test_missing_package_is_a_sentence_at_the_start(
     monkeypatch: pytest.MonkeyPatch,
-    database_url: URL,
     environment: None,
     variable: str,
     value: str,
     module: str,
     extra: str,
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", database_url.render_as_string(hide_password=False))
-    # {% if cookiecutter.use_auth %}
-    monkeypatch.setenv("SECRET_KEY", "k8Q2-of-this-file-alone-zx7Yw4Vb1Nm6")
-    # {% endif %}
+    for name, required in VARIABLES.items():
+        monkeypatch.setenv(name, required)
     monkeypatch.setenv(variable, value)
     load_settings(Settings)
 

@@ -1,8 +1,8 @@
 """Metrics of requests, and the place where all metrics come together."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from http import HTTPMethod, HTTPStatus
 from threading import Lock
 from typing import ClassVar, Final, NamedTuple
@@ -43,13 +43,15 @@ class Metrics:
 
     Counters are written when something happens. Gauges are read from what they describe: at each
     scrape, and once a second if several processes share a `folder`. Add your own by
-    `registry.counter`.
+    `registry.counter`, in one of the `extensions`: context managers that are entered while the
+    application runs.
     """
 
     media_type: ClassVar[str] = MEDIA_TYPE
 
     def __init__(self, folder: MetricsFolder | None) -> None:
         self.registry = registry = Registry(folder)
+        self.extensions: list[Callable[[Registry], AbstractContextManager[None]]] = []
         self._requests = registry.counter(
             "http_requests_total", "Requests that have ended.", "route", "method", "status"
         )
@@ -113,7 +115,10 @@ class Metrics:
         self.publish()
         task = asyncio.create_task(self._keep_publishing()) if self.registry.is_shared else None
         try:
-            yield
+            with ExitStack() as stack:
+                for extension in self.extensions:
+                    stack.enter_context(extension(self.registry))
+                yield
         finally:
             if task:
                 task.cancel()
