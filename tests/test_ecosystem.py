@@ -32,6 +32,7 @@ def environment(project: Path, database_server: str) -> Iterator[dict[str, str]]
             "DATABASE_URL": url,
             "MAIL_DELIVERY": "console",
             "DEVELOPMENT": "true",
+            "METRICS": "off",  # for the tool that has its own
         }
         run(project, "app", "migrate", env=settings)
         yield settings

@@ -14,7 +14,7 @@ from app.schemas.user import UserQuery, UserResponse
 from app.services.user_service import UserService
 
 router = APIRouter(
-    prefix="/users", tags=[Tag("Users", "Those who write posts.")], route_class=EdgeRoute
+    prefix="/users", tags=[Tag("Users", "The people who use the service.")], route_class=EdgeRoute
 )
 
 UserServiceDep = Annotated[UserService, Depends(service(UserService))]

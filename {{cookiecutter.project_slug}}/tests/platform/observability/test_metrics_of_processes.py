@@ -105,7 +105,7 @@ def service(database_url: URL, caller_settings: dict[str, Any]) -> Generator[Ser
     service = Service(psutil.Process(process.pid), client, f"http://127.0.0.1:{metrics_port}")
     try:
         wait_until(service.is_complete)
-        for path in ("/posts", "/posts/9", "/nowhere", "/health/live"):
+        for path in ("/", "/users/9", "/nowhere", "/health/live"):
             service.get(path)
         yield service
     finally:
