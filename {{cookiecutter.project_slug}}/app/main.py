@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -19,6 +19,7 @@ from app.core.http.openapi import install_openapi
 from app.core.http.perimeter import install_perimeter
 from app.core.http.problem_declarations import problem_responses
 from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
+from app.core.jobs.worker import Worker, working
 
 # {%- if cookiecutter.use_auth +%}
 from app.core.mail.mailer import make_mailer
@@ -26,6 +27,7 @@ from app.core.mail.mailer import make_mailer
 # {%- endif +%}
 from app.dependencies.caller import install_caller
 from app.dependencies.idempotency import read_idempotency_key
+from app.jobs import KINDS, SCHEDULES
 from app.routes import HEALTH, ROUTERS
 
 
@@ -73,6 +75,10 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Open the database while the application runs."""
     require_edge(app)
     app.state.database = Database(app.state.settings)
-    with app.state.draining.on_sigterm():
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(app.state.database.dispose)
+        if app.state.settings.worker_in_service:
+            worker = Worker(app.state.settings, app.state.database, KINDS, SCHEDULES)
+            await stack.enter_async_context(working(worker))
+        stack.enter_context(app.state.draining.on_sigterm())
         yield
-    await app.state.database.dispose()

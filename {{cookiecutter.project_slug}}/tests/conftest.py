@@ -23,9 +23,11 @@ from app.core.database.budget import current_budget
 from app.core.database.counted_sessions import ReadSession, WriteSession
 from app.core.database.errors import ReadOnlySessionError
 from app.core.database.sessions import Database
+from app.jobs import KINDS
 from app.main import create_app
 from tests.endpoints import Arrange, ArrangeOn
 from tests.factories import Factory
+from tests.inline_jobs import InlineJobs
 from tests.postgres import NoServerError, clone, migrated_template, postgres_server
 
 _stack = pytest.StashKey[ExitStack]()
@@ -213,6 +215,12 @@ async def session(database: Database) -> AsyncGenerator[AsyncSession]:
 @pytest.fixture
 def make(session: AsyncSession) -> Factory:
     return Factory(session)
+
+
+@pytest.fixture
+def jobs(database: Database, settings: Settings) -> InlineJobs:
+    """Runs what requests of the client have queued: `await jobs.run_all()`."""
+    return InlineJobs(database, settings, KINDS)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Shared by the modules of commands: the Typer app, the database, and two registries."""
+"""Shared by the modules of commands: the Typer app, the database, and the settings of `app dev`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,6 @@ from sqlalchemy import URL
 
 from app.core.config import DatabaseSettings
 from app.core.database import Database
-from app.services.idempotency_service import IdempotencyService
 
 ResultT = TypeVar("ResultT")
 
@@ -21,20 +20,11 @@ commands: Final = typer.Typer(
 )
 
 
-async def _prune_idempotency_keys(database: Database) -> int:
-    async with database.transaction() as session:
-        return await IdempotencyService(session, database.settings).prune()
-
-
-# What `app prune` deletes. Each function deletes expired rows and returns their number.
-PRUNERS: Final[dict[str, Callable[[Database], Awaitable[int]]]] = {
-    "idempotency keys": _prune_idempotency_keys
-}
-
 # Defaults of settings for `app dev`. `{url}` stands for the URL of the service.
 DEVELOPMENT_SETTINGS: Final[dict[str, str]] = {
     # A request that wants a second connection is a bug: fail instead of logging it.
-    "DATABASE_SECOND_CONNECTION": "raise"
+    "DATABASE_SECOND_CONNECTION": "raise",
+    "WORKER_IN_SERVICE": "true",
 }
 
 
@@ -53,8 +43,3 @@ def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> R
             await database.dispose()
 
     return asyncio.run(run())
-
-
-async def prune(database: Database) -> dict[str, int]:
-    """Delete expired rows, and return the number of each kind."""
-    return {kind: await delete(database) for kind, delete in PRUNERS.items()}

@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.cli.commands import CommandError, commands, prune, with_database
+from app.cli.commands import CommandError, commands, with_database
 from app.cli.demo_data import seed
 from app.cli.dev_server import database_url, require_free_port, serve, single_instance
+from app.cli.jobs import jobs as jobs
 
 # {%- if cookiecutter.use_auth +%}
 from app.cli.users import create_admin_command as create_admin_command
@@ -23,6 +24,7 @@ from app.core.config import ConfigurationError, DatabaseSettings, Settings, load
 from app.core.database.migrations import migrate
 from app.core.database.role_limits import set_role_limits
 from app.exceptions import AppError
+from app.jobs.maintenance import prune
 from app.main import create_app
 
 

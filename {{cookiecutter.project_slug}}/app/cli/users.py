@@ -6,19 +6,16 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError as InvalidBodyError
 
-from app.cli.commands import DEVELOPMENT_SETTINGS, PRUNERS, CommandError, commands, with_database
+from app.cli.commands import DEVELOPMENT_SETTINGS, CommandError, commands, with_database
 from app.cli.dev_server import database_url
 from app.core.config import load_settings
 from app.core.database import Database
 from app.core.security.passwords import hash_password
 from app.core.security.policy import require_acceptable
-from app.core.security.settings import PasswordSettings, SessionSettings
+from app.core.security.settings import PasswordSettings
 from app.exceptions import ValidationError
 from app.models.user import User
 from app.schemas.account import UserCreate
-from app.services.auth.login_session_service import LoginSessionMaintenance
-from app.services.auth.one_time_token_service import OneTimeTokenMaintenance
-from app.services.auth.rate_limit_service import RateLimitService
 from app.services.user_service import UserService
 
 # The key is the same for all reloads of one `app dev`.
@@ -77,26 +74,3 @@ async def create_admin(database: Database, email: str, display_name: str, passwo
     }
     async with database.transaction() as session:
         return await UserService(session).create_user(values)
-
-
-async def _prune_rate_limits(database: Database) -> int:
-    return await RateLimitService(database).prune()
-
-
-async def _prune_sessions(database: Database) -> int:
-    async with database.transaction() as session:
-        return await LoginSessionMaintenance(session, load_settings(SessionSettings)).prune()
-
-
-async def _prune_one_time_tokens(database: Database) -> int:
-    async with database.transaction() as session:
-        return await OneTimeTokenMaintenance(session).prune()
-
-
-PRUNERS.update(
-    {
-        "rate limits": _prune_rate_limits,
-        "sessions": _prune_sessions,
-        "one-time tokens": _prune_one_time_tokens,
-    }
-)

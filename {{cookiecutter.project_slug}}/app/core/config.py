@@ -159,6 +159,16 @@ class Settings(CallerSettings, DatabaseSettings):
     collect_garbage_rarely: bool = Field(
         default=True, description="Run Python's cycle collector less often than by default."
     )
+    worker_jobs: int = Field(
+        default=10, ge=1, le=1000, description="Jobs that a worker takes at once."
+    )
+    worker_lost_seconds: Seconds = Field(
+        default=30,
+        description="Seconds after which others take over the jobs of a worker that is gone.",
+    )
+    worker_in_service: bool = Field(
+        default=False, description="Run jobs in the service itself, without `app worker`."
+    )
     api_prefix: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",

@@ -1,19 +1,17 @@
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 
 from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
 from app.core.http.edge import EdgeRoute
 from app.core.http.links import set_location, set_next_link
 from app.core.http.openapi import link_to
 from app.core.types import Id, Text
-from app.dependencies.database import DatabaseDep
 from app.dependencies.if_match import IfMatch
 from app.dependencies.pagination import PageCursor, PageLimit
 from app.dependencies.services import public_service, service
 from app.schemas.page import Page
 from app.schemas.post import PostCreate, PostPatch, PostResponse, PostSort, PostWithAuthor
-from app.services.post_announcements import announce_post
 from app.services.post_service import PostService
 
 router = APIRouter(prefix="/posts", tags=["Posts"], route_class=EdgeRoute)
@@ -24,16 +22,10 @@ PublicPostServiceDep = Annotated[PostService, Depends(public_service(PostService
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=link_to("post"))
 async def create_post(
-    data: PostCreate,
-    posts: PostServiceDep,
-    database: DatabaseDep,
-    background: BackgroundTasks,
-    request: Request,
-    response: Response,
+    data: PostCreate, posts: PostServiceDep, request: Request, response: Response
 ) -> PostResponse:
     """Publish a post."""
     post = await posts.create_post(data)
-    background.add_task(announce_post, database, post.id)
     set_location(request, response, post.id)
     set_etag(request, response, post.version)
     return PostResponse.model_validate(post)

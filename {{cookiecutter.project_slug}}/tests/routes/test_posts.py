@@ -17,7 +17,7 @@ PATH_PARAMETERS = {"post_id": make_post}
 NEW_POST = {"author_id": "{user_id}", "title": "Title", "body": "Body"}
 
 ENDPOINTS = [
-    # The second statement is the announcement's.
+    # The second statement queues the announcement.
     Endpoint("POST /posts", OWNER, statements=2, status=201, json=NEW_POST),
     Endpoint("GET /posts", OPEN, statements=1),
     Endpoint("GET /posts/{post_id}", OPEN, statements=1),

@@ -14,10 +14,10 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.cli.commands import prune
 from app.core.database import Database
 from app.core.http.edge import EdgeRoute
 from app.dependencies.database import OpenSessionDep, SessionDep
+from app.jobs.maintenance import prune
 from app.models.idempotency_key import IdempotencyKey
 from tests.conftest import http_client
 from tests.factories import Factory
