@@ -23,6 +23,7 @@ CREATE TYPE pgqueuer_status AS ENUM (
 )
     """,
     """
+-- squawk-ignore prefer-identity
 CREATE TABLE pgqueuer (
     id bigserial NOT NULL PRIMARY KEY,
     priority integer NOT NULL,
@@ -53,6 +54,7 @@ CREATE TABLE pgqueuer_log (
 )
     """,
     """
+-- squawk-ignore prefer-identity
 CREATE TABLE pgqueuer_schedules (
     id bigserial NOT NULL PRIMARY KEY,
     expression text NOT NULL,
@@ -67,6 +69,7 @@ CREATE TABLE pgqueuer_schedules (
 )
     """,
     """
+-- squawk-ignore prefer-identity
 CREATE TABLE pgqueuer_statistics (
     id bigserial NOT NULL PRIMARY KEY,
     created timestamp with time zone NOT NULL DEFAULT date_trunc('sec'::text, now()),

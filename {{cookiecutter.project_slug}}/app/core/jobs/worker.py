@@ -20,8 +20,9 @@ from app.core.jobs.kinds import JobKind, Schedule
 
 _logger: Final = logging.getLogger(__name__)
 
-# Workers hear of new jobs at once. They also look now and then, in case a notification is lost.
-_POLL: Final = timedelta(seconds=30)
+# Workers hear of new jobs at once. They also look now and then, for notifications can be lost with the
+# connection.
+_POLL: Final = timedelta(seconds=5)
 
 # For the statements of the queue, so that handlers do not keep them waiting.
 _CONNECTIONS: Final = 2

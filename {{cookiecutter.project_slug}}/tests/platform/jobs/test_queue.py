@@ -39,10 +39,13 @@ async def test_job_is_queued_by_the_commit(live_database: Database) -> None:
 async def test_job_of_a_transaction_that_is_rolled_back_is_not_queued(
     live_database: Database,
 ) -> None:
-    with pytest.raises(KeyError):
+    async def fail() -> None:
         async with live_database.transaction() as session:
             await JobQueue(session).enqueue(Note(text="lost"))
             raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
 
     assert await queued(live_database) == []
 
