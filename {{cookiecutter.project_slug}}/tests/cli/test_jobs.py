@@ -76,7 +76,7 @@ def test_dead_jobs_are_listed_and_queued_again(migrated_database: URL) -> None:
 
     assert "1 queued   unknown_to_this_version, the oldest since " in listed
     assert "1 dead     announce_post, the oldest since " in listed
-    assert f'{dead}  announce_post {{"post_id":7}}' in listed
+    assert str(dead) + '  announce_post {"post_id":7}' in listed
     assert "KeyError: x" in listed
     assert run("jobs", "retry", str(dead)).stdout == f"Queued again: {dead}\n"
     assert with_database(migrated_database, count) == [("queued", 1), ("queued", 1)]
