@@ -28,6 +28,7 @@ TABLES = (
     "CREATE TABLE asked (value text)",
     "CREATE TABLE done (key text, value text, pid int)",
     "CREATE TABLE done_once (key text PRIMARY KEY, value text)",
+    "GRANT ALL ON asked, done, done_once TO PUBLIC",
 )
 
 
@@ -106,7 +107,7 @@ LENGTHS = (2.0, 4.0, 7.0)
 
 
 @asynccontextmanager
-async def asking(caller: Caller, asked: list[str]) -> AsyncIterator[None]:
+async def asking(caller: Caller, asked: list[str]) -> AsyncIterator[list[asyncio.Task[None]]]:
     """Ask for effects until the block ends."""
     stop = asyncio.Event()
 
@@ -120,9 +121,11 @@ async def asking(caller: Caller, asked: list[str]) -> AsyncIterator[None]:
             asked.append(value)
 
     tasks = [asyncio.create_task(ask()) for _ in range(WRITERS)]
-    yield
-    stop.set()
-    await asyncio.gather(*tasks)
+    try:
+        yield tasks
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
 
 
 @pytest.mark.parametrize(
@@ -141,10 +144,11 @@ async def test_every_committed_job_is_done(
     postgres = processes.postgres
     asked: list[str] = []
     between = jobs // (faults + 1) + 1
-    async with calling(processes.service.url) as caller, asking(caller, asked):
+    async with calling(processes.service.url) as caller, asking(caller, asked) as tasks:
         for number, fault in enumerate(islice(cycle(FAULTS), faults + 1)):
             goal = len(asked) + between
             while len(asked) < goal:
+                assert not any(task.done() for task in tasks)
                 await asyncio.sleep(0.02)
             if number < faults:
                 await asyncio.to_thread(fault, processes, LENGTHS[number % len(LENGTHS)])

@@ -76,6 +76,7 @@ class WorkerDriver(Driver):
         url = database.settings.database_url
         self._database = database
         self._connection = connection
+        self._listens = asyncio.Event()
         self._abort = driver_for(url).abort
         self._listener: Driver = _LISTENERS[url.get_driver_name()](connection)
 
@@ -100,7 +101,8 @@ class WorkerDriver(Driver):
             return await SessionDriver(session).execute(query, *args)
 
     async def notify(self, channel: str, payload: str) -> None:
-        """Send a notification."""
+        """Send a notification, once this driver listens: PGQueuer tests that it receives it."""
+        await self._listens.wait()
         await self.execute("SELECT pg_notify($1, $2)", channel, payload)
 
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
@@ -113,6 +115,7 @@ class WorkerDriver(Driver):
             await self._listener.add_listener(channel, callback)
         finally:
             timer.cancel()
+        self._listens.set()
 
     @property
     def shutdown(self) -> asyncio.Event:
