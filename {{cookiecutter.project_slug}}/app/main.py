@@ -23,10 +23,10 @@ from app.core.http.problem_declarations import problem_responses
 from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
 from app.core.http.route_templates import RouteTemplates
 from app.core.http.start_page import install_start_page
+from app.core.jobs.worker import Worker, working
 
 # {%- if cookiecutter.use_auth +%}
 from app.core.mail.link_pages import install_link_pages
-from app.core.mail.mailer import make_mailer
 
 # {%- endif +%}
 from app.core.observability.logs import queued_lines
@@ -40,6 +40,7 @@ from app.core.observability.requests import ObserveRequests, RequestObserver, Se
 from app.core.observability.telemetry import OFF, make_tracing, reporting_errors
 from app.dependencies.caller import install_caller
 from app.dependencies.idempotency import read_idempotency_key
+from app.jobs import SCHEDULES, make_kinds
 from app.routes import HEALTH, ROUTERS
 
 
@@ -70,9 +71,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
     app.state.read_idempotency_key = read_idempotency_key
-    # {% if cookiecutter.use_auth %}
-    app.state.mailer = make_mailer(settings)
-    # {% endif %}
     app.add_middleware(SeeRoute)
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(QueryLimit, limit=settings.max_query_bytes)
@@ -124,6 +122,10 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
             if tracing := app.state.tracing:
                 await stack.enter_async_context(tracing.running())
             await stack.enter_async_context(reporting_errors(app.state.settings))
+            if app.state.settings.worker_in_service:
+                kinds = make_kinds(app.state.settings)
+                worker = Worker(app.state.settings, app.state.database, kinds, SCHEDULES)
+                await stack.enter_async_context(working(worker))
             stack.enter_context(app.state.draining.on_sigterm())
             yield
         await app.state.readiness.dispose()

@@ -1,6 +1,5 @@
 """The callers of the app in tests: signed-in users, and anonymous clients."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
@@ -12,7 +11,7 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.security.passwords import hash_password
 from app.models.user import User
-from tests.auth.accounts import MAILBOX, PASSWORD, bearer
+from tests.auth.accounts import PASSWORD, bearer
 from tests.auth.accounts import new_user as new_user
 from tests.auth.endpoints import AccountEndpoint
 from tests.conftest import http_client
@@ -38,16 +37,6 @@ def caller_settings() -> dict[str, Any]:
         "argon2_memory_kib": 8,
         "argon2_parallelism": 1,
     }
-
-
-@pytest.fixture(scope="session")
-def prepare_app() -> Callable[[FastAPI], None]:
-    """Let an app deliver its mails to the mailbox of the tests."""
-
-    def prepare(app: FastAPI) -> None:
-        app.state.mailer = MAILBOX
-
-    return prepare
 
 
 @pytest.fixture

@@ -32,14 +32,6 @@ def caller_settings() -> dict[str, Any]:
     return {}
 
 
-@pytest.fixture(scope="session")
-def prepare_app() -> Callable[[FastAPI], None]:
-    def prepare(app: FastAPI) -> None:
-        """Change nothing: the app reaches nothing but its database."""
-
-    return prepare
-
-
 @pytest.fixture
 def admin_headers() -> dict[str, str]:
     return {}

@@ -28,9 +28,11 @@ from app.core.database.drivers import driver_for
 from app.core.database.errors import ReadOnlySessionError
 from app.core.database.sessions import Database
 from app.core.database.statements import verbatim
+from app.jobs import make_kinds
 from app.main import create_app
 from tests.endpoints import Arrange, ArrangeOn
 from tests.factories import Factory
+from tests.inline_jobs import InlineJobs, run_after_response
 from tests.postgres import NoServerError, clone, migrated_template, postgres_server
 
 _stack = pytest.StashKey[ExitStack]()
@@ -157,14 +159,12 @@ async def pool(settings: Settings) -> AsyncGenerator[Database]:
 
 
 @pytest.fixture(scope="session")
-def app_with(settings: Settings, prepare_app: Callable[[FastAPI], None]) -> Callable[..., FastAPI]:
+def app_with(settings: Settings) -> Callable[..., FastAPI]:
     """Create an app with other settings, once for each set. Tests must not change it."""
 
     @cache
     def make_app(**changes: object) -> FastAPI:
-        app = create_app(settings.model_copy(update=changes))
-        prepare_app(app)
-        return app
+        return create_app(settings.model_copy(update=changes))
 
     return make_app
 
@@ -240,6 +240,12 @@ async def session(database: Database) -> AsyncGenerator[AsyncSession]:
 @pytest.fixture
 def make(session: AsyncSession) -> Factory:
     return Factory(session)
+
+
+@pytest.fixture
+def jobs(database: Database, settings: Settings) -> InlineJobs:
+    """Runs what requests of the client have queued: `await jobs.run_all()`."""
+    return InlineJobs(database, settings, make_kinds(settings))
 
 
 @pytest.fixture
@@ -327,5 +333,11 @@ def http_client(
     Exceptions of the app propagate to the test, which then shows the traceback of a bug. With
     `raises=False` the client gets the response with status 500, as over a network.
     """
+
+    async def run_jobs(_: httpx.Response) -> None:
+        await run_after_response(app)
+
+    hooks = options.pop("event_hooks", {"response": []})
+    options["event_hooks"] = {"response": [run_jobs, *hooks["response"]]}
     transport = httpx.ASGITransport(app, raise_app_exceptions=raises, client=(address, 12345))
     return httpx.AsyncClient(transport=transport, base_url="http://test", **options)

@@ -48,23 +48,12 @@ def options(
     """Run and maintain the service."""
 
 
-async def _prune_idempotency_keys(database: Database) -> int:
-    from app.services.idempotency_service import IdempotencyService
-
-    async with database.transaction() as session:
-        return await IdempotencyService(session, database.settings).prune()
-
-
-# What `app prune` deletes. Each function deletes expired rows and returns their number.
-PRUNERS: Final[dict[str, Callable[[Database], Awaitable[int]]]] = {
-    "idempotency keys": _prune_idempotency_keys
-}
-
 # Defaults of settings for `app dev`. `{url}` stands for the URL of the service.
 DEVELOPMENT_SETTINGS: Final[dict[str, str]] = {
     "DEVELOPMENT": "true",
     # A request that wants a second connection is a bug: fail instead of logging it.
     "DATABASE_SECOND_CONNECTION": "raise",
+    "WORKER_IN_SERVICE": "true",
 }
 
 # What `app dev` does with the demo data on the embedded server. Each function returns what the
@@ -128,8 +117,3 @@ def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> R
             await database.dispose()
 
     return run(url, use())
-
-
-async def prune(database: Database) -> dict[str, int]:
-    """Delete expired rows, and return the number of each kind."""
-    return {kind: await delete(database) for kind, delete in PRUNERS.items()}

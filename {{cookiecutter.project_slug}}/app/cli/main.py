@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.commands import DEVELOPMENT_STEPS, commands, error_sentence, prune, with_database
+from app.cli.commands import DEVELOPMENT_STEPS, commands, error_sentence, with_database
 from app.cli.dev_server import (
     database_url,
     require_free_port,
@@ -21,6 +21,8 @@ from app.cli.dev_server import (
     single_instance,
     uses_embedded_server,
 )
+from app.cli.jobs import jobs as jobs
+from app.cli.jobs import worker_command as worker_command
 from app.cli.personal_data import erase_user_command as erase_user_command
 from app.cli.personal_data import export_user_command as export_user_command
 
@@ -129,7 +131,9 @@ def seed_command(
 
 @commands.command("prune")
 def prune_command() -> None:
-    """Delete expired rows, such as old idempotency keys. Run it daily."""
+    """Delete expired rows, such as old idempotency keys. Workers do it every night."""
+    from app.jobs.maintenance import prune
+
     with database_url() as url:
         deleted = with_database(url, prune)
     for kind, number in deleted.items():

@@ -1,4 +1,4 @@
-"""Commands for accounts, and their part in `app prune` and `app dev`."""
+"""Commands for accounts, and their part in `app dev`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import typer
 from app.cli.commands import (
     DEVELOPMENT_SETTINGS,
     DEVELOPMENT_STEPS,
-    PRUNERS,
     CommandError,
     commands,
     with_database,
@@ -162,33 +161,4 @@ async def let_demo_sign_in(database: Database) -> dict[str, str]:
     return {}
 
 
-async def _prune_rate_limits(database: Database) -> int:
-    from app.services.auth.rate_limit_service import RateLimitService
-
-    return await RateLimitService(database).prune()
-
-
-async def _prune_sessions(database: Database) -> int:
-    from app.core.config import load_settings
-    from app.core.security.settings import SessionSettings
-    from app.services.auth.login_session_service import LoginSessionMaintenance
-
-    async with database.transaction() as session:
-        return await LoginSessionMaintenance(session, load_settings(SessionSettings)).prune()
-
-
-async def _prune_one_time_tokens(database: Database) -> int:
-    from app.services.auth.one_time_token_service import OneTimeTokenMaintenance
-
-    async with database.transaction() as session:
-        return await OneTimeTokenMaintenance(session).prune()
-
-
 DEVELOPMENT_STEPS.append(let_demo_sign_in)
-PRUNERS.update(
-    {
-        "rate limits": _prune_rate_limits,
-        "sessions": _prune_sessions,
-        "one-time tokens": _prune_one_time_tokens,
-    }
-)

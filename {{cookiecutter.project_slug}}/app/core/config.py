@@ -265,6 +265,23 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
     collect_garbage_rarely: bool = Field(
         default=True, description="Run Python's cycle collector less often than by default."
     )
+    worker_database_url: OptionalDatabaseURL = Field(
+        default=None, description="PostgreSQL itself, bypassing the pooler, for workers."
+    )
+    worker_jobs: int = Field(
+        default=10, ge=2, le=1000, description="Jobs that a worker runs at the same time."
+    )
+    worker_lost_seconds: Seconds = Field(
+        default=30,
+        description="Seconds after which others take over the jobs of a worker that is gone.",
+    )
+    worker_stop_seconds: Seconds = Field(
+        default=20,
+        description="Seconds that a worker that stops gives its jobs; then they are queued again.",
+    )
+    worker_in_service: bool = Field(
+        default=False, description="Run jobs in the service itself, without `app worker`."
+    )
     api_prefix: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",

@@ -1,6 +1,6 @@
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 
 from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
 from app.core.http.edge import EdgeRoute
@@ -8,7 +8,6 @@ from app.core.http.limits import body_limit
 from app.core.http.links import set_location, set_next_link
 from app.core.http.openapi import Tag, link_to
 from app.core.types import Id, SearchText
-from app.dependencies.database import DatabaseDep
 from app.dependencies.if_match import IfMatch
 from app.dependencies.pagination import PageCursor, PageLimit
 from app.dependencies.services import public_service, service
@@ -22,7 +21,6 @@ from app.schemas.post import (
     PostSummary,
     PostWithAuthor,
 )
-from app.services.post_announcements import announce_post
 from app.services.post_service import PostService
 
 router = APIRouter(prefix="/posts", tags=[Tag("Posts", "What users write.")], route_class=EdgeRoute)
@@ -34,16 +32,10 @@ PublicPostServiceDep = Annotated[PostService, Depends(public_service(PostService
 @router.post("", status_code=status.HTTP_201_CREATED, responses=link_to("post"))
 @body_limit(lambda _settings: MAX_POST_BYTES)
 async def create_post(
-    data: PostCreate,
-    posts: PostServiceDep,
-    database: DatabaseDep,
-    background: BackgroundTasks,
-    request: Request,
-    response: Response,
+    data: PostCreate, posts: PostServiceDep, request: Request, response: Response
 ) -> PostResponse:
     """Publish a post."""
     post = await posts.create_post(data)
-    background.add_task(announce_post, database, post.id)
     set_location(request, response, post.id)
     set_etag(request, response, post.version)
     return PostResponse.model_validate(post)

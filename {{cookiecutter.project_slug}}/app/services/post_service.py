@@ -5,11 +5,13 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, AwareDatetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.jobs.queue import JobQueue
 from app.core.pagination import KeysetPage, decode_cursor, encode_cursor
 from app.core.types import Text
 from app.models.post import Post
 from app.repositories.post_repo import PostRepository
 from app.schemas.post import PostCreate, PostFields, PostPatch, PostSort
+from app.schemas.post_jobs import AnnouncePost
 from app.services.permissions import Caller, owner_of_new, require_owner_or_admin
 from app.services.rows import require_found, require_version
 
@@ -27,11 +29,14 @@ class PostService:
     def __init__(self, session: AsyncSession, caller: Caller | None = None) -> None:
         self._caller = caller
         self._posts = PostRepository(session)
+        self._jobs = JobQueue(session)
 
     async def create_post(self, data: PostCreate) -> Post:
-        """Create a post. Raises `NotFoundError` if the author does not exist."""
+        """Create a post, and have it announced. Raises `NotFoundError` for an unknown author."""
         author_id = owner_of_new(self._caller, data.author_id)
-        return await self._posts.create(data.model_dump() | {"author_id": author_id})
+        post = await self._posts.create(data.model_dump() | {"author_id": author_id})
+        await self._jobs.enqueue(AnnouncePost(post_id=post.id))
+        return post
 
     async def import_posts(self, posts: Sequence[tuple[int, PostFields]]) -> None:
         """Create many posts in bulk, each given with the id of its author."""

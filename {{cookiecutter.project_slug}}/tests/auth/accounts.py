@@ -43,10 +43,6 @@ class Opener(Protocol):
     def __call__(self, address: str = "127.0.0.1", **settings: object) -> httpx.AsyncClient: ...
 
 
-# The mailbox of all apps that `app_with` creates. The fixture `mailbox` empties it.
-MAILBOX: Final = Mailbox()
-
-
 async def make_login_session(make: Factory, user: User) -> LoginSession:
     """Write a login session of a user."""
     now = datetime.now(UTC)

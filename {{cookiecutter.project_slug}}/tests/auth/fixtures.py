@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import httpx
 import pytest
@@ -9,17 +9,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.security.passwords import hash_password
+from app.jobs.auth.mails import MailJobs
 from app.models.user import User
-from tests.auth.accounts import EMAIL, MAILBOX, PASSWORD, Mailbox, Opener
+from tests.auth.accounts import EMAIL, PASSWORD, Mailbox, Opener
 from tests.conftest import rolled_back_client
 from tests.factories import Factory
+from tests.inline_jobs import AFTER_RESPONSES
 
 
 @pytest.fixture
-def mailbox() -> Mailbox:
-    """The empty mailbox of all apps that `app_with` creates."""
-    MAILBOX.mails.clear()
-    return MAILBOX
+def mailbox() -> Generator[Mailbox]:
+    """A mailbox that gets the mails of a request as soon as it has its response."""
+    mailbox = Mailbox()
+    AFTER_RESPONSES.extend(MailJobs(mailbox).kinds())
+    yield mailbox
+    AFTER_RESPONSES.clear()
 
 
 @pytest.fixture

@@ -39,9 +39,7 @@ def probe_table(database_url: URL) -> None:
 
 
 @pytest.fixture(scope="session")
-def app_with_routers(
-    settings: Settings, prepare_app: Callable[[FastAPI], None]
-) -> Callable[..., FastAPI]:
+def app_with_routers(settings: Settings) -> Callable[..., FastAPI]:
     """Create a new app with additional routers, a database of its own, and other settings."""
 
     def make_app(
@@ -52,7 +50,6 @@ def app_with_routers(
             app = create_app(settings.model_copy(update=changes))
         if database:
             app.state.database = database
-        prepare_app(app)
         return app
 
     return make_app

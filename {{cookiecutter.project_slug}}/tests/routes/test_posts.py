@@ -1,4 +1,3 @@
-import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +18,7 @@ PATH_PARAMETERS = {"post_id": make_post}
 NEW_POST = {"author_id": "{user_id}", "title": "Title", "body": "Body"}
 
 ENDPOINTS = [
-    # The second statement is the announcement's.
+    # The second statement queues the announcement.
     Endpoint("POST /posts", OWNER, statements=2, status=201, json=NEW_POST),
     Endpoint("GET /posts", OPEN, statements=1),
     Endpoint("GET /posts/{post_id}", OPEN, statements=1),
@@ -136,20 +135,6 @@ async def test_post_of_an_unknown_author_is_refused(client: httpx.AsyncClient) -
 
     assert response.status_code == 404
     assert response.json()["detail"] == f"Author {2**40} not found"
-
-
-async def test_post_is_announced_after_the_commit(
-    live_client: httpx.AsyncClient, make_live: Factory, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The announcement has a session of its own, so it finds the post only if it is committed."""
-    caplog.set_level(logging.INFO, "app")
-    author = await make_live.user(display_name="Ann")
-
-    response = await live_client.post(
-        "/posts", json={"author_id": author.id, "title": "Hello", "body": "World"}
-    )
-
-    assert f"post {response.json()['id']} by Ann: Hello" in caplog.messages
 
 
 async def test_patch_changes_only_what_it_names(client: httpx.AsyncClient, make: Factory) -> None:

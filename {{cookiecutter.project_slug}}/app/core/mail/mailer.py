@@ -1,9 +1,10 @@
 """How mail is sent: by SMTP, to the terminal, or not at all.
 
-`app.dependencies.auth.outbox` sends the mails of a request after its commit.
+The jobs of `app.jobs.auth.mails` send them.
 """
 
 import asyncio
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import aiosmtplib
 
 from app.core.config import Settings
 from app.core.mail.message import Mail
+
+_logger: Final = logging.getLogger(__name__)
 
 # Many servers limit the concurrent connections of a client and refuse the rest.
 _CONNECTIONS: Final = 4
@@ -48,10 +51,10 @@ class ConsoleMailer:
 
 
 class DisabledMailer:
-    """Sends nothing, for a service without mail settings."""
+    """Sends nothing, and says so in the log, for a service without mail settings."""
 
-    async def send(self, mail: Mail) -> None:  # noqa: ARG002 (the signature of Mailer)
-        raise MailError("mail is disabled (MAIL_DELIVERY is none)", is_final=True)
+    async def send(self, mail: Mail) -> None:
+        _logger.warning("mail %s was not sent: MAIL_DELIVERY is none", mail.id)
 
 
 class SmtpMailer:

@@ -6,7 +6,6 @@ from typing import Annotated
 from fastapi import Depends
 
 from app.core.http.problem_declarations import may_respond
-from app.dependencies.auth.outbox import OutboxDep
 from app.dependencies.auth.step_up import AccessTokenDep
 from app.dependencies.caller import Caller, OptionalCaller
 from app.dependencies.database import DatabaseDep, OpenSessionDep, SessionDep
@@ -17,10 +16,11 @@ from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.email_confirmation_service import EmailConfirmationService
 from app.services.auth.email_service import EmailService
 from app.services.auth.login_session_service import LoginSessionService
-from app.services.auth.one_time_token_service import OneTimeTokenService, RequestedMails
+from app.services.auth.one_time_token_service import OneTimeTokenService
 from app.services.auth.password_service import PasswordService
 from app.services.auth.refresh_service import RefreshService
 from app.services.auth.registration_service import RegistrationService
+from app.services.auth.requested_mails import RequestedMails
 from app.services.auth.sign_in_service import SignInService
 from app.services.auth.step_up import require_fresh_sign_in
 
@@ -46,6 +46,9 @@ async def get_auth_throttle(database: DatabaseDep, settings: SettingsDep) -> Aut
     return AuthThrottle(database, settings)
 
 
+AuthThrottleDep = Annotated[AuthThrottle, Depends(get_auth_throttle)]
+
+
 @may_respond(403, 429)
 async def get_password_service(database: DatabaseDep, settings: SettingsDep) -> PasswordService:
     return PasswordService(database, settings)
@@ -57,20 +60,19 @@ async def get_one_time_token_service(
     return OneTimeTokenService(session, settings)
 
 
-async def get_requested_mails(database: DatabaseDep, settings: SettingsDep) -> RequestedMails:
-    return RequestedMails(database, settings)
+async def get_requested_mails(
+    open_session: OpenSessionDep, throttle: AuthThrottleDep
+) -> RequestedMails:
+    return RequestedMails(open_session, throttle)
 
 
-async def get_access_service(
-    caller: Caller, session: SessionDep, outbox: OutboxDep
-) -> AccessService:
-    return AccessService(session, caller, outbox.add)
+async def get_access_service(caller: Caller, session: SessionDep) -> AccessService:
+    return AccessService(session, caller)
 
 
 SignInServiceDep = Annotated[SignInService, Depends(get_sign_in_service)]
 RefreshServiceDep = Annotated[RefreshService, Depends(get_refresh_service)]
 LoginSessionServiceDep = Annotated[LoginSessionService, Depends(get_login_session_service)]
-AuthThrottleDep = Annotated[AuthThrottle, Depends(get_auth_throttle)]
 PasswordServiceDep = Annotated[PasswordService, Depends(get_password_service)]
 OneTimeTokenServiceDep = Annotated[OneTimeTokenService, Depends(get_one_time_token_service)]
 RequestedMailsDep = Annotated[RequestedMails, Depends(get_requested_mails)]
@@ -83,9 +85,8 @@ async def get_registration_service(
     open_session: OpenSessionDep,
     settings: SettingsDep,
     throttle: AuthThrottleDep,
-    outbox: OutboxDep,
 ) -> RegistrationService:
-    return RegistrationService(open_session, caller, settings, throttle, outbox.add)
+    return RegistrationService(open_session, caller, settings, throttle)
 
 
 @may_respond(409)
@@ -108,10 +109,9 @@ async def get_account_service(
     passwords: PasswordServiceDep,
     access: AccessServiceDep,
     throttle: AuthThrottleDep,
-    outbox: OutboxDep,
     access_token: AccessTokenDep,
 ) -> AccountService:
-    emails = EmailService(session, caller, settings, passwords, throttle, outbox.add)
+    emails = EmailService(session, caller, settings, passwords, throttle)
     require_fresh = partial(require_fresh_sign_in, access_token, settings)
     return AccountService(session, caller, emails, access, passwords, require_fresh)
 

@@ -5,7 +5,6 @@ from fastapi import APIRouter, Depends, Request, Response, status
 from app.core.http.conditional_requests import set_etag
 from app.core.http.edge import EdgeRoute
 from app.core.types import Id
-from app.dependencies.auth.outbox import OutboxDep
 from app.dependencies.auth.services import AccessServiceDep, OneTimeTokenServiceDep
 from app.dependencies.auth.step_up import get_fresh_caller
 from app.dependencies.caller import Caller, require_admin
@@ -24,10 +23,10 @@ router = APIRouter(route_class=EdgeRoute)
     dependencies=[Depends(require_admin)],
 )
 async def create_invitation(
-    data: InvitationRequest, caller: Caller, tokens: OneTimeTokenServiceDep, outbox: OutboxDep
+    data: InvitationRequest, caller: Caller, tokens: OneTimeTokenServiceDep
 ) -> MailResponse:
     """Mail an invitation to register."""
-    outbox.add(await tokens.create_invitation(data.email, caller))
+    await tokens.invite(data.email, caller)
     return MailResponse()
 
 

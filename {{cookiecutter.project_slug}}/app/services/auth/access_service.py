@@ -1,9 +1,9 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.mail.message import Mail
+from app.core.jobs.queue import JobQueue
 from app.core.security.audit import audit_on_commit
 from app.exceptions import LastAdminError, PermissionError
 from app.models.user import User
@@ -21,11 +21,9 @@ _ACTIVATION: Final = {True: "reactivated", False: "deactivated"}
 class AccessService:
     """Changes of access: roles, deactivation, deletion, and the sessions of others."""
 
-    def __init__(
-        self, session: AsyncSession, caller: Caller, send_mail: Callable[[Mail], None]
-    ) -> None:
+    def __init__(self, session: AsyncSession, caller: Caller) -> None:
         self._session = session
-        self._send_mail = send_mail
+        self._jobs = JobQueue(session)
         self._caller = caller
         self._accounts = AccountRepository(session)
         self._users = UserRepository(session)
@@ -52,7 +50,7 @@ class AccessService:
         user = await self._revocation.update_and_revoke_all(user, changes)
         for name, value in changes.items():
             change = f"given the role {value} to" if name == "role" else _ACTIVATION[value]
-            self._notify(administrators, change, user.id)
+            await self._notify(administrators, change, user.id)
             event = "role_changed" if name == "role" else "reactivated" if value else "deactivated"
             audit_on_commit(
                 self._session, event, user_id=user.id, actor_id=self._caller.id, outcome=str(value)
@@ -77,12 +75,12 @@ class AccessService:
             administrators = await self._accounts.active_admins(lock=True)
             if list(administrators) == [user_id]:
                 raise LastAdminError(_LAST)
-            self._notify(administrators, "deleted", user_id)
+            await self._notify(administrators, "deleted", user_id)
         audit_on_commit(self._session, "user_deleted", user_id=user_id, actor_id=self._caller.id)
 
-    def _notify(self, administrators: Mapping[int, str], change: str, user_id: int) -> None:
-        notify_admins(
-            self._send_mail,
+    async def _notify(self, administrators: Mapping[int, str], change: str, user_id: int) -> None:
+        await notify_admins(
+            self._jobs,
             administrators.values(),
             change=change,
             user_id=user_id,

@@ -5,12 +5,13 @@ from pydantic import SecretStr
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.client_info import ClientInfo
-from app.core.mail.message import Mail, compose
+from app.core.jobs.queue import JobQueue
 from app.core.security.audit import audit
 from app.exceptions import PermissionError
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.auth.one_time_token_repo import Purpose
 from app.repositories.user_repo import UserRepository
+from app.schemas.auth.mail_jobs import SendNotice
 from app.services.auth.one_time_token_service import OneTimeTokenService
 from app.services.auth.password_service import PasswordService
 
@@ -30,12 +31,12 @@ class EmailConfirmationService:
         self._settings = settings
         self._passwords = passwords
 
-    async def confirm(self, token: str, password: SecretStr, client: ClientInfo) -> Mail | None:
+    async def confirm(self, token: str, password: SecretStr, client: ClientInfo) -> None:
         """Verify the address of an account, or let its pending address take the place of the old one.
 
-        Returns the mail that notifies the old address. Raises `PermissionError` if the token is not
-        valid or the password is wrong, `TooManyRequestsError`, and `EmailTakenError` if the pending
-        address is another account's by now.
+        The old address is notified. Raises `PermissionError` if the token is not valid or the password
+        is wrong, `TooManyRequestsError`, and `EmailTakenError` if the pending address is another
+        account's by now.
         """
         async with self._database.read() as session:
             tokens = OneTimeTokenService(session, self._settings)
@@ -53,9 +54,9 @@ class EmailConfirmationService:
                     raise PermissionError("The change of the address was cancelled")
                 await tokens.revoke_all(user)
                 changes |= {"email": new_email, "pending_email": None}
+                await JobQueue(session).enqueue(SendNotice(template="email_changed", to=old_email))
             await users.update(user, changes)
         if purpose == "verify_email":
             audit("email_verified", user_id=user.id)
-            return None
-        audit("email_changed", user_id=user.id, actor_id=user.id)
-        return compose("email_changed", old_email)
+        else:
+            audit("email_changed", user_id=user.id, actor_id=user.id)

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydantic import SecretStr
@@ -6,12 +6,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.http.client_info import ClientInfo
-from app.core.mail.message import Mail, compose
+from app.core.jobs.queue import JobQueue
 from app.core.security.audit import audit_on_commit
 from app.exceptions import InvalidTokenError, PermissionError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
+from app.schemas.auth.mail_jobs import SendChangeLink, SendLink, SendNotice
 from app.services.auth.admin_notices import notify_admins
 from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.one_time_token_service import OneTimeTokenService
@@ -42,7 +43,6 @@ class EmailService:
         settings: Settings,
         passwords: PasswordService,
         throttle: AuthThrottle,
-        send_mail: Callable[[Mail], None],
     ) -> None:
         self._session = session
         self._caller = caller
@@ -51,7 +51,7 @@ class EmailService:
         self._settings = settings
         self._passwords = passwords
         self._throttle = throttle
-        self._send_mail = send_mail
+        self._jobs = JobQueue(session)
 
     async def authorize_change(
         self,
@@ -96,8 +96,10 @@ class EmailService:
             self._require_unchanged(user)
         if change.values.get("pending_email"):
             self._audit("email_change_requested", user)
-            self._send(compose("email_change_requested", user.email))
-            self._send(await self._one_time_tokens.create_change_mail(user))
+            await self._jobs.enqueue(
+                SendNotice(template="email_change_requested", to=user.email),
+                SendChangeLink(user_id=user.id),
+            )
             await self._throttle.count_notification(self._session, user, client)
             await self._throttle.count_mail(
                 self._session, "change_email", change.values["pending_email"], client
@@ -106,11 +108,13 @@ class EmailService:
             await self._one_time_tokens.revoke_all(user)
             await self._users.update(user, {"is_email_verified": False, "pending_email": None})
             self._audit("email_changed", user)
-            self._send(compose("email_changed", change.old_email))
+            await self._jobs.enqueue(SendNotice(template="email_changed", to=change.old_email))
             if self._caller.id != user.id:
                 await self._notify_admins(user)
             if self._settings.require_verified_email:
-                self._send(await self._one_time_tokens.create_mail(user.email, "verify_email"))
+                await self._jobs.enqueue(
+                    SendLink(email=user.email, purpose="verify_email", template="verify_email")
+                )
 
     def _require_unchanged(self, user: User) -> None:
         """Raise `InvalidTokenError` if the caller's tokens or address changed since they were read.
@@ -127,8 +131,8 @@ class EmailService:
             raise InvalidTokenError("The account has changed meanwhile; sign in again")
 
     async def _notify_admins(self, user: User) -> None:
-        notify_admins(
-            self._send_mail,
+        await notify_admins(
+            self._jobs,
             (await AccountRepository(self._session).active_admins()).values(),
             change="changed the e-mail address of",
             user_id=user.id,
@@ -137,7 +141,3 @@ class EmailService:
 
     def _audit(self, event: str, user: User) -> None:
         audit_on_commit(self._session, event, user_id=user.id, actor_id=self._caller.id)
-
-    def _send(self, mail: Mail | None) -> None:
-        if mail:
-            self._send_mail(mail)

@@ -1,20 +1,19 @@
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.database import Database
-from app.core.http.client_info import ClientInfo
+from app.core.jobs.queue import JobQueue
 from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit_on_commit
 from app.core.security.tokens import create_one_time_token, digest_of
-from app.exceptions import PermissionError, TooManyRequestsError
+from app.exceptions import PermissionError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository, Purpose
 from app.repositories.user_repo import UserRepository
-from app.services.auth.auth_throttle import AuthThrottle
+from app.schemas.auth.mail_jobs import SendInvitation
 
 # The lifetime of a token, and its name in mails.
 _LIFETIMES: Final[dict[Purpose, tuple[timedelta, str]]] = {
@@ -46,28 +45,36 @@ class OneTimeTokenService:
         self,
         email: str,
         purpose: Purpose,
-        template: str | None = None,
-        client: ClientInfo | None = None,
+        template: str,
+        *,
+        address: str | None = None,
+        audits: bool = True,
     ) -> Mail | None:
         """Return a mail with a new token, or None if no account can use the token.
 
-        The mail is for the stored address, not for the one that was typed.
+        The mail is for the stored address, not for the one that was typed. `address` is the network
+        address of who has asked for it.
         """
         token = create_one_time_token()
         expires_at = self._expiry(purpose)
         to = await self._tokens.issue_to_user(email, purpose, digest_of(token), expires_at)
         if to is None:
             return None
-        address = client.address if client else None
-        audit_on_commit(self._session, f"{purpose}_requested", user_id=to.user_id, address=address)
-        return self._compose(template or purpose, to.email, purpose, token)
+        if audits:
+            event = f"{purpose}_requested"
+            audit_on_commit(self._session, event, user_id=to.user_id, address=address)
+        return self._compose(template, to.email, purpose, token)
 
-    async def create_invitation(self, email: str, actor: User) -> Mail:
+    async def invite(self, email: str, actor: User) -> None:
+        """Have an invitation sent to this address."""
+        await JobQueue(self._session).enqueue(SendInvitation(email=email))
+        audit_on_commit(self._session, "invitation_sent", actor_id=actor.id)
+
+    async def create_invitation(self, email: str) -> Mail:
         """Return a mail with a token for registering with this address."""
         token = create_one_time_token()
         expires_at = self._expiry("invitation")
         await self._tokens.issue_to_address(email, "invitation", digest_of(token), expires_at)
-        audit_on_commit(self._session, "invitation_sent", actor_id=actor.id)
         return self._compose("invitation", email, "invitation", token)
 
     async def create_change_mail(self, user: User) -> Mail | None:
@@ -128,35 +135,6 @@ class OneTimeTokenService:
         # In the fragment, which browsers send neither to servers nor in the Referer header.
         link = f"{self._settings.frontend_url}/{_PAGES[purpose]}#token={token}"
         return compose(template, to, link=link, lifetime=_LIFETIMES[purpose][1])
-
-
-class RequestedMails:
-    """Mails that anyone may request, created after the response.
-
-    So neither the content nor the time of the response reveals whether there is an account.
-    """
-
-    def __init__(self, database: Database, settings: Settings) -> None:
-        self._database = database
-        self._settings = settings
-        self._throttle = AuthThrottle(database, settings)
-
-    async def create_mail(
-        self, email: str, purpose: Literal["verify_email", "password_reset"], client: ClientInfo
-    ) -> Mail | None:
-        """Return a mail with a new token, or None if no account can use the token.
-
-        Also None if its address has got too many mails. The token of the last one then stays valid.
-        """
-        try:
-            async with self._database.transaction() as session:
-                tokens = OneTimeTokenService(session, self._settings)
-                mail = await tokens.create_mail(email, purpose, client=client)
-                if mail:
-                    await self._throttle.count_mail(session, purpose, mail.to, client)
-                return mail
-        except TooManyRequestsError:
-            return None
 
 
 class OneTimeTokenMaintenance:

@@ -1,9 +1,10 @@
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.client_info import ClientInfo
-from app.core.mail.message import Mail, compose
+from app.core.jobs.queue import JobQueue
 from app.core.security.audit import audit
 from app.core.security.breaches import require_not_breached
 from app.core.security.passwords import hash_password, place_for_hash, verify_password
@@ -12,6 +13,7 @@ from app.exceptions import InvalidTokenError, PermissionError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
+from app.schemas.auth.mail_jobs import SendNotice
 from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.login_session_service import IssuedTokens, LoginSessionService
 from app.services.auth.one_time_token_service import OneTimeTokenService
@@ -43,10 +45,10 @@ class PasswordService:
 
     async def change(
         self, user: User, current: SecretStr, new: SecretStr, client: ClientInfo
-    ) -> tuple[IssuedTokens, Mail]:
+    ) -> IssuedTokens:
         """Change a user's password, revoke all their tokens, and start a new session.
 
-        Returns the tokens of the session, and the mail that notifies the user. Raises
+        Returns the tokens of the session, and notifies the user by mail. Raises
         `ValidationError` for a password that the policy refuses, `PermissionError`,
         `TooManyRequestsError`, and `InvalidTokenError` if the tokens were revoked meanwhile.
         """
@@ -64,14 +66,15 @@ class PasswordService:
             changes = {"hashed_password": hashed_password}
             await RevocationService(session).update_and_revoke_all(locked, changes)
             tokens = await LoginSessionService(session, self._settings).start(locked, client)
+            await _notify(session, locked)
             await self._throttle.count_notification(session, locked, client)
         audit("password_changed", user_id=user.id, address=client.address)
-        return tokens, compose("password_changed", locked.email)
+        return tokens
 
-    async def reset(self, token: str, new: SecretStr, client: ClientInfo) -> Mail:
+    async def reset(self, token: str, new: SecretStr, client: ClientInfo) -> None:
         """Set a new password by the token of a mail, and revoke all of the user's tokens.
 
-        Returns the mail that notifies the user. Raises `ValidationError` for a password that the
+        The user is notified by mail. Raises `ValidationError` for a password that the
         policy refuses, and `PermissionError` if the token is not valid.
         """
         user = await self._user_of(token)
@@ -90,13 +93,17 @@ class PasswordService:
             # The token was sent by mail, so it also verifies the address.
             changes = {"hashed_password": hashed_password, "is_email_verified": True}
             await RevocationService(session).update_and_revoke_all(user, changes)
+            await _notify(session, user)
         audit("password_reset", user_id=user.id, address=client.address)
         await self._throttle.reset(user.email, client)
         await self._throttle.reset_account(user.email)
-        return compose("password_changed", user.email)
 
     async def _user_of(self, token: str) -> User:
         """Return the user of a token. Raises `PermissionError` if it is not valid."""
         async with self._database.read() as session:
             tokens = OneTimeTokenService(session, self._settings)
             return await tokens.require_user(token, "password_reset")
+
+
+async def _notify(session: AsyncSession, user: User) -> None:
+    await JobQueue(session).enqueue(SendNotice(template="password_changed", to=user.email))

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.http.client_info import ClientInfo
-from app.core.mail.message import Mail
+from app.core.jobs.queue import JobQueue
 from app.core.security.audit import audit_on_commit
 from app.core.security.breaches import require_not_breached
 from app.core.security.passwords import hash_password, place_for_hash
@@ -14,6 +14,7 @@ from app.core.security.policy import require_acceptable
 from app.exceptions import PermissionError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
+from app.schemas.auth.mail_jobs import SendLink
 from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.one_time_token_service import OneTimeTokenService
 from app.services.permissions import Caller
@@ -32,14 +33,12 @@ class RegistrationService:
         caller: Caller | None,
         settings: Settings,
         throttle: AuthThrottle,
-        send_mail: Callable[[Mail], None],
     ) -> None:
         self._open_session = open_session
         self._admin_id = caller.id if caller and caller.is_admin else None
         self._is_admin = self._admin_id is not None
         self._settings = settings
         self._throttle = throttle
-        self._send_mail = send_mail
 
     async def register(
         self,
@@ -72,11 +71,11 @@ class RegistrationService:
             "is_email_verified": invitation is not None,
         }
         session = await self._open_session()
-        tokens = OneTimeTokenService(session, self._settings)
         if invitation is not None:
+            tokens = OneTimeTokenService(session, self._settings)
             await tokens.redeem_invitation(invitation, email)
         elif self._settings.require_verified_email and not self._is_admin:
-            await self._register_blindly(session, tokens, values, client)
+            await self._register_blindly(session, values, client)
             await self._throttle.count_mail(session, "registration", email, client)
             return None
         user = await UserService(session).create_user(values)
@@ -84,7 +83,7 @@ class RegistrationService:
         if invitation is not None:
             audit_on_commit(session, "invitation_used", user_id=user.id, address=client.address)
         if self._settings.require_verified_email and not user.is_email_verified:
-            self._send(await tokens.create_mail(email, "verify_email"))
+            await JobQueue(session).enqueue(_verification(email))
         return user
 
     def _require_open(self, invitation: str | None) -> None:
@@ -101,11 +100,7 @@ class RegistrationService:
             await self._throttle.count_request(client)
 
     async def _register_blindly(
-        self,
-        session: AsyncSession,
-        tokens: OneTimeTokenService,
-        values: dict[str, Any],
-        client: ClientInfo,
+        self, session: AsyncSession, values: dict[str, Any], client: ClientInfo
     ) -> None:
         """Create the account, or remind its owner of it. Both run the same statements."""
         user_id = await AccountRepository(session).create_if_absent(values)
@@ -113,17 +108,16 @@ class RegistrationService:
             self._audit(session, user_id, client)
         # If another person has registered the address, its owner takes the account over by a
         # password reset.
-        self._send(
-            await tokens.create_mail(values["email"], "verify_email")
-            if user_id is not None
-            else await tokens.create_mail(values["email"], "password_reset", "already_registered")
-        )
+        email = values["email"]
+        reminder = SendLink(email=email, purpose="password_reset", template="already_registered")
+        mail = reminder if user_id is None else _verification(email)
+        await JobQueue(session).enqueue(mail)
 
     def _audit(self, session: AsyncSession, user_id: int, client: ClientInfo) -> None:
         audit_on_commit(
             session, "registered", user_id=user_id, actor_id=self._admin_id, address=client.address
         )
 
-    def _send(self, mail: Mail | None) -> None:
-        if mail:
-            self._send_mail(mail)
+
+def _verification(email: str) -> SendLink:
+    return SendLink(email=email, purpose="verify_email", template="verify_email")

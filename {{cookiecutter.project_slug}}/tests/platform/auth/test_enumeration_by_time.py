@@ -23,7 +23,7 @@ from app.core.database.sessions import Database
 from app.core.security import passwords
 from app.core.security.passwords import Verification, hash_password
 from app.main import create_app
-from tests.auth.accounts import PASSWORD, Mailbox, bearer, new_user
+from tests.auth.accounts import PASSWORD, bearer, new_user
 from tests.factories import Factory
 
 pytestmark = pytest.mark.long
@@ -76,7 +76,6 @@ async def measure(
     }
     app = create_app(settings.model_copy(update=changes | NO_LIMITS))
     app.state.database = database
-    app.state.mailer = Mailbox()
     stopwatch = Stopwatch(app)
     transport = httpx.ASGITransport(stopwatch)
     times: dict[str, list[float]] = {"known": [], "unknown": []}

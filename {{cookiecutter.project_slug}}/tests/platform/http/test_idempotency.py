@@ -16,11 +16,11 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.cli.commands import prune
 from app.core.database import Database
 from app.core.http.edge import EdgeRoute
 from app.dependencies.database import OpenSessionDep, SessionDep
 from app.exceptions import UnavailableError
+from app.jobs.maintenance import prune
 from app.models.idempotency_key import IdempotencyKey
 from tests.conftest import http_client
 from tests.factories import Factory

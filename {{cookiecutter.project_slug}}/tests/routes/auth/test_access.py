@@ -26,7 +26,7 @@ ENDPOINTS = [
     Endpoint(
         "POST /auth/invitations", ADMIN, statements=1, status=202, json={"email": "x@example.com"}
     ),
-    Endpoint("PATCH /users/{user_id}/access", ADMIN, statements=5, json={"role": "admin"}),
+    Endpoint("PATCH /users/{user_id}/access", ADMIN, statements=6, json={"role": "admin"}),
     Endpoint("DELETE /users/{user_id}/sessions", ADMIN, statements=4, status=204),
 ]
 

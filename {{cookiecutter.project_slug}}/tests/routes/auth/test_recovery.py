@@ -7,9 +7,8 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.cli import users as users  # adds what `app prune` deletes of accounts
-from app.cli.commands import prune
 from app.core.database import Database
+from app.jobs.maintenance import prune
 from app.models.auth.one_time_token import OneTimeToken
 from app.models.user import User
 from tests.auth.accounts import (
@@ -37,7 +36,7 @@ ENDPOINTS = [
     AccountEndpoint(
         "POST /auth/password",
         CALLER,
-        statements=10,
+        statements=11,
         json=CHANGE,
         statuses=(401, 403, 200, 403),
     ),

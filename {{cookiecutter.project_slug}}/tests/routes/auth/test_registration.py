@@ -33,7 +33,7 @@ ENDPOINTS = [
     Endpoint("PATCH /users/me", CALLER, statements=2, json={"display_name": "Other"}),
     # One statement locks the administrators, because the last one cannot be deleted.
     AccountEndpoint(
-        "DELETE /users/{user_id}", OWNER, statements=4, status=204, measured_as="admin"
+        "DELETE /users/{user_id}", OWNER, statements=5, status=204, measured_as="admin"
     ),
 ]
 

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.config import Settings
 from app.core.database.sessions import Database
 from app.core.http.client_info import ClientInfo
-from app.core.mail.message import Mail
 from app.core.security.tokens import read_access_token
 from app.exceptions import AuthenticationError, PermissionError, ValidationError
 from app.models.user import User
@@ -29,10 +28,7 @@ def register(database: Database, session: AsyncSession, settings: Settings) -> R
     async def open_session() -> AsyncSession:
         return session
 
-    mails: list[Mail] = []
-    service = RegistrationService(
-        open_session, None, settings, AuthThrottle(database, settings), mails.append
-    )
+    service = RegistrationService(open_session, None, settings, AuthThrottle(database, settings))
 
     async def register_ann(**values: object) -> User | None:
         given = {
@@ -97,9 +93,8 @@ async def test_password_change_takes_values_and_returns_tokens_and_a_mail(
         )
     with pytest.raises(ValidationError) as error:
         await service.change(user, SecretStr(PASSWORD), SecretStr("short"), CLIENT)
-    tokens, mail = await service.change(user, SecretStr(PASSWORD), SecretStr(NEW_PASSWORD), CLIENT)
+    tokens = await service.change(user, SecretStr(PASSWORD), SecretStr(NEW_PASSWORD), CLIENT)
 
     assert error.value.field == "new_password"
-    assert mail.to == EMAIL
     assert read_access_token(tokens.access_token, settings).user_id == user.id
     assert await SignInService(database, settings).sign_in(EMAIL, SecretStr(NEW_PASSWORD), CLIENT)

@@ -6,11 +6,10 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Integer, event, func, select, text, update
 
-from app.cli import users as users  # adds what `app prune` deletes of accounts
-from app.cli.commands import prune
 from app.core.config import Settings
 from app.core.database.sessions import Database
 from app.exceptions import TooManyRequestsError
+from app.jobs.maintenance import prune
 from app.main import create_app
 from app.models.auth.rate_limit import rate_limits
 from app.repositories.auth.rate_limit_repo import RateLimitRepository

@@ -89,6 +89,10 @@ class Driver(Protocol):
         """Return whether an idle connection looks open, without a round trip to the server."""
         ...
 
+    def backend_pid(self, connection: Any) -> int:
+        """Return the process id that the server has sent for the connection; a pooler sends another."""
+        ...
+
     def abort(self, connection: Any) -> None:
         """Close the socket of a connection immediately, without notifying the server."""
         ...

@@ -168,6 +168,11 @@ def seems_alive(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
     return not connection.is_closed()
 
 
+def backend_pid(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+    """Return the process id that the server has sent when the connection was opened."""
+    return connection.get_server_pid()
+
+
 def abort(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Close the connection. Waiting coroutines get a `ConnectionDoesNotExistError`."""
     connection.terminate()

@@ -91,6 +91,11 @@ def seems_alive(connection: psycopg.AsyncConnection[object]) -> bool:
         return not selector.select(0)
 
 
+def backend_pid(connection: psycopg.AsyncConnection[object]) -> int:
+    """Return the process id that the server has sent when the connection was opened."""
+    return connection.info.backend_pid
+
+
 def abort(connection: psycopg.AsyncConnection[object]) -> None:
     """Shut the socket down. Waiting coroutines get an `OperationalError`.
 

@@ -1,0 +1,98 @@
+"""Commands for background jobs."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from app.cli.commands import CommandError, commands, with_database
+from app.cli.dev_server import database_url
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from app.core.database import Database
+    from app.services.job_service import JobService
+
+ResultT = TypeVar("ResultT")
+
+jobs = typer.Typer(no_args_is_help=True, help="Look after background jobs.")
+commands.add_typer(jobs, name="jobs")
+
+
+@commands.command("worker")
+def worker_command(
+    host: Annotated[str, typer.Option(help="Address that serves its health.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port that serves its health.")] = 8001,
+) -> None:
+    """Run background jobs. SIGTERM ends it when the running jobs are done."""
+    import uvicorn
+
+    from app.worker import create_worker
+
+    with database_url() as url:
+        os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
+        worker = create_worker()  # with wrong settings, the command ends here
+        # uvicorn stops, and then repeats the signal, which would end the process with an error.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        uvicorn.run(worker, host=host, port=port, log_config=None, proxy_headers=False)
+
+
+@jobs.command("list")
+def list_command(
+    limit: Annotated[int, typer.Option(help="Number of dead jobs to show.", min=1)] = 20,
+) -> None:
+    """Show how many jobs there are, and the dead ones with their last error."""
+
+    async def read(service: JobService) -> None:
+        for kind, state, number, oldest in await service.count():
+            since = f"{oldest:%Y-%m-%d %H:%M:%S %Z}"
+            typer.echo(f"{number:8} {state:8} {kind}, the oldest since {since}")
+        for job in await service.list_dead(limit):
+            typer.echo(
+                f"\n{job.id}  {job.kind} {job.payload}\n"
+                f"    dead since {job.failed_at:%Y-%m-%d %H:%M:%S %Z}, attempts: {job.attempts}\n"
+                f"    {job.error_type}: {job.error}"
+            )
+
+    _run(read)
+
+
+@jobs.command("retry")
+def retry_command(
+    ids: Annotated[
+        list[int] | None, typer.Argument(help="Ids of dead jobs; all if none is given.")
+    ] = None,
+) -> None:
+    """Queue dead jobs again."""
+    wanted = ids or []
+    _report("Queued again", wanted, _run(lambda service: service.retry(wanted)))
+
+
+@jobs.command("discard")
+def discard_command(
+    ids: Annotated[list[int], typer.Argument(help="Ids of dead jobs, from `app jobs list`.")],
+) -> None:
+    """Delete dead jobs, whose work is then not done."""
+    _report("Deleted", ids, _run(lambda service: service.discard(ids)))
+
+
+def _run(work: Callable[[JobService], Awaitable[ResultT]]) -> ResultT:
+    from app.services.job_service import JobService
+
+    async def run(database: Database) -> ResultT:
+        async with database.transaction() as session:
+            return await work(JobService(session))
+
+    with database_url() as url:
+        return with_database(url, run)
+
+
+def _report(what: str, wanted: Sequence[int], done: Sequence[int]) -> None:
+    ids = sorted(done)
+    typer.echo(f"{what}: {', '.join(map(str, ids)) or 'none'}")
+    if missing := sorted(set(wanted) - set(ids)):
+        raise CommandError(f"No dead job has the id {', '.join(map(str, missing))}")

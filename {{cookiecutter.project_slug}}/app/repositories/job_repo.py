@@ -1,0 +1,107 @@
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from pgqueuer import JobId, Queries
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.jobs.drivers import SessionDriver
+
+# The tables are PGQueuer's. It calls running jobs `picked`, and dead ones `failed`.
+_COUNT: Final = text("""
+SELECT entrypoint, CASE status WHEN 'picked' THEN 'running' WHEN 'failed' THEN 'dead'
+    ELSE status::text END, count(*), min(created)
+FROM pgqueuer GROUP BY entrypoint, status ORDER BY entrypoint, status
+""")
+_LIST_DEAD: Final = text("""
+SELECT job.id, job.entrypoint, job.attempts + 1, job.updated, convert_from(job.payload, 'UTF8'),
+    last.traceback ->> 'exception_type', last.traceback ->> 'exception_message'
+FROM pgqueuer AS job
+LEFT JOIN LATERAL (
+    SELECT traceback FROM pgqueuer_log
+    WHERE job_id = job.id AND traceback IS NOT NULL ORDER BY created DESC LIMIT 1
+) AS last ON true
+WHERE job.status = 'failed' ORDER BY job.id DESC LIMIT :limit
+""")
+_LOCK_DEAD: Final = text("""
+SELECT id FROM pgqueuer
+WHERE status = 'failed' AND (cardinality(CAST(:ids AS bigint[])) = 0 OR id = ANY(:ids))
+ORDER BY id FOR UPDATE
+""")
+_DELETE: Final = text("""
+DELETE FROM pgqueuer WHERE status = 'failed' AND id = ANY(CAST(:ids AS bigint[])) RETURNING id
+""")
+_DELETE_LONG_DEAD: Final = text("""
+WITH deleted AS (
+    DELETE FROM pgqueuer
+    WHERE status = 'failed' AND updated < now() - CAST(:kept AS interval) RETURNING 1
+)
+SELECT count(*) FROM deleted
+""")
+_DELETE_LOG: Final = text("""
+WITH deleted AS (
+    DELETE FROM pgqueuer_log
+    WHERE created < now() - CAST(:kept AS interval)
+        AND NOT EXISTS (SELECT FROM pgqueuer WHERE id = job_id)
+    RETURNING 1
+)
+SELECT count(*) FROM deleted
+""")
+
+
+class QueuedJobs(NamedTuple):
+    """The jobs of a kind in a state: `queued`, `running` or `dead`."""
+
+    kind: str
+    state: str
+    number: int
+    oldest: datetime
+
+
+class DeadJob(NamedTuple):
+    """A job that is not tried again, with its last error."""
+
+    id: int
+    kind: str
+    attempts: int
+    failed_at: datetime
+    payload: str
+    error_type: str | None
+    error: str | None
+
+
+class JobRepository:
+    """SQL for jobs. Every method but `retry_dead` runs one statement."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def count(self) -> Sequence[QueuedJobs]:
+        """Return the number of jobs by kind and state."""
+        return [QueuedJobs(*row) for row in await self._session.execute(_COUNT)]
+
+    async def list_dead(self, limit: int) -> Sequence[DeadJob]:
+        """Return dead jobs, newest first."""
+        rows = await self._session.execute(_LIST_DEAD, {"limit": limit})
+        return [DeadJob(*row) for row in rows]
+
+    async def retry_dead(self, ids: Sequence[int]) -> Sequence[int]:
+        """Queue dead jobs again, all if no `ids` are given, and return their ids. Runs two statements."""
+        found = (await self._session.scalars(_LOCK_DEAD, {"ids": list(ids)})).all()
+        await Queries(SessionDriver(self._session)).requeue_jobs([JobId(each) for each in found])
+        return found
+
+    async def delete_dead(self, ids: Sequence[int]) -> Sequence[int]:
+        """Delete dead jobs, and return their ids."""
+        return (await self._session.scalars(_DELETE, {"ids": list(ids)})).all()
+
+    async def delete_long_dead(self, kept: timedelta) -> int:
+        """Delete jobs that have been dead for longer, and return the number."""
+        deleted: int = await self._session.scalar(_DELETE_LONG_DEAD, {"kept": kept})
+        return deleted
+
+    async def delete_log(self, kept: timedelta) -> int:
+        """Delete older log entries of jobs that are gone, and return the number."""
+        deleted: int = await self._session.scalar(_DELETE_LOG, {"kept": kept})
+        return deleted

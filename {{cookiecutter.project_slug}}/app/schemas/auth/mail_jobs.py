@@ -1,0 +1,54 @@
+"""Payloads of the jobs that send mail.
+
+They hold addresses, but no token: a job makes that when it writes the mail.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from app.core.jobs.payload import JobPayload
+
+
+class SendNotice(JobPayload):
+    """Tell somebody what has happened, by a mail without a link."""
+
+    job: ClassVar = "send_notice"
+
+    template: Literal[
+        "account_changed_by_admin", "email_change_requested", "email_changed", "password_changed"
+    ]
+    to: str
+    values: dict[str, str] = Field(default_factory=dict)
+
+
+class SendLink(JobPayload):
+    """Send a link to the account with an address, if there is one that can use it.
+
+    `limited` is for requests of anyone: their mails to an account are counted. `address` is the
+    network address of the client, for the audit log.
+    """
+
+    job: ClassVar = "send_link"
+
+    email: str
+    purpose: Literal["password_reset", "verify_email"]
+    template: Literal["already_registered", "password_reset", "verify_email"]
+    limited: bool = False
+    address: str | None = None
+
+
+class SendChangeLink(JobPayload):
+    """Send a link that confirms it to the pending address of a user, if there still is one."""
+
+    job: ClassVar = "send_change_link"
+
+    user_id: int
+
+
+class SendInvitation(JobPayload):
+    """Invite an address to register."""
+
+    job: ClassVar = "send_invitation"
+
+    email: str

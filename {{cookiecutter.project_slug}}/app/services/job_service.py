@@ -1,0 +1,42 @@
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.repositories.job_repo import DeadJob, JobRepository, QueuedJobs
+
+# Long enough to find out why a job failed. Payloads may name persons.
+_DEAD_KEPT: Final = timedelta(days=30)
+_LOG_KEPT: Final = timedelta(days=7)
+
+
+class JobService:
+    """What became of jobs, for those who operate the service."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._jobs = JobRepository(session)
+
+    async def count(self) -> Sequence[QueuedJobs]:
+        """Return the number of jobs by kind and state."""
+        return await self._jobs.count()
+
+    async def list_dead(self, limit: int) -> Sequence[DeadJob]:
+        """Return dead jobs, newest first."""
+        return await self._jobs.list_dead(limit)
+
+    async def retry(self, ids: Sequence[int]) -> Sequence[int]:
+        """Queue dead jobs again, all if no `ids` are given, and return their ids."""
+        return await self._jobs.retry_dead(ids)
+
+    async def discard(self, ids: Sequence[int]) -> Sequence[int]:
+        """Delete dead jobs, and return their ids."""
+        return await self._jobs.delete_dead(ids)
+
+    async def prune_dead(self) -> int:
+        """Delete jobs that have been dead for 30 days, and return the number."""
+        return await self._jobs.delete_long_dead(_DEAD_KEPT)
+
+    async def prune_log(self) -> int:
+        """Delete log entries of jobs that are no longer needed, and return the number."""
+        return await self._jobs.delete_log(_LOG_KEPT)

@@ -1,0 +1,127 @@
+"""`app jobs` and `app worker`, on a database of their own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import ClassVar
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from pgqueuer.queries import Queries
+from sqlalchemy import URL, text
+
+from app.cli.commands import DEVELOPMENT_SETTINGS, CommandError, with_database
+from app.core.database import Database
+from app.core.database.migrations import migrate
+from app.core.jobs.drivers import SessionDriver
+from app.core.jobs.payload import JobPayload
+from app.core.jobs.queue import JobQueue
+from app.schemas.post_jobs import AnnouncePost
+from tests.cli.test_main import run
+from tests.postgres import temporary_database
+
+
+class Unknown(JobPayload):
+    job: ClassVar = "unknown_to_this_version"
+
+
+@pytest.fixture
+def migrated_database(
+    template_url: URL, worker_id: str, monkeypatch: pytest.MonkeyPatch
+) -> Generator[URL]:
+    name = f"{template_url.database}_{worker_id}_jobs"
+    with temporary_database(template_url, name) as url:
+        monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+        migrate(url)
+        yield url
+
+
+async def queue_two_of_which_one_is_dead(database: Database) -> int:
+    async with database.transaction() as session:
+        await JobQueue(session).enqueue(Unknown())
+        (dead,) = await JobQueue(session).enqueue(AnnouncePost(post_id=7))
+        await session.execute(
+            text("UPDATE pgqueuer SET status = 'failed' WHERE id = :id"), {"id": dead}
+        )
+        await session.execute(
+            text(
+                "INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback) "
+                "VALUES (:id, 'failed', 0, 'announce_post', CAST(:traceback AS jsonb))"
+            ),
+            {
+                "id": dead,
+                "traceback": json.dumps({"exception_type": "KeyError", "exception_message": "x"}),
+            },
+        )
+    return dead
+
+
+async def count(database: Database) -> list[tuple[str, int]]:
+    async with database.read() as session:
+        rows = await Queries(SessionDriver(session)).queue_size()
+    return sorted((row.status, row.count) for row in rows)
+
+
+def test_dead_jobs_are_listed_and_queued_again(migrated_database: URL) -> None:
+    dead = with_database(migrated_database, queue_two_of_which_one_is_dead)
+
+    listed = run("jobs", "list").stdout
+
+    assert "1 queued   unknown_to_this_version, the oldest since " in listed
+    assert "1 dead     announce_post, the oldest since " in listed
+    assert str(dead) + '  announce_post {"post_id":7}' in listed
+    assert "KeyError: x" in listed
+    assert run("jobs", "retry", str(dead)).stdout == f"Queued again: {dead}\n"
+    assert with_database(migrated_database, count) == [("queued", 1), ("queued", 1)]
+
+
+def test_dead_job_is_discarded_and_a_wrong_id_is_an_error(migrated_database: URL) -> None:
+    dead = with_database(migrated_database, queue_two_of_which_one_is_dead)
+
+    with pytest.raises(CommandError, match="No dead job has the id 99"):
+        run("jobs", "discard", str(dead), "99")
+
+    assert with_database(migrated_database, count) == [("queued", 1)]
+    assert run("jobs", "retry").stdout == "Queued again: none\n"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answer(url: str) -> str | None:
+    try:
+        with urlopen(url, timeout=5) as response:  # noqa: S310 (127.0.0.1)
+            return str(response.read(), "utf-8")
+    except URLError:
+        return None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+def test_worker_reports_its_health_and_ends_well(migrated_database: URL, tmp_path: Path) -> None:
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("app")), "worker", "--port", str(port)]
+    url = migrated_database.render_as_string(hide_password=False)
+    settings = {name: value.format(url="") for name, value in DEVELOPMENT_SETTINGS.items()}
+    environment = os.environ | settings | {"DATABASE_URL": url}
+    with (tmp_path / "log").open("wb") as log:
+        worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path)
+    try:
+        deadline = time.monotonic() + 30
+        while answer(f"http://127.0.0.1:{port}/health/ready") != '{"status":"ok"}':
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=20) == 0, (tmp_path / "log").read_text()
+    finally:
+        worker.kill()

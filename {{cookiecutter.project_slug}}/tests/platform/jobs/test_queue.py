@@ -1,0 +1,70 @@
+"""A job exists if and only if the transaction that queued it committed."""
+
+from datetime import timedelta
+from typing import ClassVar
+
+import pytest
+from pgqueuer.queries import Queries
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import Database
+from app.core.jobs.drivers import SessionDriver
+from app.core.jobs.payload import JobPayload
+from app.core.jobs.queue import JobQueue
+
+
+class Note(JobPayload):
+    job: ClassVar = "note"
+
+    text: str
+
+
+async def queued(database: Database) -> list[str]:
+    async with database.read() as session:
+        rows = await session.scalars(
+            text("SELECT convert_from(payload, 'UTF8') FROM pgqueuer ORDER BY priority DESC, id")
+        )
+        return [Note.model_validate_json(row).text for row in rows]
+
+
+async def test_job_is_queued_by_the_commit(live_database: Database) -> None:
+    async with live_database.transaction() as session:
+        await JobQueue(session).enqueue(Note(text="ünïcode \\ ' :x"))
+        assert await queued(live_database) == []
+
+    assert await queued(live_database) == ["ünïcode \\ ' :x"]
+
+
+async def test_job_of_a_transaction_that_is_rolled_back_is_not_queued(
+    live_database: Database,
+) -> None:
+    async def fail() -> None:
+        async with live_database.transaction() as session:
+            await JobQueue(session).enqueue(Note(text="lost"))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()
+
+    assert await queued(live_database) == []
+
+
+async def test_priority_and_delay_are_stored(session: AsyncSession, database: Database) -> None:
+    queue = JobQueue(session)
+    await queue.enqueue(Note(text="later"), delay=timedelta(minutes=5))
+    await queue.enqueue(Note(text="urgent"), priority=3)
+    await session.commit()
+
+    assert await queued(database) == ["urgent", "later"]
+    wait = await session.scalar(
+        text("SELECT execute_after - now() FROM pgqueuer WHERE priority = 0")
+    )
+    assert wait == timedelta(minutes=5)
+
+
+async def test_tables_are_those_that_pgqueuer_expects(session: AsyncSession) -> None:
+    plan = await Queries(SessionDriver(session)).plan_upgrade()
+
+    assert plan.statements == ()
+    assert plan.notes == ()
