@@ -19,6 +19,19 @@ class Proxy:
         self._postgres = postgres
         self._fault_at: int | None = None
         self._after = False
+        self._connected = asyncio.Event()
+        self._connected.set()
+
+    def cut(self) -> None:
+        """Pass nothing on from now on, as a network that is cut: nobody is told."""
+        self._connected.clear()
+
+    def mend(self) -> None:
+        """Pass on what comes in new connections. The old ones are closed."""
+        for writer in self.writers:
+            writer.close()
+        self.writers.clear()
+        self._connected.set()
 
     def terminate_at(self, number: int | None, *, after: bool = False) -> None:
         """Have the session terminated just before a chunk is passed on, or when it is answered.
@@ -33,6 +46,7 @@ class Proxy:
         port = upstream[1].get_extra_info("sockname")[1]
 
         async def to_server(chunk: bytes) -> None:
+            await self._connected.wait()
             self.sent += 1
             due = self.sent == self._fault_at
             if due and not self._after:
@@ -45,6 +59,7 @@ class Proxy:
                 writer.close()
 
         async def to_client(chunk: bytes) -> None:
+            await self._connected.wait()
             if answering.is_set():
                 writer.write(chunk)
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from pathlib import Path
 from uuid import uuid4
@@ -16,17 +16,19 @@ import pytest
 from faults.caller import BROKEN, Caller, calling
 from faults.conftest import in_every_variant
 from faults.ledger import require_reason_to_retry
-from faults.postgres_process import PostgresProcess, wait_until
+from faults.postgres_process import PostgresProcess, free_port, wait_until
+from faults.proxy import Proxy, proxying
 from faults.service_process import Service, ServiceProcess, serving
 
 pytestmark = in_every_variant
 
 WRITERS, WORKERS = 8, 2
-MOST_JOBS = 20  # that one worker runs at the same time
+MOST_JOBS = 10  # that one worker runs at the same time
+LOST = 4  # seconds after which the jobs of a worker are taken over
 
 TABLES = (
     "CREATE TABLE asked (value text)",
-    "CREATE TABLE done (key text, value text, pid int)",
+    "CREATE TABLE done (key text, value text, pid int, attempt int, at timestamptz DEFAULT now())",
     "CREATE TABLE done_once (key text PRIMARY KEY, value text)",
     "GRANT ALL ON asked, done, done_once TO PUBLIC",
 )
@@ -34,36 +36,46 @@ TABLES = (
 
 @dataclass
 class Processes:
-    """The service and the workers of a test."""
+    """The service and the workers of a test. The first worker is behind a proxy."""
 
     postgres: PostgresProcess
     service: ServiceProcess
     workers: list[ServiceProcess]
+    proxy_port: int
+    proxy: Proxy | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+    faults: list[tuple[float, float]] = field(default_factory=list)
 
 
 @pytest.fixture
 def processes(service: Service, postgres: PostgresProcess, tmp_path: Path) -> Iterator[Processes]:
+    tables = ", ".join(("asked", "done", "done_once"))
+    postgres.query(f"DROP TABLE IF EXISTS {tables}", database="service")
     for table in TABLES:
         postgres.query(table, database="service")
-    quick = replace(service, environment=service.environment | {"WORKER_LOST_SECONDS": "4"})
+    quick = replace(service, environment=service.environment | {"WORKER_LOST_SECONDS": str(LOST)})
+    port = free_port()
+    cut_off = f"postgresql://app@127.0.0.1:{port}/service"
     with ExitStack() as stack:
-        started = [
-            stack.enter_context(serving(quick.serving(app), tmp_path / f"log{number}"))
-            for number, app in enumerate(["effects:app", *["effects:worker"] * WORKERS])
-        ]
-        yield Processes(postgres, started[0], started[1:])
+        started = []
+        for number, app in enumerate(["effects:app", *["effects:worker"] * WORKERS]):
+            served = quick.serving(app)
+            if number == 1:
+                served = replace(served, environment=served.environment | {"DATABASE_URL": cut_off})
+            started.append(stack.enter_context(serving(served, tmp_path / f"log{number}")))
+        yield Processes(postgres, started[0], started[1:], port)
         for process in started:
             assert process.complaints() == []
 
 
-def kill_worker(processes: Processes, _: float) -> None:
+def kill_workers(processes: Processes, _: float) -> None:
     for worker in processes.workers:
         worker.kill()
         worker.start()
 
 
 def terminate_worker(processes: Processes, _: float) -> None:
-    processes.workers[0].terminate()
+    assert processes.workers[0].terminate() in {0, -signal.SIGTERM}
     processes.workers[0].start()
 
 
@@ -72,6 +84,14 @@ def freeze_worker(processes: Processes, seconds: float) -> None:
     processes.workers[0].signal(signal.SIGSTOP)
     time.sleep(seconds)
     processes.workers[0].signal(signal.SIGCONT)
+
+
+def cut_network(processes: Processes, seconds: float) -> None:
+    assert processes.loop
+    assert processes.proxy
+    processes.loop.call_soon_threadsafe(processes.proxy.cut)
+    time.sleep(seconds)
+    processes.loop.call_soon_threadsafe(processes.proxy.mend)
 
 
 def kill_service(processes: Processes, _: float) -> None:
@@ -100,8 +120,8 @@ def pause_postgres(processes: Processes, seconds: float) -> None:
 
 
 FAULTS: list[Callable[[Processes, float], None]] = [
-    kill_worker, pause_postgres, kill_service, kill_postmaster, freeze_worker, terminate_backends,
-    restart_postgres, terminate_worker,
+    kill_workers, pause_postgres, cut_network, kill_postmaster, freeze_worker, terminate_backends,
+    kill_service, restart_postgres, terminate_worker,
 ]  # fmt: skip
 LENGTHS = (2.0, 4.0, 7.0)
 
@@ -128,10 +148,22 @@ async def asking(caller: Caller, asked: list[str]) -> AsyncIterator[list[asyncio
         await asyncio.gather(*tasks)
 
 
+def wait_until_all_is_done(postgres: PostgresProcess) -> None:
+    wait_until(
+        lambda: postgres.query("SELECT count(*) FROM pgqueuer", database="service") == [0],
+        "every job is done",
+        patience=120,
+        found=lambda: postgres.query(
+            "SELECT status::text, entrypoint, attempts, execute_after FROM pgqueuer LIMIT 5",
+            database="service",
+        ),
+    )
+
+
 @pytest.mark.parametrize(
     ("jobs", "faults"),
     [
-        pytest.param(200, 4, id="small"),
+        pytest.param(300, 9, id="small", marks=pytest.mark.faults),
         pytest.param(10_000, 30, id="full", marks=pytest.mark.full),
     ],
 )
@@ -144,35 +176,67 @@ async def test_every_committed_job_is_done(
     postgres = processes.postgres
     asked: list[str] = []
     between = jobs // (faults + 1) + 1
-    async with calling(processes.service.url) as caller, asking(caller, asked) as tasks:
-        for number, fault in enumerate(islice(cycle(FAULTS), faults + 1)):
-            goal = len(asked) + between
-            while len(asked) < goal:
-                assert not any(task.done() for task in tasks)
-                await asyncio.sleep(0.02)
-            if number < faults:
-                await asyncio.to_thread(fault, processes, LENGTHS[number % len(LENGTHS)])
-
-    await asyncio.to_thread(
-        wait_until,
-        lambda: postgres.query("SELECT count(*) FROM pgqueuer", database="service") == [0],
-        "every job is done",
-        found=lambda: postgres.query(
-            "SELECT status::text, entrypoint, attempts, execute_after FROM pgqueuer LIMIT 5",
-            database="service",
-        ),
-    )
+    async with proxying(postgres, processes.proxy_port) as proxy:
+        processes.proxy, processes.loop = proxy, asyncio.get_running_loop()
+        async with calling(processes.service.url) as caller, asking(caller, asked) as tasks:
+            for number, fault in enumerate(islice(cycle(FAULTS), faults + 1)):
+                goal = len(asked) + between
+                while len(asked) < goal:
+                    assert not any(task.done() for task in tasks)
+                    await asyncio.sleep(0.02)
+                if number < faults:
+                    began = time.time()
+                    length = LENGTHS[number % len(LENGTHS)]
+                    await asyncio.to_thread(fault, processes, length)
+                    processes.faults.append((began, time.time()))
+        await asyncio.to_thread(wait_until_all_is_done, postgres)
 
     committed = set(postgres.query("SELECT value FROM asked", database="service"))
-    done = Counter(postgres.query("SELECT value FROM done", database="service"))
     once = Counter(postgres.query("SELECT value FROM done_once", database="service"))
-    twice = {value: number for value, number in done.items() if number > 1}
+    runs: dict[str, list[tuple[int, float]]] = {}
+    for value, attempt, at in postgres.query(
+        "SELECT value, attempt, extract(epoch FROM at)::float FROM done ORDER BY at",
+        database="service",
+    ):
+        runs.setdefault(value, []).append((attempt, at))
+    repeated = {value: found for value, found in runs.items() if len(found) > 1}
+    taken_over = [value for value, found in repeated.items() if found[0][0] == found[1][0]]
     record_property(
         "figures",
-        f"{len(committed)} jobs, done {done.total()} times, {len(twice)} of them more than once, "
+        f"{len(committed)} jobs, done {sum(map(len, runs.values()))} times; more than once: "
+        f"{len(taken_over)} whose worker was lost before it could acknowledge them, "
+        f"{len(repeated) - len(taken_over)} whose commit was not answered; "
         f"faults = {faults}, answers by status {caller.by_status()} ({BROKEN}: connection broken)",
     )
     assert set(asked) <= committed
-    assert set(done) == committed
+    assert set(runs) == committed
     assert once == Counter(committed)
-    assert len(twice) <= WORKERS * MOST_JOBS * faults, twice
+    assert len(repeated) <= WORKERS * MOST_JOBS * faults
+    for found in repeated.values():  # only where a fault has come between
+        (_, first), *_, (_, last) = found
+        assert any(began <= last and first - 1 <= ended for began, ended in processes.faults), found
+
+
+async def test_jobs_of_a_killed_worker_are_taken_over(
+    processes: Processes, record_property: Callable[[str, object], None]
+) -> None:
+    """The one that is killed in mid-job has made its effect, and not acknowledged it."""
+    postgres, worker = processes.postgres, processes.workers[1]
+    async with calling(processes.service.url) as caller:
+        assert (await caller.post("/slow-effects/once", {})).status == 201
+    await asyncio.to_thread(
+        wait_until,
+        lambda: postgres.query("SELECT pid FROM done", database="service"),
+        "the job has begun",
+    )
+    (pid,) = postgres.query("SELECT pid FROM done", database="service")
+    assert pid == worker.pid  # the other one has no network in this test
+    worker.kill()
+    killed = time.monotonic()
+    worker.start()
+    await asyncio.to_thread(wait_until_all_is_done, postgres)
+
+    seconds = time.monotonic() - killed
+    record_property("figures", f"taken over and done after {seconds:.1f} s (lost after {LOST} s)")
+    assert len(postgres.query("SELECT pid FROM done", database="service")) == 2
+    assert postgres.query("SELECT value FROM done_once", database="service") == ["once"]

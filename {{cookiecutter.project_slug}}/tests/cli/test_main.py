@@ -421,7 +421,9 @@ def test_traceback_is_shown_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unexpected_error_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("app.jobs.maintenance.prune", Mock(side_effect=TypeError("of a programmer")))
+    monkeypatch.setattr(
+        "app.jobs.maintenance.prune", Mock(side_effect=TypeError("of a programmer"))
+    )
 
     assert run_cli(monkeypatch, "prune") == 1
     assert "TypeError: of a programmer" in capsys.readouterr().err

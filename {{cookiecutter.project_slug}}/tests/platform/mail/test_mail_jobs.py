@@ -1,0 +1,169 @@
+"""Mails are sent by jobs: after the commit, until they are sent, and with no secret in the queue."""
+
+from collections.abc import AsyncGenerator, Callable
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.http.edge import EdgeRoute
+from app.core.jobs.kinds import FinalError
+from app.core.jobs.queue import JobQueue
+from app.core.mail.mailer import MailError, SmtpMailer
+from app.dependencies.database import SessionDep
+from app.exceptions import ConflictError
+from app.jobs.auth.mails import MailJobs
+from app.schemas.auth.mail_jobs import SendNotice
+from tests.auth.accounts import EMAIL, Mailbox, Opener, new_user
+from tests.auth.smtp import SmtpServer, smtp_server
+from tests.conftest import http_client
+from tests.inline_jobs import InlineJobs
+
+NOTICE = SendNotice(template="password_changed", to=EMAIL)
+QUEUED = text("SELECT concat_ws(' ', convert_from(payload, 'UTF8'), headers::text) FROM pgqueuer")
+
+router = APIRouter(route_class=EdgeRoute)
+
+
+@router.post("/good")
+async def good(session: SessionDep) -> None:
+    await JobQueue(session).enqueue(NOTICE)
+
+
+@router.post("/refused")
+async def refused(session: SessionDep) -> None:
+    await JobQueue(session).enqueue(NOTICE)
+    raise ConflictError("No")
+
+
+@router.post("/uncommitted")
+async def uncommitted(session: SessionDep) -> None:
+    """Violate a constraint that PostgreSQL checks at the commit."""
+    await session.execute(text("CREATE TEMPORARY TABLE once (n int UNIQUE DEFERRABLE)"))
+    await session.execute(text("SET CONSTRAINTS ALL DEFERRED"))
+    await session.execute(text("INSERT INTO once VALUES (1), (1)"))
+    await JobQueue(session).enqueue(NOTICE)
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[SmtpServer]:
+    async with smtp_server() as server:
+        yield server
+
+
+@pytest.fixture
+def mail_jobs(settings: Settings, server: SmtpServer) -> MailJobs:
+    chosen = {
+        "mail_from": "service@example.com",
+        "smtp_host": "localhost",
+        "smtp_port": server.port,
+        "smtp_security": "none",
+    }
+    return MailJobs(SmtpMailer(settings.model_copy(update=chosen)))
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "sent"), [("/good", 200, 1), ("/refused", 409, 0), ("/uncommitted", 500, 0)]
+)
+async def test_mail_is_sent_if_and_only_if_the_transaction_commits(
+    app_with_routers: Callable[..., FastAPI],
+    live_database: Database,
+    settings: Settings,
+    server: SmtpServer,
+    mail_jobs: MailJobs,
+    path: str,
+    status: int,
+    sent: int,
+) -> None:
+    app = app_with_routers(router, database=live_database)
+    async with http_client(app, raises=False) as client:
+        response = await client.post(path)
+    assert (response.status_code, server.tries) == (status, 0)
+
+    assert await InlineJobs(live_database, settings, mail_jobs.kinds()).run_all() == sent
+
+    assert [message["To"] for message in server.taken] == [EMAIL] * sent
+
+
+@pytest.mark.parametrize(("reply", "error"), [("451 later", MailError), ("554 no", FinalError)])
+async def test_refused_mail_is_tried_again_unless_it_is_refused_for_good(
+    database: Database,
+    settings: Settings,
+    server: SmtpServer,
+    mail_jobs: MailJobs,
+    caplog: pytest.LogCaptureFixture,
+    reply: str,
+    error: type[Exception],
+) -> None:
+    async with database.transaction() as session:
+        await JobQueue(session).enqueue(NOTICE)
+    server.replies = [reply]
+
+    with pytest.raises(error, match=reply[:3]):
+        await InlineJobs(database, settings, mail_jobs.kinds()).run_all()
+
+    assert server.tries == 1
+    assert EMAIL not in caplog.text
+
+
+async def test_attempts_have_the_same_message_id(
+    database: Database, settings: Settings, server: SmtpServer, mail_jobs: MailJobs
+) -> None:
+    """So that receivers can tell that a mail was sent twice."""
+    async with database.transaction() as session:
+        await JobQueue(session).enqueue(NOTICE)
+        await session.execute(text("CREATE TEMPORARY TABLE kept AS SELECT * FROM pgqueuer"))
+    jobs = InlineJobs(database, settings, mail_jobs.kinds())
+    await jobs.run_all()
+    async with database.transaction() as session:
+        await session.execute(text("INSERT INTO pgqueuer SELECT * FROM kept"))
+    await jobs.run_all()
+
+    first, second = server.taken
+    assert first["Message-ID"] == second["Message-ID"]
+
+
+REQUESTS = {
+    "reset": ("/auth/password-reset", {"email": EMAIL}),
+    "registration": ("/users", new_user(email="new@example.com")),
+    "registration of a known address": ("/users", new_user(email=EMAIL)),
+}
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_queue_holds_no_secret(
+    open_client: Opener,
+    session: AsyncSession,
+    database: Database,
+    settings: Settings,
+    name: str,
+) -> None:
+    path, body = REQUESTS[name]
+    client = open_client(require_verified_email=True, mail_delivery="smtp")
+    response = await client.post(path, json=body)
+    assert response.status_code == 202
+    queued = (await session.scalars(QUEUED)).one()
+
+    mailbox = Mailbox()
+    await InlineJobs(database, settings, MailJobs(mailbox).kinds()).run_all()
+
+    assert len(mailbox.mails) == 1
+    assert mailbox.token() not in queued
+    assert body.get("password", "no password") not in queued
+
+
+async def test_unknown_address_is_queued_as_a_known_one_is(
+    open_client: Opener, session: AsyncSession
+) -> None:
+    """Else the time of the response would tell them apart."""
+    response: httpx.Response = await open_client().post(
+        "/auth/password-reset", json={"email": "nobody@example.com"}
+    )
+
+    assert response.status_code == 202
+    assert "nobody@example.com" in (await session.scalars(QUEUED)).one()
