@@ -23,13 +23,18 @@ from app.core.database.migrations import migrate
 from app.core.jobs.drivers import SessionDriver
 from app.core.jobs.payload import JobPayload
 from app.core.jobs.queue import JobQueue
-from app.schemas.post_jobs import AnnouncePost
 from tests.cli.test_main import run
 from tests.postgres import temporary_database
 
 
 class Unknown(JobPayload):
     job: ClassVar = "unknown_to_this_version"
+
+
+class Failing(JobPayload):
+    job: ClassVar = "failing"
+
+    row_id: int
 
 
 @pytest.fixture
@@ -46,14 +51,14 @@ def migrated_database(
 async def queue_two_of_which_one_is_dead(database: Database) -> int:
     async with database.transaction() as session:
         await JobQueue(session).enqueue(Unknown())
-        (dead,) = await JobQueue(session).enqueue(AnnouncePost(post_id=7))
+        (dead,) = await JobQueue(session).enqueue(Failing(row_id=7))
         await session.execute(
             text("UPDATE pgqueuer SET status = 'failed' WHERE id = :id"), {"id": dead}
         )
         await session.execute(
             text(
                 "INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback) "
-                "VALUES (:id, 'failed', 0, 'announce_post', CAST(:traceback AS jsonb))"
+                "VALUES (:id, 'failed', 0, 'failing', CAST(:traceback AS jsonb))"
             ),
             {
                 "id": dead,
@@ -75,8 +80,8 @@ def test_dead_jobs_are_listed_and_queued_again(migrated_database: URL) -> None:
     listed = run("jobs", "list").stdout
 
     assert "1 queued   unknown_to_this_version, the oldest since " in listed
-    assert "1 dead     announce_post, the oldest since " in listed
-    assert str(dead) + '  announce_post {"post_id":7}' in listed
+    assert "1 dead     failing, the oldest since " in listed
+    assert str(dead) + '  failing {"row_id":7}' in listed
     assert "KeyError: x" in listed
     assert run("jobs", "retry", str(dead)).stdout == f"Queued again: {dead}\n"
     assert with_database(migrated_database, count) == [("queued", 1), ("queued", 1)]

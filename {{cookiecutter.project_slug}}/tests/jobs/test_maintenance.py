@@ -1,13 +1,18 @@
+from typing import ClassVar
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Database
+from app.core.jobs.payload import JobPayload
 from app.core.jobs.queue import JobQueue
 from app.jobs import SCHEDULES
 from app.jobs.maintenance import Prune
-from app.schemas.post_jobs import AnnouncePost
 from tests.inline_jobs import InlineJobs
+
+
+class Dead(JobPayload):
+    job: ClassVar = "dead"
 
 
 def test_rows_are_pruned_every_night() -> None:
@@ -27,10 +32,10 @@ async def test_job_prunes_and_says_how_much(
 
 
 async def test_old_dead_jobs_and_log_entries_are_deleted(
-    session: AsyncSession, database: Database, jobs: InlineJobs, caplog: pytest.LogCaptureFixture
+    session: AsyncSession, jobs: InlineJobs, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "app")
-    old, young = await JobQueue(session).enqueue(AnnouncePost(post_id=1), AnnouncePost(post_id=2))
+    old, young = await JobQueue(session).enqueue(Dead(), Dead())
     await session.execute(text("UPDATE pgqueuer SET status = 'failed'"))
     age = text("UPDATE pgqueuer SET updated = now() - interval '31 days' WHERE id = :id")
     await session.execute(age, {"id": old})
