@@ -41,7 +41,11 @@ class Proxy:
         self.sent, self._fault_at, self._after = 0, number, after
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream = await asyncio.open_connection("127.0.0.1", self._postgres.port)
+        try:
+            upstream = await asyncio.open_connection("127.0.0.1", self._postgres.port)
+        except OSError:  # the server is down
+            writer.close()
+            return
         self.writers += [writer, upstream[1]]
         port = upstream[1].get_extra_info("sockname")[1]
 

@@ -1,7 +1,7 @@
 """Mails are sent by jobs: after the commit, until they are sent, and with no secret in the queue."""
 
 from collections.abc import AsyncGenerator, Callable
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -128,7 +128,7 @@ async def test_attempts_have_the_same_message_id(
     assert first["Message-ID"] == second["Message-ID"]
 
 
-REQUESTS: Final[dict[str, tuple[str, dict[str, str]]]] = {
+REQUESTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "reset": ("/auth/password-reset", {"email": EMAIL}),
     "registration": ("/users", new_user(email="new@example.com")),
     "registration of a known address": ("/users", new_user(email=EMAIL)),
