@@ -146,7 +146,7 @@ def documents(project: Path) -> dict[str, Any]:
 def test_compose_starts_database_then_migration_then_api(variant: Variant, project: Path) -> None:
     compose = documents(project)
     default = {name for name, one in compose["services"].items() if "profiles" not in one}
-    assert default == {"db", "migrate", "api"}
+    assert default == {"db", "migrate", "api", "worker"}
     db, migrate, api = (compose["services"][name] for name in ("db", "migrate", "api"))
 
     assert "healthcheck" in db
@@ -164,6 +164,13 @@ def test_compose_starts_database_then_migration_then_api(variant: Variant, proje
     assert owner == f"postgresql://{user}@db:5432/{database}"
     service = f"postgresql://api@${{DATABASE_HOST:-db}}:5432/{database}"
     assert api["environment"]["DATABASE_URL"] == service
+    worker = compose["services"]["worker"]
+    assert worker["command"] == ["app", "worker"]
+    assert worker["depends_on"] == api["depends_on"]
+    direct = f"postgresql://api@db:5432/{database}"
+    assert worker["environment"] == api["environment"] | {
+        "WORKER_DATABASE_URL": f"${{WORKER_DATABASE_URL:-{direct}}}"
+    }
     differ = {"DATABASE_DIRECT_URL", "PGPASSWORD", "API_POSTGRES_PASSWORD"}
     assert api["environment"].keys() - differ == migrate["environment"].keys() - differ
     assert ("SECRET_KEY" in api["environment"]) is variant.use_auth
@@ -204,7 +211,7 @@ def test_each_profile_is_valid_and_each_image_is_a_variable(compose: Compose) ->
     for profile in PROFILES:
         shown = json.loads(compose("--profile", profile, "config", "--format", "json"))
         wanted = {name for name, one in services.items() if profile in one.get("profiles", [])}
-        assert shown["services"].keys() == wanted | {"db", "migrate", "api"}
+        assert shown["services"].keys() == wanted | {"db", "migrate", "api", "worker"}
         for service in shown["services"].values():
             assert service["image"].startswith("registry.example.com/")
 

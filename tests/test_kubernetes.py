@@ -119,24 +119,29 @@ def check_references(documents: list[dict[str, Any]]) -> None:
         assert document["metadata"]["namespace"] == "order-desk"
         kinds[document["kind"]][document["metadata"]["name"]] = document
     pods = {
-        kind: document["spec"]["template"]
+        name: document["spec"]["template"]
         for kind in ("Deployment", "Job")
-        for document in kinds[kind].values()
+        for name, document in kinds[kind].items()
     }
-    labels = pods["Deployment"]["metadata"]["labels"]
+    assert pods.keys() == {"api", "worker", "migrate"}
+    labels = {name: pod["metadata"]["labels"] for name, pod in pods.items()}
     for selector in (
         *(service["spec"]["selector"] for service in kinds["Service"].values()),
         kinds["Deployment"]["api"]["spec"]["selector"]["matchLabels"],
         kinds["PodDisruptionBudget"]["api"]["spec"]["selector"]["matchLabels"],
     ):
-        assert selector.items() <= labels.items()
+        assert selector.items() <= labels["api"].items()
+    assert kinds["Service"]["metrics"]["spec"]["selector"].items() <= labels["worker"].items()
+    assert not kinds["Service"]["api"]["spec"]["selector"].items() <= labels["worker"].items()
+    selector = kinds["Deployment"]["worker"]["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= labels["worker"].items()
     assert kinds["HorizontalPodAutoscaler"]["api"]["spec"]["scaleTargetRef"]["name"] == "api"
     (expression,) = kinds["NetworkPolicy"]["api"]["spec"]["podSelector"]["matchExpressions"]
     assert {pod["metadata"]["labels"][expression["key"]] for pod in pods.values()} == set(
         expression["values"]
     )
 
-    (container,) = pods["Deployment"]["spec"]["containers"]
+    (container,) = pods["api"]["spec"]["containers"]
     ports = {port["name"] for port in container["ports"]}
     for service in kinds["Service"].values():
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports

@@ -105,8 +105,8 @@ async def counting_jobs(database: Database, metrics: "JobMetrics") -> AsyncGener
                     jobs = await JobService(session).count()
                 now = datetime.now(UTC)
                 metrics.show(
-                    (kind, state, number, (now - oldest).total_seconds())
-                    for kind, state, number, oldest in jobs
+                    (kind, state, number, (now - since).total_seconds())
+                    for kind, state, number, since in jobs
                 )
             await asyncio.sleep(_COUNT_SECONDS)
 

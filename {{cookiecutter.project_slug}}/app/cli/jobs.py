@@ -48,9 +48,8 @@ def list_command(
     """Show how many jobs there are, and the dead ones with their last error."""
 
     async def read(service: JobService) -> None:
-        for kind, state, number, oldest in await service.count():
-            since = f"{oldest:%Y-%m-%d %H:%M:%S %Z}"
-            typer.echo(f"{number:8} {state:8} {kind}, the oldest since {since}")
+        for kind, state, number, since in await service.count():
+            typer.echo(f"{number:8} {state:8} {kind}, since {since:%Y-%m-%d %H:%M:%S %Z}")
         for job in await service.list_dead(limit):
             typer.echo(
                 f"\n{job.id}  {job.kind} {job.payload}\n"

@@ -275,8 +275,10 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
         default=30,
         description="Seconds after which others take over the jobs of a worker that is gone.",
     )
-    worker_stop_seconds: Seconds = Field(
+    worker_stop_seconds: float = Field(
         default=20,
+        gt=0,
+        le=300,
         description="Seconds that a worker that stops gives its jobs; then they are queued again.",
     )
     worker_in_service: bool = Field(

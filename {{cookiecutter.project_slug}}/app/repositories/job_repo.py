@@ -11,7 +11,8 @@ from app.core.jobs.drivers import SessionDriver
 # The tables are PGQueuer's. It calls running jobs `picked`, and dead ones `failed`.
 _COUNT: Final = text("""
 SELECT entrypoint, CASE status WHEN 'picked' THEN 'running' WHEN 'failed' THEN 'dead'
-    ELSE status::text END, count(*), min(created)
+    ELSE status::text END, count(*),
+    min(CASE status WHEN 'queued' THEN execute_after ELSE updated END)
 FROM pgqueuer GROUP BY entrypoint, status ORDER BY entrypoint, status
 """)
 _LIST_DEAD: Final = text("""
@@ -51,12 +52,15 @@ SELECT count(*) FROM deleted
 
 
 class QueuedJobs(NamedTuple):
-    """The jobs of a kind in a state: `queued`, `running` or `dead`."""
+    """The jobs of a kind in a state: `queued`, `running` or `dead`.
+
+    `since` is when the first of them was due, begun, or given up.
+    """
 
     kind: str
     state: str
     number: int
-    oldest: datetime
+    since: datetime
 
 
 class DeadJob(NamedTuple):

@@ -79,8 +79,8 @@ def test_dead_jobs_are_listed_and_queued_again(migrated_database: URL) -> None:
 
     listed = run("jobs", "list").stdout
 
-    assert "1 queued   unknown_to_this_version, the oldest since " in listed
-    assert "1 dead     failing, the oldest since " in listed
+    assert "1 queued   unknown_to_this_version, since " in listed
+    assert "1 dead     failing, since " in listed
     assert str(dead) + '  failing {"row_id":7}' in listed
     assert "KeyError: x" in listed
     assert run("jobs", "retry", str(dead)).stdout == f"Queued again: {dead}\n"

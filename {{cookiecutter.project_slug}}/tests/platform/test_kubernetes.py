@@ -46,7 +46,7 @@ def largest_number_of_pods(folder: str) -> int:
     return int(read(f"{folder}/autoscaler.yaml")["spec"]["maxReplicas"]) + int(surge)
 
 
-@pytest.mark.parametrize("name", ["deployment", "migration"])
+@pytest.mark.parametrize("name", ["deployment", "worker", "migration"])
 def test_pods_have_no_rights(name: str) -> None:
     pod = pod_of(name)
     (container,) = pod["containers"]
@@ -69,6 +69,7 @@ def test_service_does_not_know_the_owner_of_the_tables() -> None:
     service, owner = secrets_of("external")
 
     assert mounted["secret"]["secretName"] == "api"
+    assert pod_of("worker")["volumes"] == pod_of("deployment")["volumes"]
     assert "DATABASE_DIRECT_URL" in owner - service
     (mounted,) = pod_of("migration")["volumes"]
     names = [source["secret"]["name"] for source in mounted["projected"]["sources"]]
@@ -99,6 +100,23 @@ def test_probes_ask_routes_of_the_service(app: FastAPI) -> None:
     assert paths <= app.openapi()["paths"].keys()
 
 
+def test_worker_has_time_to_stop_and_is_asked_where_it_responds() -> None:
+    pod = pod_of("worker")
+    (container,) = pod["containers"]
+    (port,) = container["ports"]
+
+    assert pod["terminationGracePeriodSeconds"] > int(settings_of("base")["WORKER_STOP_SECONDS"])
+    assert container["command"][-1] == str(port["containerPort"])
+    assert container["readinessProbe"]["httpGet"]["port"] == port["name"]
+
+
+def test_worker_behind_a_pooler_has_an_address_of_postgresql() -> None:
+    settings = settings_of("overlays/cloudnative-pg")
+
+    assert settings["DATABASE_POOLER"] == "true"
+    assert settings["WORKER_DATABASE_URL"].rpartition("/")[0].endswith("@db-rw:5432")
+
+
 def test_pods_have_time_to_drain() -> None:
     (container,) = pod_of("deployment")["containers"]
     drain = int(settings_of("base")["DRAIN_SECONDS"])
@@ -111,12 +129,19 @@ def test_pods_have_time_to_drain() -> None:
 
 
 def test_connections_of_all_pods_fit_into_one_server() -> None:
-    """Of the pods of a roll-out, too, with the one connection of each readiness check."""
+    """Of the pods of a roll-out, too, with the one connection of each readiness check.
+
+    A worker has three connections for its queue, and reads nothing by searching.
+    """
     settings = settings_of("base")
     pools = ("DATABASE_POOL_SIZE", "DATABASE_READ_POOL_SIZE", "DATABASE_SEARCH_POOL_SIZE")
     per_pod = sum(int(settings[name]) for name in pools) + 1
 
-    assert largest_number_of_pods("base") * per_pod <= CONNECTIONS
+    worker = read("base/worker.yaml")["spec"]
+    per_worker = 3 + sum(int(settings[name]) for name in pools[:2])
+
+    assert worker["strategy"]["rollingUpdate"]["maxSurge"] == 0
+    assert largest_number_of_pods("base") * per_pod + worker["replicas"] * per_worker <= CONNECTIONS
 
 
 def test_connections_of_all_pods_fit_into_the_pooler_and_the_replica() -> None:

@@ -473,19 +473,20 @@ async def test_worker_process_shows_its_health_and_its_jobs(
             assert (await client.get("/health/ready")).json() == {"status": "ok"}
             assert (await client.get("/health/live")).json() == {"status": "ok"}
             scrape = Scrape.of(await client.get("/metrics"))
-    assert scrape.sum("job_runs_total", job="task", outcome="done") == 1
-    assert scrape.sum("job_duration_seconds_count", job="task") == 1
+    assert scrape.sum("job_runs_total", kind="task", outcome="done") == 1
+    assert scrape.sum("job_duration_seconds_count", kind="task") == 1
 
 
 def test_metrics_show_jobs_until_they_are_gone() -> None:
     registry = Registry(None)
     metrics = JobMetrics(registry)
 
-    metrics.show([("task", "dead", 2, 60.0)])
-    assert b'jobs{job="task",state="dead"} 2.0' in registry.render()
-    assert b'job_oldest_age_seconds{job="task",state="dead"} 60.0' in registry.render()
+    metrics.show([("task", "dead", 2, 60.0), ("task", "queued", 1, 5.0)])
+    assert b'jobs{kind="task",state="dead"} 2.0' in registry.render()
+    assert b'job_waiting_seconds{kind="task"} 5.0' in registry.render()
     metrics.show([])
-    assert b'jobs{job="task",state="dead"} 0.0' in registry.render()
+    assert b'jobs{kind="task",state="dead"} 0.0' in registry.render()
+    assert b'job_waiting_seconds{kind="task"} 0.0' in registry.render()
 
 
 async def test_worker_connects_again_when_its_connections_are_lost(

@@ -15,7 +15,11 @@ class Scrape:
     @classmethod
     def of(cls, response: httpx.Response) -> "Scrape":
         assert response.status_code == 200, response.text
-        families = text_string_to_metric_families(response.text)
+        return cls.parse(response.text)
+
+    @classmethod
+    def parse(cls, text: str) -> "Scrape":
+        families = text_string_to_metric_families(text)
         return cls(
             [(one.name, one.labels, one.value) for family in families for one in family.samples]
         )

@@ -19,6 +19,8 @@ from pydantic import SecretStr
 from sqlalchemy import URL
 
 from app.core.env_file import PROJECT
+from app.core.observability.metrics.jobs import JobMetrics
+from app.core.observability.metrics.registry import Registry
 from tests.platform.observability.scrapes import Scrape
 
 pytestmark = [
@@ -167,8 +169,16 @@ def missing(query: str, series: dict[str, set[str]]) -> Iterator[str]:
             yield from set(node.modifier.labels) - known
 
 
+def series_of_workers() -> dict[str, set[str]]:
+    registry = Registry(None)
+    metrics = JobMetrics(registry)
+    metrics.observe("task", "done", 1)
+    metrics.show([("task", "queued", 1, 1)])
+    return Scrape.parse(registry.render().decode()).labels()
+
+
 def test_dashboards_and_alerts_name_series_and_labels_that_exist(service: Service) -> None:
-    series = service.scrape().labels()
+    series = service.scrape().labels() | series_of_workers()
     wrong = [(name, what) for name, query in expressions() for what in missing(query, series)]
 
     assert wrong == []

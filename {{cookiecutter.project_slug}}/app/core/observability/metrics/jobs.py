@@ -17,32 +17,30 @@ class JobMetrics:
 
     def __init__(self, registry: Registry) -> None:
         self._runs = registry.counter(
-            "job_runs_total",
-            "Runs of jobs that have ended: done, retried or dead.",
-            "job",
-            "outcome",
+            "job_runs_total", "Runs of jobs: done, retried or dead.", "kind", "outcome"
         )
         self._seconds = registry.histogram(
-            "job_duration_seconds", "Time that a run of a job takes.", "job", buckets=_BUCKETS
+            "job_duration_seconds", "Time that a run of a job takes.", "kind", buckets=_BUCKETS
         )
         self._jobs = registry.gauge(
-            "jobs", "Jobs of the whole queue: queued, running or dead.", "job", "state"
+            "jobs", "Jobs of the whole queue: queued, running or dead.", "kind", "state"
         )
-        self._age = registry.gauge(
-            "job_oldest_age_seconds", "Time since the oldest job was queued.", "job", "state"
+        self._waiting = registry.gauge(
+            "job_waiting_seconds", "Time since the first of the queued jobs was due.", "kind"
         )
         self._seen: set[tuple[str, str]] = set()
 
-    def observe(self, job: str, outcome: str, seconds: float) -> None:
+    def observe(self, kind: str, outcome: str, seconds: float) -> None:
         """Count a run."""
-        self._runs.labels(job, outcome).inc()
-        self._seconds.labels(job).observe(seconds)
+        self._runs.labels(kind, outcome).inc()
+        self._seconds.labels(kind).observe(seconds)
 
     def show(self, counts: Iterable[tuple[str, str, int, float]]) -> None:
-        """Set the gauges: job, state, number, and the age of the oldest one in seconds."""
-        found = {(job, state): (number, age) for job, state, number, age in counts}
+        """Set the gauges: kind, state, number, and the seconds that the first one has been so."""
+        found = {(kind, state): (number, seconds) for kind, state, number, seconds in counts}
         self._seen |= found.keys()
-        for key in self._seen:
-            number, age = found.get(key, (0, 0))
-            self._jobs.labels(*key).set(number)
-            self._age.labels(*key).set(age)
+        for kind, state in self._seen:
+            number, seconds = found.get((kind, state), (0, 0))
+            self._jobs.labels(kind, state).set(number)
+            if state == "queued":
+                self._waiting.labels(kind).set(max(0, seconds))
