@@ -11,8 +11,11 @@ from benchmarks.answers import DifferentAnswersError
 from benchmarks.bench import bench
 from benchmarks.calls import calls
 from benchmarks.experiments import EXPERIMENTS
+from benchmarks.jobs import job_cost, job_throughput
 
-MEASUREMENTS = {"calls": calls, **EXPERIMENTS}
+MEASUREMENTS = {
+    "calls": calls, **EXPERIMENTS, "job_cost": job_cost, "job_throughput": job_throughput,
+}  # fmt: skip
 
 
 def main() -> int | str:
