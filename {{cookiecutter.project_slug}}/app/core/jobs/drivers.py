@@ -66,7 +66,7 @@ class SessionDriver(Driver):
 class WorkerDriver(Driver):
     """Runs each statement on its own (`Database.statement`), and listens on one more connection.
 
-    On one connection for both, psycopg would run no statement while it listens.
+    One connection cannot do both in all drivers: some run no statement while they listen.
     """
 
     def __init__(self, database: Database, connection: Any) -> None:
@@ -74,7 +74,7 @@ class WorkerDriver(Driver):
         self._connection = connection
         self._listens = asyncio.Event()
         self._abort = driver_for(database.settings.database_url).abort
-        # AsyncpgDriver or PsycopgDriver.
+        # PGQueuer names its drivers after those of PostgreSQL.
         name = database.settings.database_url.get_driver_name()
         self._listener: Driver = getattr(pgqueuer, f"{name.title()}Driver")(connection)
 
