@@ -39,7 +39,8 @@ def test_paths_exist(document: Path) -> None:
 
 @each_document
 def test_commands_exist(document: Path) -> None:
-    known = {command.name for command in commands.registered_commands}
+    groups = {group.name for group in commands.registered_groups}
+    known = {command.name for command in commands.registered_commands} | groups
     named = re.findall(r"`(?:uv run )?app ([a-z-]+)", document.read_text(encoding="utf-8"))
 
     assert set(named) <= known
