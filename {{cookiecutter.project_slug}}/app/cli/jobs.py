@@ -38,7 +38,8 @@ def worker_command(
         worker = create_worker()  # with wrong settings, the command ends here
         # uvicorn stops, and then repeats the signal, which would end the process with an error.
         signal.signal(signal.SIGTERM, lambda *_: None)
-        uvicorn.run(worker, host=host, port=port, log_config=None, proxy_headers=False)
+        # By default the number of processes is WEB_CONCURRENCY, which is that of the service.
+        uvicorn.run(worker, host=host, port=port, workers=1, log_config=None, proxy_headers=False)
 
 
 @jobs.command("list")

@@ -118,7 +118,7 @@ def test_worker_reports_its_health_and_ends_well(migrated_database: URL, tmp_pat
     command = [str(Path(sys.executable).with_name("app")), "worker", "--port", str(port)]
     url = migrated_database.render_as_string(hide_password=False)
     settings = {name: value.format(url="") for name, value in DEVELOPMENT_SETTINGS.items()}
-    environment = os.environ | settings | {"DATABASE_URL": url}
+    environment = os.environ | settings | {"DATABASE_URL": url, "WEB_CONCURRENCY": ""}
     with (tmp_path / "log").open("wb") as log:
         worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path)
     try:
