@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Literal
@@ -16,11 +16,11 @@ from pgqueuer.models import Schedule as DueSchedule
 from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
 from app.core.jobs.drivers import WorkerDriver
-from app.core.jobs.kinds import FinalError, JobKind, Schedule
+from app.core.jobs.kinds import FinalError, JobKind, Schedule, backoff
 from app.core.jobs.origin import continuing
 from app.core.jobs.queries import WorkerQueries
 from app.core.jobs.queue import JobQueue
-from app.exceptions import explain
+from app.exceptions import UnavailableError, explain
 
 Outcome = Literal["done", "retried", "dead"]
 Observe = Callable[[str, Outcome, float], None]
@@ -88,9 +88,12 @@ class Worker:
             self._running.shutdown.set()
         last = asyncio.get_running_loop().time() + self._settings.worker_stop_seconds
         for deadline in self._deadlines:
-            deadline.reschedule(min(last, deadline.when() or last))
+            if not deadline.expired():
+                deadline.reschedule(min(last, deadline.when() or last))
 
     async def _work(self, queuer: PgQueuer, queries: WorkerQueries) -> None:
+        if not await queries.has_table(queries.qbe.settings.queue_table):
+            raise ConfigurationError("the database has no job queue yet; run `app migrate`")
         self._running = queuer
         for kind in self._kinds:
             queuer.entrypoint(
@@ -120,14 +123,13 @@ class Worker:
             self._running = None
 
     async def _handle(self, queries: WorkerQueries, kind: JobKind[Any], job: Job) -> None:
-        deadline = asyncio.timeout(kind.timeout)
         outcome: Outcome = "dead"
         began = time.perf_counter()
         try:
             with continuing(job):
                 await self._require_few_losses(queries, kind, job)
-                self._deadlines.add(deadline)
-                await kind.handle(job, self._database, self._settings, deadline)
+                with self._deadline(kind.timeout) as deadline:
+                    await kind.handle(job, self._database, self._settings, deadline)
             outcome = "done"
         except RetryRequested:
             outcome = "retried"
@@ -138,9 +140,20 @@ class Worker:
                 raise RetryRequested(reason="its worker had to stop") from error
             raise
         finally:
-            self._deadlines.discard(deadline)
             if self._observe:
                 self._observe(job.entrypoint, outcome, time.perf_counter() - began)
+
+    @contextmanager
+    def _deadline(self, seconds: float) -> Generator[asyncio.Timeout]:
+        """Yield a timeout that `stop` brings forward."""
+        if self._stopping.is_set():
+            seconds = min(seconds, self._settings.worker_stop_seconds)
+        deadline = asyncio.timeout(seconds)
+        self._deadlines.add(deadline)
+        try:
+            yield deadline
+        finally:
+            self._deadlines.discard(deadline)
 
     async def _require_few_losses(
         self, queries: WorkerQueries, kind: JobKind[Any], job: Job
@@ -152,7 +165,10 @@ class Worker:
         """
         if (job.updated - job.execute_after).total_seconds() < self._settings.worker_lost_seconds:
             return
-        runs = await queries.count_runs(job.id)
+        try:
+            runs = await queries.count_runs(job.id)
+        except UnavailableError as error:
+            raise RetryRequested(backoff(1), "the database was not available") from error
         if job.attempts + runs > kind.attempts:
             raise FinalError(f"{runs - 1} workers were lost while they ran it")
 

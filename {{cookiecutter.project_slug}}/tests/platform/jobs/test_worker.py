@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from pgqueuer.queries import EntrypointExecutionParameter
 from pgqueuer.types import QueueEntrypoint, QueueManagerId
-from sqlalchemy import text
+from sqlalchemy import URL, text
 
 from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
@@ -33,6 +33,7 @@ from app.services.job_service import JobService
 from app.worker import create_worker
 from tests.conftest import http_client
 from tests.platform.observability.scrapes import Scrape
+from tests.postgres import temporary_database
 
 Start = Callable[..., Awaitable[Worker]]
 
@@ -350,6 +351,49 @@ async def test_job_that_no_worker_survives_is_dead(
         (job,) = await JobService(session).list_dead(10)
     assert job.error == "3 workers were lost while they ran it"
     assert runs.contexts == []
+
+
+async def test_job_that_was_taken_over_survives_a_database_that_is_away(
+    start: Start, runs: Runs, live_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_queries: WorkerQueries, _job_id: int) -> int:
+        monkeypatch.undo()
+        raise UnavailableError("away")
+
+    monkeypatch.setattr(WorkerQueries, "count_runs", fail)
+    await enqueue(live_database, "late")
+    async with live_database.transaction() as session:
+        await session.execute(text("UPDATE pgqueuer SET execute_after = now() - interval '1 h'"))
+
+    await start()
+
+    async def done() -> bool:
+        return runs.names == ["late"]
+
+    await wait_until(done)
+    assert runs.outcomes == [("task", "retried"), ("task", "done")]
+
+
+@pytest.fixture
+def empty_url(template_url: URL, worker_id: str) -> Generator[URL]:
+    with temporary_database(template_url, f"{template_url.database}_{worker_id}_empty") as url:
+        yield url
+
+
+async def test_worker_waits_for_the_migration(
+    settings: Settings, empty_url: URL, caplog: pytest.LogCaptureFixture
+) -> None:
+    chosen = settings.model_copy(update={"database_url": empty_url})
+    database = Database(chosen)
+    worker = Worker(chosen, database, [], [])
+
+    async def waits() -> bool:
+        return "the database has no job queue yet; run `app migrate`" in caplog.text
+
+    async with working(worker):
+        await wait_until(waits)
+        assert not worker.is_working
+    await database.dispose()
 
 
 async def test_schedule_queues_one_job_however_many_workers_there_are(
