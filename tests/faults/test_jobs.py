@@ -16,6 +16,7 @@ import pytest
 from faults.caller import BROKEN, Caller, calling
 from faults.conftest import in_every_variant
 from faults.ledger import require_reason_to_retry
+from faults.pgbouncer_process import pooling
 from faults.postgres_process import PostgresProcess, free_port, wait_until
 from faults.proxy import Proxy, proxying
 from faults.service_process import Service, ServiceProcess, serving
@@ -25,6 +26,9 @@ pytestmark = in_every_variant
 WRITERS, WORKERS = 8, 2
 MOST_JOBS = 10  # that one worker runs at the same time
 LOST = 4  # seconds after which the jobs of a worker are taken over
+
+# What a connection to PostgreSQL begins with. By default PgBouncer refuses it.
+LIMITS = "options,statement_timeout,lock_timeout,idle_in_transaction_session_timeout"
 
 TABLES = (
     "CREATE TABLE asked (value text)",
@@ -47,12 +51,15 @@ class Processes:
     faults: list[tuple[float, float]] = field(default_factory=list)
 
 
+def make_tables(postgres: PostgresProcess) -> None:
+    """Create the tables anew. The tests of a module share a database."""
+    for statement in ("DROP TABLE IF EXISTS asked, done, done_once", *TABLES):
+        postgres.query(statement, database="service")
+
+
 @pytest.fixture
 def processes(service: Service, postgres: PostgresProcess, tmp_path: Path) -> Iterator[Processes]:
-    tables = ", ".join(("asked", "done", "done_once"))
-    postgres.query(f"DROP TABLE IF EXISTS {tables}", database="service")
-    for table in TABLES:
-        postgres.query(table, database="service")
+    make_tables(postgres)
     quick = replace(service, environment=service.environment | {"WORKER_LOST_SECONDS": str(LOST)})
     port = free_port()
     cut_off = f"postgresql://app@127.0.0.1:{port}/service"
@@ -240,3 +247,35 @@ async def test_jobs_of_a_killed_worker_are_taken_over(
     record_property("figures", f"taken over and done after {seconds:.1f} s (lost after {LOST} s)")
     assert len(postgres.query("SELECT pid FROM done", database="service")) == 2
     assert postgres.query("SELECT value FROM done_once", database="service") == ["once"]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("options", ["", f"ignore_startup_parameters = {LIMITS}"])
+async def test_jobs_are_queued_through_pgbouncer_and_run_past_it(
+    service: Service, postgres: PostgresProcess, tmp_path: Path, options: str
+) -> None:
+    make_tables(postgres)
+    with pooling(postgres, options=options) as pooler, ExitStack() as stack:
+
+        def start(app: str, log: str, **variables: str) -> ServiceProcess:
+            environment = service.environment | variables
+            behind = replace(service, environment=environment | {"DATABASE_POOLER": "true"})
+            return stack.enter_context(serving(behind.serving(app), tmp_path / log))
+
+        url, direct = pooler.url("service"), service.environment["DATABASE_URL"]
+        serves = start("effects:app", "service", DATABASE_URL=url, WORKER_DATABASE_URL=direct)
+        async with calling(serves.url) as caller:
+            for number in range(20):
+                assert (await caller.post(f"/effects/{number}", {})).status == 201
+
+        refused = start("effects:worker", "refused", DATABASE_URL=url, WORKER_DATABASE_URL=url)
+        await asyncio.to_thread(
+            wait_until,
+            lambda: "WORKER_DATABASE_URL: must be PostgreSQL itself" in refused.log.read_text(),
+            "the worker says what is wrong",
+        )
+        assert postgres.query("SELECT count(*) FROM pgqueuer", database="service") == [20]
+
+        start("effects:worker", "worker", DATABASE_URL=url, WORKER_DATABASE_URL=direct)
+        await asyncio.to_thread(wait_until_all_is_done, postgres)
+    assert postgres.query("SELECT count(*) FROM done", database="service") == [20]

@@ -18,6 +18,11 @@ from app.core.database import Database
 from app.core.database.drivers import driver_for
 from app.core.database.engines import make_engine
 
+POOLER_RESPONDS: Final = (
+    "WORKER_DATABASE_URL: must be PostgreSQL itself, but a pooler responds there, which would not pass "
+    "on the notifications of new jobs"
+)
+
 _PARAMETER: Final = re.compile(r"\$(\d+)")
 
 
@@ -88,10 +93,7 @@ class WorkerDriver(Driver):
             raw = await connection.get_raw_connection()
             sent_pid = driver_for(settings.database_url).backend_pid(raw.driver_connection)
             if sent_pid != await connection.scalar(text("SELECT pg_backend_pid()")):
-                raise ConfigurationError(
-                    "WORKER_DATABASE_URL: must be PostgreSQL itself, but a pooler responds there. It "
-                    "would not pass on the notifications of new jobs"
-                )
+                raise ConfigurationError(POOLER_RESPONDS)
             yield cls(database, raw.driver_connection)
 
     async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:

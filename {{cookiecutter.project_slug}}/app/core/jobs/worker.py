@@ -15,7 +15,7 @@ from pgqueuer.models import Schedule as DueSchedule
 
 from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
-from app.core.jobs.drivers import WorkerDriver
+from app.core.jobs.drivers import POOLER_RESPONDS, WorkerDriver
 from app.core.jobs.kinds import FinalError, JobKind, Schedule, backoff
 from app.core.jobs.origin import continuing
 from app.core.jobs.queries import WorkerQueries
@@ -211,7 +211,9 @@ def _settings_of_queue(settings: Settings) -> Settings:
 def _describe(error: Exception) -> str:
     if isinstance(error, FailingListenerError):
         return "notifications do not arrive"
-    return explain(error)
+    text = explain(error)
+    # What PgBouncer says to the time limits, which a connection to PostgreSQL begins with.
+    return POOLER_RESPONDS if "unsupported startup parameter" in text else text
 
 
 @asynccontextmanager
