@@ -63,6 +63,9 @@ OTHER_MEANINGS = {
     "deploy/kubernetes/base/migration.yaml": r"automountServiceAccountToken",
     "deploy/kubernetes/base/worker.yaml": r"automountServiceAccountToken",
     "tests/platform/test_kubernetes.py": r"automountServiceAccountToken",
+    # The secret that processes of `multiprocessing` share.
+    "app/core/observability/metrics/folder.py": r"\bauthkey\b",
+    "docs/decisions/0012-metrics.md": r"\bauthkey\b",
     # Passwords of PostgreSQL and of Grafana.
     "compose.yaml": r"GF_SECURITY_ADMIN_PASSWORD|GRAFANA_PASSWORD",
     "deploy/pgbouncer/Dockerfile": r"\bpassword\b",
