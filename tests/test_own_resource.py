@@ -109,6 +109,8 @@ def take_posts_out(project: Path) -> None:
             assert follows
             followed[revision[1]] = follows[1]
         path.unlink()
+    # Python tells a changed file from its bytecode by the second of the change and the size.
+    shutil.rmtree(project / "alembic/versions/__pycache__", ignore_errors=True)
     for path in project.glob("alembic/versions/*.py"):
         text = path.read_text(encoding="utf-8")
         for removed, follower in followed.items():
