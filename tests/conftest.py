@@ -81,7 +81,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests that need a browser where there is none; TEST_BROWSER demands it."""
+    """Begin with the suites of bakes, which take minutes: at the end, other workers would idle.
+
+    Deselect the tests that need a browser where there is none; TEST_BROWSER demands it.
+    """
+    items.sort(key=lambda item: not item.name.startswith("test_suite_passes"))
     if not find_browser():
         deselected = [item for item in items if item.get_closest_marker("browser")]
         config.hook.pytest_deselected(items=deselected)

@@ -276,7 +276,7 @@ def test_check_passes_in_place(unrendered: Path, check: tuple[str, ...]) -> None
 # run all tests.
 IN_PLACE = {
     "asyncpg": ("tests", "--ignore=tests/platform"),
-    "psycopg": ("tests/cli", "tests/migrations", "tests/platform/database", "tests/repositories"),
+    "psycopg": ("tests/cli", "tests/migrations", "tests/repositories"),
 }
 
 

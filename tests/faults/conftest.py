@@ -1,3 +1,4 @@
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -91,18 +92,24 @@ def lasting_process(
 
 
 @pytest.fixture
-def process(lasting_process: ServiceProcess, postgres: PostgresProcess) -> Iterator[ServiceProcess]:
+async def process(
+    lasting_process: ServiceProcess, postgres: PostgresProcess
+) -> AsyncIterator[ServiceProcess]:
     """Return the process that serves all tests of a module: recovery needs no restart of it."""
     seen = len(lasting_process.complaints())
     yield lasting_process
     assert lasting_process.complaints()[seen:] == []
-    wait_until(
+    # In a thread, because a proxy of the test still passes on what background tasks read.
+    await asyncio.to_thread(
+        wait_until,
         lambda: not postgres.sessions("state <> 'idle'"),
         "every connection is back in the pool",
         found=postgres.activity,
     )
     kept = 2 * POOL_SIZE + 1  # of the readiness check
-    wait_until(lambda: len(postgres.sessions()) <= kept, "no more than these are kept")
+    await asyncio.to_thread(
+        wait_until, lambda: len(postgres.sessions()) <= kept, "no more than these are kept"
+    )
 
 
 @pytest.fixture

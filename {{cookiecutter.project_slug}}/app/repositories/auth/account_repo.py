@@ -47,10 +47,13 @@ class AccountRepository(Repository[User]):
         return await self._session.scalar(_HASHED_PASSWORD, {"user_id": user_id})
 
     async def find_by_email(self, email: str, address: str) -> tuple[User | None, bool]:
-        """Return a user by e-mail address, and whether they are signed in at an IP address."""
+        """Return a user by e-mail address, and whether they are signed in at an IP address.
+
+        Nobody is at an empty one, which is that of clients without a known address.
+        """
         parameters = {"email": email, "address": address}
         row = await self.row(_BY_EMAIL, parameters)
-        return (row[0], row[1]) if row else (None, False)
+        return (row[0], row[1] and bool(address)) if row else (None, False)
 
     async def create_if_absent(self, values: dict[str, Any]) -> int | None:
         """Insert a user and return the id, or None if the e-mail address is taken."""

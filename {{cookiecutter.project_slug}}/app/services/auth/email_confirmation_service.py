@@ -42,8 +42,7 @@ class EmailConfirmationService:
             tokens = OneTimeTokenService(session, self._settings)
             user = await tokens.require_user(token, *_PURPOSES)
             _, is_known = await AccountRepository(session).find_by_email(user.email, client.address)
-        is_known = is_known and bool(client.address)
-        await self._passwords.require_current(user, password, client, is_signed_in=is_known)
+        await self._passwords.require_current(user, password, client, from_known_address=is_known)
         async with self._database.transaction() as session:
             tokens, users = OneTimeTokenService(session, self._settings), UserRepository(session)
             user, purpose = await tokens.redeem(token, *_PURPOSES)

@@ -29,12 +29,17 @@ class PasswordService:
         self._throttle = AuthThrottle(database, settings)
 
     async def require_current(
-        self, user: User, password: SecretStr, client: ClientInfo, *, is_signed_in: bool = True
+        self,
+        user: User,
+        password: SecretStr,
+        client: ClientInfo,
+        *,
+        from_known_address: bool = True,
     ) -> None:
         """Verify the password of a user. Raises `PermissionError` and `TooManyRequestsError`."""
         with place_for_hash(self._settings):
             await self._throttle.count_password_attempt(
-                user.email, client, from_known_address=is_signed_in
+                user.email, client, from_known_address=from_known_address
             )
             async with self._database.read() as session:
                 hashed_password = await AccountRepository(session).get_hashed_password(user.id)

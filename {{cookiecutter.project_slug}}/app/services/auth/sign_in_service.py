@@ -50,9 +50,7 @@ class SignInService:
                     email, client.address
                 )
             await self._throttle.count_password_attempt(
-                user.email if user else email,
-                client,
-                from_known_address=bool(client.address) and is_known_address,
+                user.email if user else email, client, from_known_address=is_known_address
             )
             hashed_password = user.hashed_password if user and self._may_sign_in(user) else None
             matches, new_hash = await verify_password(password, hashed_password, self._settings)

@@ -4,6 +4,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.auth.account_repo import AccountRepository
+from tests.auth.accounts import make_login_session
 from tests.factories import Factory
 
 
@@ -26,6 +27,20 @@ async def test_user_is_found_by_email_whatever_its_case(
     await make.user(email="bob@example.com")
 
     assert await AccountRepository(session).find_by_email(email, "192.0.2.1") == (user, False)
+
+
+@pytest.mark.parametrize(("address", "is_known"), [("192.0.2.1", True), ("", False)])
+async def test_nobody_is_signed_in_at_an_address_that_is_not_known(
+    session: AsyncSession, make: Factory, address: str, is_known: bool
+) -> None:
+    user = await make.user(email="ann@example.com")
+    login_session = await make_login_session(make, user)
+    login_session.address = address
+    await make(login_session)
+
+    found = await AccountRepository(session).find_by_email("ann@example.com", address)
+
+    assert found == (user, is_known)
 
 
 async def test_user_that_does_not_exist_is_not_found(session: AsyncSession, make: Factory) -> None:
