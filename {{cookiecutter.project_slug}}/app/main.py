@@ -21,7 +21,6 @@ from app.core.http.openapi import install_openapi
 from app.core.http.perimeter import install_perimeter
 from app.core.http.problem_declarations import problem_responses
 from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
-from app.core.http.route_templates import RouteTemplates
 from app.core.http.start_page import install_start_page
 from app.core.jobs.worker import Worker, working
 
@@ -29,15 +28,9 @@ from app.core.jobs.worker import Worker, working
 from app.core.mail.link_pages import install_link_pages
 
 # {%- endif +%}
-from app.core.observability.logs import queued_lines
-from app.core.observability.metrics.endpoint import (
-    install_metrics_endpoint,
-    make_metrics,
-    serve_metrics,
-)
-from app.core.observability.request_log import RequestLog
-from app.core.observability.requests import ObserveRequests, RequestObserver, SeeRoute
-from app.core.observability.telemetry import OFF, make_tracing, reporting_errors
+from app.core.observability.install import Observability
+from app.core.observability.metrics.endpoint import install_metrics_endpoint
+from app.core.observability.requests import SeeRoute
 from app.dependencies.caller import install_caller
 from app.dependencies.idempotency import read_idempotency_key
 from app.jobs import SCHEDULES, make_kinds
@@ -52,13 +45,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or load_settings(Settings)
     logging.getLogger("app").setLevel(settings.log_level)
-    tracing = make_tracing(settings)
+    observability = Observability(settings)
     app = FastAPI(
         title=__title__,
         description=__description__,
         version=__version__,
         lifespan=_lifespan,
-        telemetry=tracing.config if tracing else OFF,
+        telemetry=observability.telemetry,
         # Short operation ids, for generated clients and for links between operations.
         generate_unique_id_function=lambda route: route.name,
         # A redirect from /users/ to /users would cost clients a second request.
@@ -66,8 +59,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_url=None,  # see install_documentation
     )
     app.state.settings = settings
-    app.state.metrics = metrics = make_metrics(settings)
-    app.state.tracing = tracing
+    app.state.observability = observability
+    app.state.metrics = metrics = observability.metrics
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
     app.state.read_idempotency_key = read_idempotency_key
@@ -77,18 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HeadMiddleware)
     respond_to_error = install_perimeter(app, settings, respond_to_unexpected_error)
     install_caller(app, settings)
-    observers: list[RequestObserver] = [RequestLog()]
-    if metrics:
-        observers.append(metrics)
-    if tracing:
-        observers.append(tracing)
-    app.add_middleware(
-        ObserveRequests,
-        observers,
-        trusts_ids=settings.trust_request_id,
-        find_route=RouteTemplates(app).of,
-        respond_to_error=respond_to_error,
-    )
+    observability.install(app, respond_to_error)
     install_problem_handlers(app)
     install_not_modified_handler(app)
     install_documentation(app)
@@ -110,23 +92,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     """Open the database while the application runs."""
     require_edge(app)
-    app.state.database = Database(app.state.settings)
-    await app.state.readiness.report()
-    await app.state.database.report_replica()
-    with queued_lines():
-        async with AsyncExitStack() as stack:
-            if metrics := app.state.metrics:
-                await stack.enter_async_context(metrics.running(app.state.database))
-                if port := app.state.settings.metrics_port:
-                    stack.enter_context(serve_metrics(metrics, port))
-            if tracing := app.state.tracing:
-                await stack.enter_async_context(tracing.running())
-            await stack.enter_async_context(reporting_errors(app.state.settings))
-            if app.state.settings.worker_in_service:
-                kinds = make_kinds(app.state.settings)
-                worker = Worker(app.state.settings, app.state.database, kinds, SCHEDULES)
-                await stack.enter_async_context(working(worker))
-            stack.enter_context(app.state.draining.on_sigterm())
-            yield
-        await app.state.readiness.dispose()
-        await app.state.database.dispose()
+    settings: Settings = app.state.settings
+    app.state.database = database = Database(settings)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(database.dispose)
+        stack.push_async_callback(app.state.readiness.dispose)
+        await app.state.readiness.report()
+        await database.report_replica()
+        await stack.enter_async_context(app.state.observability.running(database))
+        if settings.worker_in_service:
+            worker = Worker(settings, database, make_kinds(settings), SCHEDULES)
+            await stack.enter_async_context(working(worker))
+        stack.enter_context(app.state.draining.on_sigterm())
+        yield

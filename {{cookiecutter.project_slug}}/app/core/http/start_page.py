@@ -62,6 +62,8 @@ async def _start(request: Request) -> Response:
 def _links(app: FastAPI, root: str) -> Iterator[tuple[str, str]]:
     """Yield the name and the URL of each path of `_LINKS` that the service has."""
     paths = {context.path for context in iter_route_contexts(app.routes)}
+    if app.state.metrics and not app.state.settings.metrics_port:
+        paths.add("/metrics")  # middleware, not a route
     for name, (path, _) in _LINKS.items():
         if path in paths:
             yield name, f"{root}{path}"

@@ -56,6 +56,12 @@ class SentryHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if not record.exc_info or not record.exc_info[1]:
             return
+        try:
+            self._send(record)
+        except Exception:  # noqa: BLE001 (it would take the place of the error that is reported)
+            self.handleError(record)
+
+    def _send(self, record: logging.LogRecord) -> None:
         with sentry_sdk.new_scope() as scope:
             scope.set_tag("logger", record.name)
             scope.set_tags(getattr(record, "line_context", {}))

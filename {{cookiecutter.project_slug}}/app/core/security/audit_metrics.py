@@ -45,5 +45,6 @@ class _Counting(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count an event, which `audit` attaches to the record."""
-        fields: dict[str, Any] = vars(record)["audit"]
-        self._counter.labels(fields["event"]).inc()
+        event: dict[str, Any] | None = getattr(record, "audit", None)
+        if event:  # else somebody logs here as well
+            self._counter.labels(event["event"]).inc()

@@ -5,8 +5,10 @@ from hashlib import sha256
 
 import httpx
 import pytest
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 
+from app.core.config import Settings
+from app.main import create_app
 from tests.conftest import http_client
 
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
@@ -63,17 +65,13 @@ async def test_texts_of_the_project_are_no_html(
     assert "&lt;script&gt;" in pages[0]
 
 
+@pytest.mark.parametrize(("metrics", "link"), [("off", None), ("on", "/metrics"), ("9464", None)])
 async def test_metrics_are_linked_where_they_are_served(
-    app_with_routers: Callable[..., FastAPI],
+    settings: Settings, metrics: str, link: str | None
 ) -> None:
-    app = app_with_routers()
+    app = create_app(settings.model_copy(update={"metrics": metrics}))
     async with http_client(app) as client:
-        before = (await client.get("/")).json()
-        app.add_route("/metrics", lambda _: Response())
-        after = (await client.get("/")).json()
-
-    assert "metrics" not in before
-    assert after["metrics"] == "/metrics"
+        assert (await client.get("/")).json().get("metrics") == link
 
 
 @pytest.mark.parametrize("accept", ["text/html", "*/*"])

@@ -1,0 +1,59 @@
+"""Logs, metrics and traces of an application, as its settings ask for."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.http.route_templates import RouteTemplates
+from app.core.observability.logs import queued_lines
+from app.core.observability.metrics.endpoint import make_metrics, serve_metrics
+from app.core.observability.request_log import RequestLog
+from app.core.observability.requests import ObserveRequests, RequestObserver
+from app.core.observability.telemetry import OFF, make_tracing, reporting_errors
+
+
+class Observability:
+    """What observes an application. `metrics` and `tracing` are None if they are off."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.metrics = make_metrics(settings)
+        self.tracing = make_tracing(settings)
+        self._settings = settings
+
+    @property
+    def telemetry(self) -> TelemetryConfig:
+        """The telemetry of FastAPI itself."""
+        return self.tracing.config if self.tracing else OFF
+
+    def install(
+        self,
+        app: FastAPI,
+        respond_to_error: Callable[[Request, Exception], Awaitable[Response]],
+    ) -> None:
+        """Add the outermost middleware, so call it after other calls of `app.add_middleware`."""
+        observers: list[RequestObserver | None] = [RequestLog(), self.metrics, self.tracing]
+        app.add_middleware(
+            ObserveRequests,
+            [observer for observer in observers if observer],
+            trusts_ids=self._settings.trust_request_id,
+            find_route=RouteTemplates(app).of,
+            respond_to_error=respond_to_error,
+        )
+
+    @asynccontextmanager
+    async def running(self, database: Database) -> AsyncGenerator[None]:
+        """Observe the application and its database within the block, and then send what is left."""
+        with queued_lines():
+            async with AsyncExitStack() as stack:
+                if self.metrics:
+                    await stack.enter_async_context(self.metrics.running(database))
+                    if port := self._settings.metrics_port:
+                        stack.enter_context(serve_metrics(self.metrics, port))
+                if self.tracing:
+                    await stack.enter_async_context(self.tracing.running())
+                await stack.enter_async_context(reporting_errors(self._settings))
+                yield
