@@ -24,7 +24,7 @@ OVERLAYS = ("external", "cloudnative-pg")
 FIELDS_OF_OPERATORS = {
     "Cluster": {"affinity", "bootstrap", "instances", "postgresql", "resources", "storage"},
     "Pooler": {"cluster", "instances", "pgbouncer", "type"},
-    "ServiceMonitor": {"endpoints", "selector"},
+    "ServiceMonitor": {"jobLabel", "endpoints", "selector"},
 }
 VALIDATE = """
 import json, sys
@@ -149,6 +149,8 @@ def check_references(documents: list[dict[str, Any]]) -> None:
     watched = kinds["Service"]["metrics"]
     assert monitor["selector"]["matchLabels"].items() <= watched["metadata"]["labels"].items()
     assert monitor["endpoints"][0]["port"] == watched["spec"]["ports"][0]["name"]
+    job = watched["metadata"]["labels"][monitor["jobLabel"]]
+    assert job == "order_desk"  # by which the alerts ask
 
     (settings,) = kinds["ConfigMap"].values()
     for pod in pods.values():

@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Callable
 
 import httpx
@@ -54,5 +55,12 @@ async def test_events_are_counted_while_the_application_runs(app: FastAPI) -> No
         async with app.router.lifespan_context(app):
             pass
         audit("sign_in", user_id=7)
+
+        assert (await sign_in_events(client))["sign_in"] == 0
+
+
+async def test_other_lines_of_the_audit_log_are_no_events(app: FastAPI) -> None:
+    async with app.router.lifespan_context(app), http_client(app) as client:
+        logging.getLogger("app.audit").info("The key was rotated")
 
         assert (await sign_in_events(client))["sign_in"] == 0
