@@ -19,6 +19,9 @@ DRIVERS = ("asyncpg", "psycopg")
 
 # The embedded server is for development, so the one module that starts it needs what a wheel does not.
 DEVELOPMENT_MODULES = {"app.cli.embedded_postgres"}
+# Those that need an extra, of which the settings say whether they are imported.
+OPTIONAL_MODULES = {"app.core.observability.errors", "app.core.observability.tracing"}
+EXTRAS = "[sentry,telemetry]"
 
 # A value for each setting that a project cannot do without.
 SETTINGS = {
@@ -86,10 +89,10 @@ OTHER_MEANINGS = {
     "tests/platform/interfaces.py": r"tokeni[sz]e|\btokens?\b|generate_tokens",
 }
 
-IMPORT_EVERY_MODULE = f"""
-import importlib, pkgutil, app
+IMPORT_EVERY_MODULE = """
+import importlib, pkgutil, sys, app
 for module in pkgutil.walk_packages(app.__path__, "app."):
-    if module.name not in {DEVELOPMENT_MODULES}:
+    if module.name not in sys.argv:
         importlib.import_module(module.name)
         print(module.name)
 """
@@ -257,14 +260,18 @@ def test_wheel_imports_without_the_development_dependencies(
         assert {name for name in project.files if name.startswith("app/")} <= set(
             archive.namelist()
         )
-    python = ("--isolated", "--no-project", "--with", str(wheel), "python")
-    imported = run(tmp_path, "--quiet", *python, "-c", IMPORT_EVERY_MODULE, env=SETTINGS)
+    # With the extras in one half of the variants, and without in the other.
+    extras, omitted = EXTRAS, DEVELOPMENT_MODULES
+    if not project.variant.use_auth:
+        extras, omitted = "", DEVELOPMENT_MODULES | OPTIONAL_MODULES
+    python = ("--isolated", "--no-project", "--with", f"{wheel}{extras}", "python")
+    imported = run(tmp_path, "--quiet", *python, "-c", IMPORT_EVERY_MODULE, *omitted, env=SETTINGS)
     modules = {
         name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for name in project.files
         if name.startswith("app/") and name.endswith(".py")
     }
-    assert set(imported.split()) == modules - {"app"} - DEVELOPMENT_MODULES
+    assert set(imported.split()) == modules - {"app"} - omitted
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=" ".join)
