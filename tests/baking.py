@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -83,6 +84,14 @@ def uv_executable() -> str:
     return os.environ.get("UV") or shutil.which("uv") or uv.find_uv_bin()
 
 
+# pytest's last line when nothing failed or warned.
+CLOSING_LINE = re.compile(r"^=* ?(\d+ passed(?:, (?P<skipped>\d+) skipped)? in .+?) ?=*$")
+SKIPPED = re.compile(r"^SKIPPED \[(\d+)\] \S+: (.+)$", re.MULTILINE)
+# Why a suite may skip a test where the run does not demand containers: there is no engine to start one
+# with TLS, and the embedded server asks for no password.
+WITHOUT_CONTAINERS = {"Docker is not running", "this server trusts every user"}
+
+
 def project_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment for commands in a project: ours without what steers our own run."""
     environment = {
@@ -99,6 +108,28 @@ def project_environment(extra: Mapping[str, str] | None = None) -> dict[str, str
 def run(project: Path, *command: str, env: Mapping[str, str] | None = None) -> str:
     """Run `uv run <command>` in the project and return its output; raise AssertionError with it on failure."""
     return run_uv(project, "run", *command, env=env)
+
+
+def run_suite(project: Path, *options: str, env: Mapping[str, str] | None = None) -> str:
+    """Run a project's tests and return pytest's last line; raise AssertionError as `closing_line`."""
+    # See the fixture `workspace`.
+    env = {"PYTEST_DEBUG_TEMPROOT": str(project.parent)} | dict(env or {})
+    output = run(project, "pytest", "-rs", *options, env=env)
+    return closing_line(output, demands_containers=os.environ.get("TEST_POSTGRES") == "container")
+
+
+def closing_line(output: str, *, demands_containers: bool) -> str:
+    """Return pytest's last line, which says how many tests passed.
+
+    Raise AssertionError unless all of them passed, without a warning, and none was skipped, but for
+    want of containers where they are not demanded.
+    """
+    line = CLOSING_LINE.match(output.rstrip().splitlines()[-1])
+    assert line, f"not all tests passed, and nothing but that:\n{output}"
+    reasons = set() if demands_containers else WITHOUT_CONTAINERS
+    allowed = sum(int(number) for number, why in SKIPPED.findall(output) if why in reasons)
+    assert int(line["skipped"] or 0) == allowed, f"other tests were skipped:\n{output}"
+    return line[1]
 
 
 def run_uv(project: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from baking import ROOT, TEMPLATE_FOLDER, copy_template, uv_executable
+from baking import ROOT, TEMPLATE_FOLDER, closing_line, copy_template, uv_executable
 from repositories import IDENTITY, git, make_repository
 from variants import OLDEST_COOKIECUTTER, VARIANTS, Variant
 
@@ -271,3 +271,32 @@ def test_bake_without_hooks_says_that_it_is_no_project(repository: Path, tmp_pat
     assert b"(UNFINISHED.md)" in files(without)["demo-service/README.md"]
     assert "demo-service/UNFINISHED.md" not in files(with_hooks)
     assert b"UNFINISHED" not in files(with_hooks)["demo-service/README.md"]
+
+
+NO_TLS = "SKIPPED [10] tests/platform/database/test_tls.py:35: Docker is not running"
+OTHER = "SKIPPED [1] tests/test_posts.py:7: not today"
+
+
+@pytest.mark.parametrize(
+    ("lines", "demands_containers", "is_good"),
+    [
+        (["== 7 passed in 1.00s =="], True, True),
+        (["7 passed in 1.00s"], False, True),
+        (["== 7 passed, 1 warning in 1.00s =="], False, False),
+        (["== 1 failed, 7 passed in 1.00s =="], False, False),
+        ([NO_TLS, "== 7 passed, 10 skipped in 1.00s =="], False, True),
+        ([NO_TLS, "== 7 passed, 10 skipped in 1.00s =="], True, False),
+        ([NO_TLS, OTHER, "== 7 passed, 11 skipped in 1.00s =="], False, False),
+        (["== 7 passed, 10 skipped in 1.00s =="], False, False),
+    ],
+)
+def test_suite_is_good_if_all_that_can_run_has_passed(
+    lines: list[str], demands_containers: bool, is_good: bool
+) -> None:
+    output = "\n".join(lines)
+    try:
+        closing_line(output, demands_containers=demands_containers)
+    except AssertionError:
+        assert not is_good
+    else:
+        assert is_good

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import bake, made_once, run
+from baking import bake, made_once, run, run_suite
 from postgres import scratch_database
 from project_edits import ARTICLES, LISTING, Edits, change
 from repositories import commit_all, git, make_repository
-from test_variants import CHECKS, SETTINGS, check_suite
+from test_variants import CHECKS, SETTINGS
 from variants import VARIANTS, Variant
 
 # Posts, and the import of users with their posts.
@@ -158,11 +158,11 @@ def test_check_passes(changed: Changed, check: tuple[str, ...]) -> None:
 
 def test_suite_passes(changed: Changed, record_property: Callable[[str, object], None]) -> None:
     # The files of the platform name no resource, which a test above proves, and take the most time.
-    check_suite(changed.path, record_property, "--ignore=tests/platform")
+    record_property("suite", run_suite(changed.path, "--ignore=tests/platform"))
 
 
 @pytest.mark.full
 def test_suite_of_the_platform_passes(
     changed: Changed, record_property: Callable[[str, object], None]
 ) -> None:
-    check_suite(changed.path, record_property, "tests/platform")
+    record_property("suite", run_suite(changed.path, "tests/platform"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import TEMPLATE_FOLDER, bake, made_once, run, run_uv
+from baking import TEMPLATE_FOLDER, bake, made_once, run, run_suite, run_uv
 from post_gen_project import PRUNE
 from postgres import scratch_database
 from variants import VARIANTS, Variant
@@ -97,9 +97,6 @@ for module in pkgutil.walk_packages(app.__path__, "app."):
         print(module.name)
 """
 
-# pytest's last line when nothing failed, was skipped or warned.
-CLOSING_LINE = re.compile(r"^=* ?(\d+ passed in .+?) ?=*$", re.MULTILINE)
-
 
 @dataclass(frozen=True)
 class Project:
@@ -145,16 +142,6 @@ def list_files(folder: Path) -> frozenset[str]:
     return frozenset(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
-
-
-def check_suite(
-    path: Path, record_property: Callable[[str, object], None], *options: str, **env: str
-) -> None:
-    env["PYTEST_DEBUG_TEMPROOT"] = str(path.parent)  # see the fixture `workspace`
-    output = run(path, "pytest", *options, env=env)
-    closing_line = CLOSING_LINE.search(output.rstrip().splitlines()[-1])
-    assert closing_line, f"not all tests passed, and nothing but that:\n{output}"
-    record_property("suite", closing_line[1])
 
 
 def test_files_are_those_of_the_variant(project: Project, template: Path) -> None:
@@ -223,7 +210,7 @@ def test_migrations_make_what_the_models_say(project: Project, database_server: 
 
 
 def test_suite_passes(project: Project, record_property: Callable[[str, object], None]) -> None:
-    check_suite(project.path, record_property)
+    record_property("suite", run_suite(project.path))
 
 
 @pytest.mark.full
@@ -231,7 +218,7 @@ def test_suite_covers_the_code(
     project: Project, record_property: Callable[[str, object], None]
 ) -> None:
     """Not in each run, because measuring nearly doubles the time."""
-    check_suite(project.path, record_property, "--cov")
+    record_property("suite", run_suite(project.path, "--cov"))
 
 
 @pytest.mark.full
@@ -291,4 +278,5 @@ IN_PLACE = {
 def test_suite_passes_in_place(
     unrendered: Path, driver: str, record_property: Callable[[str, object], None]
 ) -> None:
-    check_suite(unrendered, record_property, "-n", "2", *IN_PLACE[driver], TEST_DRIVER=driver)
+    options = ("-n", "2", *IN_PLACE[driver])
+    record_property("suite", run_suite(unrendered, *options, env={"TEST_DRIVER": driver}))
