@@ -269,8 +269,8 @@ def test_check_passes_in_place(unrendered: Path, check: tuple[str, ...]) -> None
 # What in-place use may break: paths, the settings of both variants, the choice of the driver. The bakes
 # run all tests.
 IN_PLACE = {
-    "asyncpg": ("tests", "--ignore=tests/platform"),
-    "psycopg": ("tests/cli", "tests/migrations", "tests/repositories"),
+    "asyncpg": ("tests/cli", "tests/migrations", "tests/routes", "tests/test_endpoints.py"),
+    "psycopg": ("tests/cli", "tests/repositories"),
 }
 
 
