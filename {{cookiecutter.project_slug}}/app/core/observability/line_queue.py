@@ -16,9 +16,6 @@ _ATOMIC: Final = 4096
 # Seconds in which lines gather: to wake the thread for each costs as much as to make the line.
 _GATHERING: Final = 0.02
 
-# To write what is queued at the end, in seconds.
-_LAST_SECONDS: Final = 2
-
 
 class LineQueue:
     """Writes lines to an unbuffered file in a thread, so that nobody waits for its reader.
@@ -56,10 +53,10 @@ class LineQueue:
             self._lines.put(data)
         return True
 
-    def stop(self) -> bool:
-        """Write what is queued, and return whether there was time for it."""
+    def stop(self, seconds: float) -> bool:
+        """Write what is queued, and return whether that took no longer than `seconds`."""
         self._lines.put(None)
-        self._thread.join(_LAST_SECONDS)
+        self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _run(self) -> None:

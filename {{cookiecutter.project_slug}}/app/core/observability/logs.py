@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 from app.core.env_file import configured
 from app.core.observability.line_queue import LineQueue
+from app.core.observability.shutdown import ShutdownDeadline
 
 # Functions that return fields for each line, in the context in which it is logged: the id of the
 # request, that of the trace.
@@ -82,11 +83,12 @@ def dropped_lines() -> int:
 
 
 @contextmanager
-def queued_lines() -> Generator[None]:
+def queued_lines(deadline: ShutdownDeadline | None = None) -> Generator[None]:
     """Write lines in a thread within the block, so that a slow reader keeps no request waiting.
 
-    What is queued at the end is written then, or dropped if that takes too long.
+    What is queued at the end is written then, until the deadline.
     """
+    deadline = deadline or ShutdownDeadline()
     handlers = [handler for handler in _line_handlers() if not handler.is_queued]
     for handler in handlers:
         handler.start_queue()
@@ -94,7 +96,7 @@ def queued_lines() -> Generator[None]:
         yield
     finally:
         for handler in handlers:
-            handler.stop_queue()
+            handler.stop_queue(deadline.remaining())
 
 
 class EscapedRecord(logging.LogRecord):
@@ -250,10 +252,18 @@ class LineHandler(logging.Handler):
         file = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115 - it is not closed
         self._queue = LineQueue(file, self._dropped)
 
-    def stop_queue(self) -> None:
-        """Write what is queued, and write at once again, unless the reader does not read."""
-        if self._queue and self._queue.stop():
-            self._queue = None
+    def stop_queue(self, seconds: float) -> None:
+        """Write what is queued, then each line at once again.
+
+        Whoever logs meanwhile waits. If the reader does not read for `seconds`, the queue stays, because
+        writing would block.
+        """
+        self.acquire()  # a line that is queued behind the last one would be lost
+        try:
+            if self._queue and self._queue.stop(seconds):
+                self._queue = None
+        finally:
+            self.release()
 
     def _dropped(self, number: int) -> str:
         """Return the line that says how many lines were dropped."""

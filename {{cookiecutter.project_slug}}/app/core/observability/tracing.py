@@ -39,11 +39,9 @@ from app.core.http.paths import route_path
 from app.core.observability.logs import LINE_CONTEXT
 from app.core.observability.request_log import PROBES
 from app.core.observability.requests import RequestRecord
+from app.core.observability.shutdown import ShutdownDeadline
 from app.core.observability.telemetry import OFF
 from app.core.telemetry_settings import TelemetrySettings
-
-# To send the last spans at the shutdown. Containers have ten seconds in all to stop.
-_LAST_SECONDS: Final = 3
 
 # Between two warnings that spans cannot be sent.
 _QUIET_SECONDS: Final = 60
@@ -118,8 +116,8 @@ class Tracing:
         span.end(end)
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Send spans within the block. What is left at its end is sent then."""
+    async def running(self, deadline: ShutdownDeadline) -> AsyncGenerator[None]:
+        """Send spans within the block, and at its end those that are left."""
         exporter = OTLPSpanExporter()
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         set_tracer_provider(self._provider)  # for spans of the project's own code
@@ -131,20 +129,22 @@ class Tracing:
             finally:
                 STATEMENT_OBSERVERS.remove(self.statement_ended)
                 LINE_CONTEXT.remove(_fields_of_lines)
-                await asyncio.to_thread(_shut_down, self._provider, exporter)
+                await asyncio.to_thread(_shut_down, self._provider, exporter, deadline)
 
 
-def _shut_down(provider: TracerProvider, exporter: OTLPSpanExporter) -> None:
-    """Send what is left, but do not wait for a collector that does not answer.
+def _shut_down(
+    provider: TracerProvider, exporter: OTLPSpanExporter, deadline: ShutdownDeadline
+) -> None:
+    """Send the spans that are left, but do not wait for a collector that does not respond.
 
-    The processor's own limit is 30 seconds, so it has a thread that need not end.
+    The processor itself waits for 30 seconds, so it does that in a thread that is left behind.
     """
     thread = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
     thread.start()
-    thread.join(_LAST_SECONDS)
+    thread.join(deadline.share())
     if thread.is_alive():
         exporter.shutdown()  # type: ignore[no-untyped-call]  # makes no further attempt
-        thread.join(1)
+        thread.join(deadline.share())
 
 
 @contextmanager
