@@ -186,6 +186,8 @@ def test_containers_have_no_rights_that_they_do_not_need(project: Path) -> None:
         assert service.get("read_only") is (None if name == "db" else True)
         if name != "db":
             assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "proxy" else [])
+        if service.get("profiles") == ["observability"]:  # no matter how much the service may have
+            assert service["mem_limit"] == "${OBSERVABILITY_MEMORY:-1g}"
 
 
 def test_compose_is_yaml_before_rendering_and_has_no_default_for_a_secret() -> None:

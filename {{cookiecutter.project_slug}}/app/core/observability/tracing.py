@@ -122,13 +122,13 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         set_tracer_provider(self._provider)  # for spans of the project's own code
         STATEMENT_OBSERVERS.append(self.statement_ended)
-        LINE_CONTEXT.append(_fields_of_lines)
+        LINE_CONTEXT.append(_ids_of_trace)
         with _seldom_warned():
             try:
                 yield
             finally:
                 STATEMENT_OBSERVERS.remove(self.statement_ended)
-                LINE_CONTEXT.remove(_fields_of_lines)
+                LINE_CONTEXT.remove(_ids_of_trace)
                 await asyncio.to_thread(_shut_down, self._provider, exporter, deadline)
 
 
@@ -180,8 +180,8 @@ def _is_probe(scope: Scope) -> bool:
     return route_path(scope) in PROBES
 
 
-def _fields_of_lines() -> dict[str, object]:
-    """Return what each line of the log names of its trace."""
+def _ids_of_trace() -> dict[str, object]:
+    """Return what a line of the log says about its trace."""
     context = get_current_span().get_span_context()
     if not context.is_valid:
         context = _of_request.get()

@@ -27,18 +27,19 @@ DOCKER: Final = 10
 
 
 def test_all_have_one_deadline_and_nobody_takes_it_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(monotonic=lambda: clock.now, now=100.0)
+    now = [100.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
     monkeypatch.setattr(shutdown, "time", clock)
     monkeypatch.setattr(shutdown, "SECONDS", 4)
     deadline = ShutdownDeadline()
 
-    clock.now = 200.0  # the service has run meanwhile
+    now[0] = 200.0  # the service has run meanwhile
     assert deadline.share() == 2
-    clock.now += 2  # the first one hangs
+    now[0] += 2  # the first one hangs
     assert deadline.share() == 1
-    clock.now += 0.5
+    now[0] += 0.5
     assert deadline.remaining() == 1.5
-    clock.now += 9
+    now[0] += 9
     assert deadline.share() == deadline.remaining() == 0
 
 

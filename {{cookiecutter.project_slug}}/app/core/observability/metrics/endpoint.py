@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
@@ -27,8 +27,11 @@ _logger: Final = logging.getLogger(__name__)
 
 PATH: Final = "/metrics"
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-# Seconds for a scrape on the port of its own. Prometheus waits as long by default.
+
+# Of the port of its own: seconds that a connection may be silent, for which Prometheus waits by default, and
+# connections at a time, which have a thread each. A few Prometheus servers scrape, for a moment each.
 _TIMEOUT: Final = 10
+_MAX_CONNECTIONS: Final = 8
 
 
 def make_metrics(settings: Settings) -> "Metrics | None":
@@ -85,12 +88,18 @@ class MetricsEndpoint:
 def serve_metrics(metrics: "Metrics", port: int) -> Generator[None]:
     """Serve `/metrics` on a port of all network interfaces, in threads, until the block ends.
 
-    Several processes share the port, and any of them responds. Raises `RuntimeError` if the port
-    cannot be used.
+    It listens on IPv6 and IPv4 where the machine has both. Connections beyond `_MAX_CONNECTIONS` are
+    closed. Several processes share the port, and any of them responds. Raises `RuntimeError` if the
+    port cannot be used.
     """
     # Imported here, because few services need them.
+    import socket
     from http.server import BaseHTTPRequestHandler
     from socketserver import ThreadingTCPServer
+    from threading import Semaphore
+
+    has_both = socket.has_dualstack_ipv6()
+    free = Semaphore(_MAX_CONNECTIONS)
 
     class Scrape(BaseHTTPRequestHandler):
         timeout = _TIMEOUT
@@ -111,9 +120,24 @@ def serve_metrics(metrics: "Metrics", port: int) -> Generator[None]:
             """Log nothing: there is a scrape every few seconds."""
 
     class Server(ThreadingTCPServer):
+        address_family = socket.AF_INET6 if has_both else socket.AF_INET
         allow_reuse_address = sys.platform != "win32"  # where it would share the port
         allow_reuse_port = metrics.registry.is_shared
         daemon_threads = True
+
+        def server_bind(self) -> None:
+            if has_both:
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            super().server_bind()
+
+        def verify_request(self, *_: object) -> bool:
+            return free.acquire(blocking=False)
+
+        def finish_request(self, *connection: Any) -> None:
+            try:
+                super().finish_request(*connection)
+            finally:
+                free.release()
 
         def handle_error(self, *_: object) -> None:
             """Log an error, which the base class would print."""

@@ -78,16 +78,16 @@ class Metrics:
         )
         self._database = DatabaseMetrics(registry)
         self._series: dict[tuple[str, str, int], _RequestSeries] = {}
-        self._running = 0
+        self._in_flight = 0
         self._publishing = Lock()
 
     def started(self, record: RequestRecord) -> None:  # noqa: ARG002 (the interface of observers)
         """Note a request."""
-        self._running += 1
+        self._in_flight += 1
 
     def finished(self, record: RequestRecord) -> None:
         """Count a request under its route, method and status."""
-        self._running -= 1
+        self._in_flight -= 1
         key = (record.route, record.method, record.status)
         series = self._series.get(key) or self._series_of(*key)
         series.requests.inc()
@@ -133,7 +133,7 @@ class Metrics:
     def publish(self) -> None:
         """Write what is not counted when it happens."""
         with self._publishing:  # scrapes run in threads
-            self._in_progress.set(self._running)
+            self._in_progress.set(self._in_flight)
             self._dropped.follow(dropped_lines())
             self._database.publish()
 
