@@ -1,7 +1,7 @@
 """The log: one event a line, as JSON, or readable and coloured on a terminal.
 
 All loggers of the process write here, those of servers and libraries too. A client's text cannot forge
-a line. Imported by the supervisors of workers, so it imports little.
+a line. The supervisor of several workers imports this module, so it imports little.
 """
 
 import json
@@ -19,8 +19,7 @@ from app.core.env_file import configured
 from app.core.observability.line_queue import LineQueue
 from app.core.observability.shutdown import ShutdownDeadline
 
-# Functions that return fields for each line, in the context in which it is logged: the id of the
-# request, that of the trace.
+# Functions that return fields of a line, such as the id of the request. They are called where it is logged.
 LINE_CONTEXT: Final[list[Callable[[], Mapping[str, object]]]] = []
 
 _ENCODE: Final = json.JSONEncoder(default=str).encode
@@ -45,8 +44,8 @@ Stream = Literal["stdout", "stderr"]
 def configure_logging(stream: Stream = "stdout") -> None:
     """Let all loggers of the process write lines to `stream`, which a client's text cannot forge.
 
-    Repeating the call changes nothing. The setting `LOG_FORMAT` is read here, because settings that are
-    invalid are an event, too.
+    Repeating the call changes nothing. `LOG_FORMAT` is read here, without the other settings, because
+    their errors are logged as well.
     """
     logging.setLogRecordFactory(EscapedRecord)
     # Incremental: other loggers, such as those of gunicorn, stay as they are.
@@ -107,7 +106,7 @@ class EscapedRecord(logging.LogRecord):
     without arguments, such as a server's traceback, keeps its line breaks: every line but the first
     is indented, and so is every line of an exception.
 
-    `line_context` holds the fields of `LINE_CONTEXT`, of where the message was logged.
+    `line_context` holds the fields that the functions of `LINE_CONTEXT` returned.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -128,7 +127,7 @@ class EscapedRecord(logging.LogRecord):
 
 
 def escape(text: str, keep: str = "") -> str:
-    r"""Write characters that are not printable as in Python, such as `\n`, except those to keep."""
+    r"""Escape characters that are not printable as Python does (`\n`), except those in `keep`."""
     if text.isprintable():
         return text
     return "".join(

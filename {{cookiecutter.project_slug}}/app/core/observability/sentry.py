@@ -23,8 +23,8 @@ async def sending_to_sentry(
 ) -> AsyncGenerator[None]:
     """Send errors that are logged with a traceback, within the block.
 
-    None of Sentry's integrations is used: they replace methods of other packages, and report what
-    the log already says once.
+    None of Sentry's integrations is used: they replace methods of other packages, and would
+    report logged errors a second time.
     """
     sentry_sdk.init(
         settings.sentry_dsn,

@@ -13,7 +13,7 @@ from app.core.telemetry_settings import TelemetrySettings
 if TYPE_CHECKING:
     from app.core.observability.tracing import Tracing
 
-# FastAPI's own telemetry would be on as soon as anything configures a provider.
+# By default FastAPI's own telemetry is on as soon as anything configures a provider.
 OFF: Final[TelemetryConfig] = {
     "tracing": False,
     "metrics": False,

@@ -58,8 +58,8 @@ _of_request: Final[ContextVar[SpanContext]] = ContextVar(
 class Tracing:
     """Makes spans, and sends them while it is running. `config` is for FastAPI, which traces requests.
 
-    It is an observer, too: it knows the id of a request, and the trace of the server's line about an
-    error, which follows the span.
+    As an observer of requests it notes their ids in the spans. It also remembers the span for the
+    server's line about an error, which is logged after the span has ended.
     """
 
     def __init__(self, settings: TelemetrySettings) -> None:

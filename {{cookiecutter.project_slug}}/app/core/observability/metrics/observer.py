@@ -41,10 +41,9 @@ class _RequestSeries(NamedTuple):
 class Metrics:
     """Observes requests and a database, and renders what it has seen.
 
-    Counters are written when something happens. Gauges are read from what they describe: at each
-    scrape, and once a second if several processes share a `folder`. Add your own by
-    `registry.counter`, in one of the `extensions`: context managers that are entered while the
-    application runs.
+    Requests are counted when they end. Pools and the like are read at each scrape, and once a second if
+    several processes share a `folder`. Add series of your own in `extensions`: functions that get
+    the registry, and return a context manager that is open while the application runs.
     """
 
     media_type: ClassVar[str] = MEDIA_TYPE
