@@ -10,7 +10,7 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.route_templates import RouteTemplates
 from app.core.observability.logs import queued_lines
-from app.core.observability.metrics.endpoint import make_metrics, serve_metrics
+from app.core.observability.metrics.endpoint import make_metrics
 from app.core.observability.request_log import RequestLog
 from app.core.observability.requests import ObserveRequests, RequestObserver
 from app.core.observability.shutdown import ShutdownDeadline
@@ -31,9 +31,7 @@ class Observability:
         return self.tracing.config if self.tracing else OFF
 
     def install(
-        self,
-        app: FastAPI,
-        respond_to_error: Callable[[Request, Exception], Awaitable[Response]],
+        self, app: FastAPI, respond_to_error: Callable[[Request, Exception], Awaitable[Response]]
     ) -> None:
         """Add the outermost middleware, so call it after other calls of `app.add_middleware`."""
         observers: list[RequestObserver | None] = [RequestLog(), self.metrics, self.tracing]
@@ -57,6 +55,8 @@ class Observability:
                 if self.metrics:
                     await stack.enter_async_context(self.metrics.running(database))
                     if port := self._settings.metrics_port:
+                        from app.core.observability.metrics.port import serve_metrics
+
                         stack.enter_context(serve_metrics(self.metrics, port))
                 if self.tracing:
                     await stack.enter_async_context(self.tracing.running(deadline))

@@ -19,7 +19,7 @@ from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
 from app.core.database.statements import verbatim
 from app.core.env_file import PROJECT
-from app.core.observability.metrics import endpoint
+from app.core.observability.metrics import port as metrics_port
 from app.core.observability.requests import note_outcome
 from app.exceptions import AppError, UnavailableError
 from tests.conftest import http_client
@@ -353,7 +353,7 @@ def has_ipv6_address() -> bool:
 async def test_port_of_its_own_serves_few_connections_at_a_time(
     app_with_routers: MakeApp, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoint, "_MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(metrics_port, "_MAX_CONNECTIONS", 2)
     app = app_with_routers(metrics=str(port))
     url = f"http://127.0.0.1:{port}/metrics"
     async with app.router.lifespan_context(app), httpx.AsyncClient(trust_env=False) as scraper:

@@ -1,14 +1,10 @@
-"""Where Prometheus scrapes the metrics: at `/metrics` of the service, or on a port of their own.
+"""Where Prometheus scrapes the metrics: at `/metrics` of the service, or else on a port (`port.py`).
 
 Nothing here imports prometheus-client before metrics are turned on.
 """
 
-import logging
-import sys
-from collections.abc import Awaitable, Generator
-from contextlib import contextmanager
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
@@ -23,15 +19,8 @@ from app.core.observability.metrics.folder import share_metrics
 if TYPE_CHECKING:
     from app.core.observability.metrics.observer import Metrics
 
-_logger: Final = logging.getLogger(__name__)
-
 PATH: Final = "/metrics"
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-# Of the port of its own: seconds that a connection may be silent, for which Prometheus waits by default, and
-# connections at a time, which have a thread each. A few Prometheus servers scrape, for a moment each.
-_TIMEOUT: Final = 10
-_MAX_CONNECTIONS: Final = 8
+HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def make_metrics(settings: Settings) -> "Metrics | None":
@@ -80,78 +69,5 @@ class MetricsEndpoint:
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         text = await run_in_threadpool(self._metrics.scrape)
-        response = Response(text, media_type=self._metrics.media_type, headers=_HEADERS)
+        response = Response(text, media_type=self._metrics.media_type, headers=HEADERS)
         await response(scope, receive, send)
-
-
-@contextmanager
-def serve_metrics(metrics: "Metrics", port: int) -> Generator[None]:
-    """Serve `/metrics` on a port of all network interfaces, in threads, until the block ends.
-
-    It listens on IPv6 and IPv4 where the machine has both. Connections beyond `_MAX_CONNECTIONS` are
-    closed. Several processes share the port, and any of them responds. Raises `RuntimeError` if the
-    port cannot be used.
-    """
-    # Imported here, because few services need them.
-    import socket
-    from http.server import BaseHTTPRequestHandler
-    from socketserver import ThreadingTCPServer
-    from threading import Semaphore
-
-    has_both = socket.has_dualstack_ipv6()
-    free = Semaphore(_MAX_CONNECTIONS)
-
-    class Scrape(BaseHTTPRequestHandler):
-        timeout = _TIMEOUT
-
-        def do_GET(self) -> None:
-            if self.path.partition("?")[0] != PATH:
-                self.send_error(404)
-                return
-            text = metrics.scrape()
-            self.send_response(200)
-            headers = {"Content-Type": metrics.media_type, "Content-Length": str(len(text))}
-            for name, value in (headers | _HEADERS).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (of the base class)
-            """Log nothing: there is a scrape every few seconds."""
-
-    class Server(ThreadingTCPServer):
-        address_family = socket.AF_INET6 if has_both else socket.AF_INET
-        allow_reuse_address = sys.platform != "win32"  # where it would share the port
-        allow_reuse_port = metrics.registry.is_shared
-        daemon_threads = True
-
-        def server_bind(self) -> None:
-            if has_both:
-                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            super().server_bind()
-
-        def verify_request(self, *_: object) -> bool:
-            return free.acquire(blocking=False)
-
-        def finish_request(self, *connection: Any) -> None:
-            try:
-                super().finish_request(*connection)
-            finally:
-                free.release()
-
-        def handle_error(self, *_: object) -> None:
-            """Log an error, which the base class would print."""
-            _logger.warning("A scrape of the metrics failed", exc_info=True)
-
-    try:
-        server = Server(("", port), Scrape)
-    except OSError as error:
-        raise RuntimeError(f"METRICS: port {port} cannot be used: {error.strerror}") from error
-    with server:
-        thread = Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
