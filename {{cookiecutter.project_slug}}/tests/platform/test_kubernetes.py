@@ -1,10 +1,13 @@
 """The manifests for Kubernetes fit the service, and give it no more rights than Compose does."""
 
 import re
+import sys
 from typing import Any, Final
 
 import pytest
+import uvicorn
 import yaml
+from click.testing import CliRunner
 from fastapi import FastAPI
 
 from app.core.config import Settings
@@ -98,6 +101,24 @@ def test_probes_ask_routes_of_the_service(app: FastAPI) -> None:
 
     assert paths == {"/health/live", "/health/ready"}
     assert paths <= app.openapi()["paths"].keys()
+
+
+@pytest.mark.parametrize("host", [None, "::"])  # the latter in a cluster with IPv6 alone
+def test_variable_says_where_the_image_listens(
+    monkeypatch: pytest.MonkeyPatch, host: str | None
+) -> None:
+    dockerfile = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
+    (default,) = re.findall(r"(?m)^ENV UVICORN_HOST=(.+)$", dockerfile)
+    (command,) = re.findall(r"(?m)^CMD .*exec uvicorn (.+)\"\]$", dockerfile)
+    given: dict[str, Any] = {}
+    module = sys.modules[uvicorn.run.__module__]  # `uvicorn.main` is the command
+    monkeypatch.setattr(module, "run", lambda _app, **options: given.update(options))
+
+    arguments = command.replace("${WEB_CONCURRENCY:-1}", "1").split()
+    result = CliRunner().invoke(uvicorn.main, arguments, env={"UVICORN_HOST": host or default})
+
+    assert result.exit_code == 0, result.output
+    assert given["host"] == (host or "0.0.0.0")  # noqa: S104 (in a container)
 
 
 def test_worker_is_asked_where_it_responds() -> None:
