@@ -81,13 +81,17 @@ def image_of(variant: Variant, template: Path, workspace: Path) -> str:
     return str(made_once(workspace / f"image-{variant.name}", make))
 
 
-def debian_image(package: str, workspace: Path) -> str:
-    """Return an image with a package of Debian, for a program whose own image cannot be pulled."""
+def debian_image(package: str, workspace: Path, *rest: str) -> str:
+    """Return an image with a package of Debian, for a program whose own image cannot be pulled.
+
+    `rest` are further lines of its Dockerfile.
+    """
 
     def make(folder: Path) -> str:
         lines = (
             f"FROM {BASE_IMAGE}",
             f"RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends {package}",
+            *rest,
         )
         (folder / "Dockerfile").write_text("\n".join(lines), encoding="utf-8")
         name = unique_name()

@@ -20,7 +20,7 @@ DRIVERS = ("asyncpg", "psycopg")
 # The embedded server is for development, so the one module that starts it needs what a wheel does not.
 DEVELOPMENT_MODULES = {"app.cli.embedded_postgres"}
 # Those that need an extra, of which the settings say whether they are imported.
-OPTIONAL_MODULES = {"app.core.observability.errors", "app.core.observability.tracing"}
+OPTIONAL_MODULES = {"app.core.observability.sentry", "app.core.observability.tracing"}
 EXTRAS = "[sentry,telemetry]"
 
 # A value for each setting that a project cannot do without.

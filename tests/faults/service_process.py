@@ -74,7 +74,7 @@ class ServiceProcess:
         """Start and wait until it answers, with or without a database."""
         command = [
             ".venv/bin/uvicorn", self._service.app, "--port", str(self.port), "--no-access-log",
-            "--timeout-graceful-shutdown", "8",
+            "--timeout-graceful-shutdown", "7",
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

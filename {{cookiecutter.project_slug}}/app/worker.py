@@ -14,13 +14,9 @@ from app.core.config import Settings, load_settings
 from app.core.database import Database
 from app.core.jobs.kinds import JobKind, Schedule
 from app.core.jobs.worker import Worker, working
-from app.core.observability.logs import queued_lines
-from app.core.observability.metrics.endpoint import (
-    install_metrics_endpoint,
-    make_metrics,
-    serve_metrics,
-)
-from app.core.observability.telemetry import OFF, make_tracing, reporting_errors
+from app.core.observability.install import Observability
+from app.core.observability.metrics.endpoint import install_metrics_endpoint
+from app.core.observability.telemetry import OFF
 from app.exceptions import UnavailableError
 from app.jobs import SCHEDULES, make_kinds
 from app.services.job_service import JobService
@@ -44,8 +40,8 @@ def create_worker(
     settings = settings or load_settings(Settings)
     logging.getLogger("app").setLevel(settings.log_level)
     database = Database(settings)
-    metrics = make_metrics(settings)
-    tracing = make_tracing(settings)
+    observability = Observability(settings)
+    metrics = observability.metrics
     job_metrics = None
     if metrics:
         from app.core.observability.metrics.jobs import JobMetrics
@@ -61,19 +57,13 @@ def create_worker(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        with queued_lines():
-            async with AsyncExitStack() as stack:
-                stack.push_async_callback(database.dispose)
-                if metrics and job_metrics:
-                    await stack.enter_async_context(metrics.running(database))
-                    await stack.enter_async_context(counting_jobs(database, job_metrics))
-                    if port := settings.metrics_port:
-                        stack.enter_context(serve_metrics(metrics, port))
-                if tracing:
-                    await stack.enter_async_context(tracing.running())
-                await stack.enter_async_context(reporting_errors(settings))
-                await stack.enter_async_context(working(worker))
-                yield
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(database.dispose)
+            await stack.enter_async_context(observability.running(database))
+            if job_metrics:
+                await stack.enter_async_context(counting_jobs(database, job_metrics))
+            await stack.enter_async_context(working(worker))
+            yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, telemetry=OFF)
 

@@ -13,6 +13,16 @@ _NEEDED: Final = {
     "sentry_dsn": ("sentry_sdk", "sentry"),
 }
 
+# Of OpenTelemetry's SDK for Python, which takes any other name for the default, with a warning.
+Sampler = Literal[
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+]
+
 
 class TelemetrySettings(EnvironmentSettings):
     """Settings of OpenTelemetry, by its own standard names, and of Sentry."""
@@ -35,11 +45,14 @@ class TelemetrySettings(EnvironmentSettings):
     otel_resource_attributes: str = Field(
         default="", description="More about it, such as deployment.environment.name=staging."
     )
-    otel_traces_sampler: str = Field(
+    otel_traces_sampler: Sampler = Field(
         default="parentbased_always_on", description="Which requests are traced."
     )
-    otel_traces_sampler_arg: str = Field(
-        default="", description="The share of requests that are traced by a sampler with a ratio."
+    otel_traces_sampler_arg: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="The share of requests that are traced by a sampler with a ratio, 0 to 1.",
     )
     sentry_dsn: str = Field(
         default="",

@@ -220,6 +220,10 @@ def test_message_for_a_wrong_value_says_what_is_right(
         ("EMAIL_SPECIAL_DOMAINS", "company.local"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+        ("OTEL_TRACES_SAMPLER_ARG", "nan"),
+        ("OTEL_TRACES_SAMPLER_ARG", "10 %"),
         ("SENTRY_DSN", "https://sentry.example.com/7"),
         ("SENTRY_DSN", "https://key@sentry.example.com/project"),
         # {% if cookiecutter.use_auth %}

@@ -7,17 +7,14 @@ from io import RawIOBase
 from queue import SimpleQueue
 from typing import Final
 
-# Of lines that wait for a slow reader: some ten thousand lines. Further ones are dropped.
+# Maximum size of the lines that wait for a slow reader, some ten thousand. Further ones are dropped.
 MAX_BYTES: Final = 4 * 2**20
 
-# Of a block, which Linux writes to a pipe as a whole: other workers may write to the same one.
+# Bytes that Linux writes to a pipe as a whole, although other workers write to the same one (PIPE_BUF).
 _ATOMIC: Final = 4096
 
-# Seconds in which lines gather: to wake the thread for each costs as much as to make the line.
+# Seconds for which lines are gathered. Waking the thread for each would cost as much as making the line.
 _GATHERING: Final = 0.02
-
-# To write what is queued at the end, in seconds.
-_LAST_SECONDS: Final = 2
 
 
 class LineQueue:
@@ -30,8 +27,8 @@ class LineQueue:
         self._file = file
         self._report = report
         self._lines: SimpleQueue[bytes | None] = SimpleQueue()
-        # Each number is changed on one side: the first two by those who log, one at a time, the others
-        # by the thread.
+        # They need no lock: callers of `put`, who come one at a time, change the first two, and the thread
+        # the others.
         self._accepted = 0
         self._dropped = 0
         self._done = 0
@@ -45,7 +42,7 @@ class LineQueue:
         return self._dropped
 
     def put(self, line: str) -> bool:
-        """Queue a line, or drop it if too many wait. Return False if no thread would write it."""
+        """Queue a line, or drop it if too many wait. Return False if the thread has ended."""
         if not self._thread.is_alive():  # in a process that was forked
             return False
         data = _encoded(line)
@@ -56,10 +53,10 @@ class LineQueue:
             self._lines.put(data)
         return True
 
-    def stop(self) -> bool:
-        """Write what is queued, and return whether there was time for it."""
+    def stop(self, seconds: float) -> bool:
+        """Write what is queued, and return whether that took no longer than `seconds`."""
         self._lines.put(None)
-        self._thread.join(_LAST_SECONDS)
+        self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _run(self) -> None:

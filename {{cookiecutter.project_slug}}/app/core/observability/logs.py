@@ -1,7 +1,7 @@
 """The log: one event a line, as JSON, or readable and coloured on a terminal.
 
 All loggers of the process write here, those of servers and libraries too. A client's text cannot forge
-a line. Imported by the supervisors of workers, so it imports little.
+a line. The supervisor of several workers imports this module, so it imports little.
 """
 
 import json
@@ -17,9 +17,9 @@ from typing import Any, Final, Literal
 
 from app.core.env_file import configured
 from app.core.observability.line_queue import LineQueue
+from app.core.observability.shutdown import ShutdownDeadline
 
-# Functions that return fields for each line, in the context in which it is logged: the id of the
-# request, that of the trace.
+# Functions that return fields of a line, such as the id of the request. They are called where it is logged.
 LINE_CONTEXT: Final[list[Callable[[], Mapping[str, object]]]] = []
 
 _ENCODE: Final = json.JSONEncoder(default=str).encode
@@ -44,8 +44,8 @@ Stream = Literal["stdout", "stderr"]
 def configure_logging(stream: Stream = "stdout") -> None:
     """Let all loggers of the process write lines to `stream`, which a client's text cannot forge.
 
-    Repeating the call changes nothing. The setting `LOG_FORMAT` is read here, because settings that are
-    invalid are an event, too.
+    Repeating the call changes nothing. `LOG_FORMAT` is read here, without the other settings, because
+    their errors are logged as well.
     """
     logging.setLogRecordFactory(EscapedRecord)
     # Incremental: other loggers, such as those of gunicorn, stay as they are.
@@ -82,11 +82,12 @@ def dropped_lines() -> int:
 
 
 @contextmanager
-def queued_lines() -> Generator[None]:
+def queued_lines(deadline: ShutdownDeadline | None = None) -> Generator[None]:
     """Write lines in a thread within the block, so that a slow reader keeps no request waiting.
 
-    What is queued at the end is written then, or dropped if that takes too long.
+    What is queued at the end is written then, until the deadline.
     """
+    deadline = deadline or ShutdownDeadline()
     handlers = [handler for handler in _line_handlers() if not handler.is_queued]
     for handler in handlers:
         handler.start_queue()
@@ -94,7 +95,7 @@ def queued_lines() -> Generator[None]:
         yield
     finally:
         for handler in handlers:
-            handler.stop_queue()
+            handler.stop_queue(deadline.remaining())
 
 
 class EscapedRecord(logging.LogRecord):
@@ -105,7 +106,7 @@ class EscapedRecord(logging.LogRecord):
     without arguments, such as a server's traceback, keeps its line breaks: every line but the first
     is indented, and so is every line of an exception.
 
-    `line_context` holds the fields of `LINE_CONTEXT`, of where the message was logged.
+    `line_context` holds the fields that the functions of `LINE_CONTEXT` returned.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -126,7 +127,7 @@ class EscapedRecord(logging.LogRecord):
 
 
 def escape(text: str, keep: str = "") -> str:
-    r"""Write characters that are not printable as in Python, such as `\n`, except those to keep."""
+    r"""Escape characters that are not printable as Python does (`\n`), except those in `keep`."""
     if text.isprintable():
         return text
     return "".join(
@@ -250,10 +251,18 @@ class LineHandler(logging.Handler):
         file = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115 - it is not closed
         self._queue = LineQueue(file, self._dropped)
 
-    def stop_queue(self) -> None:
-        """Write what is queued, and write at once again, unless the reader does not read."""
-        if self._queue and self._queue.stop():
-            self._queue = None
+    def stop_queue(self, seconds: float) -> None:
+        """Write what is queued, then each line at once again.
+
+        Whoever logs meanwhile waits. If the reader does not read for `seconds`, the queue stays, because
+        writing would block.
+        """
+        self.acquire()  # a line that is queued behind the last one would be lost
+        try:
+            if self._queue and self._queue.stop(seconds):
+                self._queue = None
+        finally:
+            self.release()
 
     def _dropped(self, number: int) -> str:
         """Return the line that says how many lines were dropped."""

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry.propagate import inject
 
+from app.core.observability.shutdown import ShutdownDeadline
 from app.core.telemetry_settings import TelemetrySettings
 
 if TYPE_CHECKING:
     from app.core.observability.tracing import Tracing
 
-# FastAPI's own telemetry would be on as soon as anything configures a provider.
+# By default FastAPI's own telemetry is on as soon as anything configures a provider.
 OFF: Final[TelemetryConfig] = {
     "tracing": False,
     "metrics": False,
@@ -31,14 +32,16 @@ def make_tracing(settings: TelemetrySettings) -> "Tracing | None":
 
 
 @asynccontextmanager
-async def reporting_errors(settings: TelemetrySettings) -> AsyncGenerator[None]:
+async def reporting_errors(
+    settings: TelemetrySettings, deadline: ShutdownDeadline
+) -> AsyncGenerator[None]:
     """Send unexpected errors to Sentry within the block, if `SENTRY_DSN` is set."""
     if not settings.sentry_dsn:
         yield
         return
-    from app.core.observability.errors import sending_to_sentry
+    from app.core.observability.sentry import sending_to_sentry
 
-    async with sending_to_sentry(settings):
+    async with sending_to_sentry(settings, deadline):
         yield
 
 

@@ -39,11 +39,9 @@ from app.core.http.paths import route_path
 from app.core.observability.logs import LINE_CONTEXT
 from app.core.observability.request_log import PROBES
 from app.core.observability.requests import RequestRecord
+from app.core.observability.shutdown import ShutdownDeadline
 from app.core.observability.telemetry import OFF
 from app.core.telemetry_settings import TelemetrySettings
-
-# To send the last spans at the shutdown. Containers have ten seconds in all to stop.
-_LAST_SECONDS: Final = 3
 
 # Between two warnings that spans cannot be sent.
 _QUIET_SECONDS: Final = 60
@@ -60,8 +58,8 @@ _of_request: Final[ContextVar[SpanContext]] = ContextVar(
 class Tracing:
     """Makes spans, and sends them while it is running. `config` is for FastAPI, which traces requests.
 
-    It is an observer, too: it knows the id of a request, and the trace of the server's line about an
-    error, which follows the span.
+    As an observer of requests it notes their ids in the spans. It also remembers the span for the
+    server's line about an error, which is logged after the span has ended.
     """
 
     def __init__(self, settings: TelemetrySettings) -> None:
@@ -118,33 +116,35 @@ class Tracing:
         span.end(end)
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Send spans within the block. What is left at its end is sent then."""
+    async def running(self, deadline: ShutdownDeadline) -> AsyncGenerator[None]:
+        """Send spans within the block, and at its end those that are left."""
         exporter = OTLPSpanExporter()
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         set_tracer_provider(self._provider)  # for spans of the project's own code
         STATEMENT_OBSERVERS.append(self.statement_ended)
-        LINE_CONTEXT.append(_fields_of_lines)
+        LINE_CONTEXT.append(_ids_of_trace)
         with _seldom_warned():
             try:
                 yield
             finally:
                 STATEMENT_OBSERVERS.remove(self.statement_ended)
-                LINE_CONTEXT.remove(_fields_of_lines)
-                await asyncio.to_thread(_shut_down, self._provider, exporter)
+                LINE_CONTEXT.remove(_ids_of_trace)
+                await asyncio.to_thread(_shut_down, self._provider, exporter, deadline)
 
 
-def _shut_down(provider: TracerProvider, exporter: OTLPSpanExporter) -> None:
-    """Send what is left, but do not wait for a collector that does not answer.
+def _shut_down(
+    provider: TracerProvider, exporter: OTLPSpanExporter, deadline: ShutdownDeadline
+) -> None:
+    """Send the spans that are left, but do not wait for a collector that does not respond.
 
-    The processor's own limit is 30 seconds, so it has a thread that need not end.
+    The processor itself waits for 30 seconds, so it does that in a thread that is left behind.
     """
     thread = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
     thread.start()
-    thread.join(_LAST_SECONDS)
+    thread.join(deadline.share())
     if thread.is_alive():
         exporter.shutdown()  # type: ignore[no-untyped-call]  # makes no further attempt
-        thread.join(1)
+        thread.join(deadline.share())
 
 
 @contextmanager
@@ -180,8 +180,8 @@ def _is_probe(scope: Scope) -> bool:
     return route_path(scope) in PROBES
 
 
-def _fields_of_lines() -> dict[str, object]:
-    """Return what each line of the log names of its trace."""
+def _ids_of_trace() -> dict[str, object]:
+    """Return what a line of the log says about its trace."""
     context = get_current_span().get_span_context()
     if not context.is_valid:
         context = _of_request.get()

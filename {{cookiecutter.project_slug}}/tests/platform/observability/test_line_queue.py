@@ -20,6 +20,7 @@ from app.core.observability.line_queue import LineQueue
 from app.core.observability.logs import LineHandler, make_handler, queued_lines
 
 LINE = "x" * 999 + "\n"
+SECONDS: Final = 5  # to stop
 
 
 class Pipe:
@@ -51,7 +52,7 @@ def test_lines_are_written_in_order(pipe: Pipe) -> None:
     for line in lines:
         queue.put(line)
 
-    assert queue.stop()
+    assert queue.stop(SECONDS)
     assert pipe.read() == "".join(lines)
 
 
@@ -68,20 +69,19 @@ def test_reader_that_does_not_read_makes_nobody_wait(
     while text.count(LINE) + sum(map(int, re.findall(r"(\d+) dropped", text))) < 1000:
         text += pipe.read()
     assert 199_000 < text.count(LINE) * len(LINE) < 300_000
-    assert queue.stop()
+    assert queue.stop(SECONDS)
 
 
 def test_end_of_the_process_does_not_wait_for_a_reader_that_is_stuck(
-    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+    pipe: Pipe,
 ) -> None:
-    monkeypatch.setattr(line_queue, "_LAST_SECONDS", 0.05)
     queue = LineQueue(pipe.file, report)
     for _ in range(100):
         queue.put(LINE)
 
-    assert not queue.stop()
+    assert not queue.stop(0.05)
     pipe.read()  # lets the thread end
-    assert queue.stop()
+    assert queue.stop(SECONDS)
 
 
 def test_reader_that_has_gone_is_no_error(capfd: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +90,7 @@ def test_reader_that_has_gone_is_no_error(capfd: pytest.CaptureFixture[str]) -> 
     queue = LineQueue(io.FileIO(writer, "wb"), report)
     queue.put(LINE)
 
-    assert queue.stop()
+    assert queue.stop(SECONDS)
     assert capfd.readouterr().err == ""
 
 
@@ -105,7 +105,7 @@ def test_pipe_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
     while size < 200 * len(LINE):
         size += len(pipe.read())
 
-    assert queue.stop()
+    assert queue.stop(SECONDS)
 
 
 def test_block_is_small_enough_to_be_written_as_a_whole() -> None:
@@ -122,7 +122,7 @@ def test_block_is_small_enough_to_be_written_as_a_whole() -> None:
         queue.put(LINE)
     queue.put("y" * 9000 + "\n")
 
-    assert queue.stop()
+    assert queue.stop(SECONDS)
     assert sum(blocks) == 50 * 1000 + 9001
     assert max(blocks[:-1]) == 4000
     assert blocks[-1] == 9001
@@ -180,6 +180,27 @@ def test_dropped_lines_are_reported_in_the_same_form(
         "1 lines were dropped, because the reader of the log was slow",
         "short",
     ]
+
+
+def test_no_line_is_lost_when_the_queue_stops(log_file: Path) -> None:
+    """Threads of the service may log while the last lines are written."""
+    over = threading.Event()
+    logged: list[str] = []
+
+    def log_all_the_time() -> None:
+        while not over.is_set():
+            logged.append(f"line {len(logged)}")
+            log(logged[-1])
+
+    with logging_to(log_file):
+        with queued_lines():
+            thread = threading.Thread(target=log_all_the_time)
+            thread.start()
+            time.sleep(0.05)
+        over.set()
+        thread.join()
+
+    assert written(log_file) == logged
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

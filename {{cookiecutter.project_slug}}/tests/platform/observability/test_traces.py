@@ -24,6 +24,7 @@ from sqlalchemy import text
 from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.env_file import PROJECT
 from app.core.http.edge import EdgeRoute
+from app.core.observability import shutdown
 from app.core.observability.logs import LINE_CONTEXT
 from app.core.observability.telemetry import trace_headers
 from app.dependencies.database import DatabaseDep, SessionDep
@@ -82,17 +83,6 @@ async def show_ids(thing_id: int) -> dict[str, Any]:
     with trace.get_tracer("own").start_as_current_span("own work"):
         headers = trace_headers()
     return headers | {name: value for one in LINE_CONTEXT for name, value in one().items()}
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore the variables of OpenTelemetry, which it reads in the environment alone."""
-    for name in Settings.model_fields:
-        if name.startswith("otel_"):
-            monkeypatch.setenv(name.upper(), "")
-            monkeypatch.delenv(name.upper())
-    monkeypatch.setenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "")
-    monkeypatch.delenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")
 
 
 @pytest.fixture
@@ -341,7 +331,7 @@ async def test_service_is_named_as_the_project(
 async def test_collector_that_is_down_costs_one_warning(
     traced: Callable[..., Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.core.observability.tracing._LAST_SECONDS", 0.1)
+    monkeypatch.setattr(shutdown, "SECONDS", 0.2)
     async with traced(otel_exporter_otlp_endpoint="http://127.0.0.1:9") as client:
         assert (await client.get("/things/7")).status_code == 200
 
@@ -353,7 +343,7 @@ async def test_collector_that_is_down_costs_one_warning(
 async def test_collector_that_hangs_does_not_keep_the_service_from_stopping(
     traced: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.core.observability.tracing._LAST_SECONDS", 0.1)
+    monkeypatch.setattr(shutdown, "SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and says nothing
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         async with traced(otel_exporter_otlp_endpoint=url) as client:

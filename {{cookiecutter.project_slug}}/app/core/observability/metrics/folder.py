@@ -28,10 +28,10 @@ _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (the folders in it are pr
 def share_metrics() -> "MetricsFolder | None":
     """Return the folder of the processes that one server has started, or None for a single process.
 
-    Sets `PROMETHEUS_MULTIPROC_DIR`, which prometheus-client reads when it is imported: call this
-    before. If the variable is set already, that folder is used, and whoever set it has to empty it
-    before each start. On Windows each process has metrics of its own. Raises `ConfigurationError` if
-    no folder is writable.
+    Call it before prometheus-client is imported, which then reads `PROMETHEUS_MULTIPROC_DIR`. If the
+    variable is set already, its folder is used, and has to be emptied before each start. Otherwise it
+    is set here. On Windows each process has metrics of its own. Raises `ConfigurationError` if no
+    folder is writable.
     """
     if given := os.environ.get(VARIABLE):
         Path(given).mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ class MetricsFolder:
 class OwnedFolder(MetricsFolder):
     """A folder that is removed when its last process ends, or at the next start of a service.
 
-    Each process holds a shared lock in it. Who gets an exclusive one may remove it.
+    Each process holds a shared lock on a file in it, so whoever gets an exclusive one is the last.
     """
 
     def __init__(self, path: Path) -> None:
@@ -129,6 +129,6 @@ def _is_running(number: int) -> bool:
         os.kill(number, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # of another user, so the number was given anew
+    except PermissionError:  # another user's, so the id was given to another process
         return False
     return True

@@ -41,10 +41,9 @@ class _RequestSeries(NamedTuple):
 class Metrics:
     """Observes requests and a database, and renders what it has seen.
 
-    Counters are written when something happens. Gauges are read from what they describe: at each
-    scrape, and once a second if several processes share a `folder`. Add your own by
-    `registry.counter`, in one of the `extensions`: context managers that are entered while the
-    application runs.
+    Requests are counted when they end. Pools and the like are read at each scrape, and once a second if
+    several processes share a `folder`. Add series of your own in `extensions`: functions that get
+    the registry, and return a context manager that is open while the application runs.
     """
 
     media_type: ClassVar[str] = MEDIA_TYPE
@@ -78,16 +77,16 @@ class Metrics:
         )
         self._database = DatabaseMetrics(registry)
         self._series: dict[tuple[str, str, int], _RequestSeries] = {}
-        self._running = 0
+        self._in_flight = 0
         self._publishing = Lock()
 
     def started(self, record: RequestRecord) -> None:  # noqa: ARG002 (the interface of observers)
         """Note a request."""
-        self._running += 1
+        self._in_flight += 1
 
     def finished(self, record: RequestRecord) -> None:
         """Count a request under its route, method and status."""
-        self._running -= 1
+        self._in_flight -= 1
         key = (record.route, record.method, record.status)
         series = self._series.get(key) or self._series_of(*key)
         series.requests.inc()
@@ -133,7 +132,7 @@ class Metrics:
     def publish(self) -> None:
         """Write what is not counted when it happens."""
         with self._publishing:  # scrapes run in threads
-            self._in_progress.set(self._running)
+            self._in_progress.set(self._in_flight)
             self._dropped.follow(dropped_lines())
             self._database.publish()
 

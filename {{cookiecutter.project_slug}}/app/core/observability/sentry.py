@@ -7,24 +7,24 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Final
 
 import sentry_sdk
 from sentry_sdk.types import Event, Hint
 
 from app import __version__
 from app.core.observability.requests import current_request
+from app.core.observability.shutdown import ShutdownDeadline
 from app.core.telemetry_settings import TelemetrySettings
-
-_LAST_SECONDS: Final = 2  # to send what is left at the shutdown
 
 
 @asynccontextmanager
-async def sending_to_sentry(settings: TelemetrySettings) -> AsyncGenerator[None]:
+async def sending_to_sentry(
+    settings: TelemetrySettings, deadline: ShutdownDeadline
+) -> AsyncGenerator[None]:
     """Send errors that are logged with a traceback, within the block.
 
-    None of Sentry's integrations is used: they replace methods of other packages, and report what
-    the log already says once.
+    None of Sentry's integrations is used: they replace methods of other packages, and would
+    report logged errors a second time.
     """
     sentry_sdk.init(
         settings.sentry_dsn,
@@ -43,7 +43,7 @@ async def sending_to_sentry(settings: TelemetrySettings) -> AsyncGenerator[None]
         yield
     finally:
         logging.getLogger().removeHandler(handler)
-        await asyncio.to_thread(sentry_sdk.get_client().close, _LAST_SECONDS)
+        await asyncio.to_thread(sentry_sdk.get_client().close, deadline.share())
 
 
 class SentryHandler(logging.Handler):
