@@ -1,11 +1,9 @@
 """The process of a worker: `app worker`. It serves its health and its metrics."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, status
 from fastapi.responses import JSONResponse
@@ -13,7 +11,7 @@ from fastapi.responses import JSONResponse
 from app.core.config import Settings, load_settings
 from app.core.database import Database
 from app.core.jobs.kinds import JobKind, Schedule
-from app.core.jobs.worker import Worker, working
+from app.core.jobs.worker import Worker
 from app.core.observability.logs import queued_lines
 from app.core.observability.metrics.endpoint import (
     install_metrics_endpoint,
@@ -21,15 +19,8 @@ from app.core.observability.metrics.endpoint import (
     serve_metrics,
 )
 from app.core.observability.telemetry import OFF, make_tracing, reporting_errors
-from app.exceptions import UnavailableError
 from app.jobs import SCHEDULES, make_kinds
-from app.services.job_service import JobService
-
-if TYPE_CHECKING:  # it imports prometheus-client
-    from app.core.observability.metrics.jobs import JobMetrics
-
-# How often the jobs are counted for the metrics.
-_COUNT_SECONDS: Final = 10
+from app.jobs.running import make_job_metrics, running_jobs
 
 
 def create_worker(
@@ -46,11 +37,7 @@ def create_worker(
     database = Database(settings)
     metrics = make_metrics(settings)
     tracing = make_tracing(settings)
-    job_metrics = None
-    if metrics:
-        from app.core.observability.metrics.jobs import JobMetrics
-
-        job_metrics = JobMetrics(metrics.registry)
+    job_metrics = make_job_metrics(metrics)
     worker = Worker(
         settings,
         database,
@@ -64,18 +51,18 @@ def create_worker(
         with queued_lines():
             async with AsyncExitStack() as stack:
                 stack.push_async_callback(database.dispose)
-                if metrics and job_metrics:
+                if metrics:
                     await stack.enter_async_context(metrics.running(database))
-                    await stack.enter_async_context(counting_jobs(database, job_metrics))
                     if port := settings.metrics_port:
                         stack.enter_context(serve_metrics(metrics, port))
                 if tracing:
                     await stack.enter_async_context(tracing.running())
                 await stack.enter_async_context(reporting_errors(settings))
-                await stack.enter_async_context(working(worker))
+                await stack.enter_async_context(running_jobs(worker, database, job_metrics))
                 yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, telemetry=OFF)
+    app.state.worker = worker
 
     @app.get("/health/live")
     async def live() -> dict[str, str]:
@@ -92,26 +79,3 @@ def create_worker(
     if metrics and not settings.metrics_port:
         install_metrics_endpoint(app, metrics)
     return app
-
-
-@asynccontextmanager
-async def counting_jobs(database: Database, metrics: "JobMetrics") -> AsyncGenerator[None]:
-    """Count the jobs of the queue now and then, for the metrics, during a block."""
-
-    async def count() -> None:
-        while True:
-            with suppress(UnavailableError):  # the metrics of the database say so
-                async with database.read(newest=True) as session:
-                    jobs = await JobService(session).count()
-                now = datetime.now(UTC)
-                metrics.show(
-                    (kind, state, number, (now - since).total_seconds())
-                    for kind, state, number, since in jobs
-                )
-            await asyncio.sleep(_COUNT_SECONDS)
-
-    task = asyncio.create_task(count())
-    try:
-        yield
-    finally:
-        task.cancel()
