@@ -181,7 +181,7 @@ async def test_schedules_are_taken_once_the_database_is_back(
         outage.lasts = True
         task = asyncio.create_task(WorkerQueries(driver).fetch_schedule({name: delay}))
         expected = datetime.now(UTC) + delay
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(2.5)
         outage.lasts = False
         (schedule,) = await task
 
