@@ -30,9 +30,7 @@ class Observability:
         return self.tracing.config if self.tracing else OFF
 
     def install(
-        self,
-        app: FastAPI,
-        respond_to_error: Callable[[Request, Exception], Awaitable[Response]],
+        self, app: FastAPI, respond_to_error: Callable[[Request, Exception], Awaitable[Response]]
     ) -> None:
         """Add the outermost middleware, so call it after other calls of `app.add_middleware`."""
         observers: list[RequestObserver | None] = [RequestLog(), self.metrics, self.tracing]
