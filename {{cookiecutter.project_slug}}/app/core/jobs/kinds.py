@@ -28,10 +28,11 @@ _LONGEST_DELAY: Final = 15 * 60.0
 _ROLL_OUT: Final = timedelta(minutes=15)
 
 
-# The mark is part of the job, so it goes with it.
+# The mark is part of the job, so it goes with it. Without headers PGQueuer stores the JSON value null.
 _CLAIM: Final = text("""
-UPDATE pgqueuer SET headers = COALESCE(headers, '{}') || '{"claimed": "true"}'
-WHERE id = :id AND COALESCE(headers ->> 'claimed', '') = '' RETURNING true
+UPDATE pgqueuer SET headers =
+    CASE jsonb_typeof(headers) WHEN 'object' THEN headers ELSE '{}' END || '{"claimed": "true"}'
+WHERE id = :id AND headers ->> 'claimed' IS NULL RETURNING true
 """)
 
 

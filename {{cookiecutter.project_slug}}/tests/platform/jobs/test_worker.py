@@ -1,6 +1,6 @@
 """Workers run jobs at least once, try again after failures, and give up on those that never work."""
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -15,7 +15,7 @@ from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
 from app.core.jobs import kinds
 from app.core.jobs.drivers import WorkerDriver
-from app.core.jobs.kinds import JobKind, Schedule
+from app.core.jobs.kinds import JobContext, JobKind, Schedule
 from app.core.jobs.payload import JobPayload
 from app.core.jobs.queries import WorkerQueries
 from app.core.jobs.worker import Worker
@@ -98,6 +98,32 @@ async def test_job_that_always_fails_is_dead_until_somebody_decides(
         return runs.names == ["kept"]
 
     await wait_until(done)
+
+
+async def test_effect_that_claims_its_job_is_made_once(
+    start: Start, live_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "backoff", lambda _: timedelta(milliseconds=10))
+    claims: list[bool] = []
+
+    async def run(_: Task, context: JobContext) -> None:
+        with suppress(KeyError):
+            async with live_database.transaction() as session:
+                await context.claim(session)
+                raise KeyError("rolled back")
+        async with live_database.transaction() as session:
+            claims.append(await context.claim(session))
+        if context.attempt == 1:
+            raise OSError("after the effect")
+
+    await enqueue(live_database, "without headers")
+    await start(run=run, attempts=2)
+
+    async def done() -> bool:
+        return await states(live_database) == {}
+
+    await wait_until(done)
+    assert claims == [True, False]
 
 
 SPOIL = text(
