@@ -135,9 +135,10 @@ def prune_command() -> None:
     from app.jobs.maintenance import prune
 
     with database_url() as url:
-        deleted = with_database(url, prune)
-    for kind, number in deleted.items():
+        pruned = with_database(url, prune)
+    for kind, number in pruned.deleted.items():
         typer.echo(f"Deleted {number} expired {kind}.")
+    pruned.require_success()
 
 
 @commands.command("set-limits")

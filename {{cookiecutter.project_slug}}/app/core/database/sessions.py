@@ -111,14 +111,15 @@ class Database:
                 yield session
 
     @asynccontextmanager
-    async def statement(self) -> AsyncGenerator[AsyncSession]:
+    async def statement(self, seconds: float | None = None) -> AsyncGenerator[AsyncSession]:
         """Open a session for a single statement, which commits itself (AUTOCOMMIT).
 
         For rows with many concurrent writers, such as counters. A statement locks the row only
         while it runs, a transaction until the event loop gets to its COMMIT. Behind a pooler it
-        runs in a transaction nevertheless. Raises `UnavailableError` as `transaction()` does.
+        runs in a transaction nevertheless. `seconds` and `UnavailableError` are as in
+        `transaction()`.
         """
-        with budgeted(self.budget()) as budget:
+        with budgeted(self.budget(seconds)) as budget:
             async with _committing(self.statement_sessions(), budget) as session:
                 yield session
 
