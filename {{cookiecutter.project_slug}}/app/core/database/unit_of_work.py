@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database.budget import Budget, enter_budget, exit_budget
+from app.core.database.counted_sessions import CountedSession
 from app.core.database.sessions import commit, roll_back
 from app.exceptions import UnavailableError
 
@@ -23,10 +24,10 @@ class UnitOfWork:
     def __init__(
         self,
         budget: Budget,
-        open_session: Callable[[], Awaitable[AsyncSession]],
+        open_session: Callable[[], Awaitable[CountedSession]],
         on_open: Callable[[AsyncSession], Awaitable[None]] | None = None,
     ) -> None:
-        self.opened: AsyncSession | None = None
+        self.opened: CountedSession | None = None
         self._budget = budget
         self._open_session = open_session
         self._on_open = on_open
@@ -52,7 +53,7 @@ class UnitOfWork:
                 raise self._refusal
             return self.opened or await self._open()
 
-    async def _open(self) -> AsyncSession:
+    async def _open(self) -> CountedSession:
         self.opened = session = await self._open_session()
         if self._on_open:
             # Stays set if the claim is cancelled, for example by a timeout in the handler.
