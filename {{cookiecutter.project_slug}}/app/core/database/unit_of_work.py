@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,6 +11,8 @@ from app.core.database.budget import Budget, enter_budget, exit_budget
 from app.core.database.counted_sessions import CountedSession
 from app.core.database.sessions import commit, roll_back
 from app.exceptions import UnavailableError
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
 class UnitOfWork:
@@ -118,3 +120,13 @@ async def get_open_session() -> Callable[[], Awaitable[AsyncSession]]:
     Until they call it the request holds no connection, and no idempotency key is claimed.
     """
     return get_async_session
+
+
+# Dependencies that use the session of a request. The edge looks for them in routes.
+SESSION_DEPENDENCIES: Final[set[Callable[..., Any]]] = {get_async_session, get_open_session}
+
+
+def takes_session(dependency: FunctionT) -> FunctionT:
+    """Declare that a dependency calls `get_async_session` itself, instead of depending on it."""
+    SESSION_DEPENDENCIES.add(dependency)
+    return dependency

@@ -19,7 +19,11 @@ from starlette.routing import BaseRoute, Host, Mount
 from app.core.config import Settings
 from app.core.database.counted_sessions import CountedSession
 from app.core.database.sessions import Database
-from app.core.database.unit_of_work import UnitOfWork, get_async_session, get_open_session
+from app.core.database.unit_of_work import (
+    SESSION_DEPENDENCIES,
+    UnitOfWork,
+    get_async_session,
+)
 from app.core.http.limits import limit_body, read_body, require_admission, stated_body_limit
 from app.core.http.problems import log_failure
 from app.core.observability.requests import note_outcome
@@ -148,7 +152,7 @@ def dependencies(dependant: Dependant | None) -> set[Any]:
 
 def wants_session(dependant: Dependant | None) -> bool:
     """Return whether a route depends on the session that the edge opens."""
-    return not dependencies(dependant).isdisjoint({get_async_session, get_open_session})
+    return not dependencies(dependant).isdisjoint(SESSION_DEPENDENCIES)
 
 
 def require_edge(app: FastAPI) -> None:
