@@ -19,11 +19,7 @@ from starlette.routing import BaseRoute, Host, Mount
 from app.core.config import Settings
 from app.core.database.counted_sessions import CountedSession
 from app.core.database.sessions import Database
-from app.core.database.unit_of_work import (
-    SESSION_DEPENDENCIES,
-    UnitOfWork,
-    get_async_session,
-)
+from app.core.database.unit_of_work import SESSION_DEPENDENCIES, UnitOfWork, get_async_session
 from app.core.http.limits import limit_body, read_body, require_admission, stated_body_limit
 from app.core.http.problems import log_failure
 from app.core.observability.requests import note_outcome
