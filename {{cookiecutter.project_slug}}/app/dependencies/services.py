@@ -1,8 +1,8 @@
 """Providers of services, each created with the session and the caller of the request.
 
 They are coroutines, because FastAPI runs plain functions and classes in a thread pool, which is
-slower (see docs/decisions/0006). They ask for the session themselves, because a dependency of a
-dependency costs as much as the whole perimeter.
+slower (see docs/decisions/0006). They ask for the session themselves, which costs less than a
+dependency of their own.
 """
 
 from collections.abc import Awaitable, Callable
