@@ -11,12 +11,9 @@ from app.core.config import Settings, load_settings
 from app.core.database import Database
 from app.core.database.readiness import ReadinessProbe
 from app.core.http.conditional_requests import install_not_modified_handler
-from app.core.http.disconnects import CancelOnDisconnect
 from app.core.http.documentation import install_documentation
 from app.core.http.draining import Draining
 from app.core.http.edge import require_edge
-from app.core.http.head import HeadMiddleware
-from app.core.http.limits import QueryLimit
 from app.core.http.openapi import install_openapi
 from app.core.http.perimeter import install_perimeter
 from app.core.http.problem_declarations import problem_responses
@@ -30,7 +27,6 @@ from app.core.mail.link_pages import install_link_pages
 # {%- endif +%}
 from app.core.observability.install import Observability
 from app.core.observability.metrics.endpoint import install_metrics_endpoint
-from app.core.observability.requests import SeeRoute
 from app.dependencies.caller import install_caller
 from app.dependencies.idempotency import read_idempotency_key
 from app.jobs import SCHEDULES, make_kinds
@@ -67,13 +63,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
     app.state.read_idempotency_key = read_idempotency_key
-    app.add_middleware(SeeRoute)
-    app.add_middleware(CancelOnDisconnect)
-    app.add_middleware(QueryLimit, limit=settings.max_query_bytes)
-    app.add_middleware(HeadMiddleware)
-    respond_to_error = install_perimeter(app, settings, respond_to_unexpected_error)
+    install_perimeter(app, settings, respond_to_unexpected_error, observability.observers)
     install_caller(app, settings)
-    observability.install(app, respond_to_error)
     install_problem_handlers(app)
     install_not_modified_handler(app)
     install_documentation(app)

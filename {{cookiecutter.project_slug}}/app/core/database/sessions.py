@@ -160,17 +160,16 @@ async def _committing(session: CountedSession, budget: Budget) -> AsyncGenerator
     await commit(session)
 
 
-async def commit(session: AsyncSession) -> None:
+async def commit(session: CountedSession) -> None:
     """Commit and close a session. Rolls back if that fails."""
     try:
-        await session.commit()
+        await session.finish()
     except BaseException:
         await roll_back(session)
         raise
-    await AsyncSession.close(session)  # not counted: nothing is left to ask the database
 
 
-async def roll_back(session: AsyncSession) -> None:
+async def roll_back(session: CountedSession) -> None:
     """Roll back and close a session."""
     if isinstance(session, WriteSession) and session.in_transaction():
         session.transactions.note_rollback()

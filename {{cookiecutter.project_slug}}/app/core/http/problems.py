@@ -276,7 +276,7 @@ def _allowed_methods(request: Request) -> list[str]:
         )
     }
     if HTTPMethod.GET in allowed:
-        allowed.add(HTTPMethod.HEAD)  # see `HeadMiddleware`
+        allowed.add(HTTPMethod.HEAD)  # see `app.core.http.head`
     return sorted(allowed)
 
 

@@ -35,9 +35,8 @@ from starlette.types import Scope
 
 from app import __title__, __version__
 from app.core.database.usage import STATEMENT_OBSERVERS
-from app.core.http.paths import route_path
+from app.core.http.paths import PROBES, route_path
 from app.core.observability.logs import LINE_CONTEXT
-from app.core.observability.request_log import PROBES
 from app.core.observability.requests import RequestRecord
 from app.core.observability.shutdown import ShutdownDeadline
 from app.core.observability.telemetry import OFF
@@ -50,7 +49,7 @@ _LONGEST: Final = 2000  # characters of a path or a statement
 
 _TABLE: Final = re.compile(r'\b(?:FROM|INTO|UPDATE)\s+("?[\w.]+"?)', re.IGNORECASE)
 
-_of_request: Final[ContextVar[SpanContext]] = ContextVar(
+_request_span: Final[ContextVar[SpanContext]] = ContextVar(
     "span_context", default=INVALID_SPAN_CONTEXT
 )
 
@@ -81,7 +80,7 @@ class Tracing:
     def started(self, record: RequestRecord) -> None:
         """Note the id of the request in its span."""
         span = get_current_span()
-        _of_request.set(span.get_span_context())
+        _request_span.set(span.get_span_context())
         span.set_attribute("http.response.header.x-request-id", [record.id])
 
     def finished(self, record: RequestRecord) -> None:
@@ -184,7 +183,7 @@ def _ids_of_trace() -> dict[str, object]:
     """Return what a line of the log says about its trace."""
     context = get_current_span().get_span_context()
     if not context.is_valid:
-        context = _of_request.get()
+        context = _request_span.get()
     if not context.is_valid:
         return {}
     return {

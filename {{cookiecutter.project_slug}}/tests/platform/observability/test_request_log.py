@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -18,7 +19,9 @@ from starlette.staticfiles import StaticFiles
 
 from app.core.config import Settings
 from app.core.database import Database
+from app.core.http import route_templates
 from app.core.http.edge import EdgeRoute
+from app.core.http.route_templates import RouteTemplates
 from app.core.observability.requests import current_request
 from app.dependencies.database import SessionDep
 from app.exceptions import UnavailableError
@@ -236,6 +239,36 @@ async def test_id_of_the_client_is_taken_if_it_is_well_formed(
 
     assert (used == sent) == is_taken
     assert is_taken or (len(used) == 32 and int(used, 16))
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_taken"),
+    [(["first", "last"], True), (["not well-formed", "last"], True), (["first", "no id"], False)],
+)
+async def test_last_of_several_ids_counts(
+    observed: httpx.AsyncClient, lines: list[Line], sent: list[str], is_taken: bool
+) -> None:
+    """The proxy that is nearest to the service has added it."""
+    headers = [("X-Request-ID", each) for each in sent]
+    response = await observed.get("/observed/one/a", headers=headers)
+    (used,) = response.headers.get_list("x-request-id")
+
+    assert (used == sent[-1]) == is_taken
+    assert used != sent[0]
+    assert of_requests(lines)[0]["request_id"] == used
+
+
+def test_endpoints_that_no_route_names_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as those of an application that a mounted one hides: looking at all routes is slow."""
+    look = Mock(return_value=())
+    monkeypatch.setattr(route_templates, "iter_route_contexts", look)
+    templates = RouteTemplates(FastAPI())
+
+    endpoints = [object(), object()]
+    found = [templates.of({"path": "/", "endpoint": endpoint}) for endpoint in endpoints * 3]
+
+    assert found == [""] * 6
+    assert look.call_count == 2
 
 
 async def test_id_of_the_client_is_not_taken_if_a_setting_says_so(
