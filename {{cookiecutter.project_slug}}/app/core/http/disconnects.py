@@ -26,7 +26,8 @@ class DisconnectWatch:
         self._grace = grace
         has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         self._body_is_read = not has_body
-        self._has_disconnected = False
+        self.has_disconnected = False
+        self._has_cancelled = False
         self._watcher: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         task = asyncio.current_task(self._loop)
@@ -39,6 +40,7 @@ class DisconnectWatch:
         message = await self._receive()
         if not message.get("more_body", False):
             self._body_is_read = True
+            self.has_disconnected = message["type"] == "http.disconnect"
         return message
 
     def stop(self) -> None:
@@ -53,7 +55,7 @@ class DisconnectWatch:
         self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
     ) -> bool:
         self.stop()
-        if not self._has_disconnected or not isinstance(error, asyncio.CancelledError):
+        if not self._has_cancelled or not isinstance(error, asyncio.CancelledError):
             return False
         self._request.uncancel()
         return True  # handled: no client waits for a response
@@ -67,5 +69,5 @@ class DisconnectWatch:
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass  # the empty body message of a request without a body
-        self._has_disconnected = True
+        self.has_disconnected = self._has_cancelled = True
         self._request.cancel()

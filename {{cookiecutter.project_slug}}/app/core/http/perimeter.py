@@ -24,6 +24,7 @@ from app.core.observability.requests import (
     RequestObserver,
     RequestRecord,
     current_request,
+    note_outcome,
     start_record,
 )
 
@@ -122,6 +123,8 @@ class Perimeter:
             if record and not record.status:
                 response = await self._respond_to_error(Request(scope), error)
                 await response(scope, receive, send)
+            else:
+                note_outcome("broken_off")
             raise
 
 
@@ -160,8 +163,9 @@ class _Sent:
                 self.end()  # now, because background tasks may follow
             return
         if message["type"] == "http.response.start":
-            record.status = message["status"]
-            own = list(message.get("headers", ()))
+            record.status = CLIENT_CLOSED if self._watch.has_disconnected else message["status"]
+            # Not a foreign id, which the response of another service may have brought.
+            own = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
             added = self._security.added(record.scope, self._received, own, self._root_path)
             message["headers"] = [*own, *added, (b"x-request-id", record.id.encode())]
         await self._send(message)

@@ -36,7 +36,8 @@ class RequestRecord:
 
     `status` is 0 until the response starts, and `CLIENT_CLOSED` if the client has left before. `sent`
     counts the bytes of the response's body, and `seconds` last until its end. `outcome` names why a
-    request got 503, such as `pool` or `deadlock`, or says that it was `replayed`.
+    request got 503, such as `pool` or `deadlock`, or says that it was `replayed`, or `broken_off` by an
+    error after the response had started.
     """
 
     id: str

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import Mock
@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import httpx
 import pytest
 import uvicorn
-from fastapi import APIRouter, BackgroundTasks, FastAPI, Request, WebSocket
+from fastapi import APIRouter, BackgroundTasks, FastAPI, Request, Response, WebSocket
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 from starlette.staticfiles import StaticFiles
@@ -76,6 +76,24 @@ async def start_tasks(tasks: BackgroundTasks) -> None:
 @router.get("/streams")
 async def stream() -> StreamingResponse:
     return StreamingResponse(iter([b"x" * 1000, b"y" * 500]))
+
+
+@router.get("/broken-streams")
+async def break_stream() -> StreamingResponse:
+    async def parts() -> AsyncGenerator[bytes]:
+        yield b"x" * 1000
+        raise ZeroDivisionError
+
+    return StreamingResponse(parts())
+
+
+@router.get("/foreign-ids")
+async def pass_on_an_id() -> Response:
+    return Response(headers={"X-Request-ID": "of another service"})
+
+
+@router.post("/bodies")
+async def read(_body: dict[str, str]) -> None: ...
 
 
 @router.get("/endless")
@@ -396,6 +414,51 @@ async def test_client_that_leaves_before_the_response_has_a_status_of_its_own(
     await asyncio.wait_for(observed_app(scope, receive, send), 10)
 
     assert [line["message"] for line in of_requests(lines)] == ["GET /observed/endless 499"]
+
+
+async def test_client_that_leaves_while_it_sends_has_a_status_of_its_own(
+    observed_app: FastAPI, lines: list[Line], database: Database
+) -> None:
+    observed_app.state.database = database
+    received = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+
+    async def receive() -> Any:
+        return next(received, {"type": "http.disconnect"})
+
+    async def send(_message: Any) -> None:
+        """Drop it, as a server does."""
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/observed/bodies",
+        "query_string": b"",
+        "headers": [
+            (b"host", b"test"),
+            (b"content-type", b"application/json"),
+            (b"content-length", b"9"),
+        ],
+    }
+    await asyncio.wait_for(observed_app(scope, receive, send), 10)
+
+    assert [line["message"] for line in of_requests(lines)] == ["POST /observed/bodies 499"]
+
+
+async def test_response_that_breaks_off_is_told(
+    observed: httpx.AsyncClient, lines: list[Line]
+) -> None:
+    await observed.get("/observed/broken-streams")
+
+    (line,) = of_requests(lines)
+    assert (line["status"], line["bytes"], line["outcome"]) == (200, 1000, "broken_off")
+
+
+async def test_id_that_a_handler_passes_on_is_replaced(
+    observed: httpx.AsyncClient, lines: list[Line]
+) -> None:
+    response = await observed.get("/observed/foreign-ids")
+
+    assert response.headers.get_list("x-request-id") == [of_requests(lines)[0]["request_id"]]
 
 
 async def test_request_that_the_server_cancels_has_failed(
