@@ -72,7 +72,8 @@ class Metrics:
         )
         self._dropped = Follower(
             registry.counter(
-                "log_lines_dropped_total", "Lines that the log's reader was too slow for."
+                "log_lines_dropped_total",
+                "Lines lost because the log's reader was too slow, or writing failed.",
             )
         )
         self._database = DatabaseMetrics(registry)
