@@ -152,6 +152,18 @@ async def test_503_is_counted_by_its_cause(client: httpx.AsyncClient) -> None:
     assert found.sum("http_unavailable_total") == 2
 
 
+async def test_503_of_a_health_check_has_no_cause(
+    app: FastAPI, client: httpx.AsyncClient, database: Database
+) -> None:
+    app.state.database = database
+    app.state.draining.started = True
+    await client.get("/health/ready")
+    found = await scrape(client)
+
+    assert found.sum("http_requests_total", route="/health/ready", status="503") == 1
+    assert found.sum("http_unavailable_total") == 0
+
+
 async def test_idempotent_replays_are_counted(client: httpx.AsyncClient) -> None:
     await client.get("/things/7/again")
     await client.get("/things/7")

@@ -14,6 +14,7 @@ from app.core.observability.logs import dropped_lines
 from app.core.observability.metrics.database import DatabaseMetrics
 from app.core.observability.metrics.folder import MetricsFolder
 from app.core.observability.metrics.registry import MEDIA_TYPE, Follower, Registry
+from app.core.observability.request_log import PROBES
 from app.core.observability.requests import RequestRecord
 
 # Seconds. A row by its key takes a few milliseconds, and DATABASE_DEADLINE is 5 seconds by default.
@@ -63,7 +64,9 @@ class Metrics:
         )
         self._in_progress = registry.gauge("http_requests_in_progress", "Requests in progress.")
         self._unavailable = registry.counter(
-            "http_unavailable_total", "Responses with the status 503, by cause.", "cause"
+            "http_unavailable_total",
+            "Responses with the status 503, by cause, without health checks.",
+            "cause",
         )
         for cause in _CAUSES:
             self._unavailable.labels(cause)
@@ -93,7 +96,8 @@ class Metrics:
         series.requests.inc()
         series.seconds.observe(record.seconds)
         if record.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            self._unavailable.labels(record.outcome or OTHER).inc()
+            if record.route not in PROBES:  # a deployment causes some
+                self._unavailable.labels(record.outcome or OTHER).inc()
         elif record.outcome == "replayed":
             self._replays.inc()
 
