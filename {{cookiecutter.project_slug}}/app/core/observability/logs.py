@@ -22,7 +22,7 @@ from app.core.observability.shutdown import ShutdownDeadline
 # Functions that return fields of a line, such as the id of the request. They are called where it is logged.
 LINE_CONTEXT: Final[list[Callable[[], Mapping[str, object]]]] = []
 
-_ENCODE: Final = json.JSONEncoder(default=str).encode
+_ENCODE: Final = json.JSONEncoder(default=str, allow_nan=False).encode
 
 # What a record has besides the fields of `extra`. Uvicorn adds a message with colours.
 _STANDARD: Final = {
@@ -77,7 +77,7 @@ def _line_handlers() -> "list[LineHandler]":
 
 
 def dropped_lines() -> int:
-    """Return how many lines were dropped, because the reader of the log was slow."""
+    """Return how many lines were dropped: the reader of the log was slow, or writing failed."""
     return sum(handler.dropped for handler in _line_handlers())
 
 
@@ -181,7 +181,19 @@ class JSONFormatter(logging.Formatter):
             line["exception"] = record.exc_text.removeprefix("    ").replace("\n    ", "\n")
         if record.stack_info:
             line["stack"] = record.stack_info
-        return _ENCODE(line)
+        try:
+            return _ENCODE(line)
+        except (TypeError, ValueError):
+            return _ENCODE({name: _encodable(value) for name, value in line.items()})
+
+
+def _encodable(value: object) -> object:
+    """Return a value, or its text if JSON has none of the kind: NaN, a tuple as a key, a cycle."""
+    try:
+        _ENCODE(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return value
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -271,7 +283,7 @@ class LineHandler(logging.Handler):
             logging.WARNING,
             __file__,
             0,
-            "%d lines were dropped, because the reader of the log was slow",
+            "%d lines were dropped: the reader of the log was slow, or writing failed",
             (number,),
             None,
         )

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import sentry_sdk
 from sentry_sdk.types import Event, Hint
@@ -15,6 +16,8 @@ from app import __version__
 from app.core.observability.requests import current_request
 from app.core.observability.shutdown import ShutdownDeadline
 from app.core.telemetry_settings import TelemetrySettings
+
+_TRANSPORT: Final = logging.getLogger("urllib3.connectionpool")
 
 
 @asynccontextmanager
@@ -39,11 +42,31 @@ async def sending_to_sentry(
     )
     handler = SentryHandler(logging.ERROR)
     logging.getLogger().addHandler(handler)
+    is_first = FirstOfMinute()
+    _TRANSPORT.addFilter(is_first)
     try:
         yield
     finally:
         logging.getLogger().removeHandler(handler)
         await asyncio.to_thread(sentry_sdk.get_client().close, deadline.share())
+        _TRANSPORT.removeFilter(is_first)
+
+
+class FirstOfMinute(logging.Filter):
+    """Lets one record of a logger through each minute.
+
+    If Sentry cannot be reached, urllib3 logs three warnings for each report.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_due = record.created >= self._next
+        if is_due:
+            self._next = record.created + 60
+        return is_due
 
 
 class SentryHandler(logging.Handler):

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import math
 import os
 import sys
 from typing import Any
@@ -86,21 +87,30 @@ def test_fields_replace_none_of_the_standard_ones() -> None:
     assert found["time"] != 0
 
 
-def test_value_that_json_does_not_know_is_its_text() -> None:
-    found = json.loads(
-        printed(
-            JSONFormatter(),
-            "x",
-            extra={
-                "a": {
-                    1,
-                },
-                "b": os,
-            },
-        )
-    )
+cycle: list[object] = []
+cycle.append(cycle)
 
-    assert found["a"] == "{1}"
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ({1}, "{1}"),
+        ({"a": {1}}, {"a": "{1}"}),
+        ({(1, 2): 3}, "{(1, 2): 3}"),
+        (math.nan, "nan"),
+        ([-math.inf], "[-inf]"),
+        (cycle, "[[...]]"),
+    ],
+    ids=str,
+)
+def test_value_that_json_does_not_know_is_its_text(value: object, written: object) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    line = printed(JSONFormatter(), "x", extra={"a": value, "b": [1]})
+    found = json.loads(line, parse_constant=refuse)
+
+    assert (found["message"], found["a"], found["b"]) == ("x", written, [1])
 
 
 def test_texts_of_people_stay_readable_on_the_console() -> None:

@@ -1,10 +1,12 @@
 """A slow reader of the log keeps nobody waiting, and what is dropped is counted."""
 
+import errno
 import io
 import json
 import logging
 import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -12,9 +14,11 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from unittest.mock import Mock
 
 import pytest
 
+from app.core.env_file import PROJECT
 from app.core.observability import line_queue
 from app.core.observability.line_queue import LineQueue
 from app.core.observability.logs import LineHandler, make_handler, queued_lines
@@ -92,6 +96,91 @@ def test_reader_that_has_gone_is_no_error(capfd: pytest.CaptureFixture[str]) -> 
 
     assert queue.stop(SECONDS)
     assert capfd.readouterr().err == ""
+
+
+class Disk(io.RawIOBase):
+    """A disk that is full beyond `room` bytes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.text = ""
+        self.has_failed = threading.Event()
+
+    def write(self, data: object) -> int:
+        part = memoryview(data)[: self.room]  # type: ignore[arg-type]
+        if not part:
+            self.has_failed.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.room -= len(part)
+        self.text += bytes(part).decode()
+        return len(part)
+
+
+@pytest.mark.parametrize(
+    ("room", "first", "dropped"),
+    [
+        (0, "", 2),
+        (2, "aa\n", 2),
+        (4, "aaa\n", 1),
+        (5, "aaa\nb\n", 1),
+    ],
+)
+def test_lines_that_a_full_disk_does_not_take_are_dropped_as_a_whole_and_counted(
+    monkeypatch: pytest.MonkeyPatch, room: int, first: str, dropped: int
+) -> None:
+    gathered = threading.Event()
+    monkeypatch.setattr(line_queue, "time", Mock(sleep=lambda _: gathered.wait(SECONDS)))
+    disk = Disk(room)
+    queue = LineQueue(disk, report)
+    for line in ("aaa\n", "bbb\n"):
+        queue.put(line)
+    gathered.set()
+    assert disk.has_failed.wait(SECONDS)
+    disk.room = 1000  # somebody has made room
+    queue.put("ccc\n")
+
+    assert queue.stop(SECONDS)
+    assert disk.text == first + "ccc\n" + report(dropped)
+    assert queue.dropped == dropped
+
+
+# Writes lines of one letter that are longer than a pipe writes as a whole.
+WRITER = """
+import sys, time
+from app.core.observability.line_queue import LineQueue
+
+queue = LineQueue(open(1, "wb", buffering=0), str)
+for _ in range(40):
+    queue.put(sys.argv[1] * 9999 + "\\n")
+time.sleep(0.05)  # it has gathered them, and writes
+print("writing", file=sys.stderr, flush=True)
+queue.stop(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems may not lock pipes")
+def test_long_lines_of_several_processes_do_not_mix(pipe: Pipe) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, letter],
+            cwd=PROJECT,
+            stdout=pipe.writer,
+            stderr=subprocess.PIPE,
+        )
+        for letter in "abc"
+    ]
+    for writer in writers:
+        assert writer.stderr
+        with writer.stderr as errors:
+            assert errors.readline() == b"writing\n"
+    text = ""
+    while len(text) < 3 * 40 * 10_000:
+        text += pipe.read(8192)
+
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    lines = text.splitlines()
+    assert {line for line in lines if line != line[0] * 9999} == set()
+    assert len(lines) == 120
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes are not set to non-blocking there")
@@ -177,7 +266,7 @@ def test_dropped_lines_are_reported_in_the_same_form(
         log("short")
 
     assert sorted(written(log_file)) == [
-        "1 lines were dropped, because the reader of the log was slow",
+        "1 lines were dropped: the reader of the log was slow, or writing failed",
         "short",
     ]
 

@@ -222,6 +222,19 @@ async def test_probes_are_logged_for_debugging_only(
     assert [line["level"] for line in of_requests(lines)] == ["debug"]
 
 
+async def test_health_check_of_a_process_that_shuts_down_is_no_error(
+    app_with_routers: Callable[..., FastAPI], database: Database, lines: list[Line]
+) -> None:
+    app = app_with_routers(log_level="DEBUG")
+    app.state.database = database
+    app.state.draining.started = True
+    async with http_client(app) as client:
+        response = await client.get("/health/ready")
+
+    assert response.status_code == 503
+    assert {line["level"] for line in lines} == {"debug"}
+
+
 async def test_caller_is_named(
     probes: httpx.AsyncClient, admin_headers: dict[str, str], lines: list[Line]
 ) -> None:

@@ -3,6 +3,7 @@
 Nothing here imports prometheus-client before metrics are turned on.
 """
 
+import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
@@ -14,20 +15,31 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import ConfigurationError, Settings
 from app.core.http.paths import route_path
-from app.core.observability.metrics.folder import share_metrics
+from app.core.observability.metrics.folder import NoRoomError, share_metrics
 
 if TYPE_CHECKING:
     from app.core.observability.metrics.observer import Metrics
+
+_logger: Final = logging.getLogger(__name__)
 
 PATH: Final = "/metrics"
 HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def make_metrics(settings: Settings) -> "Metrics | None":
-    """Return metrics, or None if they are off. Raises `ConfigurationError` as `share_metrics` does."""
+    """Return metrics, or None if they are off, or have no room.
+
+    Raises `ConfigurationError` if they cannot be shared, or if their port is another service's.
+    """
     if not settings.has_metrics:
         return None
-    folder = share_metrics()
+    try:
+        folder = share_metrics()
+    except NoRoomError as error:  # better no metrics than no service
+        _logger.error("%s", error)
+        return None
+    if folder and settings.metrics_port:
+        folder.claim_port(settings.metrics_port)
     # Imported here, because it imports prometheus-client, which then looks for the folder.
     from app.core.observability.metrics.observer import Metrics
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Final, NamedTuple
 from prometheus_client import Counter, Histogram
 
 from app.core.database.sessions import Database
+from app.core.http.paths import PROBES
 from app.core.observability.logs import dropped_lines
 from app.core.observability.metrics.database import DatabaseMetrics
 from app.core.observability.metrics.folder import MetricsFolder
@@ -63,7 +64,9 @@ class Metrics:
         )
         self._in_progress = registry.gauge("http_requests_in_progress", "Requests in progress.")
         self._unavailable = registry.counter(
-            "http_unavailable_total", "Responses with the status 503, by cause.", "cause"
+            "http_unavailable_total",
+            "Responses with the status 503, by cause, without health checks.",
+            "cause",
         )
         for cause in _CAUSES:
             self._unavailable.labels(cause)
@@ -72,7 +75,8 @@ class Metrics:
         )
         self._dropped = Follower(
             registry.counter(
-                "log_lines_dropped_total", "Lines that the log's reader was too slow for."
+                "log_lines_dropped_total",
+                "Lines lost because the log's reader was too slow, or writing failed.",
             )
         )
         self._database = DatabaseMetrics(registry)
@@ -92,7 +96,8 @@ class Metrics:
         series.requests.inc()
         series.seconds.observe(record.seconds)
         if record.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            self._unavailable.labels(record.outcome or OTHER).inc()
+            if record.route not in PROBES:  # a deployment causes some
+                self._unavailable.labels(record.outcome or OTHER).inc()
         elif record.outcome == "replayed":
             self._replays.inc()
 

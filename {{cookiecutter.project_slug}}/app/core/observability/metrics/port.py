@@ -6,11 +6,12 @@ Imported only if a setting asks for it, because it imports Python's HTTP server.
 import logging
 import socket
 import sys
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-from threading import Semaphore, Thread
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from app.core.observability.metrics.endpoint import HEADERS, PATH
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _logger: Final = logging.getLogger(__name__)
 
-# Seconds for which a connection may be silent. Prometheus waits as long by default.
+# Seconds that a connection has for its request and the response. Prometheus waits as long by default.
 _TIMEOUT: Final = 10
 
 # At a time: each connection has a thread. A few Prometheus servers scrape, for a moment each.
@@ -49,7 +50,7 @@ def serve_metrics(metrics: "Metrics", port: int) -> Generator[None]:
 
 
 class MetricsServer(ThreadingTCPServer):
-    """Responds to scrapes. Connections beyond `_MAX_CONNECTIONS` are closed."""
+    """Responds to scrapes. Connections beyond `_MAX_CONNECTIONS` are closed, and those that last too long."""
 
     allow_reuse_address = sys.platform != "win32"  # where it would share the port
     daemon_threads = True
@@ -59,7 +60,7 @@ class MetricsServer(ThreadingTCPServer):
         self.allow_reuse_port = metrics.registry.is_shared
         self._has_both = socket.has_dualstack_ipv6()
         self.address_family = socket.AF_INET6 if self._has_both else socket.AF_INET
-        self._free = Semaphore(_MAX_CONNECTIONS)
+        self._deadlines: dict[Any, float] = {}  # of the connections that are open
         super().__init__(("", port), _Scrape)
 
     def server_bind(self) -> None:
@@ -68,28 +69,35 @@ class MetricsServer(ThreadingTCPServer):
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
 
-    def process_request(self, connection: Any, *address: Any) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread, unless there are enough."""
-        if self._free.acquire(blocking=False):
-            super().process_request(connection, *address)
+        if len(self._deadlines) < _MAX_CONNECTIONS:
+            self._deadlines[request] = time.monotonic() + _TIMEOUT
+            super().process_request(request, client_address)
         else:
-            connection.close()
+            self.shutdown_request(request)
 
-    def finish_request(self, *connection: Any) -> None:
-        """Respond, in the thread."""
-        try:
-            super().finish_request(*connection)
-        finally:
-            self._free.release()
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        self._deadlines.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """End connections that are open for too long. The server calls it ten times a second."""
+        now = time.monotonic()
+        for connection, deadline in list(self._deadlines.items()):
+            if deadline < now:
+                with suppress(OSError):  # its thread has just closed it
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: object) -> None:
-        """Log an error, which the base class would print."""
-        _logger.warning("A scrape of the metrics failed", exc_info=True)
+        """Log an error, which the base class would print, unless the client has gone."""
+        if not isinstance(sys.exception(), ConnectionError):
+            _logger.warning("A scrape of the metrics failed", exc_info=True)
 
 
 class _Scrape(BaseHTTPRequestHandler):
     server: MetricsServer
-    timeout = _TIMEOUT
 
     def do_GET(self) -> None:
         if self.path.partition("?")[0] != PATH:
