@@ -34,7 +34,12 @@ def share_metrics() -> "MetricsFolder | None":
     folder is writable.
     """
     if given := os.environ.get(VARIABLE):
-        Path(given).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(given).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{VARIABLE}: {given} cannot be created ({error.strerror})"
+            ) from None
         return MetricsFolder(Path(given))
     if multiprocessing.parent_process() is None or sys.platform == "win32":
         return None
