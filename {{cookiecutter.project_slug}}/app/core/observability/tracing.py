@@ -17,6 +17,7 @@ from typing import Final
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagate import set_global_textmap
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -39,7 +40,7 @@ from app.core.http.paths import PROBES, route_path
 from app.core.observability.logs import LINE_CONTEXT
 from app.core.observability.requests import RequestRecord
 from app.core.observability.shutdown import ShutdownDeadline
-from app.core.observability.telemetry import OFF
+from app.core.observability.telemetry import OFF, PROPAGATOR
 from app.core.telemetry_settings import TelemetrySettings
 
 # Between two warnings that spans cannot be sent.
@@ -68,6 +69,7 @@ class Tracing:
         resource = Resource.create().merge(defaults).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(_WithoutQuery())
+        self._exporter = OTLPSpanExporter()
         self._tracer = self._provider.get_tracer("app", __version__)
         self.config: TelemetryConfig = {
             **OFF,
@@ -117,8 +119,8 @@ class Tracing:
     @asynccontextmanager
     async def running(self, deadline: ShutdownDeadline) -> AsyncGenerator[None]:
         """Send spans within the block, and at its end those that are left."""
-        exporter = OTLPSpanExporter()
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        set_global_textmap(PROPAGATOR)  # FastAPI's
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         set_tracer_provider(self._provider)  # for spans of the project's own code
         STATEMENT_OBSERVERS.append(self.statement_ended)
         LINE_CONTEXT.append(_ids_of_trace)
@@ -128,7 +130,7 @@ class Tracing:
             finally:
                 STATEMENT_OBSERVERS.remove(self.statement_ended)
                 LINE_CONTEXT.remove(_ids_of_trace)
-                await asyncio.to_thread(_shut_down, self._provider, exporter, deadline)
+                await asyncio.to_thread(_shut_down, self._provider, self._exporter, deadline)
 
 
 def _shut_down(

@@ -45,7 +45,12 @@ def share_metrics() -> "MetricsFolder | None":
     folder is writable, and `NoRoomError`.
     """
     if given := os.environ.get(VARIABLE):
-        Path(given).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(given).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{VARIABLE}: {given} cannot be created ({error.strerror})"
+            ) from None
         folder = MetricsFolder(Path(given))
         folder.require_room()
         return folder
