@@ -23,6 +23,7 @@ _logger: Final = logging.getLogger(__name__)
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX: Final = "metrics-"
 _LOCK: Final = "in-use"
+_PORT: Final = "port-of-metrics-"
 # In memory, and writable in a container whose file system is read-only.
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (the folders in it are private)
 
@@ -147,7 +148,7 @@ class OwnedFolder(MetricsFolder):
 
         The system does not refuse it: all processes of a user may share a port.
         """
-        link = self.path.parent / f"port-{port}-of-metrics-{os.getuid()}"
+        link = self.path.parent / f"{_PORT}{port}-{os.getuid()}"
         if not link.exists():  # also if the folder that it names was removed
             mine = self.path / f"port-{os.getpid()}"
             mine.symlink_to(self.path.name)
@@ -161,6 +162,9 @@ class OwnedFolder(MetricsFolder):
             self._lock.close()
             self._lock = None
             _remove_unused(self.path)
+            for link in self.path.parent.glob(f"{_PORT}*-{os.getuid()}"):
+                if not link.exists():
+                    link.unlink(missing_ok=True)
 
 
 def _hold(path: Path) -> IO[bytes] | None:
