@@ -196,3 +196,4 @@ def test_port_of_another_service_is_refused(tmp_path: Path) -> None:
         one.claim_port(9464)
     for folder in (one, other):
         folder.leave()
+    assert list(tmp_path.iterdir()) == []

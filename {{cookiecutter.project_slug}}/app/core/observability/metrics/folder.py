@@ -23,6 +23,7 @@ _logger: Final = logging.getLogger(__name__)
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX: Final = "metrics-"
 _LOCK: Final = "in-use"
+_PORT: Final = "port-of-metrics-"
 # In memory, and writable in a container whose file system is read-only.
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (the folders in it are private)
 
@@ -97,8 +98,8 @@ class MetricsFolder:
 
     def _has_room(self) -> bool:
         usage = disk_usage(self.path)
-        has_no_limit = not usage.total
-        return has_no_limit or usage.free >= MIN_FREE
+        # A file system in memory that has no limit says that it has no size.
+        return usage.free >= MIN_FREE or not usage.total
 
     def claim_port(self, port: int) -> None:
         """Claim a port for the processes of this service, if that can be noted anywhere."""
@@ -125,6 +126,7 @@ class OwnedFolder(MetricsFolder):
         for other in self.path.parent.glob(f"{_PREFIX}*"):
             if other != self.path:
                 _remove_unused(other)
+        _remove_unused_ports(self.path.parent)
         while self._lock is None:
             self.path.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileNotFoundError):  # the last process has just removed the folder
@@ -151,7 +153,7 @@ class OwnedFolder(MetricsFolder):
 
         The system does not refuse it: all processes of a user may share a port.
         """
-        link = self.path.parent / f"port-{port}-of-metrics-{os.getuid()}"
+        link = self.path.parent / f"{_PORT}{port}-{os.getuid()}"
         if not link.exists():  # also if the folder that it names was removed
             mine = self.path / f"port-{os.getpid()}"
             mine.symlink_to(self.path.name)
@@ -165,6 +167,7 @@ class OwnedFolder(MetricsFolder):
             self._lock.close()
             self._lock = None
             _remove_unused(self.path)
+            _remove_unused_ports(self.path.parent)
 
 
 def _hold(path: Path) -> IO[bytes] | None:
@@ -186,6 +189,13 @@ def _remove_unused(folder: Path) -> None:
     with suppress(OSError), (folder / _LOCK).open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         rmtree(folder, ignore_errors=True)
+
+
+def _remove_unused_ports(parent: Path) -> None:
+    """Remove the claims of services that have ended."""
+    for link in parent.glob(f"{_PORT}*-{os.getuid()}"):
+        if not link.exists():
+            link.unlink(missing_ok=True)
 
 
 def _process_of(path: Path) -> int:
