@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from app.cli.commands import CommandError, commands, with_database
-from app.cli.dev_server import database_url
+from app.cli.dev_server import database_url, require_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -25,8 +25,10 @@ commands.add_typer(jobs, name="jobs")
 
 @commands.command("worker")
 def worker_command(
-    host: Annotated[str, typer.Option(help="Address that serves its health.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port that serves its health.")] = 8001,
+    host: Annotated[
+        str, typer.Option(help="Address of its health checks and metrics.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of its health checks and metrics.")] = 8001,
 ) -> None:
     """Run background jobs. SIGTERM ends it when the running jobs are done."""
     import uvicorn
@@ -34,6 +36,8 @@ def worker_command(
     from app.core.database.drivers import run
     from app.worker import create_worker
 
+    # uvicorn would find out after the first jobs have begun.
+    require_free_port(host, port)
     with database_url() as url:
         os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
         worker = create_worker()  # with wrong settings, the command ends here
@@ -73,15 +77,14 @@ def retry_command(
     ] = None,
 ) -> None:
     """Queue dead jobs again."""
-    wanted = ids or []
-    _report("Queued again", wanted, _run(lambda service: service.retry(wanted)))
+    _report("Queued again", ids or [], _run(lambda service: service.retry(ids)))
 
 
 @jobs.command("discard")
 def discard_command(
     ids: Annotated[list[int], typer.Argument(help="Ids of dead jobs, from `app jobs list`.")],
 ) -> None:
-    """Delete dead jobs, whose work is then not done."""
+    """Delete dead jobs. Their work is never done."""
     _report("Deleted", ids, _run(lambda service: service.discard(ids)))
 
 

@@ -76,7 +76,7 @@ class JobKind(Generic[PayloadT]):
     """A kind of job.
 
     A job that raises an exception, or takes longer than `timeout` seconds, runs again later, until
-    it has been run `attempts` times; then it is dead, until a person decides (`app jobs`). At most
+    it has been run `attempts` times; then it is dead (a dead letter), until a person decides (`app jobs`). At most
     `at_once` jobs of the kind run at the same time on all workers together; 0 means any number.
     """
 
@@ -171,7 +171,10 @@ def require_all_listed(kinds: Iterable[JobKind[Any]]) -> None:
 
 
 def key_of(job: Job) -> str:
-    """Return the key of a job. With the time it differs from keys of other databases, too."""
+    """Return the key of a job.
+
+    The time keeps keys apart if ids begin again, as in another database.
+    """
     return f"{job.entrypoint}/{job.id}/{job.created:%Y%m%d%H%M%S}"
 
 

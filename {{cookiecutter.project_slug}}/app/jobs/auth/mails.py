@@ -12,7 +12,7 @@ from app.services.auth.link_mails import LinkMails
 
 _logger: Final = logging.getLogger(__name__)
 
-# With the delays between them about three hours, for servers that are down or greylist.
+# With the delays between them about two hours, for servers that are down or greylist.
 _ATTEMPTS: Final = 20
 
 
