@@ -31,7 +31,7 @@ UNLISTING: Edits = {
     ),
     "app/jobs/__init__.py": (
         ("import accounts, maintenance, posts", "import accounts, maintenance"),
-        (" posts.ANNOUNCE,", ""),
+        ("        posts.ANNOUNCE,\n", ""),
     ),
     "app/cli/demo_data.py": (
         ("from app.cli import demo_posts\n", ""),

@@ -46,8 +46,7 @@ OTHER_MEANINGS = {
     "app/core/caller_settings.py": r"\bauthorization\b",
     "app/core/config.py": r"\bauthorization\b|www-authenticate",
     "tests/platform/http/test_caller.py": r"\bauthorization\b",
-    "app/core/http/perimeter.py": r"cookies",
-    "app/core/http/security_headers.py": r"\bauthorization\b",
+    "app/core/http/cross_origin.py": r"cookies",
     "tests/platform/http/test_transport.py": r"\bauthorization\b",
     # The URLs of security schemes, of which this variant declares none.
     "app/core/http/openapi.py": r"token_?urls?|refreshUrl|authorizationUrl",

@@ -143,6 +143,8 @@ async def asking(caller: Caller, asked: list[str]) -> AsyncIterator[list[asyncio
             value = uuid4().hex
             path = f"/effects/{value}"
             while (answer := await caller.post(path, {}, key=value)).status != 201:
+                if b"ALREADY_PROCESSED" in answer.content:  # by a request whose answer was lost
+                    break
                 require_reason_to_retry(answer)
                 await asyncio.sleep(0.1)
             asked.append(value)

@@ -31,11 +31,13 @@ def worker_command(
     """Run background jobs. SIGTERM ends it when the running jobs are done."""
     import uvicorn
 
+    from app.core.database.drivers import run
     from app.worker import create_worker
 
     with database_url() as url:
         os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
         worker = create_worker()  # with wrong settings, the command ends here
+        run(url, worker.state.worker.check())
         # uvicorn stops, and then repeats the signal, which would end the process with an error.
         signal.signal(signal.SIGTERM, lambda *_: None)
         # By default the number of processes is WEB_CONCURRENCY, which is that of the service.
@@ -48,14 +50,17 @@ def list_command(
 ) -> None:
     """Show how many jobs there are, and the dead ones with their last error."""
 
+    from app.core.observability.logs import escape
+
     async def read(service: JobService) -> None:
         for kind, state, number, since in await service.count():
             typer.echo(f"{number:8} {state:8} {kind}, since {since:%Y-%m-%d %H:%M:%S %Z}")
         for job in await service.list_dead(limit):
+            # Payloads and errors may hold what clients have sent, such as sequences for terminals.
             typer.echo(
-                f"\n{job.id}  {job.kind} {job.payload}\n"
+                f"\n{job.id}  {job.kind} {escape(job.payload)}\n"
                 f"    dead since {job.failed_at:%Y-%m-%d %H:%M:%S %Z}, attempts: {job.attempts}\n"
-                f"    {job.error_type}: {job.error}"
+                f"    {job.error_type}: {escape(job.error or '')}"
             )
 
     _run(read)

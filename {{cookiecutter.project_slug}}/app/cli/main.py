@@ -97,7 +97,11 @@ def check_command() -> None:
     """Check the settings of the service, without starting it."""
     from app.core.config import Settings, load_settings
 
-    load_settings(Settings)
+    settings = load_settings(Settings)
+    # After the settings, as the service does: what it refuses besides, such as variables of libraries.
+    from app.main import create_app
+
+    create_app(settings)
     typer.echo("The settings are valid.")
 
 
@@ -135,9 +139,10 @@ def prune_command() -> None:
     from app.jobs.maintenance import prune
 
     with database_url() as url:
-        deleted = with_database(url, prune)
-    for kind, number in deleted.items():
+        pruned = with_database(url, prune)
+    for kind, number in pruned.deleted.items():
         typer.echo(f"Deleted {number} expired {kind}.")
+    pruned.require_success()
 
 
 @commands.command("set-limits")

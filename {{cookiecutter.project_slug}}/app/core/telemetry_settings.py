@@ -1,10 +1,14 @@
 """Settings of traces and reports of errors, which need optional packages."""
 
+import os
+import re
 from importlib.util import find_spec
 from typing import Final, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from app.core.env_file import configured
 from app.core.environment import EnvironmentSettings
 
 # The module that a setting needs, and the extra of the project that installs it.
@@ -24,11 +28,16 @@ Sampler = Literal[
 ]
 
 
+# What OpenTelemetry accepts. It logs any other header with its value, and sends none.
+_HEADER: Final = re.compile(r"""[\w!#$%&'*+.^`|~-]+[ \t]*=[ !#-+\--:<-\[\]-~]*""", re.ASCII)
+
+
 class TelemetrySettings(EnvironmentSettings):
     """Settings of OpenTelemetry, by its own standard names, and of Sentry."""
 
     otel_exporter_otlp_endpoint: str = Field(
         default="",
+        validate_default=True,
         pattern=r"^(https?://[^/\s].*)?$",
         description="The receiver of traces (OTLP over HTTP), such as http://collector:4318.",
     )
@@ -37,7 +46,14 @@ class TelemetrySettings(EnvironmentSettings):
         description="The protocol of the receiver; gRPC (port 4317) is not supported.",
     )
     otel_exporter_otlp_headers: str = Field(
-        default="", repr=False, description="Headers for the receiver, such as api-key=secret."
+        default="",
+        validate_default=True,
+        repr=False,
+        description="Headers for the receiver, such as api-key=secret.",
+    )
+    otel_propagators: Literal["tracecontext", "tracecontext,baggage"] = Field(
+        default="tracecontext",
+        description="What carries a trace on: traceparent. Baggage, which clients choose, is ignored.",
     )
     otel_service_name: str = Field(
         default="", description="The service's name in traces, by default the project's."
@@ -74,6 +90,41 @@ class TelemetrySettings(EnvironmentSettings):
                 f"needs packages that are not installed: run `uv sync --extra {extra}`, or build the "
                 f"image with --build-arg EXTRAS={extra}"
             )
+        return value
+
+    @field_validator("otel_exporter_otlp_endpoint", "sentry_dsn")
+    @classmethod
+    def refuse_wrong_port(cls, value: str) -> str:
+        """Refuse a URL whose host or port is not valid. The message omits it: a DSN has a key."""
+        try:
+            urlsplit(value).port  # noqa: B018 (it raises an error)
+        except ValueError:
+            raise ValueError("the host or the port of the URL is not valid") from None
+        return value
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def refuse_endpoint_of_traces_alone(cls, value: str) -> str:
+        """Refuse to be off although OpenTelemetry's other variable names a receiver."""
+        if not value and configured("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+            raise ValueError(
+                "not set, and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT alone turns nothing on; set both, or "
+                "this one"
+            )
+        return value
+
+    @field_validator("otel_exporter_otlp_headers")
+    @classmethod
+    def refuse_malformed_headers(cls, value: str) -> str:
+        """Refuse headers that OpenTelemetry or HTTP would. The message omits them: they are secret."""
+        of_traces = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "")
+        for header in filter(None, map(str.strip, f"{value},{of_traces}".split(","))):
+            _, _, text = header.partition("=")
+            if not _HEADER.fullmatch(header) or not unquote(text).isprintable():
+                raise ValueError(
+                    "not valid; write name=value, with commas between, and %2C for a comma in a value "
+                    "(OTEL_EXPORTER_OTLP_TRACES_HEADERS likewise)"
+                )
         return value
 
     @property

@@ -42,9 +42,12 @@ SELECT count(*) FROM deleted
 """)
 _DELETE_LOG: Final = text("""
 WITH deleted AS (
-    DELETE FROM pgqueuer_log
-    WHERE created < now() - CAST(:kept AS interval)
-        AND NOT EXISTS (SELECT FROM pgqueuer WHERE id = job_id)
+    DELETE FROM pgqueuer_log WHERE id = ANY(ARRAY(
+        SELECT id FROM pgqueuer_log AS entry
+        WHERE created < now() - CAST(:kept AS interval)
+            AND NOT EXISTS (SELECT FROM pgqueuer WHERE id = entry.job_id)
+        ORDER BY created LIMIT :most
+    ))
     RETURNING 1
 )
 SELECT count(*) FROM deleted
@@ -105,7 +108,7 @@ class JobRepository:
         deleted: int = await self._session.scalar(_DELETE_LONG_DEAD, {"kept": kept})
         return deleted
 
-    async def delete_log(self, kept: timedelta) -> int:
-        """Delete older log entries of jobs that are gone, and return the number."""
-        deleted: int = await self._session.scalar(_DELETE_LOG, {"kept": kept})
+    async def delete_log(self, kept: timedelta, most: int) -> int:
+        """Delete at most so many older log entries of jobs that are gone, and return the number."""
+        deleted: int = await self._session.scalar(_DELETE_LOG, {"kept": kept, "most": most})
         return deleted

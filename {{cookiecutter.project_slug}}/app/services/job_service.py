@@ -9,6 +9,8 @@ from app.repositories.job_repo import DeadJob, JobRepository, QueuedJobs
 # Long enough to find out why a job failed. Payloads may name persons.
 _DEAD_KEPT: Final = timedelta(days=30)
 _LOG_KEPT: Final = timedelta(days=7)
+# Each job has a few. So many take a fraction of DATABASE_STATEMENT_TIMEOUT.
+_LOG_ENTRIES_AT_ONCE: Final = 10_000
 
 
 class JobService:
@@ -38,5 +40,5 @@ class JobService:
         return await self._jobs.delete_long_dead(_DEAD_KEPT)
 
     async def prune_log(self) -> int:
-        """Delete log entries of jobs that are no longer needed, and return the number."""
-        return await self._jobs.delete_log(_LOG_KEPT)
+        """Delete some log entries that are no longer needed, and return the number, 0 if none is left."""
+        return await self._jobs.delete_log(_LOG_KEPT, _LOG_ENTRIES_AT_ONCE)

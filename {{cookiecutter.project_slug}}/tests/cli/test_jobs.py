@@ -18,7 +18,9 @@ from pgqueuer.queries import Queries
 from sqlalchemy import URL, text
 
 from app.cli.commands import DEVELOPMENT_SETTINGS, CommandError, with_database
+from app.core.config import ConfigurationError
 from app.core.database import Database
+from app.core.database.drivers import driver_for
 from app.core.database.migrations import migrate
 from app.core.jobs.drivers import SessionDriver
 from app.core.jobs.payload import JobPayload
@@ -85,6 +87,42 @@ def test_dead_jobs_are_listed_and_queued_again(migrated_database: URL) -> None:
     assert "KeyError: x" in listed
     assert run("jobs", "retry", str(dead)).stdout == f"Queued again: {dead}\n"
     assert with_database(migrated_database, count) == [("queued", 1), ("queued", 1)]
+
+
+def test_list_escapes_what_would_command_the_terminal(migrated_database: URL) -> None:
+    async def queue_hostile(database: Database) -> None:
+        dead = await queue_two_of_which_one_is_dead(database)
+        async with database.transaction() as session:
+            await session.execute(
+                text(
+                    "UPDATE pgqueuer SET payload = convert_to('\u009b31m', 'UTF8') WHERE id = :id"
+                ),
+                {"id": dead},
+            )
+            hostile = json.dumps({"exception_message": "\x1b]0;owned\x07\nforged"})
+            await session.execute(
+                text("UPDATE pgqueuer_log SET traceback = CAST(:hostile AS jsonb)"),
+                {"hostile": hostile},
+            )
+
+    with_database(migrated_database, queue_hostile)
+
+    listed = run("jobs", "list").stdout
+
+    assert "\\x1b]0;owned\\x07\\nforged" in listed
+    assert "failing \\x9b31m" in listed
+    assert not {"\x1b", "\x07", "\u009b"} & set(listed)
+
+
+def test_worker_behind_a_pooler_ends_with_a_sentence(
+    migrated_database: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in DEVELOPMENT_SETTINGS.items():
+        monkeypatch.setenv(name, value.format(url=""))
+    monkeypatch.setattr(driver_for(migrated_database), "backend_pid", lambda _connection: -1)
+
+    with pytest.raises(ConfigurationError, match="WORKER_DATABASE_URL: must be PostgreSQL itself"):
+        run("worker")
 
 
 def test_dead_job_is_discarded_and_a_wrong_id_is_an_error(migrated_database: URL) -> None:

@@ -19,8 +19,7 @@ from starlette.routing import Match
 from starlette.websockets import WebSocketState
 
 from app.core.http.draining import DRAINING
-from app.core.http.paths import public_path
-from app.core.observability.request_log import PROBES
+from app.core.http.paths import PROBES, public_path
 from app.core.observability.requests import RequestRecord, current_request, note_outcome
 from app.core.types import NO_NUL
 from app.exceptions import AppError, explain
@@ -285,7 +284,7 @@ def _allowed_methods(request: Request) -> list[str]:
         )
     }
     if HTTPMethod.GET in allowed:
-        allowed.add(HTTPMethod.HEAD)  # see `HeadMiddleware`
+        allowed.add(HTTPMethod.HEAD)  # see `app.core.http.head`
     return sorted(allowed)
 
 

@@ -1,18 +1,16 @@
 """Logs, metrics and traces of an application, as its settings ask for."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import FastAPI, Request, Response
 from fastapi.telemetry import TelemetryConfig
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.http.route_templates import RouteTemplates
 from app.core.observability.logs import queued_lines
 from app.core.observability.metrics.endpoint import make_metrics
 from app.core.observability.request_log import RequestLog
-from app.core.observability.requests import ObserveRequests, RequestObserver
+from app.core.observability.requests import RequestObserver
 from app.core.observability.shutdown import ShutdownDeadline
 from app.core.observability.telemetry import OFF, make_tracing, reporting_errors
 
@@ -30,18 +28,11 @@ class Observability:
         """The telemetry of FastAPI itself."""
         return self.tracing.config if self.tracing else OFF
 
-    def install(
-        self, app: FastAPI, respond_to_error: Callable[[Request, Exception], Awaitable[Response]]
-    ) -> None:
-        """Add the outermost middleware, so call it after other calls of `app.add_middleware`."""
+    @property
+    def observers(self) -> list[RequestObserver]:
+        """What is told of every request."""
         observers: list[RequestObserver | None] = [RequestLog(), self.metrics, self.tracing]
-        app.add_middleware(
-            ObserveRequests,
-            [observer for observer in observers if observer],
-            trusts_ids=self._settings.trust_request_id,
-            find_route=RouteTemplates(app).of,
-            respond_to_error=respond_to_error,
-        )
+        return [observer for observer in observers if observer]
 
     @asynccontextmanager
     async def running(self, database: Database) -> AsyncGenerator[None]:

@@ -8,11 +8,14 @@ import json
 import logging
 import logging.config
 import os
+import re
 import sys
+import threading
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import TracebackType
 from typing import Any, Final, Literal
 
 from app.core.env_file import configured
@@ -32,6 +35,9 @@ _STANDARD: Final = {
 
 _COLOURS: Final = {"DEBUG": 36, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 91}
 
+# The query of a URL or of a path. Its values may be secrets, such as the token of a WebSocket.
+_QUERY: Final = re.compile(r"""((?:\b\w+:/|(?<![\w?]))/[^\s?"']*)\?[^\s"']+""")
+
 # Uvicorn's messages go where all others go, and its access log nowhere: `request_log` replaces it.
 _LOGGERS: Final = {
     "uvicorn": {"level": "INFO", "propagate": True},
@@ -45,9 +51,15 @@ def configure_logging(stream: Stream = "stdout") -> None:
     """Let all loggers of the process write lines to `stream`, which a client's text cannot forge.
 
     Repeating the call changes nothing. `LOG_FORMAT` is read here, without the other settings, because
-    their errors are logged as well.
+    their errors are logged as well. Warnings and errors that Python prints to stderr are lines, too,
+    unless something else has hooks of its own for them.
     """
     logging.setLogRecordFactory(EscapedRecord)
+    logging.captureWarnings(capture=True)
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _log_error_of_thread
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _log_error_that_has_no_caller
     # Incremental: other loggers, such as those of gunicorn, stay as they are.
     logging.config.dictConfig({"version": 1, "incremental": True, "loggers": _LOGGERS})
     for logger in map(logging.getLogger, _LOGGERS):
@@ -55,6 +67,24 @@ def configure_logging(stream: Stream = "stdout") -> None:
             logger.removeHandler(handler)
     if not _line_handlers():
         logging.getLogger().addHandler(make_handler(stream))
+
+
+def _log_error_of_thread(error: threading.ExceptHookArgs) -> None:
+    if error.exc_type is not SystemExit:  # which ends a thread without a word
+        name = error.thread.name if error.thread else "unknown"
+        _log_error("Unexpected error in the thread %s", name, error.exc_value, error.exc_traceback)
+
+
+def _log_error_that_has_no_caller(error: "sys.UnraisableHookArgs") -> None:
+    where = f"{error.err_msg or 'Exception ignored in'}: {error.object!r}"
+    _log_error("%s", where, error.exc_value, error.exc_traceback)
+
+
+def _log_error(
+    message: str, argument: str, error: BaseException | None, traceback: TracebackType | None
+) -> None:
+    found = (type(error), error, traceback) if error else None
+    logging.getLogger(__name__).error(message, argument, exc_info=found)
 
 
 def make_handler(stream: Stream = "stdout") -> "LineHandler":
@@ -104,7 +134,8 @@ class EscapedRecord(logging.LogRecord):
     Characters that are not printable are escaped: line breaks, sequences for terminals, characters
     that hide or reorder text. The message's template is kept as the developer wrote it. A message
     without arguments, such as a server's traceback, keeps its line breaks: every line but the first
-    is indented, and so is every line of an exception.
+    is indented, and so is every line of an exception. What packages other than the project log of a
+    URL is without its query.
 
     `line_context` holds the fields that the functions of `LINE_CONTEXT` returned.
     """
@@ -123,7 +154,10 @@ class EscapedRecord(logging.LogRecord):
 
     def getMessage(self) -> str:  # noqa: N802 (the name of the standard library)
         keep = str(self.msg) if self.args else "\n"
-        return _indented(escape(super().getMessage().rstrip("\n"), keep))
+        message = super().getMessage().rstrip("\n")
+        if "?" in message and self.name.partition(".")[0] != "app":
+            message = _QUERY.sub(r"\1?REDACTED", message)
+        return _indented(escape(message, keep))
 
 
 def escape(text: str, keep: str = "") -> str:

@@ -17,6 +17,7 @@ from typing import Final
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagate import set_global_textmap
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -35,12 +36,11 @@ from starlette.types import Scope
 
 from app import __title__, __version__
 from app.core.database.usage import STATEMENT_OBSERVERS
-from app.core.http.paths import route_path
+from app.core.http.paths import PROBES, route_path
 from app.core.observability.logs import LINE_CONTEXT
-from app.core.observability.request_log import PROBES
 from app.core.observability.requests import RequestRecord
 from app.core.observability.shutdown import ShutdownDeadline
-from app.core.observability.telemetry import OFF
+from app.core.observability.telemetry import OFF, PROPAGATOR
 from app.core.telemetry_settings import TelemetrySettings
 
 # Between two warnings that spans cannot be sent.
@@ -50,7 +50,7 @@ _LONGEST: Final = 2000  # characters of a path or a statement
 
 _TABLE: Final = re.compile(r'\b(?:FROM|INTO|UPDATE)\s+("?[\w.]+"?)', re.IGNORECASE)
 
-_of_request: Final[ContextVar[SpanContext]] = ContextVar(
+_request_span: Final[ContextVar[SpanContext]] = ContextVar(
     "span_context", default=INVALID_SPAN_CONTEXT
 )
 
@@ -69,6 +69,7 @@ class Tracing:
         resource = Resource.create().merge(defaults).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(_WithoutQuery())
+        self._exporter = OTLPSpanExporter()
         self._tracer = self._provider.get_tracer("app", __version__)
         self.config: TelemetryConfig = {
             **OFF,
@@ -81,7 +82,7 @@ class Tracing:
     def started(self, record: RequestRecord) -> None:
         """Note the id of the request in its span."""
         span = get_current_span()
-        _of_request.set(span.get_span_context())
+        _request_span.set(span.get_span_context())
         span.set_attribute("http.response.header.x-request-id", [record.id])
 
     def finished(self, record: RequestRecord) -> None:
@@ -118,8 +119,8 @@ class Tracing:
     @asynccontextmanager
     async def running(self, deadline: ShutdownDeadline) -> AsyncGenerator[None]:
         """Send spans within the block, and at its end those that are left."""
-        exporter = OTLPSpanExporter()
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        set_global_textmap(PROPAGATOR)  # FastAPI's
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         set_tracer_provider(self._provider)  # for spans of the project's own code
         STATEMENT_OBSERVERS.append(self.statement_ended)
         LINE_CONTEXT.append(_ids_of_trace)
@@ -129,7 +130,7 @@ class Tracing:
             finally:
                 STATEMENT_OBSERVERS.remove(self.statement_ended)
                 LINE_CONTEXT.remove(_ids_of_trace)
-                await asyncio.to_thread(_shut_down, self._provider, exporter, deadline)
+                await asyncio.to_thread(_shut_down, self._provider, self._exporter, deadline)
 
 
 def _shut_down(
@@ -184,7 +185,7 @@ def _ids_of_trace() -> dict[str, object]:
     """Return what a line of the log says about its trace."""
     context = get_current_span().get_span_context()
     if not context.is_valid:
-        context = _of_request.get()
+        context = _request_span.get()
     if not context.is_valid:
         return {}
     return {

@@ -95,6 +95,9 @@ class EmailService:
         if self._caller.id == user.id:
             self._require_unchanged(user)
         if change.values.get("pending_email"):
+            # The job makes the new link later. Until then the one before would confirm this address,
+            # although it was sent to another.
+            await self._one_time_tokens.revoke_change(user)
             self._audit("email_change_requested", user)
             await self._jobs.enqueue(
                 SendNotice(template="email_change_requested", to=user.email),

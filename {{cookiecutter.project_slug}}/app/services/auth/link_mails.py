@@ -1,3 +1,7 @@
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.client_info import ClientInfo
@@ -17,14 +21,18 @@ class LinkMails:
         self._settings = settings
         self._throttle = AuthThrottle(database, settings)
 
-    async def to_account(self, wanted: SendLink, *, is_first: bool) -> Mail | None:
+    async def to_account(
+        self, wanted: SendLink, claim: Callable[[AsyncSession], Awaitable[bool]]
+    ) -> Mail | None:
         """Return a mail with a new link, or None if no account can use it.
 
         Also None if its address has got too many mails. The link of the last one then stays valid.
-        Only the first attempt to send a mail is counted and audited.
+        However often it is tried to send a mail, it is counted and audited once: in the transaction
+        that may `claim` its job.
         """
         try:
             async with self._database.transaction() as session:
+                is_first = await claim(session)
                 tokens = OneTimeTokenService(session, self._settings)
                 mail = await tokens.create_mail(
                     wanted.email,
@@ -43,7 +51,8 @@ class LinkMails:
     async def to_pending_address(self, user_id: int) -> Mail | None:
         """Return a mail with a new link that confirms a user's pending address, if there is one."""
         async with self._database.transaction() as session:
-            user = await UserRepository(session).get_by_id(user_id)
+            # Locked, so that the link is not for an address that is replaced meanwhile.
+            user = await UserRepository(session).get_for_update(user_id)
             if user is None:
                 return None
             return await OneTimeTokenService(session, self._settings).create_change_mail(user)

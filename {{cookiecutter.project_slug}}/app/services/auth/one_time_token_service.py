@@ -66,7 +66,8 @@ class OneTimeTokenService:
         return self._compose(template, to.email, purpose, token)
 
     async def invite(self, email: str, actor: User) -> None:
-        """Have an invitation sent to this address."""
+        """Have an invitation sent to this address, and revoke an earlier one."""
+        await self._tokens.delete_by_address(email, "invitation")
         await JobQueue(self._session).enqueue(SendInvitation(email=email))
         audit_on_commit(self._session, "invitation_sent", actor_id=actor.id)
 
@@ -123,6 +124,10 @@ class OneTimeTokenService:
         )
         if consumed is None:
             raise PermissionError(_REFUSED)
+
+    async def revoke_change(self, user: User) -> None:
+        """Revoke the token that confirms a user's pending address."""
+        await self._tokens.delete_by_user(user.id, "change_email")
 
     async def revoke_all(self, user: User) -> None:
         """Revoke all one-time tokens of a user."""

@@ -1,13 +1,25 @@
 """Workers run jobs at least once, try again after failures, and give up on those that never work."""
 
+from contextlib import nullcontext, suppress
 from datetime import timedelta
+from typing import Any, ClassVar
+from uuid import uuid4
 
 import pytest
+from pgqueuer.queries import EntrypointExecutionParameter
+from pgqueuer.types import QueueEntrypoint, QueueManagerId
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
+from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
 from app.core.jobs import kinds
-from app.core.jobs.kinds import Schedule
+from app.core.jobs.drivers import WorkerDriver
+from app.core.jobs.kinds import JobContext, JobKind, Schedule
+from app.core.jobs.payload import JobPayload
+from app.core.jobs.queries import WorkerQueries
+from app.core.jobs.worker import Worker
+from app.exceptions import UnavailableError
 from app.services.job_service import JobService
 from tests.platform.jobs.tasks import Runs, Start, Task, enqueue, states, wait_until
 
@@ -88,12 +100,43 @@ async def test_job_that_always_fails_is_dead_until_somebody_decides(
     await wait_until(done)
 
 
+async def test_effect_that_claims_its_job_is_made_once(
+    start: Start, live_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "backoff", lambda _: timedelta(milliseconds=10))
+    claims: list[bool] = []
+
+    async def run(_: Task, context: JobContext) -> None:
+        with suppress(KeyError):
+            async with live_database.transaction() as session:
+                await context.claim(session)
+                raise KeyError("rolled back")
+        async with live_database.transaction() as session:
+            claims.append(await context.claim(session))
+        if context.attempt == 1:
+            raise OSError("after the effect")
+
+    await enqueue(live_database, "without headers")
+    await start(run=run, attempts=2)
+
+    async def done() -> bool:
+        return await states(live_database) == {}
+
+    await wait_until(done)
+    assert claims == [True, False]
+
+
+SPOIL = text(
+    "UPDATE pgqueuer SET payload = '{\"added\": 1}', created = now() - CAST(:age AS interval)"
+)
+
+
 async def test_payload_that_cannot_be_read_is_dead_at_once(
     start: Start, runs: Runs, live_database: Database
 ) -> None:
     await enqueue(live_database, "old")
     async with live_database.transaction() as session:
-        await session.execute(text("UPDATE pgqueuer SET payload = '{\"former\": 1}'"))
+        await session.execute(SPOIL, {"age": timedelta(minutes=16)})
 
     await start()
 
@@ -104,7 +147,77 @@ async def test_payload_that_cannot_be_read_is_dead_at_once(
     async with live_database.read() as session:
         (job,) = await JobService(session).list_dead(10)
     assert (job.attempts, job.error_type) == (1, "PayloadError")
+    assert job.error == "added: Extra inputs are not permitted"
     assert runs.contexts == []
+
+
+async def test_new_payload_waits_for_a_worker_of_its_version(
+    start: Start, runs: Runs, live_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While a new version is rolled out, and without costing an attempt."""
+    await enqueue(live_database, "new")
+    async with live_database.transaction() as session:
+        await session.execute(SPOIL, {"age": timedelta(0)})
+    await start(attempts=1)
+
+    async def left() -> bool:
+        return "is left to another version: added: Extra inputs" in caplog.text
+
+    await wait_until(left)
+    async with live_database.transaction() as session:
+        await session.execute(text("UPDATE pgqueuer SET payload = '{}'"))
+
+    async def done() -> bool:
+        return await states(live_database) == {}
+
+    await wait_until(done)
+    assert [context.attempt for context in runs.contexts] == [1]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_lost_race"),
+    [
+        (UnavailableError("deadlock", kind="deadlock"), True),
+        (IntegrityError("", {}, Exception('constraint "pgqueuer_picked_slot_idx"')), True),
+        (IntegrityError("", {}, Exception('constraint "pgqueuer_log_pkey"')), False),
+    ],
+)
+async def test_lost_race_for_the_last_place_of_a_kind_ends_no_worker(
+    live_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    is_lost_race: bool,
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(WorkerDriver, "fetch", fail)
+    async with WorkerDriver.connect(live_database) as driver:
+        queries = WorkerQueries(driver)
+        parameters = {QueueEntrypoint("task"): EntrypointExecutionParameter(1)}
+        manager, hour = QueueManagerId(uuid4()), timedelta(hours=1)
+        with nullcontext() if is_lost_race else pytest.raises(IntegrityError):
+            assert await queries.dequeue(1, parameters, manager, None, hour) == []
+    assert queries.is_available is is_lost_race
+
+
+class Unlisted(JobPayload):
+    job: ClassVar = "unlisted"
+
+
+@pytest.mark.parametrize(
+    ("number", "schedules", "message"),
+    [
+        (2, [], "task already in registry"),
+        (1, [Schedule("every night", Task())], "Invalid cron expression: every night"),
+        (1, [Schedule("0 4 * * *", Unlisted())], "a schedule has the unlisted kind unlisted"),
+    ],
+)
+def test_worker_refuses_what_could_never_run(
+    settings: Settings, pool: Database, runs: Runs, number: int, schedules: Any, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        Worker(settings, pool, [JobKind(Task, runs.run)] * number, schedules)
 
 
 async def test_job_that_takes_too_long_has_failed(

@@ -5,11 +5,14 @@ import json
 import logging
 import math
 import os
+import subprocess
 import sys
 from typing import Any
 
+import httpx
 import pytest
 
+from app.core.env_file import PROJECT
 from app.core.observability.logs import (
     LINE_CONTEXT,
     ConsoleFormatter,
@@ -161,6 +164,75 @@ def test_form_follows_the_setting_and_the_terminal(
         os.close(end)
 
     assert found == [on_terminal, elsewhere]
+
+
+@pytest.mark.parametrize(
+    ("logger", "message", "arguments", "shown"),
+    [
+        (
+            "uvicorn.error",
+            '%s - "WebSocket %s" [accepted]',
+            ("127.0.0.1:5", "/ws?token=hunter2&x=/y"),
+            '127.0.0.1:5 - "WebSocket /ws?REDACTED" [accepted]',
+        ),
+        (
+            "httpx",
+            'HTTP Request: %s %s "%s"',
+            ("GET", httpx.URL("https://example.com/x?key=hunter2"), "HTTP/1.1 200 OK"),
+            'HTTP Request: GET https://example.com/x?REDACTED "HTTP/1.1 200 OK"',
+        ),
+        (
+            "urllib3.connectionpool",
+            "Retrying after connection broken by '%r': %s",
+            (OSError("x"), "/api/1/envelope/?sentry_key=hunter2"),
+            "Retrying after connection broken by 'OSError('x')': /api/1/envelope/?REDACTED",
+        ),
+        ("asyncio", "Task /x is %s", ("late?",), "Task /x is late?"),
+        ("app.things", "GET %s", ("/x?page=1",), "GET /x?page=1"),
+    ],
+)
+def test_other_packages_log_urls_without_their_query(
+    logger: str, message: str, arguments: tuple[object, ...], shown: str
+) -> None:
+    record = logging.getLogger(logger).makeRecord(
+        logger, logging.INFO, "", 0, message, arguments, None
+    )
+    assert json.loads(JSONFormatter().format(record))["message"] == shown
+
+
+def test_what_python_prints_itself_is_a_line() -> None:
+    code = """
+import sys, threading, warnings
+from app.core.observability.logs import configure_logging
+
+class Broken:
+    def __del__(self):
+        raise LookupError("without a caller")
+
+configure_logging()
+warnings.warn("some\\nwarning", UserWarning)
+Broken()
+for work in (lambda: 1 / 0, sys.exit):
+    thread = threading.Thread(target=work, name="worker")
+    thread.start()
+    thread.join()
+"""
+    completed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env=os.environ | {"LOG_FORMAT": "json"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.stderr == ""
+    warning, ignored, error = map(json.loads, completed.stdout.splitlines())
+    assert warning["logger"] == "py.warnings"
+    assert "UserWarning: some" in warning["message"]
+    assert "Broken.__del__" in ignored["message"]
+    assert ignored["exception"].endswith("LookupError: without a caller")
+    assert error["message"] == "Unexpected error in the thread worker"
+    assert error["exception"].endswith("ZeroDivisionError: division by zero")
 
 
 def test_log_of_servers_goes_the_same_way_and_their_access_log_nowhere() -> None:

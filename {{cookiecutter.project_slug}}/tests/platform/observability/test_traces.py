@@ -21,11 +21,13 @@ from opentelemetry import trace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from sqlalchemy import text
 
+from app.cli.main import check_command
 from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.env_file import PROJECT
 from app.core.http.edge import EdgeRoute
 from app.core.observability import shutdown
 from app.core.observability.logs import LINE_CONTEXT
+from app.core.observability.metrics.folder import share_metrics
 from app.core.observability.telemetry import trace_headers
 from app.dependencies.database import DatabaseDep, SessionDep
 from app.exceptions import NotFoundError
@@ -317,6 +319,18 @@ async def test_variables_of_opentelemetry_hold_wherever_they_are_set(
     assert collector.resource["deployment.environment.name"] == "staging"
 
 
+async def test_baggage_of_a_client_is_ignored(
+    traced: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    baggage = ",".join(["known=1", "broken"] * 90)
+    async with traced() as client:
+        shown = await client.get("/things/7/ids", headers={**CALLER, "baggage": baggage})
+
+    assert "traceparent" in shown.json()
+    assert "baggage" not in shown.json()
+    assert not [record for record in caplog.records if "baggage" in record.name]
+
+
 async def test_service_is_named_as_the_project(
     traced: Callable[..., Any], collector: Received
 ) -> None:
@@ -408,6 +422,40 @@ def test_missing_package_is_a_sentence_at_the_start(
     monkeypatch.setattr("app.core.telemetry_settings.find_spec", find)
     with pytest.raises(ConfigurationError, match=rf"{variable}: needs .*uv sync --extra {extra}"):
         load_settings(Settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many", "OTEL_"),
+        ("PROMETHEUS_MULTIPROC_DIR", f"{__file__}/metrics", "PROMETHEUS_MULTIPROC_DIR: "),
+    ],
+)
+def test_check_finds_what_libraries_refuse(
+    monkeypatch: pytest.MonkeyPatch, environment: None, variable: str, value: str, named: str
+) -> None:
+    share_metrics.cache_clear()
+    needed = {"METRICS": "on", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    for name, given in (VARIABLES | needed | {variable: value}).items():
+        monkeypatch.setenv(name, given)
+
+    with pytest.raises(ConfigurationError, match=f"^{named}.*(many|Not a directory)"):
+        check_command()
+    share_metrics.cache_clear()
+
+
+def test_propagator_that_does_not_exist_is_a_sentence_at_the_start() -> None:
+    """OpenTelemetry reads the variable where it is imported."""
+    completed = subprocess.run(
+        [sys.executable, "-c", "import app.asgi"],
+        cwd=PROJECT,
+        env=os.environ | VARIABLES | {"OTEL_PROPAGATORS": "nosuch"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.stderr.startswith("Error: Invalid settings"), completed.stderr
+    assert "OTEL_PROPAGATORS: " in completed.stderr
 
 
 async def test_every_line_of_a_request_names_its_trace(

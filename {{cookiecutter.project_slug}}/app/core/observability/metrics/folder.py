@@ -46,7 +46,12 @@ def share_metrics() -> "MetricsFolder | None":
     folder is writable, and `NoRoomError`.
     """
     if given := os.environ.get(VARIABLE):
-        Path(given).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(given).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{VARIABLE}: {given} cannot be created ({error.strerror})"
+            ) from None
         folder = MetricsFolder(Path(given))
         folder.require_room()
         return folder
@@ -93,9 +98,8 @@ class MetricsFolder:
 
     def _has_room(self) -> bool:
         usage = disk_usage(self.path)
-        return (
-            usage.free >= MIN_FREE or not usage.total
-        )  # file systems without a limit have no size
+        has_no_limit = not usage.total
+        return has_no_limit or usage.free >= MIN_FREE
 
     def claim_port(self, port: int) -> None:
         """Claim a port for the processes of this service, if that can be noted anywhere."""

@@ -10,11 +10,11 @@ from typing import ClassVar, Final, NamedTuple
 from prometheus_client import Counter, Histogram
 
 from app.core.database.sessions import Database
+from app.core.http.paths import PROBES
 from app.core.observability.logs import dropped_lines
 from app.core.observability.metrics.database import DatabaseMetrics
 from app.core.observability.metrics.folder import MetricsFolder
 from app.core.observability.metrics.registry import MEDIA_TYPE, Follower, Registry
-from app.core.observability.request_log import PROBES
 from app.core.observability.requests import RequestRecord
 
 # Seconds. A row by its key takes a few milliseconds, and DATABASE_DEADLINE is 5 seconds by default.

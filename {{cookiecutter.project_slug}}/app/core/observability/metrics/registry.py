@@ -2,7 +2,7 @@
 
 import os
 from contextlib import suppress
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -46,9 +46,15 @@ class Registry:
             self._counters[name] = Counter(name, documentation, labels, registry=self._own)
         return self._counters[name]
 
-    def gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
-        """Return a new gauge, which is summed over all processes that run."""
-        return Gauge(name, documentation, labels, registry=self._own, multiprocess_mode="livesum")
+    def gauge(
+        self,
+        name: str,
+        documentation: str,
+        *labels: str,
+        over: Literal["livesum", "livemax"] = "livesum",
+    ) -> Gauge:
+        """Return a new gauge: the sum, or else the maximum, over all processes that run."""
+        return Gauge(name, documentation, labels, registry=self._own, multiprocess_mode=over)
 
     def histogram(
         self, name: str, documentation: str, *labels: str, buckets: tuple[float, ...]
