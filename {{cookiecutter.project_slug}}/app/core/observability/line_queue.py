@@ -84,12 +84,10 @@ class LineQueue:
         failed = self._write_lines(lines)
         self._failed += failed
         self._done += sum(map(len, lines))
+        if failed:
+            return
         unreported = self.dropped - self._reported
-        if (
-            unreported
-            and not failed
-            and not self._write_lines([_encoded(self._report(unreported))])
-        ):
+        if unreported and not self._write_lines([_encoded(self._report(unreported))]):
             self._reported += unreported
 
     def _write_lines(self, lines: list[bytes]) -> int:
@@ -103,7 +101,7 @@ class LineQueue:
             self._is_torn = not data[:written].endswith(b"\n")
         missing = len(data) - written
         failed = 0
-        while missing > 0:
+        while missing > 0 and failed < len(lines):
             failed += 1
             missing -= len(lines[-failed])
         return failed

@@ -119,10 +119,10 @@ class Disk(io.RawIOBase):
 @pytest.mark.parametrize(
     ("room", "first", "dropped"),
     [
-        (0, "", 2),
-        (2, "aa\n", 2),
-        (4, "aaa\n", 1),
-        (5, "aaa\nb\n", 1),
+        (0, "", 3),
+        (2, "aa\n", 3),
+        (4, "aaa\n", 2),
+        (5, "aaa\nb\n", 2),
     ],
 )
 def test_lines_that_a_full_disk_does_not_take_are_dropped_as_a_whole_and_counted(
@@ -135,6 +135,9 @@ def test_lines_that_a_full_disk_does_not_take_are_dropped_as_a_whole_and_counted
     for line in ("aaa\n", "bbb\n"):
         queue.put(line)
     gathered.set()
+    assert disk.has_failed.wait(SECONDS)
+    disk.has_failed.clear()
+    queue.put("not at all\n")
     assert disk.has_failed.wait(SECONDS)
     disk.room = 1000  # somebody has made room
     queue.put("ccc\n")

@@ -98,8 +98,8 @@ class MetricsFolder:
 
     def _has_room(self) -> bool:
         usage = disk_usage(self.path)
-        has_no_limit = not usage.total
-        return has_no_limit or usage.free >= MIN_FREE
+        # A file system in memory that has no limit says that it has no size.
+        return usage.free >= MIN_FREE or not usage.total
 
     def claim_port(self, port: int) -> None:
         """Claim a port for the processes of this service, if that can be noted anywhere."""
@@ -126,6 +126,7 @@ class OwnedFolder(MetricsFolder):
         for other in self.path.parent.glob(f"{_PREFIX}*"):
             if other != self.path:
                 _remove_unused(other)
+        _remove_unused_ports(self.path.parent)
         while self._lock is None:
             self.path.mkdir(mode=0o700, exist_ok=True)
             with suppress(FileNotFoundError):  # the last process has just removed the folder
@@ -166,9 +167,7 @@ class OwnedFolder(MetricsFolder):
             self._lock.close()
             self._lock = None
             _remove_unused(self.path)
-            for link in self.path.parent.glob(f"{_PORT}*-{os.getuid()}"):
-                if not link.exists():
-                    link.unlink(missing_ok=True)
+            _remove_unused_ports(self.path.parent)
 
 
 def _hold(path: Path) -> IO[bytes] | None:
@@ -190,6 +189,13 @@ def _remove_unused(folder: Path) -> None:
     with suppress(OSError), (folder / _LOCK).open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         rmtree(folder, ignore_errors=True)
+
+
+def _remove_unused_ports(parent: Path) -> None:
+    """Remove the claims of services that have ended."""
+    for link in parent.glob(f"{_PORT}*-{os.getuid()}"):
+        if not link.exists():
+            link.unlink(missing_ok=True)
 
 
 def _process_of(path: Path) -> int:
