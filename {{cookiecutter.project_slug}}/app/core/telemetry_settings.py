@@ -94,12 +94,17 @@ class TelemetrySettings(EnvironmentSettings):
 
     @field_validator("otel_exporter_otlp_endpoint", "sentry_dsn")
     @classmethod
-    def refuse_wrong_port(cls, value: str) -> str:
-        """Refuse a URL whose host or port is not valid. The message omits it: a DSN has a key."""
+    def refuse_wrong_host(cls, value: str, info: ValidationInfo) -> str:
+        """Refuse a URL without a valid host and port, and a DSN without a key; the message omits it."""
         try:
-            urlsplit(value).port  # noqa: B018 (it raises an error)
+            parts = urlsplit(value)
+            is_valid = parts.hostname and parts.port != 0
         except ValueError:
-            raise ValueError("the host or the port of the URL is not valid") from None
+            is_valid = False
+        if value and not is_valid:
+            raise ValueError("the host or the port of the URL is not valid")
+        if value and info.field_name == "sentry_dsn" and not parts.username:
+            raise ValueError("the URL has no public key")
         return value
 
     @field_validator("otel_exporter_otlp_endpoint")

@@ -235,6 +235,8 @@ def test_message_for_a_wrong_value_says_what_is_right(
         ("OTEL_TRACES_SAMPLER_ARG", "10 %"),
         ("METRICS", "65536"),
         ("SENTRY_DSN", "https://hunter2@sentry.example.com:99999/7"),
+        ("SENTRY_DSN", "https://:hunter2@sentry.example.com/7"),
+        ("SENTRY_DSN", "https://hunter2@:443/7"),
         ("SENTRY_DSN", "https://sentry.example.com/7"),
         ("SENTRY_DSN", "https://key@sentry.example.com/project"),
         # {% if cookiecutter.use_auth %}
@@ -294,7 +296,7 @@ def test_variable_of_a_library_that_does_not_fit_is_refused(
 def test_headers_of_the_receiver_are_taken_as_opentelemetry_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    value = "api-key=a%20b, authorization=Basic dXNlcjpwYXNz==,x_y=,"
+    value = "api-key=a%20b, x-key=Basic dXNlcjpwYXNz==,x_y=,"
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", value)
 
     assert load_settings(Settings).otel_exporter_otlp_headers == value

@@ -35,7 +35,7 @@ _STANDARD: Final = {
 
 _COLOURS: Final = {"DEBUG": 36, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 91}
 
-# The query of a URL or of a path. Its values may be secrets, such as the token of a WebSocket.
+# The query of a URL or of a path. Its values may be secrets, such as the key of a WebSocket.
 _QUERY: Final = re.compile(r"""((?:\b\w+:/|(?<![\w?]))/[^\s?"']*)\?[^\s"']+""")
 
 # Uvicorn's messages go where all others go, and its access log nowhere: `request_log` replaces it.

@@ -108,16 +108,7 @@ async def test_later_tables_need_no_other_grant(granted: Settings) -> None:
 
 @pytest.mark.parametrize(
     "password",
-    [
-        "another",
-        "schön",
-        "scho\u0308n",
-        "a\u00a0b\u00adc",
-        "\u2168",
-        "a\u0627",
-        "\u0627\u0628",
-        "a\u0378",
-    ],
+    ["another", "scho\u0308n", "a\u00a0b\u00adc", "a\u0627"],
     ids=ascii,
 )
 async def test_new_password_is_set(granted: Settings, password: str) -> None:

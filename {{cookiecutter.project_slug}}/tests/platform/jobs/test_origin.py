@@ -97,11 +97,11 @@ def test_job_is_queued_without_what_the_client_chooses() -> None:
         "tracestate": f"vendor={'x' * 200}",
         "baggage": f"known={'x' * 4000}",
     }
-    token = attach(extract(caller))
+    before = attach(extract(caller))
     try:
         assert origin_headers() == {"traceparent": caller["traceparent"]}
     finally:
-        detach(token)
+        detach(before)
 
 
 def test_job_that_nobody_requested_has_no_origin() -> None:

@@ -172,7 +172,7 @@ def test_form_follows_the_setting_and_the_terminal(
         (
             "uvicorn.error",
             '%s - "WebSocket %s" [accepted]',
-            ("127.0.0.1:5", "/ws?token=hunter2&x=/y"),
+            ("127.0.0.1:5", "/ws?key=hunter2&x=/y"),
             '127.0.0.1:5 - "WebSocket /ws?REDACTED" [accepted]',
         ),
         (
