@@ -229,6 +229,7 @@ def test_message_for_a_wrong_value_says_what_is_right(
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=hunter2é"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=hunter2%0Ab: c"),
         ("OTEL_PROPAGATORS", "nosuch"),
+        ("OTEL_PROPAGATORS", "tracecontext,b3"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
         ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
         ("OTEL_TRACES_SAMPLER_ARG", "nan"),
