@@ -13,11 +13,13 @@ import sentry_sdk
 from sentry_sdk.types import Event, Hint
 
 from app import __version__
+from app.core.observability.repeated_lines import once_a_minute
 from app.core.observability.requests import current_request
 from app.core.observability.shutdown import ShutdownDeadline
 from app.core.telemetry_settings import TelemetrySettings
 
-_TRANSPORT: Final = logging.getLogger("urllib3.connectionpool")
+# If Sentry cannot be reached, it logs three warnings for each report.
+_TRANSPORT: Final = "urllib3.connectionpool"
 
 
 @asynccontextmanager
@@ -42,31 +44,12 @@ async def sending_to_sentry(
     )
     handler = SentryHandler(logging.ERROR)
     logging.getLogger().addHandler(handler)
-    is_first = FirstOfMinute()
-    _TRANSPORT.addFilter(is_first)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-        await asyncio.to_thread(sentry_sdk.get_client().close, deadline.share())
-        _TRANSPORT.removeFilter(is_first)
-
-
-class FirstOfMinute(logging.Filter):
-    """Lets one record of a logger through each minute.
-
-    If Sentry cannot be reached, urllib3 logs three warnings for each report.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._next = 0.0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        is_due = record.created >= self._next
-        if is_due:
-            self._next = record.created + 60
-        return is_due
+    with once_a_minute(_TRANSPORT):
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(handler)
+            await asyncio.to_thread(sentry_sdk.get_client().close, deadline.share())
 
 
 class SentryHandler(logging.Handler):

@@ -4,13 +4,12 @@ Imported only if tracing is on (`app.core.observability.telemetry`).
 """
 
 import asyncio
-import logging
 import os
 import re
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Final
 
@@ -38,13 +37,11 @@ from app import __title__, __version__
 from app.core.database.usage import STATEMENT_OBSERVERS
 from app.core.http.paths import PROBES, route_path
 from app.core.observability.logs import LINE_CONTEXT
+from app.core.observability.repeated_lines import once_a_minute
 from app.core.observability.requests import RequestRecord
 from app.core.observability.shutdown import ShutdownDeadline
 from app.core.observability.telemetry import OFF, PROPAGATOR
 from app.core.telemetry_settings import TelemetrySettings
-
-# Between two warnings that spans cannot be sent.
-_QUIET_SECONDS: Final = 60
 
 _LONGEST: Final = 2000  # characters of a path or a statement
 
@@ -126,7 +123,7 @@ class Tracing:
         set_tracer_provider(self._provider)  # for spans of the project's own code
         STATEMENT_OBSERVERS.append(self.statement_ended)
         LINE_CONTEXT.append(_ids_of_trace)
-        with _seldom_warned():
+        with once_a_minute(OTLPSpanExporter.__module__):  # it logs several lines for each attempt
             try:
                 yield
             finally:
@@ -148,27 +145,6 @@ def _shut_down(
     if thread.is_alive():
         exporter.shutdown()  # type: ignore[no-untyped-call]  # makes no further attempt
         thread.join(deadline.share())
-
-
-@contextmanager
-def _seldom_warned() -> Generator[None]:
-    """Let the exporter log one line a minute, not several for each attempt."""
-    logger = logging.getLogger(OTLPSpanExporter.__module__)
-    next_at = 0.0
-
-    def is_due(_record: logging.LogRecord) -> bool:
-        nonlocal next_at
-        now = time.monotonic()
-        if now < next_at:
-            return False
-        next_at = now + _QUIET_SECONDS
-        return True
-
-    logger.addFilter(is_due)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_due)
 
 
 class _WithoutQuery(SpanProcessor):

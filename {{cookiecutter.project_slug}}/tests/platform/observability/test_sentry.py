@@ -12,7 +12,7 @@ from fastapi import APIRouter, BackgroundTasks, FastAPI
 from sqlalchemy import text
 
 from app.core.http.edge import EdgeRoute
-from app.core.observability.sentry import FirstOfMinute
+from app.core.observability.repeated_lines import FirstOfMinute
 from app.dependencies.database import SessionDep
 from app.exceptions import NotFoundError, UnavailableError
 from tests.platform.observability.receivers import Received, receiver
