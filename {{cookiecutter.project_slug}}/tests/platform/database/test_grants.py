@@ -24,6 +24,7 @@ from app.models import metadata
 from app.models.user import User
 from tests.postgres import temporary_database
 
+# And the name of the database: roles belong to the server, which several runs may share.
 ROLE = "Service of one test"
 
 
@@ -35,9 +36,9 @@ def owner(template_url: URL, worker_id: str) -> Generator[URL]:
 
 
 @pytest.fixture
-async def granted(owner: URL, worker_id: str, settings: Settings) -> AsyncGenerator[Settings]:
+async def granted(owner: URL, settings: Settings) -> AsyncGenerator[Settings]:
     """Settings of a service whose role is another than the owner."""
-    service = owner.set(username=f"{ROLE} {worker_id}", password=r"it's %s :x \ 100%")
+    service = owner.set(username=f"{ROLE} {owner.database}", password=r"it's %s :x \ 100%")
     settings = settings.model_copy(update={"database_url": service, "database_direct_url": owner})
     yield settings
     await as_owner(
@@ -139,12 +140,12 @@ def test_verifier_is_that_of_the_standard() -> None:
 
 
 async def test_password_is_in_no_statement_nor_error(
-    owner: URL, worker_id: str, settings: Settings, statements_of_owner: list[str]
+    owner: URL, settings: Settings, statements_of_owner: list[str]
 ) -> None:
     """An owner that may not create roles, as on some managed servers."""
     superuser = settings.model_copy(update={"database_direct_url": owner})
-    plain = owner.set(username=f"powerless of {worker_id}", password="secret")
-    service = owner.set(username=f"{ROLE} {worker_id}", password="s3cr3t")
+    plain = owner.set(username=f"powerless of {owner.database}", password="secret")
+    service = owner.set(username=f"{ROLE} {owner.database}", password="s3cr3t")
     settings = settings.model_copy(update={"database_url": service, "database_direct_url": plain})
     create = f"CREATE ROLE \"{plain.username}\" LOGIN PASSWORD 'secret'"
     await as_owner(superuser, create, f'CREATE ROLE "{service.username}"')
@@ -286,13 +287,11 @@ async def test_password_of_the_role_is_read_from_a_file(
     await database.dispose()
 
 
-async def test_owner_need_not_be_a_superuser(
-    owner: URL, worker_id: str, settings: Settings
-) -> None:
+async def test_owner_need_not_be_a_superuser(owner: URL, settings: Settings) -> None:
     """On managed servers, and with CloudNativePG, it owns the database and may create roles."""
     superuser = settings.model_copy(update={"database_direct_url": owner})
-    plain = owner.set(username=f"owner of {worker_id}", password="secret")
-    service = owner.set(username=f"{ROLE} {worker_id}", password="another")
+    plain = owner.set(username=f"owner of {owner.database}", password="secret")
+    service = owner.set(username=f"{ROLE} {owner.database}", password="another")
     settings = settings.model_copy(update={"database_url": service, "database_direct_url": plain})
     await as_owner(
         superuser,
