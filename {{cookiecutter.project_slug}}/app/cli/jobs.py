@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from app.cli.commands import CommandError, commands, with_database
-from app.cli.dev_server import database_url
+from app.cli.dev_server import database_url, require_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -34,6 +34,7 @@ def worker_command(
     from app.core.database.drivers import run
     from app.worker import create_worker
 
+    require_free_port(host, port)  # uvicorn finds out when jobs are running already
     with database_url() as url:
         os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
         worker = create_worker()  # with wrong settings, the command ends here
@@ -73,8 +74,8 @@ def retry_command(
     ] = None,
 ) -> None:
     """Queue dead jobs again."""
-    wanted = ids or []
-    _report("Queued again", wanted, _run(lambda service: service.retry(wanted)))
+    wanted = ids or None
+    _report("Queued again", wanted or [], _run(lambda service: service.retry(wanted)))
 
 
 @jobs.command("discard")

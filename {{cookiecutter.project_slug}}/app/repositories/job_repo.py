@@ -23,11 +23,11 @@ LEFT JOIN LATERAL (
     SELECT traceback FROM pgqueuer_log
     WHERE job_id = job.id AND traceback IS NOT NULL ORDER BY created DESC LIMIT 1
 ) AS last ON true
-WHERE job.status = 'failed' ORDER BY job.id DESC LIMIT :limit
+WHERE job.status = 'failed' ORDER BY job.updated DESC, job.id DESC LIMIT :limit
 """)
 _LOCK_DEAD: Final = text("""
 SELECT id FROM pgqueuer
-WHERE status = 'failed' AND (cardinality(CAST(:ids AS bigint[])) = 0 OR id = ANY(:ids))
+WHERE status = 'failed' AND (CAST(:ids AS bigint[]) IS NULL OR id = ANY(CAST(:ids AS bigint[])))
 ORDER BY id FOR UPDATE
 """)
 _DELETE: Final = text("""
@@ -89,13 +89,17 @@ class JobRepository:
         return [QueuedJobs(*row) for row in await self._session.execute(_COUNT)]
 
     async def list_dead(self, limit: int) -> Sequence[DeadJob]:
-        """Return dead jobs, newest first."""
+        """Return dead jobs, the last that died first."""
         rows = await self._session.execute(_LIST_DEAD, {"limit": limit})
         return [DeadJob(*row) for row in rows]
 
-    async def retry_dead(self, ids: Sequence[int]) -> Sequence[int]:
-        """Queue dead jobs again, all if no `ids` are given, and return their ids. Runs two statements."""
-        found = (await self._session.scalars(_LOCK_DEAD, {"ids": list(ids)})).all()
+    async def retry_dead(self, ids: Sequence[int] | None) -> Sequence[int]:
+        """Queue dead jobs again, all of them if `ids` is None, and return their ids.
+
+        Runs two statements.
+        """
+        wanted = None if ids is None else list(ids)
+        found = (await self._session.scalars(_LOCK_DEAD, {"ids": wanted})).all()
         await Queries(SessionDriver(self._session)).requeue_jobs([JobId(each) for each in found])
         return found
 

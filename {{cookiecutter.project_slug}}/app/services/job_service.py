@@ -24,11 +24,11 @@ class JobService:
         return await self._jobs.count()
 
     async def list_dead(self, limit: int) -> Sequence[DeadJob]:
-        """Return dead jobs, newest first."""
+        """Return dead jobs, the last that died first."""
         return await self._jobs.list_dead(limit)
 
-    async def retry(self, ids: Sequence[int]) -> Sequence[int]:
-        """Queue dead jobs again, all if no `ids` are given, and return their ids."""
+    async def retry(self, ids: Sequence[int] | None) -> Sequence[int]:
+        """Queue dead jobs again, all of them if `ids` is None, and return their ids."""
         return await self._jobs.retry_dead(ids)
 
     async def discard(self, ids: Sequence[int]) -> Sequence[int]:

@@ -701,3 +701,16 @@ def test_url_of_another_server_is_optional(monkeypatch: pytest.MonkeyPatch, name
 
     monkeypatch.setenv(name.upper(), "postgres://other.example.com/app")
     assert getattr(load_settings(Settings), name).host == "other.example.com"
+
+
+def test_worker_in_a_service_behind_a_pooler_needs_postgresql_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`app check` says so, long before the service is started."""
+    monkeypatch.setenv("WORKER_IN_SERVICE", "true")
+    monkeypatch.setenv("DATABASE_POOLER", "true")
+    with pytest.raises(ConfigurationError, match="WORKER_IN_SERVICE: .+ WORKER_DATABASE_URL"):
+        load_settings(Settings)
+
+    monkeypatch.setenv("WORKER_DATABASE_URL", "postgresql://app@localhost/app")
+    assert load_settings(Settings).worker_in_service

@@ -23,7 +23,8 @@ _logger: Final = logging.getLogger(__name__)
 
 _PAUSE: Final = 0.5
 
-# The runs of a job since it was queued last. All but the last one have ended with their worker.
+# How often a job was taken since it was queued last. All but the last time its worker was lost, or too busy
+# for its heartbeat.
 _COUNT_RUNS: Final = """
 SELECT count(*) AS runs FROM pgqueuer_log
 WHERE job_id = $1 AND status = 'picked' AND created > COALESCE(
@@ -171,14 +172,17 @@ class WorkerQueries(Queries):
             await super().set_schedule_queued(done)
 
     async def count_runs(self, job_id: JobId) -> int:
-        """Return how often a job was begun since it was queued last, by one statement."""
+        """Return how often a job was taken since it was queued last, by one statement."""
         (row,) = await self.driver.fetch(_COUNT_RUNS, job_id)
         return int(str(row["runs"]))
 
     async def _persist(
         self, statement: Callable[[], Awaitable[ResultT]], patience: float | None = None
     ) -> ResultT:
-        """Repeat a statement, which may have had its effect, until the database has responded."""
+        """Repeat a statement until the database has responded.
+
+        It may have had its effect before: then a job has one attempt more, or runs twice.
+        """
         loop = asyncio.get_running_loop()
         end = loop.time() + (self.patience if patience is None else patience)
         while True:

@@ -241,7 +241,7 @@ class Worker:
         except UnavailableError as error:
             raise PostponedError(backoff(1), "the database was not available") from error
         if job.attempts + runs > kind.attempts:
-            raise FinalError(f"{runs - 1} workers were lost while they ran it")
+            raise FinalError(f"{runs - 1} workers were lost, or did not respond, while they ran it")
 
     async def _enqueue(self, schedule: Schedule, due: DueSchedule) -> None:
         """Queue the job of a schedule, however long it takes, for the next time may be tomorrow."""

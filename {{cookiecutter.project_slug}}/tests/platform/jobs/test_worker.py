@@ -1,5 +1,6 @@
 """Workers run jobs at least once, try again after failures, and give up on those that never work."""
 
+import asyncio
 from contextlib import nullcontext, suppress
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
-from app.core.jobs import kinds
+from app.core.jobs import kinds, worker
 from app.core.jobs.drivers import WorkerDriver
 from app.core.jobs.kinds import JobContext, JobKind, Schedule
 from app.core.jobs.payload import JobPayload
@@ -37,6 +38,26 @@ async def test_job_runs_soon_after_its_commit(
     await wait_until(done)
     assert sorted(runs.names) == ["one", "two"]
     assert [context.attempt for context in runs.contexts] == [1, 1]
+
+
+async def test_worker_hears_of_a_job_at_once(
+    start: Start, runs: Runs, live_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its notification, long before it looks again."""
+    monkeypatch.setattr(worker, "_POLL", timedelta(minutes=5))
+    started = await start()
+
+    async def works() -> bool:
+        return started.is_working
+
+    await wait_until(works)
+    await asyncio.sleep(0.5)  # it waits now
+    await enqueue(live_database, "one")
+
+    async def done() -> bool:
+        return runs.names == ["one"]
+
+    await wait_until(done)
 
 
 async def test_urgent_jobs_run_first(start: Start, runs: Runs, live_database: Database) -> None:
@@ -71,11 +92,13 @@ async def test_job_that_fails_runs_again_with_the_same_key(
     assert runs.outcomes == [("task", "retried"), ("task", "retried"), ("task", "done")]
 
 
+AGE = text("UPDATE pgqueuer SET updated = updated - interval '1 h' WHERE id = ANY(:ids)")
+
+
 async def test_job_that_always_fails_is_dead_until_somebody_decides(
     start: Start, runs: Runs, live_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kinds, "backoff", lambda _: timedelta(milliseconds=10))
-    runs.failures = 2
     kept, discarded = await enqueue(live_database, "kept"), await enqueue(live_database, "other")
     runs.failures = 4
 
@@ -87,12 +110,15 @@ async def test_job_that_always_fails_is_dead_until_somebody_decides(
     await wait_until(dead)
     async with live_database.transaction() as session:
         service = JobService(session)
+        await session.execute(AGE, {"ids": discarded})
         jobs = {job.id: job for job in await service.list_dead(10)}
+        assert list(jobs) == [*kept, *discarded]  # the last that died first
         assert jobs[kept[0]].attempts == 2
         assert jobs[kept[0]].payload == '{"name":"kept"}'
         assert (jobs[kept[0]].error_type, jobs[kept[0]].error) == ("OSError", "not now")
         assert await service.discard([*discarded, 2**40]) == discarded
-        assert await service.retry([]) == kept
+        assert await service.retry([]) == []
+        assert await service.retry(None) == kept
 
     async def done() -> bool:
         return runs.names == ["kept"]
@@ -240,16 +266,23 @@ async def test_job_that_takes_too_long_has_failed(
 async def test_limit_of_a_kind_holds_for_all_workers(
     start: Start, runs: Runs, live_database: Database
 ) -> None:
+    runs.gate.clear()
     await enqueue(live_database, *map(str, range(12)))
-
     for _ in range(2):
         await start(at_once=2)
+
+    async def busy() -> bool:
+        return runs.at_once == 2
+
+    await wait_until(busy)
+    await asyncio.sleep(0.5)  # both workers look for more meanwhile
+    runs.gate.set()
 
     async def done() -> bool:
         return len(runs.names) == 12
 
     await wait_until(done)
-    assert runs.most_at_once <= 2
+    assert runs.most_at_once == 2
 
 
 async def test_each_job_runs_on_one_worker(
@@ -282,6 +315,7 @@ async def test_schedule_queues_one_job_however_many_workers_there_are(
 
     for _ in range(3):
         await start(schedules=[schedule])
+    await asyncio.sleep(1.5)  # all of them have looked
 
     async def done() -> bool:
         return bool(runs.names) and await states(live_database) == {}
