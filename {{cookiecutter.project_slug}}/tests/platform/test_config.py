@@ -709,7 +709,7 @@ def test_worker_in_a_service_behind_a_pooler_needs_postgresql_itself(
     """`app check` says so, long before the service is started."""
     monkeypatch.setenv("WORKER_IN_SERVICE", "true")
     monkeypatch.setenv("DATABASE_POOLER", "true")
-    with pytest.raises(ConfigurationError, match="WORKER_IN_SERVICE: .+ WORKER_DATABASE_URL"):
+    with pytest.raises(ConfigurationError, match=r"WORKER_IN_SERVICE: .+ WORKER_DATABASE_URL"):
         load_settings(Settings)
 
     monkeypatch.setenv("WORKER_DATABASE_URL", "postgresql://app@localhost/app")

@@ -76,7 +76,7 @@ class JobKind(Generic[PayloadT]):
     """A kind of job.
 
     A job that raises an exception, or takes longer than `timeout` seconds, runs again later, until
-    it has been run `attempts` times; then it is dead, until a person decides (`app jobs`). At most
+    it has been run `attempts` times; then it is dead (a dead letter), until a person decides (`app jobs`). At most
     `at_once` jobs of the kind run at the same time on all workers together; 0 means any number.
     """
 
@@ -91,16 +91,16 @@ class JobKind(Generic[PayloadT]):
         job: Job,
         database: Database,
         settings: Settings,
-        deadline: asyncio.Timeout | None = None,
+        deadline: asyncio.Timeout,
     ) -> None:
-        """Run a job. Raises `RetryRequested`, or the error that makes it a dead one.
+        """Run a job. Raises `RetryRequested` if it is to run again, or the error for which it is dead.
 
-        `deadline` is a timeout of the kind that the caller may bring forward.
+        `deadline` is a timeout of the kind, which the caller may bring forward.
         """
         payload = self._read(job)
         context = JobContext(database, settings, key_of(job), job.attempts + 1, int(job.id))
         try:
-            async with deadline or asyncio.timeout(self.timeout):
+            async with deadline:
                 await self._run(payload, context)
         except FinalError:
             raise
@@ -117,10 +117,7 @@ class JobKind(Generic[PayloadT]):
             raise RetryRequested(delay, f"{type(error).__name__}: {error}") from error
 
     async def _run(self, payload: PayloadT, context: JobContext) -> None:
-        """Run the handler. What would end the task or the process is an error of the job as well.
-
-        The exception is KeyboardInterrupt, by which a person ends the process.
-        """
+        """Run the handler. Its `SystemExit`, and what it cancels itself, are errors of the job."""
         try:
             await self.run(payload, context)
         except SystemExit as error:

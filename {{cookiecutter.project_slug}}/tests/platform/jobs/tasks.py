@@ -71,3 +71,10 @@ async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(20):
         while not await condition():
             await asyncio.sleep(0.02)
+
+
+async def wait_for_states(database: Database, **expected: int) -> None:
+    async def found() -> bool:
+        return await states(database) == expected
+
+    await wait_until(found)
