@@ -87,11 +87,7 @@ class JobKind(Generic[PayloadT]):
     at_once: int = 0
 
     async def handle(
-        self,
-        job: Job,
-        database: Database,
-        settings: Settings,
-        deadline: asyncio.Timeout,
+        self, job: Job, database: Database, settings: Settings, deadline: asyncio.Timeout
     ) -> None:
         """Run a job. Raises `RetryRequested` if it is to run again, or the error for which it is dead.
 
