@@ -80,7 +80,7 @@ OTHER_MEANINGS = {
     "tests/platform/database/test_url_parameters.py": r"pass(word|file)\w*|verify[_-]\w+",
     "tests/platform/test_documents.py": r"without auth\b",
     # The same role and its password.
-    "app/core/database/grants.py": r"\brole\b|\bpassword\b|_SET_PASSWORD|(scram_)?verifier",
+    "app/core/database/grants.py": r"\brole\b|\bpassword\b|_SET_VERIFIER|(scram_)?verifier",
     "app/core/database/scram.py": r"\brole\b|\\?\bpasswords?\b|pg_authid|rolpassword|(scram_)?verifiers?\b|signs in|token_bytes",
     "tests/migrations/test_add_trigram_index_of_users.py": r"\brole\b|role=",
     "tests/platform/database/test_grants.py": r"\b(the_)?roles?\b|\bpassword\b|role_(reads|that|is|limits)|(new|test)_password|of_the_role|passwd|scram_verifier|test_verifier|test_password_is",

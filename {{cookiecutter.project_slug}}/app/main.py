@@ -19,7 +19,7 @@ from app.core.http.perimeter import install_perimeter
 from app.core.http.problem_declarations import problem_responses
 from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
 from app.core.http.start_page import install_start_page
-from app.core.jobs.worker import Worker
+from app.core.jobs.worker import Worker, settings_of_queue
 
 # {%- if cookiecutter.use_auth +%}
 from app.core.mail.link_pages import install_link_pages
@@ -60,6 +60,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = metrics = observability.metrics
     app.state.kinds = make_kinds(settings)  # also where they are only queued, for what it raises
     app.state.job_metrics = make_job_metrics(metrics) if settings.worker_in_service else None
+    if settings.worker_in_service:
+        settings_of_queue(settings)  # for what it raises, so that `app check` finds it
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
     app.state.read_idempotency_key = read_idempotency_key

@@ -27,8 +27,10 @@ commands.add_typer(jobs, name="jobs")
 
 @commands.command("worker")
 def worker_command(
-    host: Annotated[str, typer.Option(help="Address that serves its health.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port that serves its health.")] = 8001,
+    host: Annotated[
+        str, typer.Option(help="Address of its health checks and metrics.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of its health checks and metrics.")] = 8001,
 ) -> None:
     """Run background jobs. SIGTERM ends it when the running jobs are done."""
     import uvicorn
@@ -36,7 +38,8 @@ def worker_command(
     from app.core.database.drivers import run
     from app.worker import create_worker
 
-    require_free_port(host, port)  # uvicorn finds out when jobs are running already
+    # uvicorn would find out after the first jobs have begun.
+    require_free_port(host, port)
     with database_url() as url:
         os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
         worker = create_worker()  # with wrong settings, the command ends here
@@ -76,8 +79,7 @@ def retry_command(
     ] = None,
 ) -> None:
     """Queue dead jobs again."""
-    wanted = ids or None
-    _report("Queued again", wanted or [], _run(lambda service: service.retry(wanted)))
+    _report("Queued again", ids or [], _run(lambda service: service.retry(ids)))
 
 
 @jobs.command("discard")

@@ -310,13 +310,6 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
             raise ValueError("the port of the service itself (UVICORN_PORT); name another, or on")
         return value
 
-    @field_validator("worker_in_service")
-    @classmethod
-    def require_postgresql_itself(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and info.data.get("database_pooler") and not info.data.get("worker_database_url"):
-            raise ValueError("behind a pooler (DATABASE_POOLER) this needs WORKER_DATABASE_URL")
-        return value
-
     @property
     def serves_docs(self) -> bool:
         """Whether the documentation is served: as DOCS says, else in development only."""

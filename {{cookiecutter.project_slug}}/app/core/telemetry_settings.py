@@ -51,8 +51,9 @@ class TelemetrySettings(EnvironmentSettings):
         repr=False,
         description="Headers for the receiver, such as api-key=secret.",
     )
-    otel_propagators: Literal["tracecontext", "tracecontext,baggage"] = Field(
+    otel_propagators: str = Field(
         default="tracecontext",
+        pattern=r"^(tracecontext|baggage)(\s*,\s*(tracecontext|baggage))*$",
         description="What carries a trace on: traceparent. Baggage, which clients choose, is ignored.",
     )
     otel_service_name: str = Field(

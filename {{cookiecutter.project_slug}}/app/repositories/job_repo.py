@@ -31,7 +31,8 @@ WHERE job.status = 'failed' ORDER BY job.updated DESC, job.id DESC LIMIT :limit
 """)
 _LOCK_DEAD: Final = text("""
 SELECT id FROM pgqueuer
-WHERE status = 'failed' AND (CAST(:ids AS bigint[]) IS NULL OR id = ANY(CAST(:ids AS bigint[])))
+WHERE status = 'failed'
+    AND (CAST(:ids AS bigint[]) IS NULL OR id = ANY(CAST(:ids AS bigint[])))
 ORDER BY id FOR UPDATE
 """)
 _DELETE: Final = text("""
@@ -100,10 +101,7 @@ class JobRepository:
         return [DeadJob(*row) for row in rows]
 
     async def retry_dead(self, ids: Sequence[int] | None) -> Sequence[int]:
-        """Queue dead jobs again, all of them if `ids` is None, and return their ids.
-
-        Runs two statements.
-        """
+        """Queue dead jobs again, all if `ids` is None, and return their ids. Runs two statements."""
         wanted = None if ids is None else list(ids)
         found = (await self._session.scalars(_LOCK_DEAD, {"ids": wanted})).all()
         await Queries(SessionDriver(self._session)).requeue_jobs([JobId(each) for each in found])

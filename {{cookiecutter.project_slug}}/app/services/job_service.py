@@ -28,7 +28,7 @@ class JobService:
         return await self._jobs.list_dead(limit)
 
     async def retry(self, ids: Sequence[int] | None) -> Sequence[int]:
-        """Queue dead jobs again, all of them if `ids` is None, and return their ids."""
+        """Queue dead jobs again, all if `ids` is None, and return their ids."""
         return await self._jobs.retry_dead(ids)
 
     async def discard(self, ids: Sequence[int]) -> Sequence[int]:

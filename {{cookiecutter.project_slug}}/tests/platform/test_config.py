@@ -229,6 +229,7 @@ def test_message_for_a_wrong_value_says_what_is_right(
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=hunter2é"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=hunter2%0Ab: c"),
         ("OTEL_PROPAGATORS", "nosuch"),
+        ("OTEL_PROPAGATORS", "tracecontext,b3"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
         ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
         ("OTEL_TRACES_SAMPLER_ARG", "nan"),
@@ -701,16 +702,3 @@ def test_url_of_another_server_is_optional(monkeypatch: pytest.MonkeyPatch, name
 
     monkeypatch.setenv(name.upper(), "postgres://other.example.com/app")
     assert getattr(load_settings(Settings), name).host == "other.example.com"
-
-
-def test_worker_in_a_service_behind_a_pooler_needs_postgresql_itself(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """`app check` says so, long before the service is started."""
-    monkeypatch.setenv("WORKER_IN_SERVICE", "true")
-    monkeypatch.setenv("DATABASE_POOLER", "true")
-    with pytest.raises(ConfigurationError, match=r"WORKER_IN_SERVICE: .+ WORKER_DATABASE_URL"):
-        load_settings(Settings)
-
-    monkeypatch.setenv("WORKER_DATABASE_URL", "postgresql://app@localhost/app")
-    assert load_settings(Settings).worker_in_service

@@ -21,7 +21,7 @@ from app.exceptions import explain
 # Each is a query for a statement, because names cannot be parameters. The password is set on every
 # run, so that the same command changes it.
 _CREATE: Final = "SELECT format('CREATE ROLE %I LOGIN', CAST(:name AS text))"
-_SET_PASSWORD: Final = (
+_SET_VERIFIER: Final = (
     "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', CAST(:name AS text), CAST(:verifier AS text))"
 )
 _GRANT_CONNECT: Final = (
@@ -86,7 +86,7 @@ async def grant_to_service(
                     "name another user"
                 )
             try:
-                for query in (_SET_PASSWORD,) if exists else (_CREATE, _SET_PASSWORD):
+                for query in (_SET_VERIFIER,) if exists else (_CREATE, _SET_VERIFIER):
                     await _run(connection, query, values)
             except ProgrammingError as error:  # its message quotes the statement
                 raise ConfigurationError(

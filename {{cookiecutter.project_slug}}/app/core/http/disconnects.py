@@ -33,6 +33,7 @@ class DisconnectWatch:
         task = asyncio.current_task(self._loop)
         assert task  # noqa: S101 (a coroutine runs in a task)
         self._request = task
+        self._cancelled_before = task.cancelling()
         self._timer = self._loop.call_later(grace, self._start)
 
     async def receive(self) -> Message:
@@ -57,8 +58,8 @@ class DisconnectWatch:
         self.stop()
         if not self._has_cancelled or not isinstance(error, asyncio.CancelledError):
             return False
-        self._request.uncancel()
-        return True  # handled: no client waits for a response
+        # Handled, because no client waits for a response, unless someone else cancels the task too.
+        return self._request.uncancel() <= self._cancelled_before
 
     def _start(self) -> None:
         if self._body_is_read:

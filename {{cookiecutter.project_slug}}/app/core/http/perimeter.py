@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import FastAPI, Request, Response
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
@@ -24,7 +25,6 @@ from app.core.observability.requests import (
     RequestObserver,
     RequestRecord,
     current_request,
-    note_outcome,
     start_record,
 )
 
@@ -42,6 +42,7 @@ def install_perimeter(
     `respond_to_error` creates the response to an unexpected error, which is raised again for the server
     to log. The observers are told of every request.
     """
+    app.user_middleware.append(Middleware(SeeRoute))  # the innermost
     app.add_middleware(
         Perimeter,
         settings=settings,
@@ -55,6 +56,23 @@ def install_perimeter(
 
         trusted = [str(network) for network in settings.trusted_proxies]
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
+
+
+class SeeRoute:
+    """ASGI middleware, the innermost: shows the record the scope in which the route will be.
+
+    Middleware in between may have copied the scope. It has no coroutine of its own.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        record: RequestRecord | None = current_request()
+        if record:
+            record.scope = scope
+            record.root_path = scope.get("root_path", "")
+        return self._app(scope, receive, send)
 
 
 class Perimeter:
@@ -104,27 +122,31 @@ class Perimeter:
         response = _Sent(record, headers, send, watch, self._security, self._observers)
         send = response.send
         if record.method == "HEAD":
-            record.scope = routed(record.scope)
             send = WithoutBody(send)
         try:
+            # Before CORS, which responds to a preflight request itself.
+            app = self._hosts.refuse(record.scope) or self._run_with_cors
             with watch:
-                await self._run_with_cors(record.scope, watch.receive, send)
+                await app(record.scope, watch.receive, send)
             record.status = record.status or CLIENT_CLOSED
         finally:
             response.end()
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application, or refuse the request, or respond to an unexpected error."""
-        refusal = self._hosts.refuse(scope) or refuse_long_target(scope, self._max_target_bytes)
+        # Now, because a request that the application sends to itself becomes the current one.
+        record: RequestRecord | None = current_request()
         try:
+            refusal = refuse_long_target(scope, self._max_target_bytes)
+            if record and record.method == "HEAD" and not refusal:
+                record.scope = scope = routed(scope)
             await (refusal or self._app)(scope, receive, send)
         except Exception as error:
-            record: RequestRecord | None = current_request()
             if record and not record.status:
                 response = await self._respond_to_error(Request(scope), error)
                 await response(scope, receive, send)
-            else:
-                note_outcome("broken_off")
+            elif record:
+                record.outcome = "broken_off"
             raise
 
 
@@ -141,7 +163,6 @@ class _Sent:
         observers: Sequence[RequestObserver],
     ) -> None:
         self._received = received
-        self._root_path = record.scope.get("root_path", "")
         self._record = record
         self._send = send
         self._watch = watch
@@ -166,7 +187,7 @@ class _Sent:
             record.status = CLIENT_CLOSED if self._watch.has_disconnected else message["status"]
             # Not a foreign id, which the response of another service may have brought.
             own = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
-            added = self._security.added(record.scope, self._received, own, self._root_path)
+            added = self._security.added(record.scope, self._received, own, record.root_path)
             message["headers"] = [*own, *added, (b"x-request-id", record.id.encode())]
         await self._send(message)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from re import Pattern
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
@@ -10,6 +10,9 @@ from starlette.routing import BaseRoute, Host, Mount
 from starlette.types import Scope
 
 from app.core.http.paths import route_path
+
+# Endpoints that are remembered although no route of the application has them.
+_MOST_HIDDEN: Final = 1000
 
 
 class _Endpoint(NamedTuple):
@@ -50,6 +53,8 @@ class RouteTemplates:
         for endpoint, pattern, template in _templates(self._app.routes):
             known = found.setdefault(id(endpoint), _Endpoint(endpoint, []))
             known.templates.append((pattern, template))
+        if len(self._known) > len(found) + _MOST_HIDDEN:
+            self._known = {}  # a mounted application makes its endpoints anew
         self._known |= found
         # Others belong to a mounted application that hides its routes.
         return self._known.setdefault(id(wanted), _Endpoint(wanted, [(None, "")]))

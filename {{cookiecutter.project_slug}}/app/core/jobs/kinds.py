@@ -164,7 +164,10 @@ def require_all_listed(kinds: Iterable[JobKind[Any]]) -> None:
 
 
 def key_of(job: Job) -> str:
-    """Return the key of a job. With the time it differs from keys of other databases, too."""
+    """Return the key of a job.
+
+    The time keeps keys apart if ids begin again, as in another database.
+    """
     return f"{job.entrypoint}/{job.id}/{job.created:%Y%m%d%H%M%S}"
 
 

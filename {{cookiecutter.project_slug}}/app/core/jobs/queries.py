@@ -24,7 +24,7 @@ _logger: Final = logging.getLogger(__name__)
 
 _PAUSE: Final = 0.5
 
-# How often a job was taken since it was queued last. All but the last time its worker was lost, or too busy
+# How often a job was taken since it was queued last. Each time but the last, its worker was lost, or too busy
 # for its heartbeat.
 _COUNT_RUNS: Final = """
 SELECT count(*) AS runs FROM pgqueuer_log
@@ -176,7 +176,7 @@ class WorkerQueries(Queries):
     ) -> ResultT:
         """Repeat a statement until the database has responded.
 
-        It may have had its effect before: then a job has one attempt more, or runs twice.
+        It may have had its effect before: then a job has an attempt more, or runs twice.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + (self.patience if patience is None else patience)

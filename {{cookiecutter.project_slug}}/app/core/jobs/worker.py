@@ -66,7 +66,7 @@ class Worker:
         self._kinds = kinds
         self._schedules = schedules
         self._observe = observe
-        self._queue_settings = _settings_of_queue(settings)
+        self._queue_settings = settings_of_queue(settings)
         self._stopping = asyncio.Event()
         self._ends_at = math.inf
         self._queuer: PgQueuer | None = None
@@ -274,8 +274,11 @@ class Worker:
                 await self._stopping.wait()
 
 
-def _settings_of_queue(settings: Settings) -> Settings:
-    """Return the settings of the queue's own connections."""
+def settings_of_queue(settings: Settings) -> Settings:
+    """Return the settings of the queue's own connections.
+
+    Raises `ConfigurationError` if only a pooler is configured.
+    """
     if settings.database_pooler and settings.worker_database_url is None:
         raise ConfigurationError(
             "WORKER_DATABASE_URL: not set. Behind a pooler the worker needs PostgreSQL itself, because a "

@@ -35,8 +35,10 @@ _STANDARD: Final = {
 
 _COLOURS: Final = {"DEBUG": 36, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 91}
 
-# The query of a URL or of a path. Its values may be secrets, such as the key of a WebSocket.
-_QUERY: Final = re.compile(r"""((?:\b\w+:/|(?<![\w?]))/[^\s?"']*)\?[^\s"']+""")
+# The query of a URL or of a path: what follows the first ? of a word that has a slash before it. Its values may
+# be secrets, such as the key of a WebSocket. Quotes do not end it, because clients may write them there. Each
+# word is searched from its start alone, because clients choose how many slashes it has.
+_QUERY: Final = re.compile(r"""(?<![^\s?])([^\s?/]*/[^\s?]*)\?\S*[^\s"']""")
 
 # Uvicorn's messages go where all others go, and its access log nowhere: `request_log` replaces it.
 _LOGGERS: Final = {

@@ -44,6 +44,7 @@ class RequestRecord:
     method: str
     scope: Scope = field(default_factory=dict, repr=False)
     find_route: Callable[[Scope], str] = field(default=_no_route, repr=False)
+    root_path: str = ""  # before a mounted application has extended it
     client: str = ""
     status: int = 0
     seconds: float = 0
@@ -89,6 +90,7 @@ def start_record(
     else:
         request_id = os.urandom(16).hex()
     record = RequestRecord(request_id, scope.get("method", "WEBSOCKET"), scope, find_route)
+    record.root_path = scope.get("root_path", "")
     _CURRENT.set(record)
     CURRENT_USAGE.set(record.usage)
     return record

@@ -33,9 +33,9 @@ def make_tracing(settings: TelemetrySettings) -> "Tracing | None":
     """
     if not settings.otel_exporter_otlp_endpoint:
         return None
-    from app.core.observability.tracing import Tracing
-
     try:
+        from app.core.observability.tracing import Tracing
+
         return Tracing(settings)
     except (ValueError, OSError) as error:
         # Of the many variables that OpenTelemetry reads itself; few are settings.

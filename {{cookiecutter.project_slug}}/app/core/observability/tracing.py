@@ -20,7 +20,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.propagate import set_global_textmap
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import (
     INVALID_SPAN_CONTEXT,
     SpanContext,
@@ -70,6 +70,8 @@ class Tracing:
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(_WithoutQuery())
         self._exporter = OTLPSpanExporter()
+        # The one that sends is made when the service runs. It reads variables (OTEL_BSP_*) that `app check` checks.
+        BatchSpanProcessor(SpanExporter()).shutdown()  # type: ignore[no-untyped-call]
         self._tracer = self._provider.get_tracer("app", __version__)
         self.config: TelemetryConfig = {
             **OFF,

@@ -25,8 +25,9 @@ class SendNotice(JobPayload):
 class SendLink(JobPayload):
     """Send a link to the account with an address, if there is one that can use it.
 
-    The mail is that of the purpose, unless `template` names another. If `limited`, the mail counts towards the limit of mails to an account: anyone may request it.
-    `address` is the network address of the client, for the audit log.
+    The mail is that of the purpose, unless `template` names another. If `limited`, it counts towards
+    the limit of mails to an account, because anyone may request it. `address` is the network address
+    of the client, for the audit log.
     """
 
     job: ClassVar = "send_link"

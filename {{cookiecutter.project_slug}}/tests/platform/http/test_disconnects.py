@@ -96,6 +96,27 @@ async def test_cancellation_by_others_is_passed_on(call: Call) -> None:
             await call(never, REQUEST)
 
 
+async def test_cancellation_by_others_is_passed_on_although_the_client_has_gone(
+    settings: Settings,
+) -> None:
+    surrounded = Perimeter(
+        never, settings, respond_to_unexpected_error, [], lambda _scope: "", grace=0.01
+    )
+
+    async def receive() -> Message:
+        task.cancel()
+        return DISCONNECT
+
+    async def unused(*_: Any) -> Any:
+        pytest.fail("nobody receives it")
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    task = asyncio.ensure_future(surrounded(scope, receive, unused))
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+
+
 async def test_other_protocols_are_passed_on(settings: Settings) -> None:
     seen: list[Scope] = []
 

@@ -45,22 +45,16 @@ async def test_job_runs_soon_after_its_commit(
     assert [context.attempt for context in runs.contexts] == [1, 1]
 
 
-async def test_worker_hears_of_a_job_at_once(
+async def test_idle_worker_is_notified_of_a_new_job(
     start: Start, runs: Runs, live_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its notification, long before it looks again."""
     monkeypatch.setattr(worker, "_POLL", timedelta(minutes=5))
-    started = await start()
-
-    async def works() -> bool:
-        return started.is_working
-
-    await wait_until(works)
-    await asyncio.sleep(0.5)  # it waits now
-    await enqueue(live_database, "one")
+    await start()
+    await asyncio.sleep(0.5)  # it has found nothing, and waits
+    await enqueue(live_database, "new")
 
     async def done() -> bool:
-        return runs.names == ["one"]
+        return runs.names == ["new"]
 
     await wait_until(done)
 
@@ -258,11 +252,11 @@ async def test_limit_of_a_kind_holds_for_all_workers(
     for _ in range(2):
         await start(at_once=2)
 
-    async def busy() -> bool:
+    async def full() -> bool:
         return runs.at_once == 2
 
-    await wait_until(busy)
-    await asyncio.sleep(0.5)  # both workers look for more meanwhile
+    await wait_until(full)
+    await asyncio.sleep(0.5)  # in which both workers look again
     runs.gate.set()
 
     async def done() -> bool:
@@ -299,7 +293,7 @@ async def test_schedule_queues_one_job_however_many_workers_there_are(
 
     for _ in range(3):
         await start(schedules=[schedule])
-    await asyncio.sleep(1.5)  # all of them have looked
+    await asyncio.sleep(1)  # in which each of the workers has looked
 
     async def done() -> bool:
         return bool(runs.names) and await states(live_database) == {}

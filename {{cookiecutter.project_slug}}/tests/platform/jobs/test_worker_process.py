@@ -123,11 +123,15 @@ async def test_pooler_in_place_of_postgresql_is_refused(
         await worker.check()
 
 
-def test_worker_behind_a_pooler_needs_postgresql_itself(settings: Settings, pool: Database) -> None:
-    pooled = settings.model_copy(update={"database_pooler": True, "worker_database_url": None})
+def test_worker_behind_a_pooler_needs_postgresql_itself(
+    settings: Settings, pool: Database, app_with: Callable[..., FastAPI]
+) -> None:
+    pooled = {"database_pooler": True, "worker_database_url": None}
 
     with pytest.raises(ConfigurationError, match="WORKER_DATABASE_URL"):
-        Worker(pooled, pool, [], [])
+        Worker(settings.model_copy(update=pooled), pool, [], [])
+    with pytest.raises(ConfigurationError, match="WORKER_DATABASE_URL"):
+        app_with(worker_in_service=True, **pooled)
 
 
 async def test_service_runs_jobs_itself_if_it_is_told_to(

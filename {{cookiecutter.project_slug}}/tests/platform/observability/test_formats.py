@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 import httpx
@@ -176,6 +177,12 @@ def test_form_follows_the_setting_and_the_terminal(
             '127.0.0.1:5 - "WebSocket /ws?REDACTED" [accepted]',
         ),
         (
+            "uvicorn.error",
+            '%s - "WebSocket %s" 403',
+            ("127.0.0.1:5", "/it's?a='&b=\"&key=hunter2"),
+            '127.0.0.1:5 - "WebSocket /it\'s?REDACTED" 403',
+        ),
+        (
             "httpx",
             'HTTP Request: %s %s "%s"',
             ("GET", httpx.URL("https://example.com/x?key=hunter2"), "HTTP/1.1 200 OK"),
@@ -198,6 +205,14 @@ def test_other_packages_log_urls_without_their_query(
         logger, logging.INFO, "", 0, message, arguments, None
     )
     assert json.loads(JSONFormatter().format(record))["message"] == shown
+
+
+def test_query_is_found_in_time_whatever_the_client_sends() -> None:
+    path = f"/ws?a='{'/' * 50_000}"
+    record = EscapedRecord("uvicorn.error", logging.INFO, "", 0, "%s", (path,), None)
+    began = time.process_time()
+    record.getMessage()
+    assert time.process_time() - began < 1
 
 
 def test_what_python_prints_itself_is_a_line() -> None:

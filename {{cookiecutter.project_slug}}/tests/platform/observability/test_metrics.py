@@ -424,7 +424,7 @@ async def test_scraper_that_has_gone_is_not_logged(
             scraper.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert await asyncio.to_thread(handled.wait, 5)
 
-    assert caplog.messages == []
+    assert caplog.messages == [f"METRICS: /metrics is on port {port}"]
 
 
 async def until_served(client: httpx.AsyncClient, url: str) -> None:

@@ -48,9 +48,10 @@ def share_metrics() -> "MetricsFolder | None":
     if given := os.environ.get(VARIABLE):
         try:
             Path(given).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=given).close()
         except OSError as error:
             raise ConfigurationError(
-                f"{VARIABLE}: {given} cannot be created ({error.strerror})"
+                f"{VARIABLE}: {given} is not writable ({error.strerror})"
             ) from None
         folder = MetricsFolder(Path(given))
         folder.require_room()

@@ -39,6 +39,8 @@ def serve_metrics(metrics: "Metrics", port: int) -> Generator[None]:
         server = MetricsServer(metrics, port)
     except OSError as error:
         raise RuntimeError(f"METRICS: port {port} cannot be used: {error.strerror}") from error
+    # The server's error, if the port is its own as well, does not name the setting.
+    _logger.info("METRICS: %s is on port %d", PATH, port)
     with server:
         thread = Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True)
         thread.start()
