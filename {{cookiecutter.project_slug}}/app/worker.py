@@ -52,7 +52,13 @@ def create_worker(
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, telemetry=OFF)
     app.state.worker = worker
+    _install_health(app, worker)
+    if metrics and not settings.metrics_port:
+        install_metrics_endpoint(app, metrics)
+    return app
 
+
+def _install_health(app: FastAPI, worker: Worker) -> None:
     @app.get("/health/live")
     async def live() -> dict[str, str]:
         """Report that the process responds."""
@@ -64,7 +70,3 @@ def create_worker(
         if worker.is_working:
             return JSONResponse({"status": "ok"})
         return JSONResponse({"status": "not working"}, status.HTTP_503_SERVICE_UNAVAILABLE)
-
-    if metrics and not settings.metrics_port:
-        install_metrics_endpoint(app, metrics)
-    return app

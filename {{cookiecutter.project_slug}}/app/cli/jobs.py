@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from app.services.job_service import JobService
 
 ResultT = TypeVar("ResultT")
+
+_TIME: Final = "%Y-%m-%d %H:%M:%S %Z"
 
 jobs = typer.Typer(no_args_is_help=True, help="Look after background jobs.")
 commands.add_typer(jobs, name="jobs")
@@ -57,17 +59,17 @@ def list_command(
     from app.core.observability.logs import escape
 
     async def read(service: JobService) -> None:
-        for kind, state, number, since in await service.count():
-            typer.echo(f"{number:8} {state:8} {kind}, since {since:%Y-%m-%d %H:%M:%S %Z}")
+        for row in await service.count():
+            typer.echo(f"{row.number:8} {row.state:8} {row.kind}, since {row.since:{_TIME}}")
         for job in await service.list_dead(limit):
             # Payloads and errors may hold what clients have sent, such as sequences for terminals.
             typer.echo(
                 f"\n{job.id}  {job.kind} {escape(job.payload)}\n"
-                f"    dead since {job.failed_at:%Y-%m-%d %H:%M:%S %Z}, attempts: {job.attempts}\n"
+                f"    dead since {job.failed_at:{_TIME}}, attempts: {job.attempts}\n"
                 f"    {job.error_type}: {escape(job.error or '')}"
             )
 
-    _run(read)
+    _run(read, writes=False)
 
 
 @jobs.command("retry")
@@ -88,11 +90,12 @@ def discard_command(
     _report("Deleted", ids, _run(lambda service: service.discard(ids)))
 
 
-def _run(work: Callable[[JobService], Awaitable[ResultT]]) -> ResultT:
+def _run(work: Callable[[JobService], Awaitable[ResultT]], *, writes: bool = True) -> ResultT:
     from app.services.job_service import JobService
 
     async def run(database: Database) -> ResultT:
-        async with database.transaction() as session:
+        opened = database.transaction() if writes else database.read(newest=True)
+        async with opened as session:
             return await work(JobService(session))
 
     with database_url() as url:

@@ -1,4 +1,4 @@
-"""Background jobs. Each module has the handlers of a few kinds, which are listed only here.
+"""Background jobs: the kinds that workers run, and schedules. Modules have their handlers.
 
 Jobs stand beside routes: a handler opens its own transaction and calls services.
 """

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from app.core.database import Database
@@ -52,11 +51,7 @@ async def _count(worker: Worker, database: Database, metrics: "JobMetrics") -> N
         try:
             async with database.read(newest=True) as session:
                 jobs = await JobService(session).count()
-            now = datetime.now(UTC)
-            metrics.show(
-                (kind, state, number, (now - since).total_seconds())
-                for kind, state, number, since in jobs
-            )
+            metrics.show((row.kind, row.state, row.number, row.seconds) for row in jobs)
         except Exception as error:  # noqa: BLE001 (whatever it is, the next count may succeed)
             _logger.warning("The jobs cannot be counted: %s", explain(error))
         await asyncio.sleep(_COUNT_SECONDS)

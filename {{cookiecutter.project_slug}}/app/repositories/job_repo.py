@@ -10,10 +10,14 @@ from app.core.jobs.drivers import SessionDriver
 
 # The tables are PGQueuer's. It calls running jobs `picked`, and dead ones `failed`.
 _COUNT: Final = text("""
-SELECT entrypoint, CASE status WHEN 'picked' THEN 'running' WHEN 'failed' THEN 'dead'
-    ELSE status::text END, count(*),
-    min(CASE status WHEN 'queued' THEN execute_after ELSE updated END)
-FROM pgqueuer GROUP BY entrypoint, status ORDER BY entrypoint, status
+SELECT entrypoint, state, count(*), min(since), CAST(extract(epoch FROM now() - min(since)) AS float)
+FROM (
+    SELECT entrypoint, CASE status WHEN 'picked' THEN 'running' WHEN 'failed' THEN 'dead'
+        ELSE status::text END AS state,
+        CASE status WHEN 'queued' THEN execute_after ELSE updated END AS since
+    FROM pgqueuer
+) AS job
+GROUP BY entrypoint, state ORDER BY entrypoint, state
 """)
 _LIST_DEAD: Final = text("""
 SELECT job.id, job.entrypoint, job.attempts + 1, job.updated, convert_from(job.payload, 'UTF8'),
@@ -58,13 +62,15 @@ SELECT count(*) FROM deleted
 class QueuedJobs(NamedTuple):
     """The jobs of a kind in a state: `queued`, `running` or `dead`.
 
-    `since` is when the first of them was due, begun, or given up.
+    `since` is when the first of them was due, begun, or given up, `seconds` ago by the clock of the
+    database.
     """
 
     kind: str
     state: str
     number: int
     since: datetime
+    seconds: float
 
 
 class DeadJob(NamedTuple):

@@ -40,5 +40,5 @@ class JobService:
         return await self._jobs.delete_long_dead(_DEAD_KEPT)
 
     async def prune_log(self) -> int:
-        """Delete some log entries that are no longer needed, and return the number, 0 if none is left."""
+        """Delete a batch of old log entries, and return the number: 0 when none is left."""
         return await self._jobs.delete_log(_LOG_KEPT, _LOG_ENTRIES_AT_ONCE)

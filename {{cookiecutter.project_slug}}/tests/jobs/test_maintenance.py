@@ -1,3 +1,4 @@
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
@@ -11,6 +12,7 @@ from app.core.jobs.queue import JobQueue
 from app.exceptions import UnavailableError
 from app.jobs import SCHEDULES, make_kinds
 from app.jobs.maintenance import PRUNERS, Prune, PruneError, prune
+from app.models.idempotency_key import IdempotencyKey
 from app.services import job_service
 from tests.inline_jobs import InlineJobs
 
@@ -27,12 +29,15 @@ async def test_job_prunes_and_says_how_much(
     session: AsyncSession, jobs: InlineJobs, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "app")
+    old = datetime.now(UTC) - timedelta(days=365)
+    stored = {"scope": "", "key": "", "fingerprint": b"", "status": 0, "headers": [], "body": b""}
+    session.add(IdempotencyKey(created_at=old, **stored))
     await JobQueue(session).enqueue(Prune())
     await session.commit()
 
     assert await jobs.run_all() == 1
 
-    assert "deleted 0 expired idempotency keys" in caplog.messages
+    assert "deleted 1 expired idempotency keys" in caplog.messages
 
 
 async def test_old_dead_jobs_and_log_entries_are_deleted(

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from app.core.config import Settings
 from app.core.env_file import PROJECT
+from app.worker import create_worker
 
 FOLDER: Final = PROJECT / "deploy" / "kubernetes"
 OVERLAYS: Final = sorted(path.name for path in (FOLDER / "overlays").iterdir())
@@ -121,12 +122,15 @@ def test_variable_says_where_the_image_listens(
     assert given["host"] == (host or "0.0.0.0")  # noqa: S104 (in a container)
 
 
-def test_worker_is_asked_where_it_responds() -> None:
+def test_worker_is_asked_where_it_responds(settings: Settings) -> None:
     (container,) = pod_of("worker")["containers"]
     (port,) = container["ports"]
+    probes = [value["httpGet"] for name, value in container.items() if name.endswith("Probe")]
+    routes = {getattr(route, "path", None) for route in create_worker(settings).routes}
 
     assert container["command"][-1] == str(port["containerPort"])
-    assert container["readinessProbe"]["httpGet"]["port"] == port["name"]
+    assert {probe["port"] for probe in probes} == {port["name"]}
+    assert {probe["path"] for probe in probes} <= routes
 
 
 def test_worker_behind_a_pooler_has_an_address_of_postgresql() -> None:

@@ -67,7 +67,7 @@ class SessionDriver(Driver):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Leave the session open, which belongs to the request."""
+        """Leave the session open, because it belongs to the caller."""
 
 
 class WorkerDriver(Driver):
@@ -164,7 +164,7 @@ class WorkerDriver(Driver):
         await self.execute("SELECT pg_notify($1, $2)", channel, payload)
 
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
-        """Call a function with the payload of each notification."""
+        """Listen, and call `callback` with the payload of each notification."""
         await self._listen(channel, callback)
         self._callbacks.append((channel, callback))
         self._listens.set()

@@ -87,20 +87,16 @@ class JobKind(Generic[PayloadT]):
     at_once: int = 0
 
     async def handle(
-        self,
-        job: Job,
-        database: Database,
-        settings: Settings,
-        deadline: asyncio.Timeout | None = None,
+        self, job: Job, database: Database, settings: Settings, deadline: asyncio.Timeout
     ) -> None:
-        """Run a job. Raises `RetryRequested`, or the error that makes it a dead one.
+        """Run a job. Raises `RetryRequested` if it is to run again, or the error for which it is dead.
 
-        `deadline` is a timeout of the kind that the caller may bring forward.
+        `deadline` is a timeout of the kind, which the caller may bring forward.
         """
         payload = self._read(job)
         context = JobContext(database, settings, key_of(job), job.attempts + 1, int(job.id))
         try:
-            async with deadline or asyncio.timeout(self.timeout):
+            async with deadline:
                 await self._run(payload, context)
         except FinalError:
             raise
@@ -117,10 +113,7 @@ class JobKind(Generic[PayloadT]):
             raise RetryRequested(delay, f"{type(error).__name__}: {error}") from error
 
     async def _run(self, payload: PayloadT, context: JobContext) -> None:
-        """Run the handler. What would end the task or the process is an error of the job as well.
-
-        The exception is KeyboardInterrupt, by which a person ends the process.
-        """
+        """Run the handler. Its `SystemExit`, and what it cancels itself, are errors of the job."""
         try:
             await self.run(payload, context)
         except SystemExit as error:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from pgqueuer import Job, JobId, Queries
@@ -92,19 +93,15 @@ class WorkerQueries(Queries):
 
     async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
         """Return the number of jobs that are due, or 0 if the database is away."""
-        return await self._ask(
-            lambda: super(WorkerQueries, self).eligible_queued_work(entrypoints), 0
-        )
+        return await self._ask(partial(super().eligible_queued_work, entrypoints), 0)
 
     async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
         """Return the number of jobs, or 0 if the database is away."""
-        return await self._ask(lambda: super(WorkerQueries, self).queued_work(entrypoints), 0)
+        return await self._ask(partial(super().queued_work, entrypoints), 0)
 
     async def next_deferred_eta(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
         """Return the time until the next job is due, or None if the database is away."""
-        return await self._ask(
-            lambda: super(WorkerQueries, self).next_deferred_eta(entrypoints), None
-        )
+        return await self._ask(partial(super().next_deferred_eta, entrypoints), None)
 
     async def _ask(self, ask: Callable[[], Awaitable[ResultT]], otherwise: ResultT) -> ResultT:
         if self.is_available:
@@ -125,20 +122,17 @@ class WorkerQueries(Queries):
             if status != "canceled"
         ]
         if ended:
-            await self._persist(lambda: super(WorkerQueries, self).log_jobs(ended))
+            await self._persist(partial(super().log_jobs, ended))
 
     async def retry_job(
         self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None
     ) -> None:
         """Queue a job again. This is an attempt, unless the job is one of `postponed`."""
-        record = _storable(traceback_record)
-
-        async def queue_again() -> None:
-            if job.id in self.postponed:
-                await self.driver.execute(_POSTPONE, job.id, delay)
-            else:
-                await super(WorkerQueries, self).retry_job(job, delay, record)
-
+        queue_again: Callable[[], Awaitable[object]]
+        if job.id in self.postponed:
+            queue_again = partial(self.driver.execute, _POSTPONE, job.id, delay)
+        else:
+            queue_again = partial(super().retry_job, job, delay, _storable(traceback_record))
         with suppress(UnavailableError):  # it is taken over
             await self._persist(queue_again)
         self.postponed.discard(job.id)
@@ -153,11 +147,12 @@ class WorkerQueries(Queries):
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
+        take = super().fetch_schedule
 
         async def fetch() -> list[Schedule]:
             late = timedelta(seconds=loop.time() - began)
             next_runs = {name: delay - late for name, delay in entrypoints.items()}
-            return await super(WorkerQueries, self).fetch_schedule(next_runs)
+            return await take(next_runs)
 
         try:
             return await self._persist(fetch, patience=math.inf)
@@ -172,7 +167,7 @@ class WorkerQueries(Queries):
             await super().set_schedule_queued(done)
 
     async def count_runs(self, job_id: JobId) -> int:
-        """Return how often a job was begun since it was queued last, by one statement."""
+        """Return how often a job was taken since it was queued last, by one statement."""
         (row,) = await self.driver.fetch(_COUNT_RUNS, job_id)
         return int(str(row["runs"]))
 

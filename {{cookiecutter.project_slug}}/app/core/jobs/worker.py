@@ -156,7 +156,7 @@ class Worker:
             raise ConfigurationError("the database has no job queue yet; run `app migrate`")
         queuer = PgQueuer(driver, queries=queries)
         self._register(queuer)
-        at_once = self._settings.worker_jobs
+        concurrency = self._settings.worker_jobs
         if self._stopping.is_set():
             return
         self._queuer, self._queries = queuer, queries
@@ -164,8 +164,8 @@ class Worker:
         try:
             await queuer.run(
                 dequeue_timeout=_POLL,
-                batch_size=at_once // 2,  # PGQueuer wants room for two batches
-                max_concurrent_tasks=at_once,
+                batch_size=concurrency // 2,  # PGQueuer wants room for two batches
+                max_concurrent_tasks=concurrency,
                 heartbeat_timeout=timedelta(seconds=self._settings.worker_lost_seconds),
                 log_aggregation_interval=timedelta(0),  # the metrics have these numbers
             )

@@ -9,6 +9,7 @@ from app.core.mail.mailer import Mailer, MailError
 from app.core.mail.message import Mail, compose
 from app.schemas.auth.mail_jobs import SendChangeLink, SendInvitation, SendLink, SendNotice
 from app.services.auth.link_mails import LinkMails
+from app.services.auth.one_time_token_service import OneTimeTokenService
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -45,12 +46,16 @@ class MailJobs:
         await self._send(await mails.to_account(payload, context.claim))
 
     async def _send_change_link(self, payload: SendChangeLink, context: JobContext) -> None:
-        mails = LinkMails(context.database, context.settings)
-        await self._send(await mails.to_pending_address(payload.user_id))
+        async with context.database.transaction() as session:
+            tokens = OneTimeTokenService(session, context.settings)
+            mail = await tokens.create_change_mail(payload.user_id)
+        await self._send(mail)
 
     async def _send_invitation(self, payload: SendInvitation, context: JobContext) -> None:
-        mails = LinkMails(context.database, context.settings)
-        await self._send(await mails.to_invited(payload.email))
+        async with context.database.transaction() as session:
+            tokens = OneTimeTokenService(session, context.settings)
+            mail = await tokens.create_invitation(payload.email)
+        await self._send(mail)
 
     async def _send(self, mail: Mail | None) -> None:
         """Send a mail, if there is one. The log names it by its job, without its text and address.

@@ -115,9 +115,7 @@ class EmailService:
             if self._caller.id != user.id:
                 await self._notify_admins(user)
             if self._settings.require_verified_email:
-                await self._jobs.enqueue(
-                    SendLink(email=user.email, purpose="verify_email", template="verify_email")
-                )
+                await self._jobs.enqueue(SendLink(email=user.email, purpose="verify_email"))
 
     def _require_unchanged(self, user: User) -> None:
         """Raise `InvalidTokenError` if the caller's tokens or address changed since they were read.

@@ -7,7 +7,6 @@ from app.core.database import Database
 from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail
 from app.exceptions import TooManyRequestsError
-from app.repositories.user_repo import UserRepository
 from app.schemas.auth.mail_jobs import SendLink
 from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.one_time_token_service import OneTimeTokenService
@@ -37,7 +36,7 @@ class LinkMails:
                 mail = await tokens.create_mail(
                     wanted.email,
                     wanted.purpose,
-                    wanted.template,
+                    wanted.template or wanted.purpose,
                     address=wanted.address,
                     audits=is_first,
                 )
@@ -47,17 +46,3 @@ class LinkMails:
                 return mail
         except TooManyRequestsError:
             return None
-
-    async def to_pending_address(self, user_id: int) -> Mail | None:
-        """Return a mail with a new link that confirms a user's pending address, if there is one."""
-        async with self._database.transaction() as session:
-            # Locked, so that the link is not for an address that is replaced meanwhile.
-            user = await UserRepository(session).get_for_update(user_id)
-            if user is None:
-                return None
-            return await OneTimeTokenService(session, self._settings).create_change_mail(user)
-
-    async def to_invited(self, email: str) -> Mail:
-        """Return a mail with a new link for registering with this address."""
-        async with self._database.transaction() as session:
-            return await OneTimeTokenService(session, self._settings).create_invitation(email)

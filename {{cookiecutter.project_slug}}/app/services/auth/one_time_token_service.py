@@ -78,12 +78,14 @@ class OneTimeTokenService:
         await self._tokens.issue_to_address(email, "invitation", digest_of(token), expires_at)
         return self._compose("invitation", email, "invitation", token)
 
-    async def create_change_mail(self, user: User) -> Mail | None:
+    async def create_change_mail(self, user_id: int) -> Mail | None:
         """Return a mail to the pending address of a user with a new token that confirms it.
 
-        None if there is no pending address.
+        None if there is no pending address. Locks the user, so that the address is not replaced
+        meanwhile.
         """
-        if user.pending_email is None:
+        user = await self._users.get_for_update(user_id)
+        if user is None or user.pending_email is None:
             return None
         token = create_one_time_token()
         digest, expires_at = digest_of(token), self._expiry("change_email")

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from app.core.database import Database
 from app.core.jobs.kinds import FinalError, JobContext
 from app.services.job_service import JobService
-from tests.platform.jobs.tasks import Start, Task, enqueue, states, wait_until
+from tests.platform.jobs.tasks import Start, Task, enqueue, wait_for_states
 
 
 async def await_what_was_cancelled() -> None:
@@ -64,10 +64,7 @@ async def test_job_is_dead_and_others_are_done(
     await enqueue(live_database, "bad", "good", "good")
     await start(run=run, attempts=1)
 
-    async def recorded() -> bool:
-        return await states(live_database) == {"dead": 1}
-
-    await wait_until(recorded)
+    await wait_for_states(live_database, dead=1)
     async with live_database.read() as session:
         (job,) = await JobService(session).list_dead(10)
     assert (job.error_type, job.error) == expected
@@ -83,10 +80,7 @@ async def test_next_attempt_is_recorded_whatever_the_error_quotes(
     await enqueue(live_database, "bad")
     await start(run=run)
 
-    async def done() -> bool:
-        return await states(live_database) == {}
-
-    await wait_until(done)
+    await wait_for_states(live_database)
 
 
 async def test_job_whose_task_is_cancelled_is_taken_over(
@@ -105,10 +99,7 @@ async def test_job_whose_task_is_cancelled_is_taken_over(
     await enqueue(live_database, "cancelled")
     await start(run=run, lost=1)
 
-    async def done() -> bool:
-        return await states(live_database) == {}
-
-    await wait_until(done)
+    await wait_for_states(live_database)
     assert ran["cancelled"] == 2
     async with live_database.read() as session:
         ended = await session.scalars(

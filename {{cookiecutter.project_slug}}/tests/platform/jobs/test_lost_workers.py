@@ -14,7 +14,7 @@ from app.core.jobs.drivers import WorkerDriver
 from app.core.jobs.queries import WorkerQueries
 from app.exceptions import UnavailableError
 from app.services.job_service import JobService
-from tests.platform.jobs.tasks import Runs, Start, enqueue, states, wait_until
+from tests.platform.jobs.tasks import Runs, Start, enqueue, states, wait_for_states, wait_until
 
 
 async def test_jobs_of_a_worker_that_is_gone_are_taken_over(
@@ -53,10 +53,7 @@ async def test_job_that_no_worker_survives_is_dead(
 
     await start(attempts=3)
 
-    async def dead() -> bool:
-        return await states(live_database) == {"dead": 1}
-
-    await wait_until(dead)
+    await wait_for_states(live_database, dead=1)
     async with live_database.read() as session:
         (job,) = await JobService(session).list_dead(10)
     assert job.error == "3 workers were lost, or did not respond, while they ran it"

@@ -22,7 +22,15 @@ from app.core.jobs.queries import WorkerQueries
 from app.core.jobs.worker import Worker
 from app.exceptions import UnavailableError
 from app.services.job_service import JobService
-from tests.platform.jobs.tasks import Runs, Start, Task, enqueue, states, wait_until
+from tests.platform.jobs.tasks import (
+    Runs,
+    Start,
+    Task,
+    enqueue,
+    states,
+    wait_for_states,
+    wait_until,
+)
 
 
 async def test_job_runs_soon_after_its_commit(
@@ -32,10 +40,7 @@ async def test_job_runs_soon_after_its_commit(
 
     await enqueue(live_database, "one", "two")
 
-    async def done() -> bool:
-        return await states(live_database) == {}
-
-    await wait_until(done)
+    await wait_for_states(live_database)
     assert sorted(runs.names) == ["one", "two"]
     assert [context.attempt for context in runs.contexts] == [1, 1]
 
@@ -76,14 +81,14 @@ async def test_job_that_fails_runs_again_with_the_same_key(
 
     await start()
 
-    async def done() -> bool:
-        return await states(live_database) == {}
-
-    await wait_until(done)
+    await wait_for_states(live_database)
     assert [context.attempt for context in runs.contexts] == [1, 2, 3]
     (key,) = {context.key for context in runs.contexts}
     assert key.startswith(f"task/{job_id}/")
     assert runs.outcomes == [("task", "retried"), ("task", "retried"), ("task", "done")]
+
+
+AGE = text("UPDATE pgqueuer SET updated = updated - interval '1 h' WHERE id = ANY(:ids)")
 
 
 async def test_job_that_always_fails_is_dead_until_somebody_decides(
@@ -95,13 +100,12 @@ async def test_job_that_always_fails_is_dead_until_somebody_decides(
 
     await start(attempts=2)
 
-    async def dead() -> bool:
-        return await states(live_database) == {"dead": 2}
-
-    await wait_until(dead)
+    await wait_for_states(live_database, dead=2)
     async with live_database.transaction() as session:
         service = JobService(session)
+        await session.execute(AGE, {"ids": discarded})
         jobs = {job.id: job for job in await service.list_dead(10)}
+        assert list(jobs) == [*kept, *discarded]  # the last that died first
         assert jobs[kept[0]].attempts == 2
         assert jobs[kept[0]].payload == '{"name":"kept"}'
         assert (jobs[kept[0]].error_type, jobs[kept[0]].error) == ("OSError", "not now")
@@ -134,10 +138,7 @@ async def test_effect_that_claims_its_job_is_made_once(
     await enqueue(live_database, "without headers")
     await start(run=run, attempts=2)
 
-    async def done() -> bool:
-        return await states(live_database) == {}
-
-    await wait_until(done)
+    await wait_for_states(live_database)
     assert claims == [True, False]
 
 
@@ -155,10 +156,7 @@ async def test_payload_that_cannot_be_read_is_dead_at_once(
 
     await start()
 
-    async def dead() -> bool:
-        return await states(live_database) == {"dead": 1}
-
-    await wait_until(dead)
+    await wait_for_states(live_database, dead=1)
     async with live_database.read() as session:
         (job,) = await JobService(session).list_dead(10)
     assert (job.attempts, job.error_type) == (1, "PayloadError")
@@ -182,10 +180,7 @@ async def test_new_payload_waits_for_a_worker_of_its_version(
     async with live_database.transaction() as session:
         await session.execute(text("UPDATE pgqueuer SET payload = '{}'"))
 
-    async def done() -> bool:
-        return await states(live_database) == {}
-
-    await wait_until(done)
+    await wait_for_states(live_database)
     assert [context.attempt for context in runs.contexts] == [1]
 
 
@@ -243,10 +238,7 @@ async def test_job_that_takes_too_long_has_failed(
 
     await start(timeout=0.05, attempts=1)
 
-    async def dead() -> bool:
-        return await states(live_database) == {"dead": 1}
-
-    await wait_until(dead)
+    await wait_for_states(live_database, dead=1)
     async with live_database.read() as session:
         (job,) = await JobService(session).list_dead(10)
     assert job.error_type == "TimeoutError"
@@ -257,7 +249,6 @@ async def test_limit_of_a_kind_holds_for_all_workers(
 ) -> None:
     runs.gate.clear()
     await enqueue(live_database, *map(str, range(12)))
-
     for _ in range(2):
         await start(at_once=2)
 
@@ -283,10 +274,7 @@ async def test_each_job_runs_on_one_worker(
 
     await enqueue(live_database, *map(str, range(50)))
 
-    async def done() -> bool:
-        return await states(live_database) == {}
-
-    await wait_until(done)
+    await wait_for_states(live_database)
     assert sorted(map(int, runs.names)) == list(range(50))
 
 

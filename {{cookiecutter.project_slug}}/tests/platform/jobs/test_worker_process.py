@@ -22,7 +22,15 @@ from app.repositories.job_repo import QueuedJobs
 from app.services.job_service import JobService
 from app.worker import create_worker
 from tests.conftest import http_client
-from tests.platform.jobs.tasks import Runs, Start, Task, enqueue, states, wait_until
+from tests.platform.jobs.tasks import (
+    Runs,
+    Start,
+    Task,
+    enqueue,
+    states,
+    wait_for_states,
+    wait_until,
+)
 from tests.platform.observability.scrapes import Scrape
 from tests.postgres import temporary_database
 
@@ -150,11 +158,7 @@ async def test_worker_process_shows_its_health_and_its_jobs(
     async with http_client(app) as client:
         assert (await client.get("/health/ready")).status_code == 503
         async with app.router.lifespan_context(app):
-
-            async def done() -> bool:
-                return await states(live_database) == {}
-
-            await wait_until(done)
+            await wait_for_states(live_database)
             assert (await client.get("/health/ready")).json() == {"status": "ok"}
             assert (await client.get("/health/live")).json() == {"status": "ok"}
             scrape = Scrape.of(await client.get("/metrics"))

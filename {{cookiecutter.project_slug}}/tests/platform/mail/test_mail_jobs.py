@@ -31,7 +31,7 @@ from tests.conftest import http_client
 from tests.inline_jobs import InlineJobs
 from tests.platform.jobs.tasks import Task
 
-RESET = SendLink(email=EMAIL, purpose="password_reset", template="password_reset", limited=True)
+RESET = SendLink(email=EMAIL, purpose="password_reset", limited=True)
 NOTICE = SendNotice(template="password_changed", to=EMAIL)
 QUEUED = text("SELECT concat_ws(' ', convert_from(payload, 'UTF8'), headers::text) FROM pgqueuer")
 

@@ -1,4 +1,4 @@
-"""Metrics of background jobs, which workers serve."""
+"""Metrics of background jobs. Processes with a worker serve them."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,7 +10,7 @@ _BUCKETS: Final = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 
 
 class JobMetrics:
-    """Counts the runs of jobs in this process, and shows how many jobs there are in all.
+    """Metrics of jobs: the runs in this process, and the jobs of the whole queue.
 
     The gauges are the same in all workers, because they share one queue.
     """
