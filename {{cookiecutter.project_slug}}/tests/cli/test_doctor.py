@@ -1,8 +1,9 @@
 """`app doctor`, on a sound environment, and with one thing broken at a time."""
 
+import asyncio
 import re
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -12,6 +13,7 @@ from typer.testing import Result
 
 from app.cli.commands import with_database
 from app.cli.doctor import database as checks
+from app.cli.doctor.findings import Check, Examined, Finding
 from app.core.database.drivers import driver_for
 from app.core.database.drivers import run as run_coroutine
 from app.core.database.migrations import revisions
@@ -115,10 +117,15 @@ ERRORS = [
         statements=("UPDATE alembic_version SET version_num = '{oldest}'",),
     ),
     Case("schema +not at head: .* None", statements=("DELETE FROM alembic_version",)),
-    Case(r"connections +50 x 24 .* of \d+ \(max_connections", {"WEB_CONCURRENCY": "50"}),
-    Case("connections +50 x 24 ", arguments=("--processes", "50")),
+    Case(r"connections +500 x 24 .* of \d+ \(max_connections", {"WEB_CONCURRENCY": "500"}),
+    Case("connections +500 x 24 ", arguments=("--processes", "500")),
     Case("connections +1 x 24 .* 99 x 13 ", arguments=("--workers", "99")),
     Case("connections +WEB_CONCURRENCY is not a number", {"WEB_CONCURRENCY": "two"}),
+    Case("connections +WEB_CONCURRENCY is not a number", {"WEB_CONCURRENCY": "0"}),
+    Case(
+        r"replica +500 x 13 = 6500 of \d+ \(max_connections",
+        {"DATABASE_REPLICA_URL": "{service_url}", "WEB_CONCURRENCY": "500"},
+    ),
     Case(
         "connections .* of 20 .CONNECTION LIMIT of the database",
         statements=("ALTER DATABASE {database} CONNECTION LIMIT 20",),
@@ -127,7 +134,7 @@ ERRORS = [
         "connections .* of 21 .CONNECTION LIMIT of the user",
         statements=("ALTER ROLE {service} CONNECTION LIMIT 21",),
     ),
-    Case("jobs .*pgqueuer", statements=("DROP TABLE pgqueuer",)),
+    Case('jobs .*"pgqueuer" does not exist(?!.*SQL)', statements=("DROP TABLE pgqueuer",)),
     Case("jobs .*permission denied", statements=("REVOKE SELECT ON pgqueuer FROM {service}",)),
 ]
 
@@ -216,6 +223,31 @@ def test_jobs_that_are_dead_or_late_are_reported(sound: Environment) -> None:
 
     execute(sound.owner, "UPDATE pgqueuer SET execute_after = now() - interval '10 min'")
     assert re.search(r"warning +jobs +1 waiting: unknown\w+, for 10 min", run("doctor").stdout)
+
+
+async def never(_examined: Examined) -> Sequence[Finding]:
+    await asyncio.sleep(60)
+    return []
+
+
+async def broken(_examined: Examined) -> Sequence[Finding]:
+    raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("check", "said"), [(never, "no result after 0.3 s"), (broken, "RuntimeError: a bug")]
+)
+@pytest.mark.usefixtures("sound")
+def test_check_that_fails_or_hangs_is_reported(
+    monkeypatch: pytest.MonkeyPatch, check: Check, said: str
+) -> None:
+    monkeypatch.setattr(checks, "check_clock", check)
+
+    result = run("doctor", "--timeout", "0.3")
+
+    assert re.search(f"error +clock +{said}", result.stdout), result.stdout
+    assert {name for _, name, _ in lines_of(result)} >= CHECKS
+    assert result.exit_code == 1
 
 
 def test_server_that_hangs_is_reported_in_time(

@@ -57,6 +57,7 @@ async def examine(examined: Examined) -> list[tuple[str, Finding]]:
         "database": database.check_database,
         "schema": database.check_schema,
         "connections": connections.check_connections,
+        "replica": connections.check_replica,
         "pooler": database.check_pooler,
         "clock": database.check_clock,
         "jobs": database.check_jobs,
@@ -81,4 +82,4 @@ async def _run(check: Check, examined: Examined) -> Sequence[Finding]:
     except TimeoutError:
         return [error(f"no result after {examined.seconds:g} s", "try again with --timeout 30")]
     except Exception as failure:  # noqa: BLE001 (each is a finding)
-        return [error(error_sentence(failure))]
+        return [error(error_sentence(failure).partition(" [SQL: ")[0])]

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import URL, text
 
 from app.cli.doctor.database import connected
 from app.cli.doctor.findings import Examined, Finding, error, ok
@@ -32,29 +32,49 @@ _MIGRATION: Final = 2
 async def check_connections(examined: Examined) -> Sequence[Finding]:
     """Compare the connections that the service may open with those that PostgreSQL accepts."""
     settings = examined.database
-    try:
-        processes = examined.processes or int(os.environ.get("WEB_CONCURRENCY") or 1)
-    except ValueError:
+    processes = _processes(examined)
+    if processes is None:
         return [error("WEB_CONCURRENCY is not a number", "set it to the number of processes")]
-    async with connected(examined, settings) as session:
-        limits = (await session.execute(_LIMITS)).one()
-    accepted, name = min(
-        (limit, name) for limit, name in zip(limits, _LIMIT_NAMES, strict=True) if limit >= 0
-    )
     if settings.database_pooler:
-        clients = processes * (_pools(settings) + _READINESS)
-        return [
-            ok(
-                f"{processes} x {_pools(settings) + _READINESS} = {clients} of max_client_conn of the "
-                f"pooler, which may open {accepted} to PostgreSQL ({name})"
-            )
-        ]
-    needed, sum_ = _needed(examined, processes)
+        each = _pools(settings) + _READINESS
+        accepted, name = await _accepted(examined, settings.database_url)
+        pooler = f"{processes} x {each} = {processes * each} of max_client_conn of the pooler"
+        return [ok(f"{pooler}, which may open up to {accepted} in all ({name})")]
+    return [await _compared(examined, settings.database_url, *_needed(examined, processes))]
+
+
+async def check_replica(examined: Examined) -> Sequence[Finding]:
+    """Do the same for the replica, on which the pools for reading exist a second time."""
+    settings = examined.database
+    processes = _processes(examined)
+    if settings.database_replica_url is None or processes is None:
+        return []
+    each = settings.database_read_pool_size + settings.database_search_pool_size
+    url = settings.database_replica_url
+    return [await _compared(examined, url, processes * each, f"{processes} x {each}")]
+
+
+def _processes(examined: Examined) -> int | None:
+    """Return the number of processes of the service, or None if WEB_CONCURRENCY is wrong."""
+    given = os.environ.get("WEB_CONCURRENCY") or "1"
+    return examined.processes or (int(given) if given.isdecimal() else 0) or None
+
+
+async def _accepted(examined: Examined, url: URL) -> tuple[int, str]:
+    """Return how many connections a server accepts, and which of its limits says so."""
+    async with connected(examined, examined.database, url) as session:
+        limits = (await session.execute(_LIMITS)).one()
+    named = zip(limits, _LIMIT_NAMES, strict=True)
+    return min((limit, name) for limit, name in named if limit >= 0)
+
+
+async def _compared(examined: Examined, url: URL, needed: int, sum_: str) -> Finding:
+    accepted, name = await _accepted(examined, url)
     found = f"{sum_} = {needed} of {accepted} ({name})"
     if needed > accepted:
         todo = "raise that limit, make DATABASE_*POOL_SIZE smaller, or see docs/scaling.md"
-        return [error(found, todo)]
-    return [ok(found)]
+        return error(found, todo)
+    return ok(found)
 
 
 def _pools(settings: DatabaseSettings) -> int:
