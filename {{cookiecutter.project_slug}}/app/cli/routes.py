@@ -33,15 +33,11 @@ def openapi_command() -> None:
 def routes_command(
     *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
-    """List the routes: who may call them, statements that tests count, limits of bodies.
-
-    The number of statements can only be measured. Tests do that, so it is read from what they
-    state (`ENDPOINTS`), and left out where there are no tests, as in the image.
-    """
+    """List the routes, with the statements that tests count and the limits of bodies."""
+    # Only a measurement gives the number of statements. The tests measure, and fail unless it is what
+    # ENDPOINTS states, so that is shown; a copy in the package could differ from it.
     stated = _stated_endpoints()
     rows = sorted(_rows(_make_app(), stated), key=lambda row: (row["path"], row["method"]))
-    if not stated:
-        typer.echo("No statements are shown: there are no tests here.", err=True)
     shown = [name for name in rows[0] if any(row[name] is not None for row in rows)]
     if as_json:
         typer.echo(json.dumps([{name: row[name] for name in shown} for row in rows], indent=2))
@@ -68,16 +64,17 @@ def _make_app() -> FastAPI:
 
 
 def _stated_endpoints() -> dict[str, list[Endpoint]]:
-    """Return what the tests state of each endpoint, by method and path."""
-    if not (PROJECT / "tests" / "endpoints.py").exists():
-        return {}
-    try:
-        from tests.endpoints import stated_endpoints
-    except ImportError:  # the development dependencies are not installed
-        return {}
+    """Return what the tests state of each endpoint, by method and path. Tells if there are none."""
     found: dict[str, list[Endpoint]] = {}
-    for endpoint in stated_endpoints():
-        found.setdefault(endpoint.name, []).append(endpoint)
+    try:
+        if not (PROJECT / "tests" / "endpoints.py").exists():
+            raise ImportError("there are no tests here")
+        from tests.endpoints import stated_endpoints
+
+        for endpoint in stated_endpoints():
+            found.setdefault(endpoint.name, []).append(endpoint)
+    except ImportError as reason:  # or the development dependencies are not installed
+        typer.echo(f"No statements are shown: {reason}", err=True)
     return found
 
 

@@ -1,6 +1,8 @@
 """`app routes`."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -53,10 +55,14 @@ def test_table_fits_into_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any(line.startswith("GET     /api/v1/users ") for line in lines)
 
 
-def test_statements_are_left_out_where_there_are_no_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_stated_endpoints", dict)
+def test_statements_are_left_out_where_there_are_no_tests(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "tests.endpoints", None)  # as without their dependencies
+    assert "No statements are shown: import of tests.endpoints halted" in run("routes").stderr
 
+    monkeypatch.setattr(command, "PROJECT", tmp_path)
     result = run("routes")
-
+    assert result.stderr == "No statements are shown: there are no tests here\n"
     assert "statements" not in result.stdout
-    assert result.stderr == "No statements are shown: there are no tests here.\n"
+    assert " /health/live" in result.stdout

@@ -40,9 +40,8 @@ def doctor_command(
     findings = run(database.database_url, work) if database else asyncio.run(work)
     for name, finding in findings:
         level = typer.style(f"{finding.level:8}", fg=_COLOURS[finding.level])
-        typer.echo(
-            f"{level} {name:12} {finding.found}{'. To do: ' if finding.todo else ''}{finding.todo}"
-        )
+        todo = f". To do: {finding.todo}" if finding.todo else ""
+        typer.echo(f"{level} {name:12} {finding.found.removesuffix('.')}{todo}")
     bad = {"warning", "error"} if strict else {"error"}
     if any(finding.level in bad for _, finding in findings):
         raise typer.Exit(1)

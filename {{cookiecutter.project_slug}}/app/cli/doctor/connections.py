@@ -45,9 +45,8 @@ async def check_connections(examined: Examined) -> Sequence[Finding]:
 
 async def check_replica(examined: Examined) -> Sequence[Finding]:
     """Do the same for the replica, on which the pools for reading exist a second time."""
-    settings = examined.database
-    processes = _processes(examined)
-    if settings.database_replica_url is None or processes is None:
+    settings, processes = examined.database_settings, _processes(examined)
+    if settings is None or settings.database_replica_url is None or processes is None:
         return []
     each = settings.database_read_pool_size + settings.database_search_pool_size
     url = settings.database_replica_url

@@ -9,7 +9,9 @@ from app.core.config import ConfigurationError, Settings, load_settings
 
 async def check_settings(examined: Examined) -> Sequence[Finding]:
     """Check that the service would start with the settings, as `app check` does."""
-    return [error(problem, "see .env.example") for problem in examined.problems] or [ok("valid")]
+    return [
+        error(problem, "see .env.example (`app dev` needs none)") for problem in examined.problems
+    ] or [ok("valid")]
 
 
 async def check_weak_settings(examined: Examined) -> Sequence[Finding]:
