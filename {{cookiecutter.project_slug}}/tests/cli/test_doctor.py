@@ -127,6 +127,16 @@ ERRORS = [
         {"DATABASE_REPLICA_URL": "{service_url}", "WEB_CONCURRENCY": "500"},
     ),
     Case(
+        "connections +1 x 24 .* 1 x 8 for workers .* of 30 .CONNECTION LIMIT of the database",
+        {"WORKER_JOBS": "5"},
+        ("ALTER DATABASE {database} CONNECTION LIMIT 30",),
+    ),
+    Case(
+        "connections +1 x 27 .* 0 x 13 for workers .* of 28 .CONNECTION LIMIT of the database",
+        {"WORKER_IN_SERVICE": "true"},
+        ("ALTER DATABASE {database} CONNECTION LIMIT 28",),
+    ),
+    Case(
         "connections .* of 20 .CONNECTION LIMIT of the database",
         statements=("ALTER DATABASE {database} CONNECTION LIMIT 20",),
     ),
@@ -223,6 +233,15 @@ def test_jobs_that_are_dead_or_late_are_reported(sound: Environment) -> None:
 
     execute(sound.owner, "UPDATE pgqueuer SET execute_after = now() - interval '10 min'")
     assert re.search(r"warning +jobs +1 waiting: unknown\w+, for 10 min", run("doctor").stdout)
+
+
+@pytest.mark.usefixtures("sound")
+def test_secret_of_the_database_that_is_easy_to_guess_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://api:api@127.0.0.1:1/app")
+
+    assert re.search("warning +weak +DATABASE_URL: its secret is easy", run("doctor").stdout)
 
 
 async def never(_examined: Examined) -> Sequence[Finding]:

@@ -88,7 +88,7 @@ def _needed(examined: Examined, processes: int) -> tuple[int, str]:
     """Return the connections of all processes, workers and a migration, and how they add up."""
     settings = examined.database
     pools = _pools(settings)
-    process, worker, workers = pools + _READINESS, 0, examined.workers
+    process, worker, workers = pools + _READINESS, pools + _QUEUE, examined.workers
     if examined.all_settings:
         worker = min(examined.all_settings.worker_jobs, pools) + _QUEUE
         if examined.all_settings.worker_in_service:
