@@ -25,6 +25,7 @@ from app.cli.jobs import jobs as jobs
 from app.cli.jobs import worker_command as worker_command
 from app.cli.personal_data import erase_user_command as erase_user_command
 from app.cli.personal_data import export_user_command as export_user_command
+from app.cli.resources import new_command as new_command
 
 # {%- if cookiecutter.use_auth +%}
 from app.cli.users import create_admin_command as create_admin_command

@@ -25,7 +25,7 @@ from app.cli.demo_data import seed
 from app.cli.embedded_postgres import data_folder
 from app.cli.main import cli, seed_embedded_server
 from app.core.config import ConfigurationError, parse_database_url
-from app.core.database.constraints import declared_refusals
+from app.core.database.constraints import Refusal, declared_refusals
 from app.core.database.drivers import run as run_coroutine
 from app.core.database.migrations import UnknownRevisionError, revisions
 from app.core.database.sessions import Database
@@ -106,7 +106,9 @@ def test_limits_are_set_for_the_role() -> None:
 async def test_conflict_with_something_else_is_not_taken_for_demo_data(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refusals = declared_refusals() | {"uq_users_display_name": (ConflictError, "The name is taken")}
+    refusals = declared_refusals() | {
+        "uq_users_display_name": Refusal(ConflictError, "The name is taken")
+    }
     monkeypatch.setattr("app.core.database.constraints.declared_refusals", lambda: refusals)
     async with database.transaction() as session:
         await session.execute(

@@ -1,0 +1,126 @@
+"""`app new`: what a new resource adds to the project."""
+
+import ast
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from app.cli.commands import CommandError
+from scaffold import wiring
+from scaffold.changes import Changes
+from scaffold.definition import Resource
+from scaffold.formatting import formatted, reformatted
+from scaffold.project import Project
+
+TEMPLATES: Final = Path(__file__).parent / "templates"
+# What `app new` has written, for `app remove`.
+RECORDS: Final = "scaffold/resources"
+
+
+def record_name(singular: str) -> str:
+    return f"{RECORDS}/{singular}.json"
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
+
+
+def changes_for(project: Project, resource: Resource) -> Changes:
+    """Return the files of a resource, and the lines by which the project knows it.
+
+    Raises `CommandError` if one of the files is there already, or a name is taken in one of them.
+    """
+    new = _render(project, resource)
+    if existing := [name for name in new if (project.root / name).exists()]:
+        raise CommandError(f"{resource.singular} is there already: {', '.join(sorted(existing))}")
+    _refuse_shadowing(new)
+    models, routes = project.read(wiring.MODELS) or "", project.read(wiring.ROUTES) or ""
+    record = {
+        "command": f"app new {resource.command}",
+        "plural": resource.plural,
+        "files": {name: digest(text) for name, text in sorted(new.items())},
+    }
+    return Changes(
+        project.root,
+        {
+            **new,
+            wiring.MODELS: wiring.with_model(models, resource.module, resource.class_name),
+            wiring.ROUTES: reformatted(
+                project.root, wiring.ROUTES, wiring.with_router(routes, resource.plural)
+            ),
+            record_name(resource.singular): json.dumps(record, indent=2) + "\n",
+        },
+    )
+
+
+def _render(project: Project, resource: Resource) -> dict[str, str]:
+    """Return the texts of the new files by their names. A template without text is for others."""
+    from mako.template import Template
+
+    revision = secrets.token_hex(6)
+    names = {
+        "SINGULAR": resource.singular,
+        "PLURAL": resource.plural,
+        "DATE": datetime.now(UTC).strftime("%Y_%m_%d"),
+        "REVISION": revision,
+    }
+    follows = head(project)
+    found = {}
+    for path in sorted(TEMPLATES.rglob("*.mako")):
+        name = path.relative_to(TEMPLATES).with_suffix("").as_posix()
+        for placeholder, value in names.items():
+            name = name.replace(placeholder, value)
+        template = Template(  # noqa: S702 (it writes no HTML)
+            filename=str(path), input_encoding="utf-8", strict_undefined=True
+        )
+        text = str(template.render(r=resource, revision=revision, follows=follows))
+        if text.strip():
+            found[name] = formatted(project.root, name, text)
+    return found
+
+
+def head(project: Project) -> str:
+    """Return the revision that the next one follows. Raises `CommandError` if there are several."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config(toml_file=project.root / "pyproject.toml")
+    heads = ScriptDirectory.from_config(config).get_heads()
+    if len(heads) != 1:
+        raise CommandError(
+            f"There are {len(heads)} newest revisions, and a new one follows one: join them by "
+            "`uv run alembic merge heads`"
+        )
+    return heads[0]
+
+
+def _refuse_shadowing(files: Mapping[str, str]) -> None:
+    """Raise `CommandError` if a module would give a second meaning to a name that it imports."""
+    for name, text in files.items():
+        tree = ast.parse(text)
+        imported = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        if twice := imported & set(_bound(tree)):
+            raise CommandError(
+                f"Choose another name for {', '.join(sorted(twice))}: {name} would import something "
+                "else of this name"
+            )
+
+
+def _bound(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
+                yield name
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+                yield name
+            case ast.AsyncFunctionDef(name=name):
+                yield name
