@@ -76,9 +76,13 @@ class Field:
         """The query parameters by which a list is filtered."""
         if self.is_many:
             return (f"{self.singular}_id",)
-        if self.kind.is_range:
+        if self.is_range:
             return (f"{self.name}_from", f"{self.name}_before")
         return (self.column,)
+
+    @property
+    def is_range(self) -> bool:
+        return any(self.kind.range)
 
     @property
     def table(self) -> str:
@@ -144,6 +148,12 @@ class Field:
         return {"example": f'"{example}"', "other": f'"{other}"', "text": text}
 
     @property
+    def sql_type(self) -> str:
+        if self.kind_name == "json" and self.is_optional:
+            return "JSONB(none_as_null=True)"  # NULL, not the null of JSON
+        return self.code(self.kind.column)
+
+    @property
     def python(self) -> str:
         return self.kind.python
 
@@ -154,10 +164,8 @@ class Field:
 
     @property
     def response(self) -> str:
-        if self.target:
-            return self.body
         named = self.kind.is_named and "{body}" in self.kind.response
-        return self.alias if named else self.kind.response or self.kind.python
+        return self.alias if named else self.kind.response or self.python
 
     @property
     def is_filter(self) -> bool:
@@ -414,7 +422,7 @@ def _parse(project: Project, text: str, singular: str, itself: Model) -> Field:
     if match is None:
         raise CommandError(f"{text!r} is no field: write NAME:TYPE, such as title:str:200")
     name, kind, marks, given = match["name"], match["kind"], match["marks"], match["arguments"]
-    refuse_field_name(name)
+    refuse_field_name(name, is_column=kind in KINDS)
     if len(set(marks)) < len(marks):
         raise CommandError(f"{text!r} has a mark twice")
     parsed = Field(
@@ -570,7 +578,7 @@ def _with_links(
         raise _wrong(parsed, "links within one resource are to be written by hand")
     _require_factory(project, parsed, target_name, is_self=False)
     singular = singular_of(parsed.name)
-    refuse_field_name(singular)
+    refuse_field_name(singular, is_column=False)
     return replace(
         parsed, kind=LINKS, singular=singular, target=target, target_name=target_name, is_many=True
     )

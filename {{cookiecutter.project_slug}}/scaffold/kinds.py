@@ -27,7 +27,8 @@ class Kind:
     is_named: bool = False
     response: str = ""  # otherwise the type in Python
     cursor: str = ""  # the type of a sort value in cursors, if lists may be sorted by it
-    is_range: bool = False  # lists are filtered by a range, otherwise by a value
+    # Lists are filtered by a range, and this is what a value of it is; otherwise by a value.
+    range: tuple[str, str] = ("", "")
     may_be_indexed: bool = True
     may_be_unique: bool = True
     defaults: str = ""  # a regular expression
@@ -103,7 +104,7 @@ KINDS: Final[dict[str, Kind]] = {
         is_named=True,
         parameters=("precision", "scale"),
         cursor="{body}",
-        is_range=True,
+        range=("a greater", "a smaller"),
         sent=("{first}", "{second}"),
         refused="1.5",
         made="Decimal(number % 10**{precision}).scaleb(-{scale})",
@@ -116,7 +117,7 @@ KINDS: Final[dict[str, Kind]] = {
         migration="sa.Double()",
         body="FiniteFloat",
         cursor="FiniteFloat",
-        is_range=True,
+        range=("a greater", "a smaller"),
         may_be_unique=False,
         sent=("-1.5", "-2.5"),
         refused='"many"',
@@ -143,7 +144,7 @@ KINDS: Final[dict[str, Kind]] = {
         body="IsoDate",
         response="date",
         cursor="IsoDate",
-        is_range=True,
+        range=("a later", "an earlier"),
         sent=('"2025-01-31"', '"2025-02-28"'),
         refused='"soon"',
         made="date(2026, 1, 1) + timedelta(days=number)",
@@ -157,7 +158,7 @@ KINDS: Final[dict[str, Kind]] = {
         body="UtcDatetime",
         response="datetime",
         cursor="UtcDatetime",
-        is_range=True,
+        range=("a later", "an earlier"),
         sent=('"2025-01-31T12:00:00Z"', '"2025-02-28T12:00:00Z"'),
         refused='"2026-01-31T12:00:00"',
         made="datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)",
@@ -215,7 +216,7 @@ REFERENCE: Final = Kind(
     refused="0",
     made="",
 )
-LINKS: Final = replace(REFERENCE, body="list[Id]", python="list[int]", refused="1")
+LINKS: Final = replace(REFERENCE, body="list[Id]", response="list[Id]")
 
 # What a new reference does when the row that it refers to is deleted.
 ON_DELETE: Final = {"cascade": "CASCADE", "restrict": "RESTRICT", "set_null": "SET NULL"}

@@ -225,12 +225,7 @@ def refuse_name(name: str, what: str, *taken: tuple[str, frozenset[str]]) -> Non
             f"{name!r} cannot be the name of a {what}: use small letters, digits and underscores, "
             "such as blog_post"
         )
-    owners = (
-        ("a keyword of Python", frozenset([*keyword.kwlist, "_"])),
-        ("a reserved word of SQL", SQL),
-        *taken,
-    )
-    for owner, names in owners:
+    for owner, names in (("a keyword of Python", frozenset(keyword.kwlist)), *taken):
         if name in names:
             raise CommandError(f"{name!r} cannot be the name of a {what}: it is {owner}")
 
@@ -242,18 +237,18 @@ def refuse_resource_name(singular: str, plural: str) -> None:
         ("a built-in function of Python", functions),
         ("a variable of the code that would be written", VARIABLES),
     )
-    refuse_name(plural, "resource", *taken)
-    if singular not in SQL or keyword.iskeyword(singular):  # a table has the plural for a name
-        refuse_name(singular, "resource", *taken)
+    refuse_name(singular, "resource", *taken)
+    refuse_name(plural, "resource", ("a reserved word of SQL", SQL), *taken)  # it names the table
     if singular == plural:
         raise CommandError(f"The singular and the plural must differ, and both are {singular}")
 
 
-def refuse_field_name(name: str) -> None:
+def refuse_field_name(name: str, *, is_column: bool) -> None:
     """Raise `CommandError` if a field cannot have this name."""
     refuse_name(
         name,
         "field",
+        ("a reserved word of SQL", SQL if is_column else frozenset()),
         ("a column of every table, or an attribute of every model", MODEL),
         ("an attribute of Pydantic's models", BODY),
         ("the name of a type", TYPES),

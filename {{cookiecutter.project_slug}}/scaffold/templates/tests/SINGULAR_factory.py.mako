@@ -21,7 +21,9 @@ async def make_${r.singular}(make: Factory, ${"".join(f"{one}, " for one in para
 % for one in made:
     ${one.name} = ${one.name} or await ${"make.user()" if one.target_name == "user" else f"make_{one.target_name}(make)"}
 % endfor
+% if any("number" in one.made for one in r.values if not one.is_optional):
     number = unique_number()
+% endif
     defaults: dict[str, Any] = {
 % for one in made:
         "${one.column}": ${one.name}.id,

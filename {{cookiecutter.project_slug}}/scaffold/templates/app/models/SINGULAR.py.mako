@@ -83,7 +83,7 @@ class ${r.class_name}(Base):
 <%
     hint = f"{one.python} | None" if one.is_optional else one.python
     default = f"server_default={one.sql_default}" if one.sql_default else ""
-    arguments = ", ".join(filter(None, (one.code(one.kind.column), default)))
+    arguments = ", ".join(filter(None, (one.sql_type, default)))
 %>\
     ${one.name}: Mapped[${hint}]${f" = mapped_column({arguments})" if arguments else ""}
 % endfor

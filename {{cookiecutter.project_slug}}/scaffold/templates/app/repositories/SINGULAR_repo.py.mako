@@ -35,7 +35,7 @@ _FILTERS: Final[dict[str, ColumnElement[bool]]] = {
     "${one.singular}_id": ${r.class_name}.id.in_(
         select(${r.link_table(one)}.c.${r.singular}_id).where(${r.link_table(one)}.c.${one.singular}_id == bindparam("${one.singular}_id"))
     ),
-% elif one.kind.is_range:
+% elif one.is_range:
     "${one.name}_from": ${r.class_name}.${one.name} >= bindparam("${one.name}_from"),
     "${one.name}_before": ${r.class_name}.${one.name} < bindparam("${one.name}_before"),
 % else:

@@ -48,7 +48,7 @@ class ${r.class_name}Create(RequestBody):
     ${one.column}: ${kind}${default}
 % endfor
 % for link in r.links:
-    ${link.column}: list[Id] = Field(default=[], max_length=100)
+    ${link.column}: ${link.body} = Field(default=[], max_length=100, fail_fast=True)
 % endfor
 
 
@@ -59,7 +59,7 @@ class ${r.class_name}Patch(PatchBody):
     ${one.column}: ${f"Annotated[{one.body} | None, Nullable]" if one.is_optional else f"{one.body} | None"} = None
 % endfor
 % for link in r.links:
-    ${link.column}: list[Id] | None = Field(default=None, max_length=100)
+    ${link.column}: ${link.body} | None = Field(default=None, max_length=100, fail_fast=True)
 % endfor
 
 
@@ -69,7 +69,7 @@ class ${r.class_name}Response(ResponseBody):
     ${one.column}: ${one.response}${" | None" if one.is_optional else ""}
 % endfor
 % for link in r.links:
-    ${link.column}: list[Id]
+    ${link.column}: ${link.response}
 % endfor
     created_at: datetime
     updated_at: datetime
@@ -79,12 +79,12 @@ class ${r.class_name}Query(PageQuery):
     """Query parameters of the list of ${r.humans}."""
 
 % for one in r.filters:
-% if one.kind.is_range:
+% if one.is_range:
     ${one.name}_from: ${one.body} | None = Field(
-        default=None, description="Only ${r.humans} with this ${one.human}, or a later one."
+        default=None, description="Only ${r.humans} with this `${one.name}`, or ${one.kind.range[0]} one."
     )
     ${one.name}_before: ${one.body} | None = Field(
-        default=None, description="Only ${r.humans} with an earlier ${one.human}."
+        default=None, description="Only ${r.humans} with ${one.kind.range[1]} `${one.name}`."
     )
 % elif one.target:
     ${one.parameters[0]}: Id | None = Field(default=None, description="Only ${r.humans} of this ${one.singular_human}.")

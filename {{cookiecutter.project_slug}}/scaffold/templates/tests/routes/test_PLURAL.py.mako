@@ -284,7 +284,7 @@ async def test_pages_hold_every_${r.singular}_once_in_order(
     ("parameter", "field", "is_found"),
     [
 % for one in filters:
-% if one.kind.is_range:
+% if one.is_range:
         ("${one.name}_from", "${one.name}", True),
         ("${one.name}_before", "${one.name}", False),
 % else:
