@@ -1,10 +1,14 @@
 """The work of `app new` and `app remove`. The functions yield the lines to print."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from app.cli.commands import CommandError
 from app.core.env_file import PROJECT
 from scaffold.definition import Resource, define
 from scaffold.project import Project
+from scaffold.removing import Removal, removal_of, uncommitted
+from scaffold.tables import drop_tables
+from scaffold.words import snake_case
 from scaffold.writing import changes_for
 
 
@@ -22,6 +26,54 @@ def new(name: str, fields: Sequence[str], *, plural: str, dry_run: bool) -> Iter
     yield from (f"created  {file}" for file in created)
     yield from (f"changed  {file}" for file in changed)
     yield from ("", *_look_at(resource), "", *_next(resource))
+
+
+def remove(
+    name: str, *, drop_table: bool, dry_run: bool, confirm: Callable[[str], None]
+) -> Iterator[str]:
+    """Remove a resource, or with `dry_run` show what would be removed.
+
+    `confirm` raises an exception unless somebody agrees to a question.
+    """
+    project = Project(PROJECT)
+    singular = snake_case(name)
+    removal = removal_of(project, singular)
+    if removal.problems:
+        yield from _to_do(removal)
+        raise CommandError(f"Nothing was removed: {singular} is not as it was written")
+    if dry_run:
+        yield removal.changes.diff().rstrip()
+        return
+    changed = uncommitted(project, removal.unchecked)
+    if changed:
+        raise CommandError(f"Commit these first, which would be lost: {', '.join(changed)}")
+    if removal.unchecked and changed is None:
+        confirm(f"Delete {len(removal.unchecked)} files? They are in no git repository")
+    dropped = drop_tables(
+        removal.record.tables, removal.revisions, removal.changes.apply, anywhere=drop_table
+    )
+    for file, text in sorted(removal.changes.files.items()):
+        yield f"{'deleted' if text is None else 'changed'}  {file}"
+    yield from (f"dropped  the table {table}" for table in dropped)
+    yield ""
+    yield "Next:"
+    yield "  uv run pytest --ignore tests/platform"
+    yield f"A database that has run {', '.join(removal.revisions)} keeps the table: drop it there."
+
+
+def _to_do(removal: Removal) -> Iterator[str]:
+    """Yield what keeps a resource from being removed, and what is to be done by hand."""
+    yield "In the way:"
+    yield from (f"  {problem}" for problem in removal.problems)
+    yield "Undo that, or remove by hand:"
+    files = sorted(removal.changes.files.items())
+    yield from (f"  delete {name}" for name, text in files if text is None)
+    yield from (f"  change {name}" for name, text in files if text is not None)
+    if removal.revisions:
+        yield (
+            "If a database has run the migration, keep it, and write one that drops the table: "
+            'uv run app revision -m "drop a table"'
+        )
 
 
 def _look_at(resource: Resource) -> Iterator[str]:

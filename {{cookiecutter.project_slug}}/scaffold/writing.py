@@ -1,13 +1,11 @@
 """`app new`: what a new resource adds to the project."""
 
 import ast
-import hashlib
-import json
 import secrets
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from app.cli.commands import CommandError
 from scaffold import wiring
@@ -15,18 +13,12 @@ from scaffold.changes import Changes
 from scaffold.definition import Resource
 from scaffold.formatting import formatted, reformatted
 from scaffold.project import Project
+from scaffold.records import Record, digest, record_name
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
-# What `app new` has written, for `app remove`.
-RECORDS: Final = "scaffold/resources"
-
-
-def record_name(singular: str) -> str:
-    return f"{RECORDS}/{singular}.json"
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()
 
 
 def changes_for(project: Project, resource: Resource) -> Changes:
@@ -39,11 +31,13 @@ def changes_for(project: Project, resource: Resource) -> Changes:
         raise CommandError(f"{resource.singular} is there already: {', '.join(sorted(existing))}")
     _refuse_shadowing(new)
     models, routes = project.read(wiring.MODELS) or "", project.read(wiring.ROUTES) or ""
-    record = {
-        "command": f"app new {resource.command}",
-        "plural": resource.plural,
-        "files": {name: digest(text) for name, text in sorted(new.items())},
-    }
+    record = Record(
+        command=f"app new {resource.command}",
+        tables=(resource.plural, *(resource.link_table(link) for link in resource.links)),
+        models={resource.module: resource.class_name},
+        routers=(resource.plural,),
+        files={name: digest(text) for name, text in sorted(new.items())},
+    )
     return Changes(
         project.root,
         {
@@ -52,7 +46,7 @@ def changes_for(project: Project, resource: Resource) -> Changes:
             wiring.ROUTES: reformatted(
                 project.root, wiring.ROUTES, wiring.with_router(routes, resource.plural)
             ),
-            record_name(resource.singular): json.dumps(record, indent=2) + "\n",
+            record_name(resource.singular): record.text(),
         },
     )
 
@@ -83,13 +77,17 @@ def _render(project: Project, resource: Resource) -> dict[str, str]:
     return found
 
 
-def head(project: Project) -> str:
-    """Return the revision that the next one follows. Raises `CommandError` if there are several."""
+def scripts_of(project: Project) -> "ScriptDirectory":
+    """Return Alembic's view of the revisions."""
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    config = Config(toml_file=project.root / "pyproject.toml")
-    heads = ScriptDirectory.from_config(config).get_heads()
+    return ScriptDirectory.from_config(Config(toml_file=project.root / "pyproject.toml"))
+
+
+def head(project: Project) -> str:
+    """Return the revision that the next one follows. Raises `CommandError` if there are several."""
+    heads = scripts_of(project).get_heads()
     if len(heads) != 1:
         raise CommandError(
             f"There are {len(heads)} newest revisions, and a new one follows one: join them by "

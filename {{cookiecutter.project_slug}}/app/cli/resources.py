@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.commands import CommandError, commands
+from app.cli.dev_server import database_url, uses_embedded_server
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -53,3 +54,45 @@ def new_command(
     """
     for line in _work().new(name, fields, plural=plural, dry_run=dry_run):
         typer.echo(line)
+
+
+@commands.command("remove")
+def remove_command(
+    name: Name,
+    *,
+    drop_table: Annotated[
+        bool, typer.Option("--drop-table", help="Drop its table in DATABASE_URL, with all rows.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Remove a resource that `app new` wrote and nobody has edited, or the demo: `app remove post`."""
+
+    def confirm(question: str) -> None:
+        if not yes:
+            typer.confirm(question, abort=True)
+
+    lines = _work().remove(name, drop_table=drop_table, dry_run=dry_run, confirm=confirm)
+    for line in lines:
+        typer.echo(line)
+
+
+@commands.command("revision")
+def revision_command(
+    message: Annotated[str, typer.Option("--message", "-m", help="What it does.")],
+    *,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Compare nothing, for a migration of data.")
+    ] = False,
+) -> None:
+    """Write a migration: what the models have and the database has not."""
+    from app.core.database.migrations import migrate, write_revision
+
+    with database_url() as url:
+        if uses_embedded_server():
+            migrate(url)
+        path = write_revision(url, message, empty=empty)
+    if path is None:
+        typer.echo("The database has all that the models have, so no migration was written.")
+    else:
+        typer.echo(f"Wrote {path}.\nReview it, then run `uv run app migrate`.")

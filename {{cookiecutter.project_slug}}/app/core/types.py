@@ -94,7 +94,9 @@ def _require_finite(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return value
 
 
-JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_require_finite)]
+JsonObject = Annotated[
+    dict[str, JsonValue], Field(max_length=1000), AfterValidator(_require_finite)
+]
 
 # PostgreSQL cannot store NUL.
 NO_NUL: Final = r"^[^\x00]*$"

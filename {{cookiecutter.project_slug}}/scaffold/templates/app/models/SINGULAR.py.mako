@@ -92,7 +92,7 @@ class ${r.class_name}(Base):
 <%
     of = r.class_name if one.is_self else one.target.class_name
     keys = f", foreign_keys={one.column}" if r.is_ambiguous(one) else ""
-    side = f', remote_side="{r.class_name}.id"' if one.is_self else ""
+    side = f', remote_side="{r.class_name}.id", viewonly=True' if one.is_self else ""
 %>\
     ${one.name}: Mapped[${f"{of} | None" if one.is_optional else of}] = relationship(lazy="selectin"${keys}${side})
 % endfor

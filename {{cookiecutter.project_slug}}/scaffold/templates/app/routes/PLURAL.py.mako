@@ -6,7 +6,7 @@ from app.core.http.conditional_requests import NOT_MODIFIED, set_etag
 from app.core.http.edge import EdgeRoute
 from app.core.http.limits import body_limit
 from app.core.http.links import set_location, set_next_link
-from app.core.http.openapi import link_to
+from app.core.http.openapi import Tag, link_to
 from app.core.types import Id
 from app.dependencies.caller import require_admin
 from app.dependencies.if_match import IfMatch
@@ -23,7 +23,11 @@ from app.schemas.${r.singular} import (
 )
 from app.services.${r.singular}_service import ${r.class_name}Service
 
-router = APIRouter(prefix="${r.path}", tags=["${r.humans.capitalize()}"], route_class=EdgeRoute)
+router = APIRouter(
+    prefix="${r.path}",
+    tags=[Tag("${r.humans.capitalize()}", "Create, read, change and delete ${r.humans}.")],
+    route_class=EdgeRoute,
+)
 
 ${r.class_name}ServiceDep = Annotated[${r.class_name}Service, Depends(service(${r.class_name}Service))]
 Public${r.class_name}ServiceDep = Annotated[${r.class_name}Service, Depends(public_service(${r.class_name}Service))]

@@ -1,0 +1,61 @@
+"""The tables of a resource that is removed, in the database that the commands use."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from sqlalchemy import MetaData, Table, text
+from sqlalchemy.schema import DropTable
+
+from app.cli import dev_server
+from app.cli.commands import CommandError, with_database
+from app.core.database import Database
+
+Removed = Mapping[str, str]  # revisions, with the ones that they follow
+
+
+def drop_tables(
+    tables: Sequence[str], revisions: Removed, change_files: Callable[[], None], *, anywhere: bool
+) -> list[str]:
+    """Drop the tables, and change the files in the same transaction. Return those that there were.
+
+    Without `anywhere` only tables of the embedded server are dropped. Raises `CommandError` if
+    there are any in another database.
+    """
+    if dev_server.uses_embedded_server() and not _has_embedded_data():
+        change_files()
+        return []
+
+    async def work(database: Database) -> list[str]:
+        async with database.transaction() as session:
+            exists = text("SELECT to_regclass(:name) IS NOT NULL")
+            found = [name for name in tables if await session.scalar(exists, {"name": name})]
+            if found and not (anywhere or dev_server.uses_embedded_server()):
+                raise CommandError(
+                    f"The database of DATABASE_URL has the table {found[0]}, whose rows would be lost. "
+                    "Repeat the command with --drop-table if that is what you want"
+                )
+            for name in reversed(found):
+                await session.execute(DropTable(Table(name, MetaData())))
+            for revision in revisions:
+                step = text("UPDATE alembic_version SET version_num = :to WHERE version_num = :old")
+                if found:
+                    values = {"old": revision, "to": surviving(revision, revisions)}
+                    await session.execute(step, values)
+            change_files()
+        return found
+
+    with dev_server.database_url() as url:
+        return with_database(url, work)
+
+
+def surviving(revision: str, revisions: Removed) -> str:
+    """Return the revision before this one that is not removed."""
+    while revision in revisions:
+        revision = revisions[revision]
+    return revision
+
+
+def _has_embedded_data() -> bool:
+    from app.cli.embedded_postgres import data_folder
+
+    folder = data_folder(dev_server.DIRECTORY / "data")
+    return (folder / "PG_VERSION").exists()
