@@ -38,6 +38,22 @@ USAGE: Final = {
     "decimal": "give precision, up to 100, and scale, as in price:decimal:10:2",
     "enum": "give two or more values in small letters, as in status:enum:draft,published",
 }
+# What a schema imports.
+SCHEMA_NAMES: Final = frozenset(
+    [
+        "Annotated",
+        "Any",
+        "Decimal",
+        "Field",
+        "Final",
+        "Id",
+        "Literal",
+        "Nullable",
+        "Text",
+        "Trimmed",
+        "Visible",
+    ]
+)
 # Of the classes in a schema.
 ENDINGS: Final = ("Create", "Patch", "Response", "Query", "Sort")
 # The default of MAX_BODY_BYTES.
@@ -55,6 +71,7 @@ class Field:
     arguments: Mapping[str, str] = field(default_factory=dict)
     target: Model | None = None
     target_name: str = ""
+    alias: str = ""  # the name of its type in the schema, if it needs one
     singular: str = ""  # of links, whose name is a plural
     is_many: bool = False
     is_self: bool = False
@@ -108,11 +125,6 @@ class Field:
     def human_values(self) -> str:
         *values, last = self.arguments["list"].split(",")
         return f"{', '.join(values)} or {last}"
-
-    @property
-    def alias(self) -> str:
-        """The name of its type in the schema, if it needs one."""
-        return class_case(self.name)
 
     def code(self, text: str, **more: str) -> str:
         """Return source code with the arguments, and the field's own words, filled in."""
@@ -438,7 +450,9 @@ def _parse(project: Project, text: str, singular: str, itself: Model) -> Field:
     arguments = given.split(":")[1:]
     models = project.models | {singular: itself}
     if kind in KINDS:
-        return _with_kind(parsed, arguments)
+        alias = class_case(name)
+        of_resource = itself.class_name if alias in SCHEMA_NAMES else ""
+        return _with_kind(replace(parsed, alias=of_resource + alias), arguments)
     if kind in models:
         return _with_target(project, parsed, arguments, models[kind], itself)
     if kind == MANY and len(arguments) == 1 and arguments[0] in models:
@@ -597,14 +611,16 @@ def _refuse_clashes(resource: Resource) -> None:
     """Raise `CommandError` for names that occur twice, or are too long for PostgreSQL."""
     names = [name for one in resource.fields for name in {one.name, one.column, one.singular}]
     names += [resource.singular, resource.plural]
-    names += [name for one in resource.filters for name in one.parameters if name not in names]
-    twice = sorted({name for name in names if name and names.count(name) > 1})
+    parameters = [name for one in resource.filters for name in one.parameters]
+    twice = sorted(
+        {name for group in (names, parameters) for name in group if group.count(name) > 1} - {""}
+    )
     if twice:
         raise CommandError(f"These names occur twice: {', '.join(twice)}")
     if taken := [one for one in resource.filters if QUERY & set(one.parameters)]:
         raise _wrong(taken[0], "a list has another parameter with this name")
     aliases = {one.alias for one in resource.values if one.kind.is_named}
-    if clash := aliases & {f"{resource.class_name}{end}" for end in ENDINGS}:
+    if clash := aliases & {resource.class_name + end for end in ENDINGS}:
         raise CommandError(f"A field must not be named so that its type is {clash.pop()}")
     if not resource.changeable and not resource.links:
         raise CommandError(f"{resource.class_name} needs a field that can be changed")

@@ -2,7 +2,7 @@
 
 import ast
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,7 +26,7 @@ def changes_for(project: Project, resource: Resource) -> Changes:
 
     Raises `CommandError` if one of the files is there already, or a name is taken in one of them.
     """
-    new = _render(project, resource)
+    new = render(project, resource)
     if existing := [name for name in new if (project.root / name).exists()]:
         raise CommandError(f"{resource.singular} is there already: {', '.join(sorted(existing))}")
     _refuse_shadowing(new)
@@ -51,7 +51,7 @@ def changes_for(project: Project, resource: Resource) -> Changes:
     )
 
 
-def _render(project: Project, resource: Resource) -> dict[str, str]:
+def render(project: Project, resource: Resource) -> dict[str, str]:
     """Return the texts of the new files by their names. A template without text is for others."""
     from mako.template import Template
 
@@ -73,8 +73,9 @@ def _render(project: Project, resource: Resource) -> dict[str, str]:
         )
         text = str(template.render(r=resource, revision=revision, follows=follows))
         if text.strip():
-            found[name] = formatted(project.root, name, text)
-    return found
+            found[name] = text
+    _refuse_double_meanings(found)
+    return formatted(project.root, found)
 
 
 def scripts_of(project: Project) -> "ScriptDirectory":
@@ -96,6 +97,28 @@ def head(project: Project) -> str:
     return heads[0]
 
 
+def _refuse_double_meanings(files: Mapping[str, str]) -> None:
+    """Raise `CommandError` if a module would import one name from two places, or define it, too."""
+    for name, text in files.items():
+        tree = ast.parse(text)
+        meanings = [
+            (alias.name, node.module or "")
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        ]
+        meanings += [(node.name, "") for node in tree.body if isinstance(node, ast.ClassDef)]
+        names = [meaning for meaning, _ in set(meanings)]
+        if twice := sorted({one for one in names if names.count(one) > 1}):
+            raise _taken(twice, name)
+
+
+def _taken(names: Iterable[str], file: str) -> CommandError:
+    return CommandError(
+        f"Choose another name for {', '.join(names)}: {file} imports something else of this name"
+    )
+
+
 def _refuse_shadowing(files: Mapping[str, str]) -> None:
     """Raise `CommandError` if a module would give a second meaning to a name that it imports."""
     for name, text in files.items():
@@ -107,10 +130,7 @@ def _refuse_shadowing(files: Mapping[str, str]) -> None:
             for alias in node.names
         }
         if twice := imported & set(_bound(tree)):
-            raise CommandError(
-                f"Choose another name for {', '.join(sorted(twice))}: {name} would import something "
-                "else of this name"
-            )
+            raise _taken(sorted(twice), name)
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:

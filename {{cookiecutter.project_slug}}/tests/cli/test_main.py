@@ -344,7 +344,7 @@ def test_readme_names_the_commands_that_use_no_embedded_server(
             others.add(name)
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     (named,) = re.findall(
-        r"`(openapi)`, which uses none, and `(check)` and `(grant)`, which", readme
+        r"`(openapi)` and `(new)`, which use none, and `(check)` and `(grant)`, which", readme
     )
     assert others == set(named)
 
@@ -440,7 +440,7 @@ def test_dev_goes_on_if_a_model_is_ahead_of_its_migration(
     assert seed_embedded_server(empty_database) == {}
     shown = capsys.readouterr().err
     assert 'relation "users" does not exist' in shown
-    assert "alembic revision --autogenerate" in shown
+    assert "uv run app revision" in shown
 
 
 def test_dev_writes_demo_data_to_the_embedded_server_only(empty_database: URL) -> None:
