@@ -48,7 +48,7 @@ class Project:
 
     @cached_property
     def models(self) -> dict[str, Model]:
-        """The models by the names of their resources, such as `blog_post`."""
+        """The models by the names of their resources, such as `book_shelf`."""
         found = {}
         for name in self.sources("app/models/**/*.py"):
             for node in self.parse(name).body:

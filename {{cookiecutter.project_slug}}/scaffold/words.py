@@ -180,7 +180,7 @@ def _engine() -> "inflect.engine":
 
 
 def snake_case(name: str) -> str:
-    """Return `blog_post` for `BlogPost`, `blog-post` and `blog_post`."""
+    """Return `book_shelf` for `BookShelf`, `book-shelf` and `book_shelf`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|-", "_", name).lower()
 
 
@@ -223,7 +223,7 @@ def refuse_name(name: str, what: str, *taken: tuple[str, frozenset[str]]) -> Non
     if not NAME.fullmatch(name):
         raise CommandError(
             f"{name!r} cannot be the name of a {what}: use small letters, digits and underscores, "
-            "such as blog_post"
+            "such as book_shelf"
         )
     for owner, names in (("a keyword of Python", frozenset(keyword.kwlist)), *taken):
         if name in names:

@@ -1,11 +1,11 @@
 """`app new`: what a new resource adds to the project."""
 
 import ast
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 from app.cli.commands import CommandError
 from scaffold import wiring
@@ -55,7 +55,7 @@ def render(project: Project, resource: Resource) -> dict[str, str]:
     """Return the texts of the new files by their names. A template without text is for others."""
     from mako.template import Template
 
-    revision = secrets.token_hex(6)
+    revision = uuid4().hex[-12:]  # as Alembic does
     names = {
         "SINGULAR": resource.singular,
         "PLURAL": resource.plural,

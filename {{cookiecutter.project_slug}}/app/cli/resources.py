@@ -12,7 +12,7 @@ from app.cli.dev_server import database_url, uses_embedded_server
 if TYPE_CHECKING:
     from types import ModuleType
 
-Name = Annotated[str, typer.Argument(help="Its name in the singular, such as blog_post.")]
+Name = Annotated[str, typer.Argument(help="Its name in the singular, such as book_shelf.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes, and make none.")]
 
 

@@ -12,11 +12,10 @@ from scaffold import commands
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the project, which `new` and `remove` change instead. It has no database."""
-    for name in ("app", "alembic", "tests", "docs", "scaffold/resources"):
+    for name in ("app", "alembic", "tests"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "compose.yaml", ".env.example"):
-        shutil.copy(PROJECT / name, tmp_path)
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
     monkeypatch.setattr(commands, "PROJECT", tmp_path)
     monkeypatch.setattr("app.cli.dev_server.DIRECTORY", tmp_path / ".postgres")
     monkeypatch.delenv("DATABASE_URL", raising=False)

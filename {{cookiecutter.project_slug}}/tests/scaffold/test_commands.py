@@ -25,7 +25,7 @@ FIELDS = ("title:str:200^", "body:text", "published_at:datetime?", "author:user"
 def test_resource_changes_three_lines_elsewhere(checkout: Path, new: Command) -> None:
     before = files_of(checkout)
 
-    told = new("article", *FIELDS)
+    told = new("quokka", *FIELDS)
 
     after = files_of(checkout)
     changed = {name for name in before if after[name] != before[name]}
@@ -42,46 +42,46 @@ def test_dry_run_shows_what_would_be_written_and_writes_nothing(
 ) -> None:
     before = files_of(checkout)
 
-    (diff,) = new("article", *FIELDS, dry_run=True)
+    (diff,) = new("quokka", *FIELDS, dry_run=True)
 
-    assert "+++ b/app/models/article.py\n" in diff
-    assert "+from app.models.article import Article as Article\n" in diff
+    assert "+++ b/app/models/quokka.py\n" in diff
+    assert "+from app.models.quokka import Quokka as Quokka\n" in diff
     assert files_of(checkout) == before
-    new("article", *FIELDS)
+    new("quokka", *FIELDS)
     before = files_of(checkout)
-    (diff,) = remove("article", dry_run=True)
-    assert "-from app.models.article import Article as Article\n" in diff
+    (diff,) = remove("quokka", dry_run=True)
+    assert "-from app.models.quokka import Quokka as Quokka\n" in diff
     assert files_of(checkout) == before
 
 
 def test_removing_undoes_what_new_has_done(checkout: Path, new: Command, remove: Command) -> None:
     before = files_of(checkout)
-    new("article", *FIELDS)
-    new("comment", "article:article", "author:user", "text:text")
+    new("quokka", *FIELDS)
+    new("wombat", "quokka:quokka", "author:user", "text:text")
 
-    with pytest.raises(CommandError, match="article is not as it was written"):
-        remove("article")
-    remove("comment")
-    remove("article")
+    with pytest.raises(CommandError, match="quokka is not as it was written"):
+        remove("quokka")
+    remove("wombat")
+    remove("quokka")
 
     assert files_of(checkout) == before
 
 
 def test_second_time_is_refused(checkout: Path, new: Command) -> None:
-    new("article", *FIELDS)
+    new("quokka", *FIELDS)
     before = files_of(checkout)
 
-    with pytest.raises(CommandError, match="article is there already"):
-        new("article", *FIELDS)
+    with pytest.raises(CommandError, match="quokka is there already"):
+        new("quokka", *FIELDS)
 
     assert files_of(checkout) == before
 
 
 def test_file_in_the_way_is_refused(checkout: Path, new: Command) -> None:
-    (checkout / "app/services/article_service.py").touch()
+    (checkout / "app/services/quokka_service.py").touch()
 
-    with pytest.raises(CommandError, match=r"app/services/article_service\.py"):
-        new("article", *FIELDS)
+    with pytest.raises(CommandError, match=r"app/services/quokka_service\.py"):
+        new("quokka", *FIELDS)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_failure_half_way_restores_the_files(
     monkeypatch.setattr(Changes, "_write", fail)
 
     with pytest.raises((CommandError, KeyboardInterrupt)):
-        new("article", *FIELDS)
+        new("quokka", *FIELDS)
 
     assert written > 8
     assert files_of(checkout) == before
@@ -130,18 +130,18 @@ def test_failure_half_way_restores_the_files(
 def test_edited_resource_is_not_removed_but_listed(
     checkout: Path, new: Command, remove: Command
 ) -> None:
-    new("article", *FIELDS)
-    model = checkout / "app/models/article.py"
+    new("quokka", *FIELDS)
+    model = checkout / "app/models/quokka.py"
     model.write_text(model.read_text(encoding="utf-8") + "# ours\n", encoding="utf-8")
     before = files_of(checkout)
     told: list[str] = []
-    lines = commands.remove("article", drop_table=False, dry_run=False, confirm=lambda _: None)
+    lines = commands.remove("quokka", drop_table=False, dry_run=False, confirm=lambda _: None)
 
     with pytest.raises(CommandError, match="Nothing was removed"):
         told.extend(lines)
 
-    assert "  app/models/article.py has been edited" in told
-    assert "  delete app/routes/articles.py" in told
+    assert "  app/models/quokka.py has been edited" in told
+    assert "  delete app/routes/quokkas.py" in told
     assert "  change app/routes/__init__.py" in told
     assert files_of(checkout) == before
 
@@ -149,41 +149,41 @@ def test_edited_resource_is_not_removed_but_listed(
 def test_later_migration_follows_the_one_before_instead(
     checkout: Path, new: Command, remove: Command
 ) -> None:
-    new("article", *FIELDS)
-    new("tag", "text:str:40!")
-    (first,) = checkout.glob("alembic/versions/*_add_articles_table.py")
-    (second,) = checkout.glob("alembic/versions/*_add_tags_table.py")
+    new("quokka", *FIELDS)
+    new("wombat", "text:str:40!")
+    (first,) = checkout.glob("alembic/versions/*_add_quokkas_table.py")
+    (second,) = checkout.glob("alembic/versions/*_add_wombats_table.py")
     follows = first.read_text(encoding="utf-8").split('down_revision: str | None = "')[1][:12]
 
-    remove("article")
+    remove("quokka")
 
     assert f'down_revision: str | None = "{follows}"' in second.read_text(encoding="utf-8")
 
 
 def test_unknown_resource_is_told_with_the_known_ones(new: Command, remove: Command) -> None:
-    new("article", *FIELDS)
+    new("quokka", *FIELDS)
 
-    with pytest.raises(CommandError, match="records of: article"):
-        remove("articel")
+    with pytest.raises(CommandError, match=r"records of: .*\bquokka\b"):
+        remove("quoka")
 
 
 def test_uncommitted_changes_are_not_deleted(checkout: Path, new: Command, remove: Command) -> None:
     """A record without digests, as the demo has one, says nothing about edits."""
-    new("article", *FIELDS)
-    file = checkout / "scaffold/resources/article.json"
+    new("quokka", *FIELDS)
+    file = checkout / "scaffold/resources/quokka.json"
     record = json.loads(file.read_text(encoding="utf-8"))
     record["files"] = dict.fromkeys(record["files"])
     file.write_text(json.dumps(record), encoding="utf-8")
     subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
 
-    with pytest.raises(CommandError, match=r"Commit these first.*app/models/article\.py"):
-        remove("article")
+    with pytest.raises(CommandError, match=r"Commit these first.*app/models/quokka\.py"):
+        remove("quokka")
 
 
 def test_deployed_service_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scaffold", None)
     monkeypatch.delitem(sys.modules, "scaffold.commands", raising=False)
-    result = CliRunner().invoke(registered, ["new", "article", "title:str:20"])
+    result = CliRunner().invoke(registered, ["new", "quokka", "title:str:20"])
 
     assert isinstance(result.exception, CommandError)
     assert "a checkout of the project" in str(result.exception)

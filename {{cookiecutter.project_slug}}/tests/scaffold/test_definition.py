@@ -1,5 +1,8 @@
 """What can be typed after `app new`, and what is refused."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from app.cli.commands import CommandError
@@ -8,26 +11,35 @@ from scaffold.definition import define
 from scaffold.project import Project
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project without resources of its own, whose names would be taken."""
+    (tmp_path / "app/models").mkdir(parents=True)
+    for name in ("user", "idempotency_key"):
+        shutil.copy(PROJECT / f"app/models/{name}.py", tmp_path / "app/models")
+    return Project(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "plural", "path"),
     [
         ("article", "articles", "/articles"),
-        ("BlogPost", "blog_posts", "/blog-posts"),
-        ("blog-post", "blog_posts", "/blog-posts"),
+        ("BookShelf", "book_shelves", "/book-shelves"),
+        ("book-shelf", "book_shelves", "/book-shelves"),
         ("category", "categories", "/categories"),
         ("person", "people", "/people"),
         ("address", "addresses", "/addresses"),
         ("order", "orders", "/orders"),
     ],
 )
-def test_plural_is_the_usual_one(name: str, plural: str, path: str) -> None:
-    resource = define(Project(PROJECT), name, ["title:str:20"])
+def test_plural_is_the_usual_one(project: Project, name: str, plural: str, path: str) -> None:
+    resource = define(project, name, ["title:str:20"])
 
     assert (resource.plural, resource.path) == (plural, path)
 
 
-def test_plural_may_be_another_one() -> None:
-    assert define(Project(PROJECT), "news", ["title:str:20"], "news_items").plural == "news_items"
+def test_plural_may_be_another_one(project: Project) -> None:
+    assert define(project, "news", ["title:str:20"], "news_items").plural == "news_items"
 
 
 @pytest.mark.parametrize(
@@ -45,11 +57,11 @@ def test_plural_may_be_another_one() -> None:
         ("a" * 60, "63 characters"),
     ],
 )
-def test_name_of_a_resource_is_refused(name: str, reason: str) -> None:
+def test_name_of_a_resource_is_refused(project: Project, name: str, reason: str) -> None:
     plural = "all" if name == "analyse" else None
     reason = "a reserved word of SQL" if plural else reason
     with pytest.raises(CommandError, match=reason):
-        define(Project(PROJECT), name, ["title:str:20"], plural)
+        define(project, name, ["title:str:20"], plural)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +113,9 @@ def test_name_of_a_resource_is_refused(name: str, reason: str) -> None:
         ("title_author_of_the_longest_name_that_one_can_think_of:int^", "63 characters"),
     ],
 )
-def test_field_is_refused(field: str, reason: str) -> None:
+def test_field_is_refused(project: Project, field: str, reason: str) -> None:
     with pytest.raises(CommandError, match=reason):
-        define(Project(PROJECT), "article", ["text:text", field])
+        define(project, "article", ["text:text", field])
 
 
 @pytest.mark.parametrize(
@@ -115,15 +127,15 @@ def test_field_is_refused(field: str, reason: str) -> None:
         (["author:user"], "a field that can be changed"),
     ],
 )
-def test_fields_are_refused_together(fields: list[str], reason: str) -> None:
+def test_fields_are_refused_together(project: Project, fields: list[str], reason: str) -> None:
     with pytest.raises(CommandError, match=reason):
-        define(Project(PROJECT), "article", fields)
+        define(project, "article", fields)
 
 
-def test_first_user_whom_each_row_has_is_the_owner() -> None:
+def test_first_user_whom_each_row_has_is_the_owner(project: Project) -> None:
     fields = ["editor:user?", "author:user", "reviewer:user", "title:str:20"]
 
-    resource = define(Project(PROJECT), "article", fields)
+    resource = define(project, "article", fields)
 
     assert resource.owner
     assert resource.owner.name == "author"

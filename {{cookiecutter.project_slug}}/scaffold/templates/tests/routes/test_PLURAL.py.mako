@@ -33,7 +33,7 @@ async def make_unowned(make: Factory, _owner: User) -> ${r.class_name}:
 PATH_PARAMETERS = {"${r.singular}_id": make_unowned}
 % endif
 
-VALUES = {
+VALUES: dict[str, Any] = {
 % for one in r.values:
     "${one.name}": ${one.sent},
 % endfor
