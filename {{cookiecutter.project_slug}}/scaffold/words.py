@@ -128,6 +128,8 @@ MODEL: Final = frozenset({"id", "created_at", "updated_at", "version", "metadata
 BODY: Final = frozenset(name for name in dir(BaseModel) if not name.startswith("_"))
 # Types in annotations of the same class.
 TYPES: Final = frozenset({"bool", "date", "datetime", "dict", "float", "int", "list", "str"})
+# Variables of factories, whose parameters are the references.
+FACTORY: Final = frozenset({"defaults", "make", "number", "values"})
 QUERY: Final = frozenset({"cursor", "limit", "sort"})
 # Variables of the generated code, and of FastAPI's.
 VARIABLES: Final = frozenset(
@@ -249,6 +251,7 @@ def refuse_field_name(name: str, *, is_column: bool) -> None:
         name,
         "field",
         ("a reserved word of SQL", SQL if is_column else frozenset()),
+        ("a variable of the code that would be written", frozenset() if is_column else FACTORY),
         ("a column of every table, or an attribute of every model", MODEL),
         ("an attribute of Pydantic's models", BODY),
         ("the name of a type", TYPES),

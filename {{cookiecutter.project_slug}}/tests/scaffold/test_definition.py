@@ -100,6 +100,7 @@ def test_name_of_a_resource_is_refused(project: Project, name: str, reason: str)
         ("date:date", "the name of a type"),
         ("limit:int^", "a reserved word of SQL"),
         ("sort:int^", "another parameter"),
+        ("make:user", "a variable of the code"),
         ("author:user:delete", "cascade, restrict, set_null"),
         ("author:user:set_null", "optional"),
         ("author:user^", "an index in any case"),
