@@ -38,6 +38,8 @@ USAGE: Final = {
     "decimal": "give precision, up to 100, and scale, as in price:decimal:10:2",
     "enum": "give two or more values in small letters, as in status:enum:draft,published",
 }
+# What is not in a router of `app/routes`.
+OWN_PATHS: Final = frozenset({"/docs", "/metrics"})
 # What a schema imports.
 SCHEMA_NAMES: Final = frozenset(
     [
@@ -419,7 +421,19 @@ def define(
     factories = tuple((project.factory_of(other) or "", other) for other in sorted(others))
     resource = Resource(singular, chosen, fields, factories, _command(name, texts, plural))
     _refuse_clashes(resource)
+    _refuse_taken(resource, project)
     return resource
+
+
+def _refuse_taken(resource: Resource, project: Project) -> None:
+    """Raise `CommandError` if there is a route or a table of the same name."""
+    if resource.path in OWN_PATHS | project.prefixes:
+        raise CommandError(
+            f"The service has routes at {resource.path} already; choose another name"
+        )
+    for link in resource.links:
+        if resource.link_table(link) in project.tables:
+            raise _wrong(link, f"there is a table {resource.link_table(link)} already")
 
 
 def _command(name: str, texts: Iterable[str], plural: str | None) -> str:

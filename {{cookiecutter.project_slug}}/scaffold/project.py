@@ -4,6 +4,7 @@ The files are read, not imported, so that a mistake in one of them is not in the
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,6 +74,15 @@ class Project:
                 and isinstance(node.args[0], ast.Constant)
                 and isinstance(node.args[0].value, str)
             }
+        )
+
+    @cached_property
+    def prefixes(self) -> frozenset[str]:
+        """The prefixes of all routers."""
+        return frozenset(
+            prefix
+            for name in self.sources("app/routes/**/*.py")
+            for prefix in re.findall(r'\bprefix="([^"]*)"', self.read(name) or "")
         )
 
     def factory_of(self, resource: str) -> str | None:

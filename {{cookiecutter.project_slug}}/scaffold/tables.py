@@ -57,5 +57,6 @@ def surviving(revision: str, revisions: Removed) -> str:
 def _has_embedded_data() -> bool:
     from app.cli.embedded_postgres import data_folder
 
-    folder = data_folder(dev_server.DIRECTORY / "data")
-    return (folder / "PG_VERSION").exists()
+    if not dev_server.DIRECTORY.exists():  # which `data_folder` might create
+        return False
+    return (data_folder(dev_server.DIRECTORY / "data") / "PG_VERSION").exists()

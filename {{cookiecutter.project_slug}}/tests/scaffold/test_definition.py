@@ -53,6 +53,7 @@ def test_plural_may_be_another_one(project: Project) -> None:
         ("1st", "use small letters"),
         ("café", "use small letters"),
         ("news", "--plural news_items"),
+        ("metric", "routes at /metrics"),
         ("articles", "give the singular, article"),
         ("a" * 60, "63 characters"),
     ],
@@ -145,3 +146,12 @@ def test_first_user_whom_each_row_has_is_the_owner(project: Project) -> None:
         "author": "CASCADE",
         "reviewer": "CASCADE",
     }
+
+
+def test_table_of_links_that_is_there_is_refused(project: Project) -> None:
+    model = project.root / "app/models/user.py"
+    text = model.read_text(encoding="utf-8").replace('"users"', '"article_readers"')
+    model.with_name("reader.py").write_text(text.replace("class User", "class Reader"), "utf-8")
+
+    with pytest.raises(CommandError, match="there is a table article_readers already"):
+        define(project, "article", ["title:str:20", "readers:many:user"])
