@@ -54,7 +54,7 @@ DIFFERENCES: Final[dict[str, dict[str, str]]] = {
 def generated() -> dict[str, str]:
     project = Project(PROJECT)
     del project.models["post"]  # as if it were not there yet
-    vars(project)["tables"] = project.tables - {"posts"}
+    vars(project).update(tables=project.tables - {"posts"}, prefixes=frozenset())
     return render(project, define(project, "post", FIELDS))
 
 
