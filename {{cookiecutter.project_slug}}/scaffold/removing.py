@@ -133,6 +133,8 @@ def _imported(node: ast.AST) -> Iterator[str]:
 
 def uncommitted(project: Project, names: Sequence[str]) -> list[str] | None:
     """Return which of the files differ from the last commit, or None outside of a repository."""
+    if not names:  # of which git would make all files
+        return []
     try:
         completed = subprocess.run(  # noqa: S603
             ["git", "status", "--porcelain", "--", *names],  # noqa: S607 (wherever it is)

@@ -55,6 +55,7 @@ def test_dry_run_shows_what_would_be_written_and_writes_nothing(
 
 
 def test_removing_undoes_what_new_has_done(checkout: Path, new: Command, remove: Command) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
     before = files_of(checkout)
     new("quokka", *FIELDS)
     new("wombat", "quokka:quokka", "author:user", "text:text")
