@@ -1,4 +1,4 @@
-"""The work of `app new` and `app remove`. The functions yield the lines to print."""
+"""The work of `app new`, `app remove` and `app rename`. The functions yield the lines to print."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -7,7 +7,8 @@ from app.core.env_file import PROJECT
 from scaffold.definition import Resource, define
 from scaffold.project import Project
 from scaffold.removing import Removal, removal_of, uncommitted
-from scaffold.tables import drop_tables
+from scaffold.renaming import renaming_of
+from scaffold.tables import drop_tables, rename_tables
 from scaffold.words import snake_case
 from scaffold.writing import changes_for
 
@@ -59,6 +60,28 @@ def remove(
     yield "Next:"
     yield "  uv run pytest --ignore tests/platform"
     yield f"A database that has run {', '.join(removal.revisions)} keeps the table: drop it there."
+
+
+def rename(old: str, new: str, *, plural: str, dry_run: bool) -> Iterator[str]:
+    """Give a resource another name, or with `dry_run` show what would change."""
+    project = Project(PROJECT)
+    singular = snake_case(old)
+    record, changes, renaming = renaming_of(project, singular, new, plural or None)
+    if dry_run:
+        yield changes.diff().rstrip()
+        return
+    changed = uncommitted(project, [name for name, text in changes.files.items() if text is None])
+    if changed and not any(record.files.values()):
+        raise CommandError(f"Commit these first: {', '.join(changed)}")
+    tables = rename_tables(record.tables, renaming, changes.apply)
+    for file, text in sorted(changes.files.items()):
+        yield f"{'deleted' if text is None else 'written'}  {file}"
+    yield from (f"renamed  the table {table}" for table in tables)
+    yield ""
+    yield "Next:"
+    yield "  git diff    # texts may need a hand"
+    yield "  uv run pytest --ignore tests/platform"
+    yield "A database that has run the migrations has the old names: rename them there."
 
 
 def _to_do(removal: Removal) -> Iterator[str]:

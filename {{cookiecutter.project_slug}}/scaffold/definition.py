@@ -190,10 +190,6 @@ class Field:
         return bool(self.is_indexed and self.kind.cursor and not self.is_optional)
 
     @property
-    def cursor(self) -> str:
-        return self.alias if "{body}" in self.kind.cursor else self.kind.cursor
-
-    @property
     def filter_type(self) -> str:
         return "Text" if self.kind_name == "str" else "Id" if self.is_many else self.body
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from app.cli.commands import CommandError
 
 
-def formatted(root: Path, files: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts of new modules by their names, formatted and without unused imports."""
-    # Commas of the templates must not keep a list on several lines.
-    options = ("--config", "format.skip-magic-trailing-comma=true")
+def formatted(root: Path, files: Mapping[str, str], *, keep_commas: bool = False) -> dict[str, str]:
+    """Return the texts of modules by their names, formatted and without unused imports.
+
+    Without `keep_commas`, a comma at its end does not keep a list on several lines.
+    """
+    options = () if keep_commas else ("--config", "format.skip-magic-trailing-comma=true")
     with tempfile.TemporaryDirectory() as folder:
         for name, text in files.items():
             path = Path(folder, name)

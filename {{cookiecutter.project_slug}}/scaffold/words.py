@@ -124,7 +124,9 @@ SQL: Final = frozenset(
     ]
 )
 # Columns of every table, and what SQLAlchemy gives a model.
-MODEL: Final = frozenset({"id", "created_at", "updated_at", "version", "metadata", "registry"})
+MODEL: Final = frozenset(
+    {"id", "created_at", "updated_at", "version", "metadata", "registry", "self"}
+)
 BODY: Final = frozenset(name for name in dir(BaseModel) if not name.startswith("_"))
 # Types in annotations of the same class.
 TYPES: Final = frozenset({"bool", "date", "datetime", "dict", "float", "int", "list", "str"})

@@ -27,6 +27,7 @@ from app.cli.personal_data import erase_user_command as erase_user_command
 from app.cli.personal_data import export_user_command as export_user_command
 from app.cli.resources import new_command as new_command
 from app.cli.resources import remove_command as remove_command
+from app.cli.resources import rename_command as rename_command
 from app.cli.resources import revision_command as revision_command
 
 # {%- if cookiecutter.use_auth +%}

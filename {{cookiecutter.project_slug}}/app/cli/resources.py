@@ -77,6 +77,21 @@ def remove_command(
         typer.echo(line)
 
 
+@commands.command("rename")
+def rename_command(
+    old: Annotated[str, typer.Argument(help="Its name in the singular.")],
+    new: Annotated[str, typer.Argument(help="Its new name in the singular.")],
+    *,
+    plural: Annotated[
+        str, typer.Option(help="Its new plural, if it is not the usual one.", show_default=False)
+    ] = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Give a resource of `app new` another name, or the demo: `app rename post article`."""
+    for line in _work().rename(old, new, plural=plural, dry_run=dry_run):
+        typer.echo(line)
+
+
 @commands.command("revision")
 def revision_command(
     message: Annotated[str, typer.Option("--message", "-m", help="What it does.")],

@@ -11,8 +11,8 @@ from scaffold import commands
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the project, which `new` and `remove` change instead. It has no database."""
-    for name in ("app", "alembic", "tests"):
+    """A copy of what `new` and `remove` read of the project. They change that instead."""
+    for name in ("app/models", "app/routes", "alembic"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=ignored)
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)

@@ -79,6 +79,7 @@ def test_second_time_is_refused(checkout: Path, new: Command) -> None:
 
 
 def test_file_in_the_way_is_refused(checkout: Path, new: Command) -> None:
+    (checkout / "app/services").mkdir()
     (checkout / "app/services/quokka_service.py").touch()
 
     with pytest.raises(CommandError, match=r"app/services/quokka_service\.py"):

@@ -1,6 +1,5 @@
 from decimal import Decimal
-from typing import Annotated, Final
-from uuid import UUID
+from typing import Final
 
 from pydantic import FiniteFloat
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,7 +8,7 @@ from app.core.pagination import KeysetPage, decode_cursor, encode_cursor
 from app.core.types import Int32, IsoDate, SafeInt, Text, UtcDatetime
 from ${r.module} import ${r.class_name}
 from app.repositories.${r.singular}_repo import ${r.class_name}Repository
-from app.schemas.${r.singular} import ${", ".join([f"{r.class_name}{end}" for end in ("Create", "Patch", "Query")] + sorted({one.alias for one in r.sorted_by if "{body}" in one.kind.cursor}))}
+from app.schemas.${r.singular} import ${r.class_name}Create, ${r.class_name}Patch, ${r.class_name}Query
 from app.services.permissions import Caller, owner_of_new, require_owner_or_admin
 from app.services.rows import require_found, require_version
 
@@ -27,7 +26,7 @@ from app.services.rows import require_found, require_version
 _SORT_TYPES: Final = {
     "created_at": UtcDatetime,
 % for one in r.sorted_by:
-    "${one.name}": ${one.cursor},
+    "${one.name}": ${one.kind.cursor},
 % endfor
 }
 
