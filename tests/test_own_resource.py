@@ -19,7 +19,7 @@ RESOURCES = (
     "tag name:str:40!",
     "category code:str:2! title:str:80^ parent:category?",
     (
-        "product name:str:100! sku:str:12^ text:text:500 stock:int^=0 size_in_bytes:bigint?^ price:decimal:10:2^ "
+        "product name:str:100! sku:str:12^ text:text:500 stock:int^=0 weight:decimal:12:8^ size_in_bytes:bigint?^ price:decimal:10:2^ "
         "share:decimal:3:3=0.5 rating:float^=0.5 is_public:bool^=false released_on:date^ listed_at:datetime^=now "
         "withdrawn_at:datetime? ref_key:uuid^=random external_key:uuid! options:json={} extra:json? "
         "status:enum:draft,published,gone^=draft kind:enum:a,b? note:str:20=none category:category shelf:category? "
@@ -160,3 +160,24 @@ def test_suite_of_the_platform_passes(
     changed: Changed, record_property: Callable[[str, object], None]
 ) -> None:
     record_property("suite", run_suite(changed.path, "tests/platform"))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("variant", VARIANTS[::3], ids=lambda variant: variant.name)
+def test_suite_passes_with_the_demo_under_another_name(
+    variant: Variant,
+    template: Path,
+    workspace: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    folder = workspace / f"renamed-{variant.name}"
+    folder.mkdir()
+    path = bake(template, folder, db_driver=variant.db_driver, use_auth=variant.use_auth)
+    run(path, "python", "-V")  # which writes uv.lock
+    make_repository(path)
+
+    run(path, "app", "rename", "post", "article")
+
+    for check in CHECKS:
+        run(path, *check)
+    record_property("suite", run_suite(path, "--ignore=tests/platform"))

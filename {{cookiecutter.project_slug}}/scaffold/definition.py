@@ -152,11 +152,21 @@ class Field:
                 return {"uuid": "00000000-0000-4000-8000-00000000000"}
         return {}
 
+    @property
+    def numbered_by(self) -> str:
+        """The variable that makes a value in tests unique.
+
+        A short value would soon be repeated by the number that all rows share.
+        """
+        digits = self.arguments.get("precision") or self.arguments.get("length") or "9"
+        return "serial" if self.is_unique and int(digits.replace("_", "")) < 6 else "number"
+
     def _texts(self, length: int) -> dict[str, str]:
         title = self.human.capitalize()
         text = f'f"{title} {{number}}"'
         if length < len(title) + 10:
-            text = f'f"{{number % 10**{min(length, 9)}:0{min(length, 9)}}}"'
+            digits = min(length, 9)
+            text = f'f"{{number % 10**{digits}:0{digits}}}"'
         example = title[:length].strip()
         other = "Other"[:length] if example != "Other"[:length] else "Another"[:length]
         return {"example": f'"{example}"', "other": f'"{other}"', "text": text}
@@ -251,7 +261,7 @@ class Field:
 
     @property
     def made(self) -> str:
-        return self.code(self.kind.made)
+        return self.code(self.kind.made).replace("number", self.numbered_by)
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ BODY: Final = frozenset(name for name in dir(BaseModel) if not name.startswith("
 # Types in annotations of the same class.
 TYPES: Final = frozenset({"bool", "date", "datetime", "dict", "float", "int", "list", "str"})
 # Variables of factories, whose parameters are the references.
-FACTORY: Final = frozenset({"defaults", "make", "number", "values"})
+FACTORY: Final = frozenset({"defaults", "make", "number", "serial", "values"})
 QUERY: Final = frozenset({"cursor", "limit", "sort"})
 # Variables of the generated code, and of FastAPI's.
 VARIABLES: Final = frozenset(

@@ -1,6 +1,7 @@
 """`app new` and `app remove`, on a copy of the project."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from app.cli.commands import commands as registered
 from app.core.env_file import PROJECT
 from scaffold import commands
 from scaffold.changes import Changes
+from scaffold.renaming import Names, Renaming
 from tests.scaffold.conftest import files_of
 
 Command = Callable[..., list[str]]
@@ -160,6 +162,68 @@ def test_later_migration_follows_the_one_before_instead(
     remove("quokka")
 
     assert f'down_revision: str | None = "{follows}"' in second.read_text(encoding="utf-8")
+
+
+def test_renamed_resource_is_as_if_it_had_been_written_by_that_name(
+    checkout: Path, new: Command, remove: Command
+) -> None:
+    before = files_of(checkout)
+    new("koala", *FIELDS)
+    expected = files_of(checkout)
+    remove("koala")
+    new("quokka", *FIELDS)
+
+    list(commands.rename("quokka", "koala", plural="", dry_run=False))
+
+    renamed = files_of(checkout)
+    stems = {without_revision(name): name for name in renamed}
+    assert stems.keys() == {without_revision(name) for name in expected}
+    for name, content in expected.items():
+        if name.startswith(("app/", "tests/")):
+            assert renamed[name] == content, name
+    remove("koala")
+    assert files_of(checkout) == before
+
+
+def without_revision(name: str) -> str:
+    return re.sub(r"_[0-9a-f]{12}_", "_", name)
+
+
+def test_resource_is_not_renamed_to_one_that_is_there_or_while_others_use_it(
+    checkout: Path, new: Command
+) -> None:
+    new("quokka", *FIELDS)
+    before = files_of(checkout)
+    with pytest.raises(CommandError, match="user is there already"):
+        list(commands.rename("quokka", "user", plural="", dry_run=False))
+    assert files_of(checkout) == before
+    new("wombat", "quokka:quokka", "text:text")
+    before = files_of(checkout)
+
+    with pytest.raises(CommandError, match="Others use quokka"):
+        list(commands.rename("quokka", "koala", plural="", dry_run=False))
+
+    assert files_of(checkout) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "renamed"),
+    [
+        ("a post of posts", "an order of orders"),
+        ("A post. Posts:", "An order. Orders:"),
+        ("Post {value} not found", "Order {value} not found"),
+        ("POST /posts/{post_id:id}", "POST /orders/{order_id:id}"),
+        ("await client.post(url)", "await client.post(url)"),
+        ('paths["/posts"]["post"]', 'paths["/orders"]["post"]'),
+        ("MAX_POST_BYTES, NEW_POST, _POSTS, POSTS", "MAX_ORDER_BYTES, NEW_ORDER, _ORDERS, ORDERS"),
+        ("PublicPostServiceDep, PostCreate", "PublicOrderServiceDep, OrderCreate"),
+        ("payload.post_id, posts.router", "payload.order_id, orders.router"),
+        ("ix_posts_title_id", "ix_orders_title_id"),
+        ("posted, poster, postgresql", "posted, poster, postgresql"),
+    ],
+)
+def test_name_is_replaced_in_all_its_forms(text: str, renamed: str) -> None:
+    assert Renaming(Names("post", "posts"), Names("order", "orders"))(text) == renamed
 
 
 def test_unknown_resource_is_told_with_the_known_ones(new: Command, remove: Command) -> None:
