@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 from app.cli.commands import CommandError
 from app.core.env_file import PROJECT
-from scaffold.definition import Resource, define
+from scaffold.definition import define
 from scaffold.project import Project
 from scaffold.removing import Removal, removal_of, uncommitted
 from scaffold.renaming import renaming_of
+from scaffold.resource import Resource
 from scaffold.tables import drop_tables, rename_tables
 from scaffold.words import snake_case
 from scaffold.writing import changes_for

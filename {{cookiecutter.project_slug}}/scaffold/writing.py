@@ -10,10 +10,10 @@ from uuid import uuid4
 from app.cli.commands import CommandError
 from scaffold import wiring
 from scaffold.changes import Changes
-from scaffold.definition import Resource
 from scaffold.formatting import formatted, reformatted
 from scaffold.project import Project
 from scaffold.records import Record, digest, record_name
+from scaffold.resource import Resource
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
