@@ -53,7 +53,7 @@ DIFFERENCES: Final[dict[str, dict[str, str]]] = {
 
 def generated() -> dict[str, str]:
     project = Project(PROJECT)
-    del project.models["post"]  # as if it were not there yet
+    project.models.pop("post")  # as if it were not there yet
     vars(project).update(tables=project.tables - {"posts"}, prefixes=frozenset())
     return render(project, define(project, "post", FIELDS))
 
