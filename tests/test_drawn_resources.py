@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from baking import bake, made_once, run, run_suite
-from hypothesis import HealthCheck, event, given, note, settings
+from hypothesis import HealthCheck, Phase, event, given, note, settings
 from hypothesis import strategies as st
 from postgres import scratch_database
 from repositories import commit_all, git, make_repository
@@ -122,6 +122,7 @@ def add(project: Path, definition: list[str]) -> str:
     deadline=None,
     database=None,
     report_multiple_bugs=False,
+    phases=[Phase.generate],  # each example takes a minute, too long for shrinking
     suppress_health_check=list(HealthCheck),
 )
 @given(drawn=definitions())

@@ -71,6 +71,11 @@ def renaming_of(
     record = read_record(project, old)
     names = Names(snake_case(new), snake_case(plural) if plural else plural_of(snake_case(new)))
     refuse_resource_name(names.singular, names.plural)
+    if "_" in names.singular + names.plural and "_" not in old:
+        raise CommandError(
+            f"{old} is one word and {names.singular} several: which of them is meant by {old} in a text "
+            f"could only be guessed. Choose one word, or write {names.singular} by `app new`"
+        )
     if names.singular in project.models or names.plural in project.tables:
         raise CommandError(f"{names.singular} is there already")
     if f"/{names.plural.replace('_', '-')}" in OWN_PATHS | project.prefixes:

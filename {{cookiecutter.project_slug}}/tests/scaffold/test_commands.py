@@ -194,8 +194,9 @@ def test_resource_is_not_renamed_to_one_that_is_there_or_while_others_use_it(
 ) -> None:
     new("quokka", *FIELDS)
     before = files_of(checkout)
-    with pytest.raises(CommandError, match="user is there already"):
-        list(commands.rename("quokka", "user", plural="", dry_run=False))
+    for name, reason in (("user", "user is there already"), ("big_quokka", "Choose one word")):
+        with pytest.raises(CommandError, match=reason):
+            list(commands.rename("quokka", name, plural="", dry_run=False))
     assert files_of(checkout) == before
     new("wombat", "quokka:quokka", "text:text")
     before = files_of(checkout)
