@@ -48,9 +48,13 @@ def new_command(
 ) -> None:
     """Write a new resource: model, schemas, SQL, rules, routes, tests and migration.
 
-    Types: str:LENGTH, text, int, bigint, decimal:PRECISION:SCALE, float, bool, date, datetime, uuid,
-    json, enum:ONE,OTHER; the name of a resource, with :cascade, :restrict or :set_null; many:RESOURCE.
-    Marks, in quotes: ? may be null, ! is unique, ^ lists are sorted and filtered by it, =VALUE default.
+    Types: str:LENGTH, text, int, bigint, decimal:PRECISION:SCALE, float, bool, date, datetime, uuid, json, enum:ONE,OTHER.
+
+    References: the name of a resource, as in author:user, with :cascade, :restrict or :set_null; many:RESOURCE.
+
+    Marks, to be put in quotes: ? may be null, ! is unique, ^ sorts and filters lists, =VALUE is the default.
+
+    docs/howto/resources.md says more.
     """
     for line in _work().new(name, fields, plural=plural, dry_run=dry_run):
         typer.echo(line)
