@@ -17,7 +17,6 @@ from app.cli.commands import commands as registered
 from app.core.env_file import PROJECT
 from scaffold import commands
 from scaffold.changes import Changes
-from scaffold.renaming import Names, Renaming
 from tests.scaffold.conftest import files_of
 
 Command = Callable[..., list[str]]
@@ -205,26 +204,6 @@ def test_resource_is_not_renamed_to_one_that_is_there_or_while_others_use_it(
         list(commands.rename("quokka", "koala", plural="", dry_run=False))
 
     assert files_of(checkout) == before
-
-
-@pytest.mark.parametrize(
-    ("text", "renamed"),
-    [
-        ("a post of posts", "an order of orders"),
-        ("A post. Posts:", "An order. Orders:"),
-        ("Post {value} not found", "Order {value} not found"),
-        ("POST /posts/{post_id:id}", "POST /orders/{order_id:id}"),
-        ("await client.post(url)", "await client.post(url)"),
-        ('paths["/posts"]["post"]', 'paths["/orders"]["post"]'),
-        ("MAX_POST_BYTES, NEW_POST, _POSTS, POSTS", "MAX_ORDER_BYTES, NEW_ORDER, _ORDERS, ORDERS"),
-        ("PublicPostServiceDep, PostCreate", "PublicOrderServiceDep, OrderCreate"),
-        ("payload.post_id, posts.router", "payload.order_id, orders.router"),
-        ("ix_posts_title_id", "ix_orders_title_id"),
-        ("posted, poster, postgresql", "posted, poster, postgresql"),
-    ],
-)
-def test_name_is_replaced_in_all_its_forms(text: str, renamed: str) -> None:
-    assert Renaming(Names("post", "posts"), Names("order", "orders"))(text) == renamed
 
 
 def test_unknown_resource_is_told_with_the_known_ones(new: Command, remove: Command) -> None:
