@@ -14,6 +14,7 @@ from typing import Any
 import uv
 from cookiecutter.main import cookiecutter
 from filelock import FileLock
+from processes import output_of
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE_FOLDER = "{{cookiecutter.project_slug}}"
@@ -133,18 +134,4 @@ def closing_line(output: str, *, demands_containers: bool) -> str:
 
 
 def run_uv(project: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-    completed = subprocess.run(
-        [uv_executable(), *arguments],
-        cwd=project,
-        env=project_environment(env),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if completed.returncode:
-        command = " ".join(("uv", *arguments))
-        raise AssertionError(f"`{command}` exited with {completed.returncode}:\n{completed.stdout}")
-    return completed.stdout
+    return output_of(uv_executable(), *arguments, folder=project, env=project_environment(env))

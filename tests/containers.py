@@ -3,7 +3,6 @@
 import http.client
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from baking import bake, made_once
+from processes import output_of
 from variants import Variant
 
 DOCKER = shutil.which("docker") or "docker"
@@ -20,20 +20,7 @@ POSTGRES_IMAGE = os.environ.get("POSTGRES_IMAGE", "postgres:17")
 
 def docker(*arguments: str, env: Mapping[str, str] | None = None, input_: str = "") -> str:
     """Run a docker command and return its output; raise AssertionError with it on failure."""
-    completed = subprocess.run(
-        [DOCKER, *arguments],
-        env=os.environ | dict(env or {}),
-        input=input_,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if completed.returncode:
-        command = " ".join(("docker", *arguments))
-        raise AssertionError(f"`{command}` exited with {completed.returncode}:\n{completed.stdout}")
-    return completed.stdout.strip()
+    return output_of(DOCKER, *arguments, env=os.environ | dict(env or {}), input_=input_).strip()
 
 
 def succeeds(*arguments: str) -> bool:
@@ -81,13 +68,17 @@ def image_of(variant: Variant, template: Path, workspace: Path) -> str:
     return str(made_once(workspace / f"image-{variant.name}", make))
 
 
-def debian_image(package: str, workspace: Path) -> str:
-    """Return an image with a package of Debian, for a program whose own image cannot be pulled."""
+def debian_image(package: str, workspace: Path, *rest: str) -> str:
+    """Return an image with a package of Debian, for a program whose own image cannot be pulled.
+
+    `rest` are further lines of its Dockerfile.
+    """
 
     def make(folder: Path) -> str:
         lines = (
             f"FROM {BASE_IMAGE}",
             f"RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends {package}",
+            *rest,
         )
         (folder / "Dockerfile").write_text("\n".join(lines), encoding="utf-8")
         name = unique_name()

@@ -1,9 +1,10 @@
 """Scratch repositories of git, whatever the user's own settings of git are."""
 
 import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+from processes import output_of
 
 NO_SETTINGS = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 IDENTITY = NO_SETTINGS | {
@@ -16,20 +17,8 @@ IDENTITY = NO_SETTINGS | {
 
 def git(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
     """Run git in the folder and return what it prints; raise AssertionError with it on failure."""
-    completed = subprocess.run(
-        ["git", *arguments],
-        cwd=folder,
-        env={**os.environ, **IDENTITY, **(env or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    if completed.returncode:
-        command = " ".join(("git", *arguments))
-        raise AssertionError(f"`{command}` exited with {completed.returncode}:\n{completed.stdout}")
-    return completed.stdout.strip()
+    environment = {**os.environ, **IDENTITY, **(env or {})}
+    return output_of("git", *arguments, folder=folder, env=environment).strip()
 
 
 def make_repository(folder: Path) -> Path:

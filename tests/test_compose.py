@@ -186,6 +186,8 @@ def test_containers_have_no_rights_that_they_do_not_need(project: Path) -> None:
         assert service.get("read_only") is (None if name == "db" else True)
         if name != "db":
             assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "proxy" else [])
+        if service.get("profiles") == ["observability"]:  # no matter how much the service may have
+            assert service["mem_limit"] == "${OBSERVABILITY_MEMORY:-1g}"
 
 
 def test_compose_is_yaml_before_rendering_and_has_no_default_for_a_secret() -> None:
@@ -317,6 +319,51 @@ def test_pgbouncer_and_a_replica_serve_with_any_password(compose: Compose) -> No
     assert compose.query("SELECT state FROM pg_stat_replication") == "streaming"
     limit = "SELECT unnest(setconfig) FROM pg_db_role_setting JOIN pg_roles r ON r.oid = setrole"
     assert "statement_timeout=4000" in compose.query(f"{limit} WHERE rolname = 'api'")
+
+
+@variants(AUTH)
+def test_prometheus_finds_the_containers_and_understands_the_rules(
+    compose: Compose, workspace: Path
+) -> None:
+    """Of the profile's three programs, Prometheus is the one that Debian has."""
+    compose.env |= {
+        "COMPOSE_PROFILES": "observability",
+        "METRICS": "9464",
+        "PROMETHEUS_PORT": "0",
+        "GRAFANA_PORT": "0",
+    }
+    if BASE_IMAGE:
+        folder = "RUN mkdir /prometheus && chown nobody /prometheus"
+        compose.env["PROMETHEUS_IMAGE"] = debian_image(
+            "prometheus", workspace, folder, "USER nobody", 'ENTRYPOINT ["prometheus"]'
+        )
+        compose.up("api", "worker", "prometheus")
+    else:
+        compose.up()
+    prometheus = compose.address("prometheus", 9090)
+
+    def scraped() -> bool:
+        targets = ask(prometheus, "targets")["activeTargets"]
+        return [target["health"] for target in targets] == ["up", "up"]
+
+    wait_until(scraped, lambda: compose("logs", "prometheus"))
+    rules = [rule for group in ask(prometheus, "rules")["groups"] for rule in group["rules"]]
+    written = yaml.safe_load((compose.project / "deploy/prometheus/alerts.yml").read_text())
+    assert {rule["name"] for rule in rules} == {
+        rule["alert"] for group in written["groups"] for rule in group["rules"]
+    }
+    assert {rule["lastError"] for rule in rules if "lastError" in rule} == set()
+    assert ask(prometheus, "query?query=sum(database_pool_size)")["result"]
+
+
+def ask(prometheus: str, path: str) -> Any:
+    """Return what the interface of Prometheus says."""
+    connection = http.client.HTTPConnection(prometheus, timeout=10)
+    try:
+        connection.request("GET", f"/api/v1/{path}")
+        return json.loads(connection.getresponse().read())["data"]
+    finally:
+        connection.close()
 
 
 class Caller:

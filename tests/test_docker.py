@@ -1,4 +1,4 @@
-"""Each variant's image: it migrates a database, serves from it, and stops when told to."""
+"""The image: it migrates a database, serves from it, and stops when told to."""
 
 import json
 import re
@@ -32,8 +32,11 @@ STOP_SECONDS = 5  # Docker itself ends a container that needs more than 10
 LARGEST_DEPENDENCIES = 115 * 10**6
 LARGEST_APP = 4 * 10**6
 
-each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
 one_variant = pytest.mark.parametrize("variant", VARIANTS[:1], ids=lambda variant: variant.name)
+# Between them, every answer.
+two_variants = pytest.mark.parametrize(
+    "variant", [VARIANTS[0], VARIANTS[-1]], ids=lambda variant: variant.name
+)
 
 # As Kubernetes and Compose run it.
 NO_RIGHTS = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
@@ -49,7 +52,7 @@ def project(variant: Variant, template: Path, tmp_path: Path) -> Path:
     return bake(template, tmp_path, db_driver=variant.db_driver, use_auth=variant.use_auth)
 
 
-@each_variant
+@two_variants
 def test_image_migrates_serves_and_stops_when_told(variant: Variant, image: str) -> None:
     shipped = docker("run", "--rm", image, "ls", "-A").split()
     assert shipped == [".venv", "README.md", "alembic", "app", "pyproject.toml", "uv.lock"]

@@ -3,11 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from baking import run
+from processes import output_of
 from served_project import ADDRESS, PASSWORD, register, served_project
 from test_variants import SETTINGS, baked_once
 from variants import VARIANTS, Variant
@@ -64,17 +64,8 @@ def npx(folder: Path, packages: str, *command: str) -> str:
     if npm is None:
         pytest.fail("npm is needed: deselect these tests by their marker, npm")
     wanted = [f"--package={package}" for package in packages.split()]
-    completed = subprocess.run(
-        [npm, "exec", "--yes", *wanted, "--", *command],
-        cwd=folder,
-        env=os.environ | {"NO_COLOR": "1", "REDOCLY_TELEMETRY": "off"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
-    assert completed.returncode == 0, completed.stdout
-    return completed.stdout
+    env = os.environ | {"NO_COLOR": "1", "REDOCLY_TELEMETRY": "off"}
+    return output_of(npm, "exec", "--yes", *wanted, "--", *command, folder=folder, env=env)
 
 
 @pytest.mark.npm

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from baking import bake, made_once, project_environment, uv_executable
+from processes import output_of
 from variants import VARIANTS, Variant
 
 # It carries the program, which no other package does.
@@ -97,16 +98,8 @@ def test_overlay_fits_the_schemas_and_itself(packages: Path, project: Path, over
 
 def check_schemas(packages: Path, documents: list[dict[str, Any]]) -> None:
     known = [document for document in documents if document["kind"] not in FIELDS_OF_OPERATORS]
-    completed = subprocess.run(
-        [sys.executable, "-c", VALIDATE],
-        input=json.dumps(known),
-        env=os.environ | {"PYTHONPATH": str(packages)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-        encoding="utf-8",
-    )
-    assert completed.returncode == 0, completed.stdout
+    env = os.environ | {"PYTHONPATH": str(packages)}
+    output_of(sys.executable, "-c", VALIDATE, env=env, input_=json.dumps(known))
     for document in documents:
         if fields := FIELDS_OF_OPERATORS.get(document["kind"]):
             assert document["spec"].keys() <= fields

@@ -29,6 +29,7 @@ RESOURCES = (
     "user_profile user:user! biography:text?",
     "TagUse tag:tag:restrict article:article:cascade?",
 )
+LAYERS = ("routes", "services", "repositories")
 # Not those of the HTTP method, as in `client.post`.
 NAMES_OF_POSTS = re.compile(
     r"\b(a post|the post|Post|Posts|posts)\b|(\b|_)post_(id|repo|service)\b|users/import"
@@ -150,16 +151,21 @@ def test_migrations_make_what_the_models_say(changed: Changed, database_server: 
         run(changed.path, "alembic", "downgrade", "base", env=env)
 
 
+# Files that name no resource, which a test above proves. They take most of a suite's time.
+OF_NO_RESOURCE = ("tests/platform", *(f"tests/{layer}/auth" for layer in LAYERS))
+
+
 def test_suite_passes(changed: Changed, record_property: Callable[[str, object], None]) -> None:
-    # The files of the platform name no resource, which a test above proves, and take the most time.
-    record_property("suite", run_suite(changed.path, "--ignore=tests/platform"))
+    ignored = [f"--ignore={folder}" for folder in OF_NO_RESOURCE]
+    record_property("suite", run_suite(changed.path, *ignored))
 
 
 @pytest.mark.full
-def test_suite_of_the_platform_passes(
+def test_suite_of_what_names_no_resource_passes(
     changed: Changed, record_property: Callable[[str, object], None]
 ) -> None:
-    record_property("suite", run_suite(changed.path, "tests/platform"))
+    folders = [folder for folder in OF_NO_RESOURCE if (changed.path / folder).is_dir()]
+    record_property("suite", run_suite(changed.path, *folders))
 
 
 @pytest.mark.full

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from baking import ROOT, TEMPLATE_FOLDER, bake, copy_template, run, run_suite
+from processes import output_of
 from project_edits import (
     CHANGES_OF_0_1,
     CHANGES_OF_WHAT_WENT,
@@ -97,17 +98,9 @@ def make_history(folder: Path) -> History:
 
 def call(folder: Path, *command: str) -> str:
     """Run a module with the settings of nobody, and return what it prints."""
-    completed = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=folder,
-        env=os.environ | IDENTITY | {"COOKIECUTTER_CONFIG": str(write_settings(folder.parent))},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
-    assert completed.returncode == 0, completed.stdout
-    return completed.stdout
+    settings = {"COOKIECUTTER_CONFIG": str(write_settings(folder.parent))}
+    env = os.environ | IDENTITY | settings
+    return output_of(sys.executable, "-m", *command, folder=folder, env=env)
 
 
 def write_settings(folder: Path) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 from baking import project_environment
+from processes import output_of
 
 from faults.postgres_process import PATIENCE, free_port, wait_until
 
@@ -39,17 +40,9 @@ class Service:
 
     def run(self, *command: str) -> str:
         """Run a command of the project and return what it prints."""
-        completed = subprocess.run(
-            [self.project / ".venv/bin" / command[0], *command[1:]],
-            cwd=self.project,
-            env=project_environment(self.environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert completed.returncode == 0, completed.stdout
-        return completed.stdout
+        program = self.project / ".venv/bin" / command[0]
+        environment = project_environment(self.environment)
+        return output_of(program, *command[1:], folder=self.project, env=environment)
 
 
 class ServiceProcess:
@@ -74,7 +67,7 @@ class ServiceProcess:
         """Start and wait until it answers, with or without a database."""
         command = [
             ".venv/bin/uvicorn", self._service.app, "--port", str(self.port), "--no-access-log",
-            "--timeout-graceful-shutdown", "8",
+            "--timeout-graceful-shutdown", "7",
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

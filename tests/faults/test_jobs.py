@@ -76,6 +76,13 @@ def processes(service: Service, postgres: PostgresProcess, tmp_path: Path) -> It
 
 
 def kill_workers(processes: Processes, _: float) -> None:
+    """In mid-job, all of them."""
+    running = "SELECT count(DISTINCT queue_manager_id) FROM pgqueuer WHERE status = 'picked'"
+    wait_until(
+        lambda: processes.postgres.query(running, database="service") == [WORKERS],
+        "every worker runs jobs",
+        patience=60,
+    )
     for worker in processes.workers:
         worker.kill()
         worker.start()
@@ -132,6 +139,9 @@ FAULTS: list[Callable[[Processes, float], None]] = [
 ]  # fmt: skip
 LENGTHS = (2.0, 4.0, 7.0)
 
+# No fault of these comes between an effect and its acknowledgement.
+HARMLESS = {kill_service, terminate_worker}
+
 
 @asynccontextmanager
 async def asking(caller: Caller, asked: list[str]) -> AsyncIterator[list[asyncio.Task[None]]]:
@@ -143,6 +153,8 @@ async def asking(caller: Caller, asked: list[str]) -> AsyncIterator[list[asyncio
             value = uuid4().hex
             path = f"/effects/{value}"
             while (answer := await caller.post(path, {}, key=value)).status != 201:
+                if b"ALREADY_PROCESSED" in answer.content:  # by a request whose answer was lost
+                    break
                 require_reason_to_retry(answer)
                 await asyncio.sleep(0.1)
             asked.append(value)
@@ -195,7 +207,8 @@ async def test_every_committed_job_is_done(
                     began = time.time()
                     length = LENGTHS[number % len(LENGTHS)]
                     await asyncio.to_thread(fault, processes, length)
-                    processes.faults.append((began, time.time()))
+                    if fault not in HARMLESS:
+                        processes.faults.append((began, time.time()))
         await asyncio.to_thread(wait_until_all_is_done, postgres)
 
     committed = set(postgres.query("SELECT value FROM asked", database="service"))
@@ -218,7 +231,7 @@ async def test_every_committed_job_is_done(
     assert set(asked) <= committed
     assert set(runs) == committed
     assert once == Counter(committed)
-    assert len(repeated) <= WORKERS * MOST_JOBS * faults
+    assert len(repeated) <= WORKERS * MOST_JOBS * len(processes.faults)
     for found in repeated.values():  # only where a fault has come between
         (_, first), *_, (_, last) = found
         assert any(began <= last and first - 1 <= ended for began, ended in processes.faults), found

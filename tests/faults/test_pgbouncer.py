@@ -5,6 +5,7 @@ two messages of a client reach the same server only within a transaction.
 """
 
 import asyncio
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -225,6 +226,22 @@ async def test_limits_of_the_role_hold_behind_the_pooler(
     assert written == 1
     assert before.read_text().count("run `app set-limits` once") == 1
     assert "set-limits" not in after.read_text()
+
+
+def test_doctor_compares_what_responds_with_the_setting(service: Service) -> None:
+    printed = service.run("app", "doctor", "--workers", "0")
+    assert re.search("ok +pooler +a pooler, as DATABASE_POOLER says", printed), printed
+    assert re.search("error +pooler +WORKER_DATABASE_URL is not set", fails(service))
+
+    direct = replace(service, environment=service.environment | {"DATABASE_POOLER": "false"})
+    assert re.search("error +pooler +DATABASE_POOLER is off, but a pooler responds", fails(direct))
+
+
+def fails(service: Service) -> str:
+    """Return what `app doctor` prints when it fails."""
+    with pytest.raises(AssertionError) as failure:
+        service.run("app", "doctor")
+    return str(failure.value)
 
 
 async def test_read_that_writes_is_refused(

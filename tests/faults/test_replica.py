@@ -1,6 +1,7 @@
 """GET is served by a streaming replica while that one is up, and everything else by the primary."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -66,6 +67,19 @@ def serves(server: PostgresProcess) -> bool:
     """Say whether the service has connections to a server."""
     rows = server.query("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'")
     return rows != [0]
+
+
+def test_doctor_tells_the_replica_from_the_primary(
+    service: Service, replica: ReplicaProcess
+) -> None:
+    printed = service.run("app", "doctor")
+    assert re.search("ok +database +DATABASE_REPLICA_URL: ", printed), printed
+    assert re.search("ok +replica +1 x 13 = 13 of ", printed), printed
+
+    variables = {"DATABASE_URL": replica.url("service", user="app")}
+    wrong = replace(service, environment=service.environment | variables)
+    with pytest.raises(AssertionError, match=r"DATABASE_URL: .*, a replica\. To do: name the"):
+        wrong.run("app", "doctor")
 
 
 @asynccontextmanager

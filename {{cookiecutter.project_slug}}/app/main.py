@@ -11,18 +11,15 @@ from app.core.config import Settings, load_settings
 from app.core.database import Database
 from app.core.database.readiness import ReadinessProbe
 from app.core.http.conditional_requests import install_not_modified_handler
-from app.core.http.disconnects import CancelOnDisconnect
 from app.core.http.documentation import install_documentation
 from app.core.http.draining import Draining
 from app.core.http.edge import require_edge
-from app.core.http.head import HeadMiddleware
-from app.core.http.limits import QueryLimit
 from app.core.http.openapi import install_openapi
 from app.core.http.perimeter import install_perimeter
 from app.core.http.problem_declarations import problem_responses
 from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
 from app.core.http.start_page import install_start_page
-from app.core.jobs.worker import Worker, working
+from app.core.jobs.worker import Worker, settings_of_queue
 
 # {%- if cookiecutter.use_auth +%}
 from app.core.mail.link_pages import install_link_pages
@@ -30,10 +27,10 @@ from app.core.mail.link_pages import install_link_pages
 # {%- endif +%}
 from app.core.observability.install import Observability
 from app.core.observability.metrics.endpoint import install_metrics_endpoint
-from app.core.observability.requests import SeeRoute
 from app.dependencies.caller import install_caller
 from app.dependencies.idempotency import read_idempotency_key
 from app.jobs import SCHEDULES, make_kinds
+from app.jobs.running import make_job_metrics, running_jobs
 from app.routes import HEALTH, ROUTERS
 
 
@@ -41,7 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application. It connects to nothing before its lifespan starts.
 
     Raises `ConfigurationError` if settings are not given and are missing or invalid in the
-    environment.
+    environment, and for a kind of job that is not listed.
     """
     settings = settings or load_settings(Settings)
     logging.getLogger("app").setLevel(settings.log_level)
@@ -61,16 +58,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.observability = observability
     app.state.metrics = metrics = observability.metrics
+    app.state.kinds = make_kinds(settings)  # also where they are only queued, for what it raises
+    app.state.job_metrics = make_job_metrics(metrics) if settings.worker_in_service else None
+    if settings.worker_in_service:
+        settings_of_queue(settings)  # for what it raises, so that `app check` finds it
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
     app.state.read_idempotency_key = read_idempotency_key
-    app.add_middleware(SeeRoute)
-    app.add_middleware(CancelOnDisconnect)
-    app.add_middleware(QueryLimit, limit=settings.max_query_bytes)
-    app.add_middleware(HeadMiddleware)
-    respond_to_error = install_perimeter(app, settings, respond_to_unexpected_error)
+    install_perimeter(app, settings, respond_to_unexpected_error, observability.observers)
     install_caller(app, settings)
-    observability.install(app, respond_to_error)
     install_problem_handlers(app)
     install_not_modified_handler(app)
     install_documentation(app)
@@ -101,7 +97,10 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         await database.report_replica()
         await stack.enter_async_context(app.state.observability.running(database))
         if settings.worker_in_service:
-            worker = Worker(settings, database, make_kinds(settings), SCHEDULES)
-            await stack.enter_async_context(working(worker))
+            job_metrics = app.state.job_metrics
+            observe = job_metrics.observe if job_metrics else None
+            worker = Worker(settings, database, app.state.kinds, SCHEDULES, observe)
+            await worker.check()
+            await stack.enter_async_context(running_jobs(worker, database, job_metrics))
         stack.enter_context(app.state.draining.on_sigterm())
         yield

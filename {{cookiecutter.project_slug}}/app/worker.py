@@ -1,11 +1,9 @@
 """The process of a worker: `app worker`. It serves its health and its metrics."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, status
 from fastapi.responses import JSONResponse
@@ -13,23 +11,12 @@ from fastapi.responses import JSONResponse
 from app.core.config import Settings, load_settings
 from app.core.database import Database
 from app.core.jobs.kinds import JobKind, Schedule
-from app.core.jobs.worker import Worker, working
-from app.core.observability.logs import queued_lines
-from app.core.observability.metrics.endpoint import (
-    install_metrics_endpoint,
-    make_metrics,
-    serve_metrics,
-)
-from app.core.observability.telemetry import OFF, make_tracing, reporting_errors
-from app.exceptions import UnavailableError
+from app.core.jobs.worker import Worker
+from app.core.observability.install import Observability
+from app.core.observability.metrics.endpoint import install_metrics_endpoint
+from app.core.observability.telemetry import OFF
 from app.jobs import SCHEDULES, make_kinds
-from app.services.job_service import JobService
-
-if TYPE_CHECKING:  # it imports prometheus-client
-    from app.core.observability.metrics.jobs import JobMetrics
-
-# How often the jobs are counted for the metrics.
-_COUNT_SECONDS: Final = 10
+from app.jobs.running import make_job_metrics, running_jobs
 
 
 def create_worker(
@@ -44,13 +31,9 @@ def create_worker(
     settings = settings or load_settings(Settings)
     logging.getLogger("app").setLevel(settings.log_level)
     database = Database(settings)
-    metrics = make_metrics(settings)
-    tracing = make_tracing(settings)
-    job_metrics = None
-    if metrics:
-        from app.core.observability.metrics.jobs import JobMetrics
-
-        job_metrics = JobMetrics(metrics.registry)
+    observability = Observability(settings)
+    metrics = observability.metrics
+    job_metrics = make_job_metrics(metrics)
     worker = Worker(
         settings,
         database,
@@ -61,22 +44,21 @@ def create_worker(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        with queued_lines():
-            async with AsyncExitStack() as stack:
-                stack.push_async_callback(database.dispose)
-                if metrics and job_metrics:
-                    await stack.enter_async_context(metrics.running(database))
-                    await stack.enter_async_context(counting_jobs(database, job_metrics))
-                    if port := settings.metrics_port:
-                        stack.enter_context(serve_metrics(metrics, port))
-                if tracing:
-                    await stack.enter_async_context(tracing.running())
-                await stack.enter_async_context(reporting_errors(settings))
-                await stack.enter_async_context(working(worker))
-                yield
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(database.dispose)
+            await stack.enter_async_context(observability.running(database))
+            await stack.enter_async_context(running_jobs(worker, database, job_metrics))
+            yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, telemetry=OFF)
+    app.state.worker = worker
+    _install_health(app, worker)
+    if metrics and not settings.metrics_port:
+        install_metrics_endpoint(app, metrics)
+    return app
 
+
+def _install_health(app: FastAPI, worker: Worker) -> None:
     @app.get("/health/live")
     async def live() -> dict[str, str]:
         """Report that the process responds."""
@@ -88,30 +70,3 @@ def create_worker(
         if worker.is_working:
             return JSONResponse({"status": "ok"})
         return JSONResponse({"status": "not working"}, status.HTTP_503_SERVICE_UNAVAILABLE)
-
-    if metrics and not settings.metrics_port:
-        install_metrics_endpoint(app, metrics)
-    return app
-
-
-@asynccontextmanager
-async def counting_jobs(database: Database, metrics: "JobMetrics") -> AsyncGenerator[None]:
-    """Count the jobs of the queue now and then, for the metrics, during a block."""
-
-    async def count() -> None:
-        while True:
-            with suppress(UnavailableError):  # the metrics of the database say so
-                async with database.read(newest=True) as session:
-                    jobs = await JobService(session).count()
-                now = datetime.now(UTC)
-                metrics.show(
-                    (kind, state, number, (now - since).total_seconds())
-                    for kind, state, number, since in jobs
-                )
-            await asyncio.sleep(_COUNT_SECONDS)
-
-    task = asyncio.create_task(count())
-    try:
-        yield
-    finally:
-        task.cancel()

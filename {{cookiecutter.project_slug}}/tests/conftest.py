@@ -89,11 +89,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Exclude objects created by imports and collection from garbage collection.
+    """Let the garbage collector look at fewer objects, less often: it took a sixth of a worker's time.
 
-    They live until the end, and scanning them took 7 % of a worker's time.
+    What imports and collection have made lives until the end.
     """
     gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -42,7 +42,7 @@ class InlineJobs:
     async def run_all(self) -> int:
         """Run the jobs, and those that they queue, and return their number.
 
-        The error of a job fails the test, as one that a handler of the app raises does.
+        The error of a job fails the test.
         """
         number = 0
         while await self._run_one():
@@ -72,7 +72,9 @@ class InlineJobs:
 
     async def _handle(self, job: Job) -> None:
         with continuing(job):
-            await self._kinds[job.entrypoint].handle(job, self._database, self._settings)
+            kind = self._kinds[job.entrypoint]
+            deadline = asyncio.timeout(kind.timeout)
+            await kind.handle(job, self._database, self._settings, deadline)
 
 
 async def run_after_response(app: FastAPI) -> None:

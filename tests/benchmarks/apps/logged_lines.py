@@ -14,7 +14,7 @@ from statistics import median
 
 from app.core.observability.logs import EscapedRecord, configure_logging, queued_lines
 from app.core.observability.request_log import RequestLog
-from app.core.observability.requests import ObserveRequests, RequestRecord, current_request
+from app.core.observability.requests import RequestRecord, start_record
 from uvicorn.logging import AccessFormatter
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
@@ -77,18 +77,9 @@ async def main() -> None:
     handler.setFormatter(AccessFormatter(formatter))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    found: dict[str, list[float]] = {}
-
-    async def app(_scope: object, _receive: object, _send: object) -> None:
-        record = current_request()
-        assert record
-        record.status, record.client, record.seconds, record.sent = 200, "127.0.0.1", 0.00123, 345
-        found.update(await measure(record))
-
-    observed = ObserveRequests(
-        app, [], trusts_ids=True, find_route=lambda _: "/posts/{post_id}", respond_to_error=None
-    )
-    await observed(SCOPE, None, None)
+    record = start_record(SCOPE, lambda _: "/posts/{post_id}", None)
+    record.status, record.client, record.seconds, record.sent = 200, "127.0.0.1", 0.00123, 345
+    found = await measure(record)
     added = {
         name: median(a - b for a, b in zip(found[name], found["nothing"], strict=True))
         for name in found

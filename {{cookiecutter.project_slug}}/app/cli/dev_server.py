@@ -64,9 +64,13 @@ def database_url() -> Generator[URL]:
 
 
 def _tell(url: URL, reason: str) -> None:
-    """Print a URL without its parameters and its secret."""
+    typer.echo(f"Database: {without_secret(url)} ({reason})", err=True)
+
+
+def without_secret(url: URL) -> str:
+    """Return a URL to show, without its parameters and its secret."""
     server = {name: url.query[name] for name in ("host", "port") if name in url.query}
-    typer.echo(f"Database: {url.set(drivername='postgresql', query=server)} ({reason})", err=True)
+    return str(url.set(drivername="postgresql", query=server))
 
 
 @contextmanager

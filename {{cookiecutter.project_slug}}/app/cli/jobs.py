@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
 from app.cli.commands import CommandError, commands, with_database
-from app.cli.dev_server import database_url
+from app.cli.dev_server import database_url, require_free_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -19,23 +19,31 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
+_TIME: Final = "%Y-%m-%d %H:%M:%S %Z"
+
 jobs = typer.Typer(no_args_is_help=True, help="Look after background jobs.")
 commands.add_typer(jobs, name="jobs")
 
 
 @commands.command("worker")
 def worker_command(
-    host: Annotated[str, typer.Option(help="Address that serves its health.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port that serves its health.")] = 8001,
+    host: Annotated[
+        str, typer.Option(help="Address of its health checks and metrics.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of its health checks and metrics.")] = 8001,
 ) -> None:
     """Run background jobs. SIGTERM ends it when the running jobs are done."""
     import uvicorn
 
+    from app.core.database.drivers import run
     from app.worker import create_worker
 
+    # uvicorn would find out after the first jobs have begun.
+    require_free_port(host, port)
     with database_url() as url:
         os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
         worker = create_worker()  # with wrong settings, the command ends here
+        run(url, worker.state.worker.check())
         # uvicorn stops, and then repeats the signal, which would end the process with an error.
         signal.signal(signal.SIGTERM, lambda *_: None)
         # By default the number of processes is WEB_CONCURRENCY, which is that of the service.
@@ -48,17 +56,20 @@ def list_command(
 ) -> None:
     """Show how many jobs there are, and the dead ones with their last error."""
 
+    from app.core.observability.logs import escape
+
     async def read(service: JobService) -> None:
-        for kind, state, number, since in await service.count():
-            typer.echo(f"{number:8} {state:8} {kind}, since {since:%Y-%m-%d %H:%M:%S %Z}")
+        for row in await service.count():
+            typer.echo(f"{row.number:8} {row.state:8} {row.kind}, since {row.since:{_TIME}}")
         for job in await service.list_dead(limit):
+            # Payloads and errors may hold what clients have sent, such as sequences for terminals.
             typer.echo(
-                f"\n{job.id}  {job.kind} {job.payload}\n"
-                f"    dead since {job.failed_at:%Y-%m-%d %H:%M:%S %Z}, attempts: {job.attempts}\n"
-                f"    {job.error_type}: {job.error}"
+                f"\n{job.id}  {job.kind} {escape(job.payload)}\n"
+                f"    dead since {job.failed_at:{_TIME}}, attempts: {job.attempts}\n"
+                f"    {job.error_type}: {escape(job.error or '')}"
             )
 
-    _run(read)
+    _run(read, writes=False)
 
 
 @jobs.command("retry")
@@ -68,23 +79,23 @@ def retry_command(
     ] = None,
 ) -> None:
     """Queue dead jobs again."""
-    wanted = ids or []
-    _report("Queued again", wanted, _run(lambda service: service.retry(wanted)))
+    _report("Queued again", ids or [], _run(lambda service: service.retry(ids)))
 
 
 @jobs.command("discard")
 def discard_command(
     ids: Annotated[list[int], typer.Argument(help="Ids of dead jobs, from `app jobs list`.")],
 ) -> None:
-    """Delete dead jobs, whose work is then not done."""
+    """Delete dead jobs. Their work is never done."""
     _report("Deleted", ids, _run(lambda service: service.discard(ids)))
 
 
-def _run(work: Callable[[JobService], Awaitable[ResultT]]) -> ResultT:
+def _run(work: Callable[[JobService], Awaitable[ResultT]], *, writes: bool = True) -> ResultT:
     from app.services.job_service import JobService
 
     async def run(database: Database) -> ResultT:
-        async with database.transaction() as session:
+        opened = database.transaction() if writes else database.read(newest=True)
+        async with opened as session:
             return await work(JobService(session))
 
     with database_url() as url:

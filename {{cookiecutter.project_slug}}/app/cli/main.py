@@ -6,8 +6,6 @@ service when they run, so that `app --help` is quick.
 
 from __future__ import annotations
 
-import json
-import secrets
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +19,7 @@ from app.cli.dev_server import (
     single_instance,
     uses_embedded_server,
 )
+from app.cli.doctor.command import doctor_command as doctor_command
 from app.cli.jobs import jobs as jobs
 from app.cli.jobs import worker_command as worker_command
 from app.cli.personal_data import erase_user_command as erase_user_command
@@ -29,6 +28,8 @@ from app.cli.resources import new_command as new_command
 from app.cli.resources import remove_command as remove_command
 from app.cli.resources import rename_command as rename_command
 from app.cli.resources import revision_command as revision_command
+from app.cli.routes import openapi_command as openapi_command
+from app.cli.routes import routes_command as routes_command
 
 # {%- if cookiecutter.use_auth +%}
 from app.cli.users import create_admin_command as create_admin_command
@@ -101,7 +102,11 @@ def check_command() -> None:
     """Check the settings of the service, without starting it."""
     from app.core.config import Settings, load_settings
 
-    load_settings(Settings)
+    settings = load_settings(Settings)
+    # After the settings, as the service does: what it refuses besides, such as variables of libraries.
+    from app.main import create_app
+
+    create_app(settings)
     typer.echo("The settings are valid.")
 
 
@@ -139,9 +144,10 @@ def prune_command() -> None:
     from app.jobs.maintenance import prune
 
     with database_url() as url:
-        deleted = with_database(url, prune)
-    for kind, number in deleted.items():
+        pruned = with_database(url, prune)
+    for kind, number in pruned.deleted.items():
         typer.echo(f"Deleted {number} expired {kind}.")
+    pruned.require_success()
 
 
 @commands.command("set-limits")
@@ -182,21 +188,3 @@ def grant_command(
     schemas = schemas_of(metadata)
     role = run(settings.database_url, grant_to_service(settings, password, schemas))
     typer.echo(f"{role} may read and write rows.")
-
-
-@commands.command("openapi")
-def openapi_command() -> None:
-    """Print the OpenAPI document."""
-    from app.core.config import Settings, load_settings
-    from app.main import create_app
-
-    # The document does not depend on secrets or on the database, so placeholders will do.
-    required = {
-        name: secrets.token_urlsafe(48)
-        for name, field in Settings.model_fields.items()
-        if field.is_required()
-    }
-    settings = load_settings(
-        Settings, **required | {"database_url": "postgresql://localhost/unused"}
-    )
-    typer.echo(json.dumps(create_app(settings).openapi(), indent=2))

@@ -3,6 +3,7 @@
 `.env.example` lists every variable; a test compares the two.
 """
 
+import os
 import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -302,9 +303,11 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
 
     @field_validator("metrics")
     @classmethod
-    def refuse_too_high_port(cls, value: str) -> str:
+    def refuse_impossible_port(cls, value: str) -> str:
         if value.isdecimal() and int(value) > 65535:
             raise ValueError("the highest port is 65535")
+        if value and value == os.environ.get("UVICORN_PORT"):
+            raise ValueError("the port of the service itself (UVICORN_PORT); name another, or on")
         return value
 
     @property

@@ -1,10 +1,14 @@
 """Settings of traces and reports of errors, which need optional packages."""
 
+import os
+import re
 from importlib.util import find_spec
 from typing import Final, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from app.core.env_file import configured
 from app.core.environment import EnvironmentSettings
 
 # The module that a setting needs, and the extra of the project that installs it.
@@ -13,12 +17,27 @@ _NEEDED: Final = {
     "sentry_dsn": ("sentry_sdk", "sentry"),
 }
 
+# Of OpenTelemetry's SDK for Python, which takes any other name for the default, with a warning.
+Sampler = Literal[
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+]
+
+
+# What OpenTelemetry accepts. It logs any other header with its value, and sends none.
+_HEADER: Final = re.compile(r"""[\w!#$%&'*+.^`|~-]+[ \t]*=[ !#-+\--:<-\[\]-~]*""", re.ASCII)
+
 
 class TelemetrySettings(EnvironmentSettings):
     """Settings of OpenTelemetry, by its own standard names, and of Sentry."""
 
     otel_exporter_otlp_endpoint: str = Field(
         default="",
+        validate_default=True,
         pattern=r"^(https?://[^/\s].*)?$",
         description="The receiver of traces (OTLP over HTTP), such as http://collector:4318.",
     )
@@ -27,7 +46,15 @@ class TelemetrySettings(EnvironmentSettings):
         description="The protocol of the receiver; gRPC (port 4317) is not supported.",
     )
     otel_exporter_otlp_headers: str = Field(
-        default="", repr=False, description="Headers for the receiver, such as api-key=secret."
+        default="",
+        validate_default=True,
+        repr=False,
+        description="Headers for the receiver, such as api-key=secret.",
+    )
+    otel_propagators: str = Field(
+        default="tracecontext",
+        pattern=r"^(tracecontext|baggage)(\s*,\s*(tracecontext|baggage))*$",
+        description="What carries a trace on: traceparent. Baggage, which clients choose, is ignored.",
     )
     otel_service_name: str = Field(
         default="", description="The service's name in traces, by default the project's."
@@ -35,11 +62,14 @@ class TelemetrySettings(EnvironmentSettings):
     otel_resource_attributes: str = Field(
         default="", description="More about it, such as deployment.environment.name=staging."
     )
-    otel_traces_sampler: str = Field(
+    otel_traces_sampler: Sampler = Field(
         default="parentbased_always_on", description="Which requests are traced."
     )
-    otel_traces_sampler_arg: str = Field(
-        default="", description="The share of requests that are traced by a sampler with a ratio."
+    otel_traces_sampler_arg: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="The share of requests that are traced by a sampler with a ratio, 0 to 1.",
     )
     sentry_dsn: str = Field(
         default="",
@@ -61,6 +91,46 @@ class TelemetrySettings(EnvironmentSettings):
                 f"needs packages that are not installed: run `uv sync --extra {extra}`, or build the "
                 f"image with --build-arg EXTRAS={extra}"
             )
+        return value
+
+    @field_validator("otel_exporter_otlp_endpoint", "sentry_dsn")
+    @classmethod
+    def refuse_wrong_host(cls, value: str, info: ValidationInfo) -> str:
+        """Refuse a URL without a valid host and port, and a DSN without a key; the message omits it."""
+        try:
+            parts = urlsplit(value)
+            is_valid = parts.hostname and parts.port != 0
+        except ValueError:
+            is_valid = False
+        if value and not is_valid:
+            raise ValueError("the host or the port of the URL is not valid")
+        if value and info.field_name == "sentry_dsn" and not parts.username:
+            raise ValueError("the URL has no public key")
+        return value
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def refuse_endpoint_of_traces_alone(cls, value: str) -> str:
+        """Refuse to be off although OpenTelemetry's other variable names a receiver."""
+        if not value and configured("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+            raise ValueError(
+                "not set, and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT alone turns nothing on; set both, or "
+                "this one"
+            )
+        return value
+
+    @field_validator("otel_exporter_otlp_headers")
+    @classmethod
+    def refuse_malformed_headers(cls, value: str) -> str:
+        """Refuse headers that OpenTelemetry or HTTP would. The message omits them: they are secret."""
+        of_traces = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "")
+        for header in filter(None, map(str.strip, f"{value},{of_traces}".split(","))):
+            _, _, text = header.partition("=")
+            if not _HEADER.fullmatch(header) or not unquote(text).isprintable():
+                raise ValueError(
+                    "not valid; write name=value, with commas between, and %2C for a comma in a value "
+                    "(OTEL_EXPORTER_OTLP_TRACES_HEADERS likewise)"
+                )
         return value
 
     @property

@@ -1,7 +1,7 @@
 from fastapi.requests import HTTPConnection
 
 from app.core.database.readiness import ReadinessProbe, SchemaState
-from app.core.http.draining import Draining
+from app.core.http.draining import DRAINING, Draining
 from app.core.http.edge import running_database
 from app.exceptions import UnavailableError
 
@@ -15,5 +15,5 @@ async def get_readiness(connection: HTTPConnection) -> SchemaState:
     draining: Draining = connection.app.state.draining
     probe: ReadinessProbe = connection.app.state.readiness
     if draining.started:
-        raise UnavailableError("The process is shutting down", kind="draining")
+        raise UnavailableError("The process is shutting down", kind=DRAINING)
     return await probe.check()

@@ -1,7 +1,8 @@
 """Providers of services, each created with the session and the caller of the request.
 
 They are coroutines, because FastAPI runs plain functions and classes in a thread pool, which is
-slower (see docs/decisions/0006).
+slower (see docs/decisions/0006). They ask for the session themselves, which costs less than a
+dependency of their own.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,8 +11,8 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database.unit_of_work import get_async_session, takes_session
 from app.dependencies.caller import Caller
-from app.dependencies.database import SessionDep
 from app.services import permissions
 
 ServiceT_co = TypeVar("ServiceT_co", covariant=True)
@@ -29,8 +30,9 @@ class ServiceClass(Protocol[ServiceT_co]):
 def service(kind: ServiceClass[ServiceT_co]) -> Callable[..., Awaitable[ServiceT_co]]:
     """Return a dependency that provides a service to a known caller."""
 
-    async def provide(caller: Caller, session: SessionDep) -> ServiceT_co:
-        return kind(session, caller)
+    @takes_session
+    async def provide(caller: Caller) -> ServiceT_co:
+        return kind(await get_async_session(), caller)
 
     return provide
 
@@ -39,7 +41,8 @@ def service(kind: ServiceClass[ServiceT_co]) -> Callable[..., Awaitable[ServiceT
 def public_service(kind: ServiceClass[ServiceT_co]) -> Callable[..., Awaitable[ServiceT_co]]:
     """Return a dependency that provides a service to anyone, without identifying the caller."""
 
-    async def provide(session: SessionDep) -> ServiceT_co:
-        return kind(session)
+    @takes_session
+    async def provide() -> ServiceT_co:
+        return kind(await get_async_session())
 
     return provide

@@ -10,4 +10,4 @@ from app.jobs.auth.mails import MailJobs
 
 
 def make_kinds(settings: Settings) -> tuple[JobKind[Any], ...]:
-    return MailJobs(make_mailer(settings)).kinds()
+    return MailJobs(make_mailer(settings), settings.worker_jobs).kinds()

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 from app.core.database import Database
 from app.core.jobs.kinds import JobContext, JobKind, Schedule
 from app.core.jobs.payload import JobPayload
+from app.exceptions import explain
 from app.services.idempotency_service import IdempotencyService
 from app.services.job_service import JobService
 
@@ -30,8 +31,13 @@ async def _prune_dead_jobs(database: Database) -> int:
 
 
 async def _prune_job_log(database: Database) -> int:
-    async with database.transaction() as session:
-        return await JobService(session).prune_log()
+    """Delete in several transactions: the log is by far the longest of these tables."""
+    total, deleted = 0, 1
+    while deleted:
+        async with database.transaction() as session:
+            deleted = await JobService(session).prune_log()
+        total += deleted
+    return total
 
 
 # Each function deletes expired rows and returns their number.
@@ -42,14 +48,38 @@ PRUNERS: Final[dict[str, Callable[[Database], Awaitable[int]]]] = {
 }
 
 
-async def prune(database: Database) -> dict[str, int]:
-    """Delete expired rows, and return the number of each kind."""
-    return {kind: await delete(database) for kind, delete in PRUNERS.items()}
+class PruneError(Exception):
+    """Some rows could not be deleted. The message says which ones, and why."""
+
+
+class Pruned(NamedTuple):
+    """What was deleted, and what could not be and why, by kind."""
+
+    deleted: dict[str, int]
+    failures: dict[str, str]
+
+    def require_success(self) -> None:
+        """Raise `PruneError` if there are failures."""
+        if self.failures:
+            raise PruneError("; ".join(f"{kind}: {why}" for kind, why in self.failures.items()))
+
+
+async def prune(database: Database) -> Pruned:
+    """Delete expired rows. A kind that fails does not keep the others from being deleted."""
+    pruned = Pruned({}, {})
+    for kind, delete in PRUNERS.items():
+        try:
+            pruned.deleted[kind] = await delete(database)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the next kind is due as well)
+            pruned.failures[kind] = explain(error)
+    return pruned
 
 
 async def _prune(_payload: Prune, context: JobContext) -> None:
-    for kind, number in (await prune(context.database)).items():
+    pruned = await prune(context.database)
+    for kind, number in pruned.deleted.items():
         _logger.info("deleted %d expired %s", number, kind)
+    pruned.require_success()
 
 
 PRUNE: Final = JobKind(Prune, _prune, timeout=30 * 60, at_once=1)

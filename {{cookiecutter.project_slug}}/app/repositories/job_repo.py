@@ -10,10 +10,14 @@ from app.core.jobs.drivers import SessionDriver
 
 # The tables are PGQueuer's. It calls running jobs `picked`, and dead ones `failed`.
 _COUNT: Final = text("""
-SELECT entrypoint, CASE status WHEN 'picked' THEN 'running' WHEN 'failed' THEN 'dead'
-    ELSE status::text END, count(*),
-    min(CASE status WHEN 'queued' THEN execute_after ELSE updated END)
-FROM pgqueuer GROUP BY entrypoint, status ORDER BY entrypoint, status
+SELECT entrypoint, state, count(*), min(since), CAST(extract(epoch FROM now() - min(since)) AS float)
+FROM (
+    SELECT entrypoint, CASE status WHEN 'picked' THEN 'running' WHEN 'failed' THEN 'dead'
+        ELSE status::text END AS state,
+        CASE status WHEN 'queued' THEN execute_after ELSE updated END AS since
+    FROM pgqueuer
+) AS job
+GROUP BY entrypoint, state ORDER BY entrypoint, state
 """)
 _LIST_DEAD: Final = text("""
 SELECT job.id, job.entrypoint, job.attempts + 1, job.updated, convert_from(job.payload, 'UTF8'),
@@ -23,11 +27,12 @@ LEFT JOIN LATERAL (
     SELECT traceback FROM pgqueuer_log
     WHERE job_id = job.id AND traceback IS NOT NULL ORDER BY created DESC LIMIT 1
 ) AS last ON true
-WHERE job.status = 'failed' ORDER BY job.id DESC LIMIT :limit
+WHERE job.status = 'failed' ORDER BY job.updated DESC, job.id DESC LIMIT :limit
 """)
 _LOCK_DEAD: Final = text("""
 SELECT id FROM pgqueuer
-WHERE status = 'failed' AND (cardinality(CAST(:ids AS bigint[])) = 0 OR id = ANY(:ids))
+WHERE status = 'failed'
+    AND (CAST(:ids AS bigint[]) IS NULL OR id = ANY(CAST(:ids AS bigint[])))
 ORDER BY id FOR UPDATE
 """)
 _DELETE: Final = text("""
@@ -42,9 +47,12 @@ SELECT count(*) FROM deleted
 """)
 _DELETE_LOG: Final = text("""
 WITH deleted AS (
-    DELETE FROM pgqueuer_log
-    WHERE created < now() - CAST(:kept AS interval)
-        AND NOT EXISTS (SELECT FROM pgqueuer WHERE id = job_id)
+    DELETE FROM pgqueuer_log WHERE id = ANY(ARRAY(
+        SELECT id FROM pgqueuer_log AS entry
+        WHERE created < now() - CAST(:kept AS interval)
+            AND NOT EXISTS (SELECT FROM pgqueuer WHERE id = entry.job_id)
+        ORDER BY created LIMIT :most
+    ))
     RETURNING 1
 )
 SELECT count(*) FROM deleted
@@ -54,13 +62,15 @@ SELECT count(*) FROM deleted
 class QueuedJobs(NamedTuple):
     """The jobs of a kind in a state: `queued`, `running` or `dead`.
 
-    `since` is when the first of them was due, begun, or given up.
+    `since` is when the first of them was due, begun, or given up, `seconds` ago by the clock of the
+    database.
     """
 
     kind: str
     state: str
     number: int
     since: datetime
+    seconds: float
 
 
 class DeadJob(NamedTuple):
@@ -86,13 +96,14 @@ class JobRepository:
         return [QueuedJobs(*row) for row in await self._session.execute(_COUNT)]
 
     async def list_dead(self, limit: int) -> Sequence[DeadJob]:
-        """Return dead jobs, newest first."""
+        """Return dead jobs, the last that died first."""
         rows = await self._session.execute(_LIST_DEAD, {"limit": limit})
         return [DeadJob(*row) for row in rows]
 
-    async def retry_dead(self, ids: Sequence[int]) -> Sequence[int]:
-        """Queue dead jobs again, all if no `ids` are given, and return their ids. Runs two statements."""
-        found = (await self._session.scalars(_LOCK_DEAD, {"ids": list(ids)})).all()
+    async def retry_dead(self, ids: Sequence[int] | None) -> Sequence[int]:
+        """Queue dead jobs again, all if `ids` is None, and return their ids. Runs two statements."""
+        wanted = None if ids is None else list(ids)
+        found = (await self._session.scalars(_LOCK_DEAD, {"ids": wanted})).all()
         await Queries(SessionDriver(self._session)).requeue_jobs([JobId(each) for each in found])
         return found
 
@@ -105,7 +116,7 @@ class JobRepository:
         deleted: int = await self._session.scalar(_DELETE_LONG_DEAD, {"kept": kept})
         return deleted
 
-    async def delete_log(self, kept: timedelta) -> int:
-        """Delete older log entries of jobs that are gone, and return the number."""
-        deleted: int = await self._session.scalar(_DELETE_LOG, {"kept": kept})
+    async def delete_log(self, kept: timedelta, most: int) -> int:
+        """Delete at most so many older log entries of jobs that are gone, and return the number."""
+        deleted: int = await self._session.scalar(_DELETE_LOG, {"kept": kept, "most": most})
         return deleted

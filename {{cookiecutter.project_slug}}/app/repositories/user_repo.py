@@ -14,20 +14,20 @@ USERS: Final = select(User).options(raiseload("*"))
 _BY_ID: Final = USERS.where(User.id == bindparam("user_id"))
 # populate_existing: the session may have loaded an older state before the lock.
 _FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
-_FILTERS: Final[dict[str, ColumnElement[bool]]] = {
-    "pattern": contains(User.email) | contains(User.display_name),
-    "is_active": User.is_active == bindparam("is_active"),
-    # {% if cookiecutter.use_auth %}
-    "role": User.role == bindparam("role"),
-    # {% endif %}
-}
 
 
 @cache
 def _page(filters: frozenset[str], *, after: bool) -> Select[User]:
     """Build the statement of a list on first use."""
-    statement = USERS.where(*(_FILTERS[name] for name in sorted(filters)))
+    statement = USERS.where(*map(_condition, sorted(filters)))
     return keyset(statement, User.id.expression, after=after)
+
+
+def _condition(name: str) -> ColumnElement[bool]:
+    """Return the condition of a filter: `pattern`, or the name of a column."""
+    if name == "pattern":
+        return contains(User.email) | contains(User.display_name)
+    return User.__table__.columns[name] == bindparam(name)
 
 
 class UserRepository(Repository[User]):

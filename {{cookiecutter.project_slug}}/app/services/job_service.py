@@ -9,6 +9,8 @@ from app.repositories.job_repo import DeadJob, JobRepository, QueuedJobs
 # Long enough to find out why a job failed. Payloads may name persons.
 _DEAD_KEPT: Final = timedelta(days=30)
 _LOG_KEPT: Final = timedelta(days=7)
+# Each job has a few. So many take a fraction of DATABASE_STATEMENT_TIMEOUT.
+_LOG_ENTRIES_AT_ONCE: Final = 10_000
 
 
 class JobService:
@@ -22,11 +24,11 @@ class JobService:
         return await self._jobs.count()
 
     async def list_dead(self, limit: int) -> Sequence[DeadJob]:
-        """Return dead jobs, newest first."""
+        """Return dead jobs, the last that died first."""
         return await self._jobs.list_dead(limit)
 
-    async def retry(self, ids: Sequence[int]) -> Sequence[int]:
-        """Queue dead jobs again, all if no `ids` are given, and return their ids."""
+    async def retry(self, ids: Sequence[int] | None) -> Sequence[int]:
+        """Queue dead jobs again, all if `ids` is None, and return their ids."""
         return await self._jobs.retry_dead(ids)
 
     async def discard(self, ids: Sequence[int]) -> Sequence[int]:
@@ -38,5 +40,5 @@ class JobService:
         return await self._jobs.delete_long_dead(_DEAD_KEPT)
 
     async def prune_log(self) -> int:
-        """Delete log entries of jobs that are no longer needed, and return the number."""
-        return await self._jobs.delete_log(_LOG_KEPT)
+        """Delete a batch of old log entries, and return the number: 0 when none is left."""
+        return await self._jobs.delete_log(_LOG_KEPT, _LOG_ENTRIES_AT_ONCE)

@@ -1,13 +1,19 @@
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.jobs.payload import JobPayload
+from app.core.config import ConfigurationError, Settings
+from app.core.database import Database
+from app.core.jobs.payload import JobPayload, payloads_of
 from app.core.jobs.queue import JobQueue
-from app.jobs import SCHEDULES
-from app.jobs.maintenance import Prune
+from app.exceptions import UnavailableError
+from app.jobs import SCHEDULES, make_kinds
+from app.jobs.maintenance import PRUNERS, Prune, PruneError, prune
+from app.models.idempotency_key import IdempotencyKey
+from app.services import job_service
 from tests.inline_jobs import InlineJobs
 
 
@@ -23,12 +29,15 @@ async def test_job_prunes_and_says_how_much(
     session: AsyncSession, jobs: InlineJobs, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "app")
+    old = datetime.now(UTC) - timedelta(days=365)
+    stored = {"scope": "", "key": "", "fingerprint": b"", "status": 0, "headers": [], "body": b""}
+    session.add(IdempotencyKey(created_at=old, **stored))
     await JobQueue(session).enqueue(Prune())
     await session.commit()
 
     assert await jobs.run_all() == 1
 
-    assert "deleted 0 expired idempotency keys" in caplog.messages
+    assert "deleted 1 expired idempotency keys" in caplog.messages
 
 
 async def test_old_dead_jobs_and_log_entries_are_deleted(
@@ -48,3 +57,53 @@ async def test_old_dead_jobs_and_log_entries_are_deleted(
     assert (await session.scalars(text("SELECT id FROM pgqueuer"))).all() == [young]
     assert "deleted 1 expired dead jobs" in caplog.messages
     assert "deleted 1 expired log entries of jobs" in caplog.messages
+
+
+async def test_log_is_deleted_in_batches(
+    live_session: AsyncSession, live_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a transaction of its own, so that the longest log fits into the time limits."""
+    monkeypatch.setattr(job_service, "_LOG_ENTRIES_AT_ONCE", 2)
+    await live_session.execute(
+        text(
+            "INSERT INTO pgqueuer_log (created, job_id, status, priority, entrypoint) "
+            "SELECT now() - interval '8 days', n, 'queued', 0, 'task' FROM generate_series(1, 5) n"
+        )
+    )
+    await live_session.commit()
+    transactions = live_database.transactions.commits
+
+    deleted = (await prune(live_database)).deleted
+
+    assert deleted["log entries of jobs"] == 5
+    assert live_database.transactions.commits - transactions >= len(deleted) + 2
+
+
+async def test_rows_that_cannot_be_deleted_do_not_keep_the_others(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: Database) -> int:
+        raise UnavailableError("The database took too long to respond")
+
+    first, *others = PRUNERS
+    monkeypatch.setitem(PRUNERS, first, fail)
+
+    pruned = await prune(database)
+
+    assert list(pruned.deleted) == others
+    with pytest.raises(PruneError, match=f"^{first}: The database took too long to respond$"):
+        pruned.require_success()
+
+
+def test_payload_that_no_kind_has_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its jobs would wait for ever."""
+    monkeypatch.setattr(Dead, "__module__", "app.schemas.forgotten")
+
+    with pytest.raises(ConfigurationError, match="Dead: no kind of job"):
+        make_kinds(settings)
+
+
+def test_every_payload_of_the_app_is_listed(settings: Settings) -> None:
+    assert {kind.payload for kind in make_kinds(settings)} == set(payloads_of("app"))

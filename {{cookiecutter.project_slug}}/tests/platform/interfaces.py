@@ -24,6 +24,8 @@ DOCUMENTED: Final = {
     ("FastAPI", "openapi_schema"): "How-to: Extending OpenAPI",
     ("ExceptionContext", "invalidate_pool_on_disconnect"): "the attribute's own description",
     ("os", "environ"): "the module's own description",
+    ("sys", "unraisablehook"): "the function's own description",
+    ("threading", "excepthook"): "the function's own description",
 }
 # Methods that change a list, a set or a dictionary.
 MUTATING: Final = frozenset(

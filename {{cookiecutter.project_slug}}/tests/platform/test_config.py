@@ -219,7 +219,25 @@ def test_message_for_a_wrong_value_says_what_is_right(
         ("TRUSTED_PROXIES", "proxy.example.com"),
         ("EMAIL_SPECIAL_DOMAINS", "company.local"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:99999"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key: hunter2"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,hunter2"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=hunter2;b"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a b=hunter2"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=hunter2é"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=hunter2%0Ab: c"),
+        ("OTEL_PROPAGATORS", "nosuch"),
+        ("OTEL_PROPAGATORS", "tracecontext,b3"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+        ("OTEL_TRACES_SAMPLER_ARG", "nan"),
+        ("OTEL_TRACES_SAMPLER_ARG", "10 %"),
+        ("METRICS", "65536"),
+        ("SENTRY_DSN", "https://hunter2@sentry.example.com:99999/7"),
+        ("SENTRY_DSN", "https://:hunter2@sentry.example.com/7"),
+        ("SENTRY_DSN", "https://hunter2@:443/7"),
         ("SENTRY_DSN", "https://sentry.example.com/7"),
         ("SENTRY_DSN", "https://key@sentry.example.com/project"),
         # {% if cookiecutter.use_auth %}
@@ -251,8 +269,38 @@ def test_wrong_value_is_refused_with_the_name_of_its_variable(
 ) -> None:
     monkeypatch.setenv(variable, value)
 
-    with pytest.raises(ConfigurationError, match=rf"(?m)^{variable}: "):
+    with pytest.raises(ConfigurationError, match=rf"(?m)^{variable}: ") as error:
         load_settings(Settings)
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector:4318", "ENDPOINT: not set, and"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "hunter2", "OTLP_HEADERS: not valid"),
+        ("UVICORN_PORT", "9464", "METRICS: the port of the service itself"),
+    ],
+)
+def test_variable_of_a_library_that_does_not_fit_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, named: str
+) -> None:
+    monkeypatch.setenv("METRICS", "9464")
+    load_settings(Settings)
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ConfigurationError, match=named) as error:
+        load_settings(Settings)
+    assert "hunter2" not in str(error.value)
+
+
+def test_headers_of_the_receiver_are_taken_as_opentelemetry_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    value = "api-key=a%20b, x-key=Basic dXNlcjpwYXNz==,x_y=,"
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", value)
+
+    assert load_settings(Settings).otel_exporter_otlp_headers == value
 
 
 def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

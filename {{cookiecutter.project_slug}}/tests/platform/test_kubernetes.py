@@ -1,14 +1,18 @@
 """The manifests for Kubernetes fit the service, and give it no more rights than Compose does."""
 
 import re
+import sys
 from typing import Any, Final
 
 import pytest
+import uvicorn
 import yaml
+from click.testing import CliRunner
 from fastapi import FastAPI
 
 from app.core.config import Settings
 from app.core.env_file import PROJECT
+from app.worker import create_worker
 
 FOLDER: Final = PROJECT / "deploy" / "kubernetes"
 OVERLAYS: Final = sorted(path.name for path in (FOLDER / "overlays").iterdir())
@@ -100,14 +104,33 @@ def test_probes_ask_routes_of_the_service(app: FastAPI) -> None:
     assert paths <= app.openapi()["paths"].keys()
 
 
-def test_worker_has_time_to_stop_and_is_asked_where_it_responds() -> None:
-    pod = pod_of("worker")
-    (container,) = pod["containers"]
-    (port,) = container["ports"]
+@pytest.mark.parametrize("host", [None, "::"])  # the latter in a cluster with IPv6 alone
+def test_variable_says_where_the_image_listens(
+    monkeypatch: pytest.MonkeyPatch, host: str | None
+) -> None:
+    dockerfile = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
+    (default,) = re.findall(r"(?m)^ENV UVICORN_HOST=(.+)$", dockerfile)
+    (command,) = re.findall(r"(?m)^CMD .*exec uvicorn (.+)\"\]$", dockerfile)
+    given: dict[str, Any] = {}
+    module = sys.modules[uvicorn.run.__module__]  # `uvicorn.main` is the command
+    monkeypatch.setattr(module, "run", lambda _app, **options: given.update(options))
 
-    assert pod["terminationGracePeriodSeconds"] > int(settings_of("base")["WORKER_STOP_SECONDS"])
+    arguments = command.replace("${WEB_CONCURRENCY:-1}", "1").split()
+    result = CliRunner().invoke(uvicorn.main, arguments, env={"UVICORN_HOST": host or default})
+
+    assert result.exit_code == 0, result.output
+    assert given["host"] == (host or "0.0.0.0")  # noqa: S104 (in a container)
+
+
+def test_worker_is_asked_where_it_responds(settings: Settings) -> None:
+    (container,) = pod_of("worker")["containers"]
+    (port,) = container["ports"]
+    probes = [value["httpGet"] for name, value in container.items() if name.endswith("Probe")]
+    routes = {getattr(route, "path", None) for route in create_worker(settings).routes}
+
     assert container["command"][-1] == str(port["containerPort"])
-    assert container["readinessProbe"]["httpGet"]["port"] == port["name"]
+    assert {probe["port"] for probe in probes} == {port["name"]}
+    assert {probe["path"] for probe in probes} <= routes
 
 
 def test_worker_behind_a_pooler_has_an_address_of_postgresql() -> None:
@@ -117,14 +140,11 @@ def test_worker_behind_a_pooler_has_an_address_of_postgresql() -> None:
     assert settings["WORKER_DATABASE_URL"].rpartition("/")[0].endswith("@db-rw:5432")
 
 
-def test_pods_have_time_to_drain() -> None:
+def test_pod_that_drains_is_noticed_in_time() -> None:
     (container,) = pod_of("deployment")["containers"]
     drain = int(settings_of("base")["DRAIN_SECONDS"])
-    stop = 8  # of the image's --timeout-graceful-shutdown
     probe = container["readinessProbe"]
 
-    assert "--timeout-graceful-shutdown 8" in (PROJECT / "Dockerfile").read_text(encoding="utf-8")
-    assert pod_of("deployment")["terminationGracePeriodSeconds"] > drain + stop
     assert probe["periodSeconds"] * probe["failureThreshold"] < drain
 
 

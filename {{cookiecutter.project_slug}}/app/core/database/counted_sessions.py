@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
+from sqlalchemy.orm import Session
 
 from app.core.database.budget import CURRENT_BUDGET, Budget
 from app.core.database.errors import FailedTransactionError, ReadOnlySessionError, require_success
@@ -124,6 +125,11 @@ class CountedSession(AsyncSession):
     connection = counted_until_release(AsyncSession.connection)
     stream = counted_until_release(AsyncSession.stream)
 
+    async def finish(self) -> None:
+        """Commit and close, as `commit` does."""
+        await self.commit()
+        await AsyncSession.close(self)  # not counted: nothing is left to ask the database
+
     def begin(self) -> AsyncSessionTransaction:
         """Return a transaction to enter: `async with session.begin(): ...`."""
         return CountedTransaction(self)
@@ -160,11 +166,23 @@ class WriteSession(CountedSession):
 
     async def commit(self) -> None:
         """Commit. Raises `FailedTransactionError` if a statement has failed."""
+        await self._commit(Session.commit)
+
+    async def finish(self) -> None:
+        """Commit and close, in one switch to SQLAlchemy's greenlet (see docs/decisions/0006)."""
+        await self._commit(_commit_and_close)
+
+    async def _commit(self, commit: Callable[[Session], None]) -> None:
         await require_success(self)
         has_begun = self.in_transaction()
-        await super().commit()
+        await self.run_sync(commit)
         if has_begun:
             self.transactions.note_commit()
+
+
+def _commit_and_close(session: Session) -> None:
+    session.commit()
+    session.close()
 
 
 class ReadSession(CountedSession):

@@ -8,19 +8,24 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from sqlalchemy import MetaData, Sequence, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.config import ConfigurationError, DatabaseSettings
 from app.core.database.enum_types import enum_of
 from app.core.database.migrations import make_migration_engine
+from app.core.database.scram import scram_verifier
 from app.core.database.statements import verbatim
+from app.exceptions import explain
 
 # Each is a query for a statement, because names cannot be parameters. The password is set on every
 # run, so that the same command changes it.
 _CREATE: Final = "SELECT format('CREATE ROLE %I LOGIN', CAST(:name AS text))"
-_STATEMENTS: Final = (
-    "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', CAST(:name AS text), CAST(:password AS text))",
-    "SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), CAST(:name AS text))",
+_SET_VERIFIER: Final = (
+    "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', CAST(:name AS text), CAST(:verifier AS text))"
+)
+_GRANT_CONNECT: Final = (
+    "SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), CAST(:name AS text))"
 )
 _STATEMENTS_OF_SCHEMA: Final = tuple(
     f"SELECT format('{grant}', CAST(:schema AS text), CAST(:name AS text))"
@@ -57,18 +62,20 @@ async def grant_to_service(
     in `DATABASE_URL`. The rows are those of the default schema, the first one of the owner's
     `search_path` that exists, and of `schemas`. Returns the name of the role. Raises
     `ConfigurationError` if there is no password, if the two are the same, if the role may do more
-    than that, or if a schema does not exist.
+    than that, if the owner may not change it, or if a schema does not exist.
     """
     service, owner = settings.database_url, settings.database_direct_url
     if owner is None or owner.username == service.username:
         raise ConfigurationError(
             "DATABASE_DIRECT_URL: must name the owner of the tables, not the user of DATABASE_URL"
         )
-    values = {"name": service.username, "password": password or service.password}
-    if not values["password"]:
+    password = password or service.password or ""
+    if not password:
         raise ConfigurationError(
             "API_POSTGRES_PASSWORD: not set. The password of the role that DATABASE_URL names"
         )
+    # Not the password: PostgreSQL logs statements that fail.
+    values = {"name": service.username, "verifier": scram_verifier(password)}
     engine = make_migration_engine(settings)
     try:
         async with engine.begin() as connection:
@@ -78,8 +85,15 @@ async def grant_to_service(
                     f"DATABASE_URL: {service.username} may do more than read and write rows; "
                     "name another user"
                 )
-            for query in _STATEMENTS if exists else (_CREATE, *_STATEMENTS):
-                await _run(connection, query, values)
+            try:
+                for query in (_SET_VERIFIER,) if exists else (_CREATE, _SET_VERIFIER):
+                    await _run(connection, query, values)
+            except ProgrammingError as error:  # its message quotes the statement
+                raise ConfigurationError(
+                    f"DATABASE_DIRECT_URL: {owner.username} may not create the role "
+                    f"{service.username}, or not change it: {explain(error.orig or error)}"
+                ) from None
+            await _run(connection, _GRANT_CONNECT, values)
             for schema in {await _default_schema(connection), *schemas}:
                 if not await connection.scalar(_HAS_SCHEMA, {"schema": schema}):
                     raise ConfigurationError(

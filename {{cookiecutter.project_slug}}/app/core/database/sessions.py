@@ -111,14 +111,15 @@ class Database:
                 yield session
 
     @asynccontextmanager
-    async def statement(self) -> AsyncGenerator[AsyncSession]:
+    async def statement(self, seconds: float | None = None) -> AsyncGenerator[AsyncSession]:
         """Open a session for a single statement, which commits itself (AUTOCOMMIT).
 
         For rows with many concurrent writers, such as counters. A statement locks the row only
         while it runs, a transaction until the event loop gets to its COMMIT. Behind a pooler it
-        runs in a transaction nevertheless. Raises `UnavailableError` as `transaction()` does.
+        runs in a transaction nevertheless. `seconds` and `UnavailableError` are as in
+        `transaction()`.
         """
-        with budgeted(self.budget()) as budget:
+        with budgeted(self.budget(seconds)) as budget:
             async with _committing(self.statement_sessions(), budget) as session:
                 yield session
 
@@ -159,17 +160,16 @@ async def _committing(session: CountedSession, budget: Budget) -> AsyncGenerator
     await commit(session)
 
 
-async def commit(session: AsyncSession) -> None:
+async def commit(session: CountedSession) -> None:
     """Commit and close a session. Rolls back if that fails."""
     try:
-        await session.commit()
+        await session.finish()
     except BaseException:
         await roll_back(session)
         raise
-    await AsyncSession.close(session)  # not counted: nothing is left to ask the database
 
 
-async def roll_back(session: AsyncSession) -> None:
+async def roll_back(session: CountedSession) -> None:
     """Roll back and close a session."""
     if isinstance(session, WriteSession) and session.in_transaction():
         session.transactions.note_rollback()

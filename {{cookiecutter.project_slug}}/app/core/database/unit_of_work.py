@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database.budget import Budget, enter_budget, exit_budget
+from app.core.database.counted_sessions import CountedSession
 from app.core.database.sessions import commit, roll_back
 from app.exceptions import UnavailableError
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
 class UnitOfWork:
@@ -23,10 +26,10 @@ class UnitOfWork:
     def __init__(
         self,
         budget: Budget,
-        open_session: Callable[[], Awaitable[AsyncSession]],
+        open_session: Callable[[], Awaitable[CountedSession]],
         on_open: Callable[[AsyncSession], Awaitable[None]] | None = None,
     ) -> None:
-        self.opened: AsyncSession | None = None
+        self.opened: CountedSession | None = None
         self._budget = budget
         self._open_session = open_session
         self._on_open = on_open
@@ -52,7 +55,7 @@ class UnitOfWork:
                 raise self._refusal
             return self.opened or await self._open()
 
-    async def _open(self) -> AsyncSession:
+    async def _open(self) -> CountedSession:
         self.opened = session = await self._open_session()
         if self._on_open:
             # Stays set if the claim is cancelled, for example by a timeout in the handler.
@@ -117,3 +120,13 @@ async def get_open_session() -> Callable[[], Awaitable[AsyncSession]]:
     Until they call it the request holds no connection, and no idempotency key is claimed.
     """
     return get_async_session
+
+
+# Dependencies that use the session of a request. The edge looks for them in routes.
+SESSION_DEPENDENCIES: Final[set[Callable[..., Any]]] = {get_async_session, get_open_session}
+
+
+def takes_session(dependency: FunctionT) -> FunctionT:
+    """Declare that a dependency calls `get_async_session` itself, instead of depending on it."""
+    SESSION_DEPENDENCIES.add(dependency)
+    return dependency

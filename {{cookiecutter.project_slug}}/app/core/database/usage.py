@@ -24,8 +24,8 @@ class DatabaseUsage:
     waited: float = 0
 
 
-# Called after each statement with its text, its seconds, its error and the server: for traces. They must
-# not raise.
+# Functions that are called after each statement, for traces, with its text, duration in seconds, error and
+# server. They must not raise.
 STATEMENT_OBSERVERS: Final[list[Callable[[str, float, BaseException | None, URL], None]]] = []
 
 CURRENT_USAGE: Final[ContextVar[DatabaseUsage | None]] = ContextVar("database_usage", default=None)
@@ -34,9 +34,8 @@ CURRENT_USAGE: Final[ContextVar[DatabaseUsage | None]] = ContextVar("database_us
 def watch_statements(engine: AsyncEngine, slow: float) -> None:
     """Count an engine's statements, and log those that take longer than `slow` seconds (0: none).
 
-    The text is logged without parameters, which may be personal or secret. It replaces SQLAlchemy's
-    call of the driver, which one event can do; two events around it would cost more (see
-    docs/decisions/0010).
+    Parameters are not logged: they may be personal or secret. A listener runs the statement in place of
+    SQLAlchemy, because a pair of events around it would cost more (docs/decisions/0010).
     """
 
     def run(call: Any, cursor: DBAPICursor, statement: str, parameters: Any, context: Any) -> None:

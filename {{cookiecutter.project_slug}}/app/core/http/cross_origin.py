@@ -4,9 +4,23 @@ from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.core.config import Settings
 from app.core.http.problems import problem_response
+
+
+def allow_origins(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Let the pages of `CORS_ORIGINS` call the application, without cookies."""
+    if not settings.cors_origins:
+        return app
+    return CrossOriginMiddleware(
+        app,
+        allow_origins=settings.cors_origins,
+        allow_methods=settings.cors_methods,
+        allow_headers=settings.cors_headers,
+        expose_headers=settings.cors_exposed_headers,
+    )
 
 
 class CrossOriginMiddleware(CORSMiddleware):

@@ -1,76 +1,65 @@
 """Cancellation of requests whose client has disconnected."""
 
 import asyncio
+from collections.abc import Mapping
+from types import TracebackType
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive
 
-_NO_BODY: Final = (b"content-length", b"0")
-_BODY_HEADERS: Final = {b"content-length", b"transfer-encoding"}
+# Seconds after which a request is watched. Fast ones need no task of their own.
+GRACE: Final = 0.1
 
 
-class CancelOnDisconnect:
-    """ASGI middleware: cancels a request whose client disconnects before the response starts.
+class DisconnectWatch:
+    """Cancels the block if the client disconnects before `stop` is called, as the response starts.
 
-    Its transaction is then rolled back and its connection returned to the pool. Only requests that
-    take longer than `grace` seconds are watched, so that fast ones need no extra task.
+    The transaction of the request is then rolled back and its connection returned to the pool. The
+    block ends without an error then. It receives messages by `receive`. `headers` are those of the
+    request.
     """
 
-    def __init__(self, app: ASGIApp, grace: float = 0.1) -> None:
-        self._app = app
-        self._grace = grace
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        watch = _Watch(receive, send, self._grace, has_body=_has_body(scope))
-        try:
-            await self._app(scope, watch.receive, watch.send)
-        except asyncio.CancelledError:
-            if not watch.disconnected:
-                raise
-            watch.request.uncancel()  # handled: no client waits for a response
-        finally:
-            watch.stop()
-
-
-def _has_body(scope: Scope) -> bool:
-    return any(
-        name in _BODY_HEADERS and (name, value) != _NO_BODY for name, value in scope["headers"]
-    )
-
-
-class _Watch:
-    """Watches one request until its response starts."""
-
-    def __init__(self, receive: Receive, send: Send, grace: float, *, has_body: bool) -> None:
-        self.disconnected = False
+    def __init__(
+        self, headers: Mapping[bytes, bytes], receive: Receive, grace: float = GRACE
+    ) -> None:
         self._receive = receive
-        self._send = send
-        self._body_is_read = not has_body
-        self._watcher: asyncio.Task[None] | None = None
         self._grace = grace
+        has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+        self._body_is_read = not has_body
+        self.has_disconnected = False
+        self._has_cancelled = False
+        self._watcher: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task  # noqa: S101 (a coroutine runs in a task)
-        self.request = task
+        self._request = task
+        self._cancelled_before = task.cancelling()
         self._timer = self._loop.call_later(grace, self._start)
 
     async def receive(self) -> Message:
+        """Return the next message of the client."""
         message = await self._receive()
         if not message.get("more_body", False):
             self._body_is_read = True
+            self.has_disconnected = message["type"] == "http.disconnect"
         return message
 
-    async def send(self, message: Message) -> None:
-        self.stop()  # the server handles disconnects from here on
-        await self._send(message)
-
     def stop(self) -> None:
+        """Stop watching. The server handles disconnects from here on."""
         self._timer.cancel()
         if self._watcher:
             self._watcher.cancel()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, _kind: object, error: BaseException | None, _traceback: TracebackType | None
+    ) -> bool:
+        self.stop()
+        if not self._has_cancelled or not isinstance(error, asyncio.CancelledError):
+            return False
+        # Handled, because no client waits for a response, unless someone else cancels the task too.
+        return self._request.uncancel() <= self._cancelled_before
 
     def _start(self) -> None:
         if self._body_is_read:
@@ -81,5 +70,5 @@ class _Watch:
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass  # the empty body message of a request without a body
-        self.disconnected = True
-        self.request.cancel()
+        self.has_disconnected = self._has_cancelled = True
+        self._request.cancel()

@@ -10,6 +10,10 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Final
+
+# The kind of error that the readiness check then is.
+DRAINING: Final = "draining"
 
 
 class Draining:

@@ -17,8 +17,9 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount
 
 from app.core.config import Settings
+from app.core.database.counted_sessions import CountedSession
 from app.core.database.sessions import Database
-from app.core.database.unit_of_work import UnitOfWork, get_async_session, get_open_session
+from app.core.database.unit_of_work import SESSION_DEPENDENCIES, UnitOfWork, get_async_session
 from app.core.http.limits import limit_body, read_body, require_admission, stated_body_limit
 from app.core.http.problems import log_failure
 from app.core.observability.requests import note_outcome
@@ -68,7 +69,7 @@ class EdgeRoute(APIRoute):
             database = running_database(request.app)
             is_safe = request.method in SAFE_METHODS
             claim: Claim | None = None
-            open_session: Callable[[], Awaitable[AsyncSession]]
+            open_session: Callable[[], Awaitable[CountedSession]]
             if has_body or not is_safe:
                 settings: Settings = request.app.state.settings
                 limit = stated.size(settings) if stated else settings.max_body_bytes
@@ -121,7 +122,7 @@ def _drop_background_tasks(response: Response) -> None:
         response.background.tasks.clear()
 
 
-async def _open_read_session(request: Request, database: Database) -> AsyncSession:
+async def _open_read_session(request: Request, database: Database) -> CountedSession:
     """Open the session of a safe method, on a replica if there is one.
 
     A replica may lag behind. Clients bypass it with `Cache-Control: no-cache`. Requests that search
@@ -147,7 +148,7 @@ def dependencies(dependant: Dependant | None) -> set[Any]:
 
 def wants_session(dependant: Dependant | None) -> bool:
     """Return whether a route depends on the session that the edge opens."""
-    return not dependencies(dependant).isdisjoint({get_async_session, get_open_session})
+    return not dependencies(dependant).isdisjoint(SESSION_DEPENDENCIES)
 
 
 def require_edge(app: FastAPI) -> None:

@@ -1,29 +1,19 @@
-"""HEAD requests, which FastAPI's GET routes refuse."""
+"""HEAD requests, which FastAPI's GET routes refuse.
+
+They are responded to as to GET, without the body (RFC 9110, section 9.3.2).
+"""
 
 import asyncio
-from collections.abc import Awaitable
 
 from starlette.routing import Match
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Scope, Send
 
 
-class HeadMiddleware:
-    """ASGI middleware: responds to HEAD as to GET, without the body (RFC 9110, section 9.3.2).
+def routed(scope: Scope) -> Scope:
+    """Return the scope of a HEAD request with the method of the route that responds.
 
     Handlers see a GET request, unless their route declares HEAD itself.
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "http" and scope["method"] == "HEAD":
-            return self._app(_routed(scope), receive, _WithoutBody(send))
-        return self._app(scope, receive, send)  # no coroutine of its own around other requests
-
-
-def _routed(scope: Scope) -> Scope:
-    """Return the scope with the method of the route that responds."""
     as_get = {**scope, "method": "GET"}
     for route in scope["app"].routes:
         if route.matches({**scope})[0] == Match.FULL:
@@ -33,7 +23,7 @@ def _routed(scope: Scope) -> Scope:
     return scope
 
 
-class _WithoutBody:
+class WithoutBody:
     """Sends the head of a response, and ends it where the body would begin."""
 
     def __init__(self, send: Send) -> None:

@@ -6,9 +6,9 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, TypeVar
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Scope
 
 from app.core.config import Settings
 from app.core.http.problems import problem_response
@@ -69,31 +69,20 @@ async def require_admission(request: Request, stated: BodyLimit) -> None:
             raise
 
 
-class QueryLimit:
-    """ASGI middleware: responds with 414 to a query string or path of more than `limit` bytes."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app = app
-        self._limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            if len(scope["query_string"]) > self._limit:
-                await self._refuse("query string", scope, receive, send)
-                return
-            if len(scope["path"]) > self._limit:
-                shortened = {**scope, "path": scope["path"][: self._limit]}  # the response names it
-                await self._refuse("path", shortened, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    async def _refuse(self, part: str, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = problem_response(
-            Request(scope),
-            status=HTTPStatus.REQUEST_URI_TOO_LONG,
-            detail=f"The {part} has more than {self._limit} bytes",
-        )
-        await refusal(scope, receive, send)
+def refuse_long_target(scope: Scope, limit: int) -> Response | None:
+    """Return a 414 for a query string or path of more than `limit` bytes, or None."""
+    if len(scope["query_string"]) > limit:
+        part = "query string"
+    elif len(scope["path"]) > limit:
+        part = "path"
+        scope = {**scope, "path": scope["path"][:limit]}  # the response names it
+    else:
+        return None
+    return problem_response(
+        Request(scope),
+        status=HTTPStatus.REQUEST_URI_TOO_LONG,
+        detail=f"The {part} has more than {limit} bytes",
+    )
 
 
 async def limit_body(request: Request, settings: Settings, limit: int) -> Request:

@@ -4,7 +4,12 @@ By the ASGI specification `path` starts with `root_path`. Some servers and test 
 where a proxy has stripped it.
 """
 
+from typing import Final
+
 from starlette.types import Scope
+
+# Those who ask are machines, every few seconds.
+PROBES: Final = ("/health/live", "/health/ready", "/metrics")
 
 
 def prefix(scope: Scope) -> str:

@@ -1,36 +1,55 @@
-"""Middleware around the application: trusted proxies, security headers, CORS.
+"""What surrounds the application: all that happens to every request, in one layer of middleware.
 
-It also applies to responses to unexpected errors, which are created outside of it
-(`app.core.observability.requests`).
+The parts have modules of their own. One layer calls them in order, because each layer costs a request
+CPU time whenever it waits and goes on (see docs/decisions/0006).
 """
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 
 from fastapi import FastAPI, Request, Response
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from app.core.config import Settings
-from app.core.http.cross_origin import CrossOriginMiddleware
-from app.core.http.security_headers import ForwardedHeaders, SecurityHeadersMiddleware
+from app.core.http.cross_origin import allow_origins
+from app.core.http.disconnects import GRACE, DisconnectWatch
+from app.core.http.head import WithoutBody, routed
+from app.core.http.hosts import AllowedHosts, ForwardedHeaders
+from app.core.http.limits import refuse_long_target
+from app.core.http.route_templates import RouteTemplates
+from app.core.http.security_headers import SecurityHeaders
+from app.core.observability.requests import (
+    CLIENT_CLOSED,
+    RequestObserver,
+    RequestRecord,
+    current_request,
+    start_record,
+)
 
 Responder = Callable[[Request, Exception], Awaitable[Response]]
 
 
-def install_perimeter(app: FastAPI, settings: Settings, respond_to_error: Responder) -> Responder:
-    """Add the middleware that the settings ask for.
+def install_perimeter(
+    app: FastAPI,
+    settings: Settings,
+    respond_to_error: Responder,
+    observers: Sequence[RequestObserver],
+) -> None:
+    """Add the middleware. Call it after calls of `app.add_middleware` for what belongs within.
 
-    Call it after other calls of `app.add_middleware`: the last one added is the outermost.
-    `respond_to_error` creates the response to an unexpected error. Return the same, sent through the
-    middleware.
+    `respond_to_error` creates the response to an unexpected error, which is raised again for the server
+    to log. The observers are told of every request.
     """
-    layers = [
-        Middleware(SecurityHeadersMiddleware, settings=settings, forwarded=ForwardedHeaders())
-    ]
-    if settings.cors_origins:
-        layers.append(_cors(settings))
-    for layer in reversed(layers):
-        app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
+    app.user_middleware.append(Middleware(SeeRoute))  # the innermost
+    app.add_middleware(
+        Perimeter,
+        settings=settings,
+        respond_to_error=respond_to_error,
+        observers=observers,
+        find_route=RouteTemplates(app).of,
+    )
     if settings.trusted_proxies:
         # Imported here because it imports all of uvicorn.
         from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -38,31 +57,145 @@ def install_perimeter(app: FastAPI, settings: Settings, respond_to_error: Respon
         trusted = [str(network) for network in settings.trusted_proxies]
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
 
-    async def respond(request: Request, error: Exception) -> Response:
-        return _Surrounded(await respond_to_error(request, error), layers)
 
-    return respond
+class SeeRoute:
+    """ASGI middleware, the innermost: shows the record the scope in which the route will be.
+
+    Middleware in between may have copied the scope. It has no coroutine of its own.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        record: RequestRecord | None = current_request()
+        if record:
+            record.scope = scope
+            record.root_path = scope.get("root_path", "")
+        return self._app(scope, receive, send)
 
 
-class _Surrounded(Response):
-    """A response that is sent through middleware."""
+class Perimeter:
+    """ASGI middleware around the application."""
 
-    def __init__(self, response: Response, layers: list[Middleware]) -> None:
-        super().__init__(status_code=response.status_code)
-        self._app: ASGIApp = response
-        for layer in reversed(layers):
-            self._app = layer.cls(self._app, *layer.args, **layer.kwargs)
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        respond_to_error: Responder,
+        observers: Sequence[RequestObserver],
+        find_route: Callable[[Scope], str],
+        grace: float = GRACE,
+    ) -> None:
+        self._app = app
+        self._run_with_cors = allow_origins(self._run, settings)
+        self._respond_to_error = respond_to_error
+        self._observers = observers
+        self._find_route = find_route
+        self._grace = grace
+        self._trusts_ids = settings.trust_request_id
+        self._max_target_bytes = settings.max_query_bytes
+        self._hosts = AllowedHosts(settings.allowed_hosts)
+        self._forwarded = ForwardedHeaders()
+        self._security = SecurityHeaders(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])  # the last of several, which the nearest proxy has added
+        given_id = headers.get(b"x-request-id") if self._trusts_ids else None
+        record = start_record(scope, self._find_route, given_id)
+        if scope["type"] == "websocket":
+            # A 403, before the handshake.
+            app = self._app if self._hosts.include(scope) else WebSocketClose()
+            await app(scope, receive, send)
+        else:
+            await self._respond(record, headers, receive, send)
+
+    async def _respond(
+        self, record: RequestRecord, headers: dict[bytes, bytes], receive: Receive, send: Send
+    ) -> None:
+        """Watch the client of a request, and complete the response and the record as it is sent."""
+        self._forwarded.check(record.scope, headers)
+        watch = DisconnectWatch(headers, receive, self._grace)
+        response = _Sent(record, headers, send, watch, self._security, self._observers)
+        send = response.send
+        if record.method == "HEAD":
+            send = WithoutBody(send)
+        try:
+            # Before CORS, which responds to a preflight request itself.
+            app = self._hosts.refuse(record.scope) or self._run_with_cors
+            with watch:
+                await app(record.scope, watch.receive, send)
+            record.status = record.status or CLIENT_CLOSED
+        finally:
+            response.end()
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application, or refuse the request, or respond to an unexpected error."""
+        # Now, because a request that the application sends to itself becomes the current one.
+        record: RequestRecord | None = current_request()
+        try:
+            refusal = refuse_long_target(scope, self._max_target_bytes)
+            if record and record.method == "HEAD" and not refusal:
+                record.scope = scope = routed(scope)
+            await (refusal or self._app)(scope, receive, send)
+        except Exception as error:
+            if record and not record.status:
+                response = await self._respond_to_error(Request(scope), error)
+                await response(scope, receive, send)
+            elif record:
+                record.outcome = "broken_off"
+            raise
 
 
-def _cors(settings: Settings) -> Middleware:
-    """Allow calls from the pages of other origins, without cookies."""
-    return Middleware(
-        CrossOriginMiddleware,
-        allow_origins=settings.cors_origins,
-        allow_methods=settings.cors_methods,
-        allow_headers=settings.cors_headers,
-        expose_headers=settings.cors_exposed_headers,
-    )
+class _Sent:
+    """The response to a request as it is sent: completes its headers and its record."""
+
+    def __init__(
+        self,
+        record: RequestRecord,
+        received: dict[bytes, bytes],
+        send: Send,
+        watch: DisconnectWatch,
+        security: SecurityHeaders,
+        observers: Sequence[RequestObserver],
+    ) -> None:
+        self._received = received
+        self._record = record
+        self._send = send
+        self._watch = watch
+        self._security = security
+        self._observers = observers
+        self._has_ended = False
+        for observer in observers:
+            observer.started(record)
+        self._began = time.perf_counter()
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the response."""
+        record: RequestRecord = self._record
+        self._watch.stop()
+        if message["type"] == "http.response.body":
+            record.sent += len(message.get("body", b""))
+            await self._send(message)
+            if not message.get("more_body", False):
+                self.end()  # now, because background tasks may follow
+            return
+        if message["type"] == "http.response.start":
+            record.status = CLIENT_CLOSED if self._watch.has_disconnected else message["status"]
+            # Not a foreign id, which the response of another service may have brought.
+            own = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
+            added = self._security.added(record.scope, self._received, own, record.root_path)
+            message["headers"] = [*own, *added, (b"x-request-id", record.id.encode())]
+        await self._send(message)
+
+    def end(self) -> None:
+        """Tell the observers that the request has ended, once."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._record.end(time.perf_counter() - self._began)
+        for observer in self._observers:
+            observer.finished(self._record)

@@ -18,8 +18,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.websockets import WebSocketState
 
-from app.core.http.paths import public_path
-from app.core.observability.requests import current_request, note_outcome
+from app.core.http.draining import DRAINING
+from app.core.http.paths import PROBES, public_path
+from app.core.observability.requests import RequestRecord, current_request, note_outcome
 from app.core.types import NO_NUL
 from app.exceptions import AppError, explain
 
@@ -160,15 +161,22 @@ def log_failure(connection: HTTPConnection, status: int, reason: str) -> None:
         record = current_request()
         # The template, because paths hold ids.
         path = (record and record.route) or quote(public_path(connection.scope))
-        _logger.error("%s %s: %d, %s", method, path, status, reason)
+        _logger.log(_level(record), "%s %s: %d, %s", method, path, status, reason)
+
+
+def _level(record: RequestRecord | None) -> int:
+    """Return ERROR, unless only a health check fails, which a process that shuts down wants."""
+    if not record or record.route not in PROBES:
+        return logging.ERROR
+    return logging.DEBUG if record.outcome == DRAINING else logging.WARNING
 
 
 async def respond_to_app_error(request: Request, error: Exception) -> JSONResponse | None:
     """Respond to a domain error, or close an accepted WebSocket and return None."""
     error = cast("AppError", error)
-    log_failure(request, error.status, explain(error))
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         note_outcome(error.kind)
+    log_failure(request, error.status, explain(error))
     if await _close_socket(request, error):
         return None
     errors = []
@@ -276,7 +284,7 @@ def _allowed_methods(request: Request) -> list[str]:
         )
     }
     if HTTPMethod.GET in allowed:
-        allowed.add(HTTPMethod.HEAD)  # see `HeadMiddleware`
+        allowed.add(HTTPMethod.HEAD)  # see `app.core.http.head`
     return sorted(allowed)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from re import Pattern
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
@@ -10,6 +10,16 @@ from starlette.routing import BaseRoute, Host, Mount
 from starlette.types import Scope
 
 from app.core.http.paths import route_path
+
+# Endpoints that are remembered although no route of the application has them.
+_MOST_HIDDEN: Final = 1000
+
+
+class _Endpoint(NamedTuple):
+    """An endpoint, held so that no other object gets its id, and the templates of its routes."""
+
+    endpoint: Any
+    templates: list[tuple[Pattern[str] | None, str]]
 
 
 class RouteTemplates:
@@ -21,28 +31,33 @@ class RouteTemplates:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
-        self._known: dict[int, list[tuple[Pattern[str] | None, str]]] = {}
+        self._known: dict[int, _Endpoint] = {}
 
     def of(self, scope: Scope) -> str:
         """Return the template, or an empty text if no route has matched yet."""
         endpoint = scope.get("endpoint")
         if endpoint is None:
             return ""
-        found = self._known.get(id(endpoint)) or self._look(endpoint)
-        if len(found) > 1:  # an endpoint with several paths
+        known = self._known.get(id(endpoint)) or self._look(endpoint)
+        templates = known.templates
+        if len(templates) > 1:  # an endpoint with several paths
             path = route_path(scope)
-            for pattern, template in found:
+            for pattern, template in templates:
                 if pattern and pattern.match(path):
                     return template
-        return found[0][1]
+        return templates[0][1]
 
-    def _look(self, wanted: Any) -> list[tuple[Pattern[str] | None, str]]:
+    def _look(self, wanted: Any) -> _Endpoint:
         """Look at all routes: the first time, and when one was added since."""
-        known: dict[int, list[tuple[Pattern[str] | None, str]]] = {}
+        found: dict[int, _Endpoint] = {}
         for endpoint, pattern, template in _templates(self._app.routes):
-            known.setdefault(id(endpoint), []).append((pattern, template))
-        self._known = known
-        return known.setdefault(id(wanted), [(None, "")])  # of a mounted application that hides it
+            known = found.setdefault(id(endpoint), _Endpoint(endpoint, []))
+            known.templates.append((pattern, template))
+        if len(self._known) > len(found) + _MOST_HIDDEN:
+            self._known = {}  # a mounted application makes its endpoints anew
+        self._known |= found
+        # Others belong to a mounted application that hides its routes.
+        return self._known.setdefault(id(wanted), _Endpoint(wanted, [(None, "")]))
 
 
 def _templates(

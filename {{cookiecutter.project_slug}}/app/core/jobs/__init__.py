@@ -1,4 +1,4 @@
 """Background jobs, kept in PostgreSQL by PGQueuer.
 
-May import the database package and the settings, but nothing of HTTP; import-linter enforces it.
+Knows nothing of HTTP; import-linter enforces it. `origin.py` asks the observability package for the running request.
 """

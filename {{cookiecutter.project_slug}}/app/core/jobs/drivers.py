@@ -1,9 +1,10 @@
 """PGQueuer's driver interface on SQLAlchemy: on a session, and for a worker."""
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import cache
 from typing import Any, Final, Self
 
@@ -17,6 +18,7 @@ from app.core.config import ConfigurationError
 from app.core.database import Database
 from app.core.database.drivers import driver_for
 from app.core.database.engines import make_engine
+from app.exceptions import UnavailableError, explain
 
 POOLER_RESPONDS: Final = (
     "WORKER_DATABASE_URL: must be PostgreSQL itself, but a pooler responds there, which would not pass "
@@ -65,46 +67,96 @@ class SessionDriver(Driver):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Leave the session open, which belongs to the request."""
+        """Leave the session open, because it belongs to the caller."""
 
 
 class WorkerDriver(Driver):
     """Runs each statement on its own (`Database.statement`), and listens on one more connection.
 
-    One connection cannot do both in all drivers: some run no statement while they listen.
+    One connection cannot do both in all drivers: some run no statement while they listen. After
+    `ends_at` every statement raises `UnavailableError`.
     """
 
-    def __init__(self, database: Database, connection: Any) -> None:
+    def __init__(self, database: Database) -> None:
+        self.ends_at = math.inf
         self._database = database
-        self._connection = connection
+        settings = database.settings
+        self._driver = driver_for(settings.database_url)
+        self._engine = make_engine(settings.database_url, settings).execution_options(
+            isolation_level="AUTOCOMMIT"
+        )
+        self._callbacks: list[tuple[str, NotifyCallback]] = []
         self._listens = asyncio.Event()
-        self._abort = driver_for(database.settings.database_url).abort
-        # PGQueuer names its drivers after those of PostgreSQL.
-        name = database.settings.database_url.get_driver_name()
-        self._listener: Driver = getattr(pgqueuer, f"{name.title()}Driver")(connection)
+        self._connection: Any = None
+        self._stack = AsyncExitStack()  # what ends with the connection that listens
 
     @classmethod
     @asynccontextmanager
     async def connect(cls, database: Database) -> AsyncGenerator[Self]:
-        """Connect to PostgreSQL to listen. Raises `ConfigurationError` if a pooler responds."""
-        settings = database.settings
-        engine = make_engine(settings.database_url, settings)
-        async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        """Connect to PostgreSQL to listen.
+
+        Raises `UnavailableError`, and `ConfigurationError` if a pooler responds.
+        """
+        driver = cls(database)
+        try:
+            await driver.open()
+            yield driver
+        finally:
+            await driver.close()
+
+    def end_at(self, time: float) -> None:
+        """Let no statement run after a time of the event loop."""
+        self.ends_at = time
+
+    async def listen_again(self) -> None:
+        """Replace the connection that listens. Raises `UnavailableError`."""
+        with suppress(Exception):  # it is broken, most likely
+            await self.close()
+        await self.open()
+        for channel, callback in self._callbacks:
+            await self._listen(channel, callback)
+
+    async def close(self) -> None:
+        """Close the connection that listens."""
+        await self._stack.aclose()
+
+    async def open(self) -> None:
+        """Open a connection to listen. Raises as `connect` does."""
+        self._stack = AsyncExitStack()
+        try:
+            connection = await self._stack.enter_async_context(self._engine.connect())
             raw = await connection.get_raw_connection()
-            sent_pid = driver_for(settings.database_url).backend_pid(raw.driver_connection)
+            self._connection = raw.driver_connection
+            sent_pid = self._driver.backend_pid(self._connection)
             if sent_pid != await connection.scalar(text("SELECT pg_backend_pid()")):
                 raise ConfigurationError(POOLER_RESPONDS)
-            yield cls(database, raw.driver_connection)
+        except Exception as error:
+            # What PgBouncer says to the time limits, which a connection to PostgreSQL begins with.
+            if "unsupported startup parameter" in explain(error):
+                raise ConfigurationError(POOLER_RESPONDS) from error
+            raise
+        # A server that hangs would not let it close.
+        self._stack.callback(self._driver.abort, self._connection)
+        # PGQueuer names its drivers after those of PostgreSQL.
+        name = self._database.settings.database_url.get_driver_name()
+        listener: Driver = getattr(pgqueuer, f"{name.title()}Driver")(self._connection)
+        self._listener = await self._stack.enter_async_context(listener)
 
     async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
         """Return the rows of a query with the parameters $1, $2 and so on."""
-        async with self._database.statement() as session:
+        async with self._database.statement(self._seconds()) as session:
             return await SessionDriver(session).fetch(query, *args)
 
     async def execute(self, query: str, *args: object) -> str:
         """Run a query with the parameters $1, $2 and so on. Always returns an empty string."""
-        async with self._database.statement() as session:
+        async with self._database.statement(self._seconds()) as session:
             return await SessionDriver(session).execute(query, *args)
+
+    def _seconds(self) -> float:
+        left = self.ends_at - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise UnavailableError("The worker has no time left", kind="deadline")
+        return min(left, self._database.settings.database_deadline)
 
     async def notify(self, channel: str, payload: str) -> None:
         """Send a notification, once this driver listens: PGQueuer tests that it receives it."""
@@ -112,16 +164,20 @@ class WorkerDriver(Driver):
         await self.execute("SELECT pg_notify($1, $2)", channel, payload)
 
     async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
-        """Call a function with the payload of each notification."""
+        """Listen, and call `callback` with the payload of each notification."""
+        await self._listen(channel, callback)
+        self._callbacks.append((channel, callback))
+        self._listens.set()
+
+    async def _listen(self, channel: str, callback: NotifyCallback) -> None:
         # A server that hangs would hang this.
         loop = asyncio.get_running_loop()
         timeout = self._database.settings.database_deadline
-        timer = loop.call_later(timeout, self._abort, self._connection)
+        timer = loop.call_later(timeout, self._driver.abort, self._connection)
         try:
             await self._listener.add_listener(channel, callback)
         finally:
             timer.cancel()
-        self._listens.set()
 
     @property
     def shutdown(self) -> asyncio.Event:
@@ -132,11 +188,10 @@ class WorkerDriver(Driver):
         return self._listener.tm
 
     async def __aenter__(self) -> Self:
-        await self._listener.__aenter__()
         return self
 
-    async def __aexit__(self, *error: object) -> None:
-        await self._listener.__aexit__(*error)
+    async def __aexit__(self, *_: object) -> None:
+        """Keep on listening until the block of `connect` ends."""
 
 
 @cache

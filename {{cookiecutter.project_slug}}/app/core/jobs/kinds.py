@@ -3,17 +3,19 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final, Generic, NamedTuple, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pgqueuer import Job, RetryRequested
 from pydantic import ValidationError
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.config import Settings
+from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
-from app.core.jobs.payload import JobPayload
+from app.core.jobs.payload import JobPayload, payloads_of
 
 PayloadT = TypeVar("PayloadT", bound=JobPayload)
 
@@ -21,6 +23,17 @@ _logger: Final = logging.getLogger(__name__)
 
 _FIRST_DELAY: Final = 1.0
 _LONGEST_DELAY: Final = 15 * 60.0
+
+# A payload that is younger may be one of a newer version, which is being rolled out.
+_ROLL_OUT: Final = timedelta(minutes=15)
+
+
+# The mark is part of the job, so it goes with it. Without headers PGQueuer stores the JSON value null.
+_CLAIM: Final = text("""
+UPDATE pgqueuer SET headers =
+    CASE jsonb_typeof(headers) WHEN 'object' THEN headers ELSE '{}' END || '{"claimed": "true"}'
+WHERE id = :id AND headers ->> 'claimed' IS NULL RETURNING true
+""")
 
 
 class FinalError(Exception):
@@ -31,19 +44,31 @@ class PayloadError(FinalError):
     """The payload of a job is not one of this version. The message omits its values."""
 
 
+class PostponedError(RetryRequested):
+    """The job was not run, or not to its end, by no fault of its own: this was no attempt."""
+
+
 @dataclass(frozen=True)
 class JobContext:
     """What a handler works with.
 
     `key` is the same each time the job runs. A handler whose effect must not happen twice stores it
     with the effect, or passes it on as an idempotency key: a job runs again if its worker vanishes
-    between the effect and its acknowledgement.
+    between the effect and its acknowledgement. For effects in the database there is `claim`.
     """
 
     database: Database
     settings: Settings
     key: str
     attempt: int
+    job_id: int
+
+    async def claim(self, session: AsyncSession) -> bool:
+        """Return whether no transaction of this job has claimed it and committed before.
+
+        Runs one statement, which locks the job until the session's transaction ends.
+        """
+        return bool(await session.scalar(_CLAIM, {"id": self.job_id}))
 
 
 @dataclass(frozen=True)
@@ -51,7 +76,7 @@ class JobKind(Generic[PayloadT]):
     """A kind of job.
 
     A job that raises an exception, or takes longer than `timeout` seconds, runs again later, until
-    it has been run `attempts` times; then it is dead, until a person decides (`app jobs`). At most
+    it has been run `attempts` times; then it is dead (a dead letter), until a person decides (`app jobs`). At most
     `at_once` jobs of the kind run at the same time on all workers together; 0 means any number.
     """
 
@@ -62,21 +87,17 @@ class JobKind(Generic[PayloadT]):
     at_once: int = 0
 
     async def handle(
-        self,
-        job: Job,
-        database: Database,
-        settings: Settings,
-        deadline: asyncio.Timeout | None = None,
+        self, job: Job, database: Database, settings: Settings, deadline: asyncio.Timeout
     ) -> None:
-        """Run a job. Raises `RetryRequested`, or the error that makes it a dead one.
+        """Run a job. Raises `RetryRequested` if it is to run again, or the error for which it is dead.
 
-        `deadline` is a timeout of the kind that the caller may bring forward.
+        `deadline` is a timeout of the kind, which the caller may bring forward.
         """
-        payload = self._read(job.payload)
-        context = JobContext(database, settings, key_of(job), job.attempts + 1)
+        payload = self._read(job)
+        context = JobContext(database, settings, key_of(job), job.attempts + 1, int(job.id))
         try:
-            async with deadline or asyncio.timeout(self.timeout):
-                await self.run(payload, context)
+            async with deadline:
+                await self._run(payload, context)
         except FinalError:
             raise
         except Exception as error:
@@ -91,15 +112,37 @@ class JobKind(Generic[PayloadT]):
             )
             raise RetryRequested(delay, f"{type(error).__name__}: {error}") from error
 
-    def _read(self, payload: bytes | None) -> PayloadT:
+    async def _run(self, payload: PayloadT, context: JobContext) -> None:
+        """Run the handler. Its `SystemExit`, and what it cancels itself, are errors of the job."""
         try:
-            return self.payload.model_validate_json(payload or b"{}")
-        except ValidationError as error:
+            await self.run(payload, context)
+        except SystemExit as error:
+            raise RuntimeError(f"the handler exited: {error.code}") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise  # by the deadline, or because the process ends
+            raise RuntimeError("the handler has awaited what was cancelled") from error
+
+    def _read(self, job: Job) -> PayloadT:
+        """Return the payload. Raises `PostponedError`, or `PayloadError` when the job is old.
+
+        While a new version is rolled out, a worker of the one before may get a payload of the new one.
+        """
+        try:
+            return self.payload.model_validate_json(job.payload or b"{}")
+        except ValidationError as invalid:
             reasons = (
                 f"{'.'.join(map(str, one['loc'])) or 'payload'}: {one['msg']}"
-                for one in error.errors(include_url=False, include_input=False)
+                for one in invalid.errors(include_url=False, include_input=False)
             )
-            raise PayloadError("; ".join(reasons)) from None
+            error = PayloadError("; ".join(reasons))
+        age = datetime.now(UTC) - job.created
+        if age >= _ROLL_OUT:
+            raise error
+        _logger.warning("%s is left to another version: %s", key_of(job), error)
+        delay = min(max(age, timedelta(seconds=1)), timedelta(minutes=1))
+        raise PostponedError(delay, str(error)) from error
 
 
 class Schedule(NamedTuple):
@@ -109,8 +152,22 @@ class Schedule(NamedTuple):
     payload: JobPayload
 
 
+def require_all_listed(kinds: Iterable[JobKind[Any]]) -> None:
+    """Raise `ConfigurationError` for a payload of the app that no kind has: its jobs would wait for ever."""
+    listed = {kind.payload for kind in kinds}
+    for payload in payloads_of("app"):
+        if payload not in listed:
+            raise ConfigurationError(
+                f"{payload.__module__}.{payload.__qualname__}: no kind of job has this payload; "
+                "list it in app/jobs/__init__.py"
+            )
+
+
 def key_of(job: Job) -> str:
-    """Return the key of a job. With the time it differs from keys of other databases, too."""
+    """Return the key of a job.
+
+    The time keeps keys apart if ids begin again, as in another database.
+    """
     return f"{job.entrypoint}/{job.id}/{job.created:%Y%m%d%H%M%S}"
 
 

@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
-from opentelemetry.propagate import extract
 from opentelemetry.trace import SpanKind, StatusCode, get_tracer
 from pgqueuer import Job
 
 from app.core.observability.logs import LINE_CONTEXT
 from app.core.observability.requests import current_request
-from app.core.observability.telemetry import trace_headers
+from app.core.observability.telemetry import PROPAGATOR, trace_headers
 
 # What each line of the log names of the running job.
 _CURRENT: Final[ContextVar[dict[str, str] | None]] = ContextVar("job", default=None)
@@ -26,7 +25,8 @@ LINE_CONTEXT.append(_fields_of_lines)
 
 def origin_headers() -> dict[str, str]:
     """Return what a job is queued with: the id of the request, and the trace."""
-    headers = trace_headers()
+    # Without `tracestate`, up to 16 kB that the client chooses.
+    headers = {name: value for name, value in trace_headers().items() if name == "traceparent"}
     request = current_request()
     request_id = request.id if request else _fields_of_lines().get("request_id")
     if request_id:
@@ -47,7 +47,7 @@ def continuing(job: Job) -> Generator[None]:
     _CURRENT.set(fields)
     with get_tracer("app").start_as_current_span(
         f"process {job.entrypoint}",
-        context=extract(headers),
+        context=PROPAGATOR.extract(headers),
         kind=SpanKind.CONSUMER,
         attributes={
             "messaging.system": "pgqueuer",

@@ -1,5 +1,6 @@
 """What a job is given."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -10,9 +11,19 @@ class JobPayload(BaseModel):
 
     `job` names the kind, and stays the same while jobs of the kind are queued. A payload holds ids
     rather than rows, which may have changed by the time the job runs, and no secrets. A field that a
-    later version adds needs a default.
+    later version adds needs a default. An unknown field is an error, because a version that ignored
+    it would do something else than was asked for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     job: ClassVar[str]
+
+
+def payloads_of(package: str) -> Iterator[type[JobPayload]]:
+    """Return the payloads that the imported modules of a package define."""
+    found: list[type[JobPayload]] = [JobPayload]
+    for each in found:
+        found.extend(each.__subclasses__())
+        if hasattr(each, "job") and each.__module__.partition(".")[0] == package:
+            yield each

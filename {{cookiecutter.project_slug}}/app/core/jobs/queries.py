@@ -1,19 +1,31 @@
 """PGQueuer's statements, as a worker runs them."""
 
 import asyncio
+import logging
+import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from pgqueuer import Job, JobId, Queries
-from pgqueuer.models import JOB_STATUS, TracebackRecord
+from pgqueuer.models import JOB_STATUS, CronExpressionEntrypoint, Schedule, TracebackRecord
+from pgqueuer.types import QueueEntrypoint, ScheduleId
+from sqlalchemy.exc import IntegrityError
 
-from app.exceptions import UnavailableError
+from app.core.jobs.drivers import WorkerDriver
+from app.exceptions import UnavailableError, explain
+
+ResultT = TypeVar("ResultT")
+
+_logger: Final = logging.getLogger(__name__)
 
 _PAUSE: Final = 0.5
 
-# The runs of a job since it was queued last. All but the last one have ended with their worker.
+# How often a job was taken since it was queued last. Each time but the last, its worker was lost, or too busy
+# for its heartbeat.
 _COUNT_RUNS: Final = """
 SELECT count(*) AS runs FROM pgqueuer_log
 WHERE job_id = $1 AND status = 'picked' AND created > COALESCE(
@@ -21,47 +33,177 @@ WHERE job_id = $1 AND status = 'picked' AND created > COALESCE(
 )
 """
 
+# As PGQueuer does for a retry, without counting an attempt.
+_POSTPONE: Final = """
+WITH postponed AS (
+    UPDATE pgqueuer SET status = 'queued', execute_after = now() + CAST($2 AS interval),
+        updated = now(), queue_manager_id = NULL
+    WHERE id = $1 RETURNING id, entrypoint, priority
+)
+INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority)
+SELECT id, 'queued', entrypoint, priority FROM postponed
+"""
+
+_SCHEDULE_AGAIN: Final = """
+UPDATE pgqueuer_schedules SET status = 'queued', next_run = now(), updated = now() WHERE id = ANY($1)
+"""
+
 
 @dataclass
 class WorkerQueries(Queries):
-    """Waits for the database up to `patience` seconds to record how a job has ended.
+    """What PGQueuer asks the database, which may be away for a while.
 
-    PGQueuer itself makes a job a dead one if its next attempt cannot be recorded, and forgets what it
-    could not record when a worker stops. Jobs whose end is not recorded in time are taken over.
+    PGQueuer itself ends a worker whose next jobs cannot be read, and waits for its longest job first;
+    makes a job a dead one if its next attempt cannot be recorded; and forgets what it could not record
+    when a worker stops. Here such a worker finds no job until the database is back, and `is_available`
+    is false. How a job has ended is recorded within `patience` seconds, or the job is taken over.
     """
 
+    driver: WorkerDriver
     patience: float = 0
+    is_available: bool = False
+    # Jobs whose next run is no further attempt, and schedules whose job is still to be queued.
+    postponed: set[JobId] = field(default_factory=set)
+    missed: set[ScheduleId] = field(default_factory=set)
+
+    async def dequeue(self, *args: Any, **options: Any) -> list[Job]:
+        """Take jobs, or none if the database is away or another worker has just taken the last place."""
+        try:
+            jobs = await super().dequeue(*args, **options)
+        except (IntegrityError, UnavailableError) as error:
+            if not self._lost_race(error):
+                if self.is_available:
+                    _logger.warning("No jobs are taken: %s", explain(error))
+                self.is_available = False
+                if isinstance(error, UnavailableError):
+                    return []
+                raise
+            jobs = []
+        self.is_available = True
+        return jobs
+
+    def _lost_race(self, error: IntegrityError | UnavailableError) -> bool:
+        """Return whether another worker has taken places of the same kinds at the same time.
+
+        PGQueuer looks for that in the errors of its own drivers.
+        """
+        if isinstance(error, UnavailableError):
+            return error.kind == "deadlock"
+        return f"{self.qbe.settings.queue_table}_picked_slot_idx" in str(error.orig)
+
+    async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
+        """Return the number of jobs that are due, or 0 if the database is away."""
+        return await self._ask(partial(super().eligible_queued_work, entrypoints), 0)
+
+    async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
+        """Return the number of jobs, or 0 if the database is away."""
+        return await self._ask(partial(super().queued_work, entrypoints), 0)
+
+    async def next_deferred_eta(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
+        """Return the time until the next job is due, or None if the database is away."""
+        return await self._ask(partial(super().next_deferred_eta, entrypoints), None)
+
+    async def _ask(self, ask: Callable[[], Awaitable[ResultT]], otherwise: ResultT) -> ResultT:
+        if self.is_available:
+            with suppress(UnavailableError):
+                return await ask()
+        return otherwise
 
     async def log_jobs(
         self, job_status: list[tuple[Job, JOB_STATUS, TracebackRecord | None]]
     ) -> None:
-        """Record that jobs are done or dead. Raises `UnavailableError`."""
-        await self._persist(lambda: super(WorkerQueries, self).log_jobs(job_status))
+        """Record that jobs are done or dead. Raises `UnavailableError`.
+
+        Those whose task was cancelled are left to be taken over. PGQueuer would delete them.
+        """
+        ended: list[tuple[Job, JOB_STATUS, TracebackRecord | None]] = [
+            (job, status, _storable(error))
+            for job, status, error in job_status
+            if status != "canceled"
+        ]
+        if ended:
+            await self._persist(partial(super().log_jobs, ended))
 
     async def retry_job(
         self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None
     ) -> None:
-        """Queue a job again."""
+        """Queue a job again. This is an attempt, unless the job is one of `postponed`."""
+        queue_again: Callable[[], Awaitable[object]]
+        if job.id in self.postponed:
+            queue_again = partial(self.driver.execute, _POSTPONE, job.id, delay)
+        else:
+            queue_again = partial(super().retry_job, job, delay, _storable(traceback_record))
+        with suppress(UnavailableError):  # it is taken over
+            await self._persist(queue_again)
+        self.postponed.discard(job.id)
+
+    async def fetch_schedule(
+        self, entrypoints: dict[CronExpressionEntrypoint, timedelta]
+    ) -> list[Schedule]:
+        """Take the schedules that are due, once the database is there.
+
+        PGQueuer asks only when one is due, which may be once a day. Returns none if the worker has to
+        end before.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        take = super().fetch_schedule
+
+        async def fetch() -> list[Schedule]:
+            late = timedelta(seconds=loop.time() - began)
+            next_runs = {name: delay - late for name, delay in entrypoints.items()}
+            return await take(next_runs)
+
         try:
-            await self._persist(
-                lambda: super(WorkerQueries, self).retry_job(job, delay, traceback_record)
-            )
+            return await self._persist(fetch, patience=math.inf)
         except UnavailableError:
-            return  # it is taken over
+            return []
+
+    async def set_schedule_queued(self, ids: set[ScheduleId]) -> None:
+        """Record that the job of schedules is queued. Those of `missed` are due again."""
+        if missed := ids & self.missed:
+            await self.driver.execute(_SCHEDULE_AGAIN, list(missed))
+        if done := ids - missed:
+            await super().set_schedule_queued(done)
 
     async def count_runs(self, job_id: JobId) -> int:
-        """Return how often a job was begun since it was queued last, by one statement."""
+        """Return how often a job was taken since it was queued last, by one statement."""
         (row,) = await self.driver.fetch(_COUNT_RUNS, job_id)
         return int(str(row["runs"]))
 
-    async def _persist(self, record: Callable[[], Awaitable[None]]) -> None:
-        """Repeat a statement, which may have had its effect, until the database has responded."""
+    async def _persist(
+        self, statement: Callable[[], Awaitable[ResultT]], patience: float | None = None
+    ) -> ResultT:
+        """Repeat a statement until the database has responded.
+
+        It may have had its effect before: then a job has an attempt more, or runs twice.
+        """
         loop = asyncio.get_running_loop()
-        end = loop.time() + self.patience
+        end = loop.time() + (self.patience if patience is None else patience)
         while True:
             try:
-                return await record()
+                return await statement()
             except UnavailableError:
-                if loop.time() > end:
+                if loop.time() > min(end, self.driver.ends_at):
                     raise
             await asyncio.sleep(_PAUSE)
+
+
+def _storable(error: TracebackRecord | None) -> TracebackRecord | None:
+    """Replace characters that `jsonb` refuses. For one of them no job of the batch would be recorded."""
+    if error is None:
+        return None
+
+    def clean(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+    context = error.additional_context or {}
+    return error.model_copy(
+        update={
+            "exception_message": clean(error.exception_message),
+            "traceback": clean(error.traceback),
+            "additional_context": {name: clean(value) for name, value in context.items()},
+        }
+    )

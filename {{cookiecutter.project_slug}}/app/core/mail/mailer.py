@@ -83,6 +83,11 @@ class SmtpMailer:
             with _translate_smtp_errors():
                 await aiosmtplib.send(message, **self._options)
 
+    async def try_connection(self) -> None:
+        """Connect and sign in, and send nothing. Raises `SMTPException` or `OSError`."""
+        async with aiosmtplib.SMTP(**self._options):
+            pass
+
 
 @contextmanager
 def _translate_smtp_errors() -> Iterator[None]:

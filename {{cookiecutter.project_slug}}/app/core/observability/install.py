@@ -1,18 +1,17 @@
 """Logs, metrics and traces of an application, as its settings ask for."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import FastAPI, Request, Response
 from fastapi.telemetry import TelemetryConfig
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.http.route_templates import RouteTemplates
 from app.core.observability.logs import queued_lines
-from app.core.observability.metrics.endpoint import make_metrics, serve_metrics
+from app.core.observability.metrics.endpoint import make_metrics
 from app.core.observability.request_log import RequestLog
-from app.core.observability.requests import ObserveRequests, RequestObserver
+from app.core.observability.requests import RequestObserver
+from app.core.observability.shutdown import ShutdownDeadline
 from app.core.observability.telemetry import OFF, make_tracing, reporting_errors
 
 
@@ -29,31 +28,28 @@ class Observability:
         """The telemetry of FastAPI itself."""
         return self.tracing.config if self.tracing else OFF
 
-    def install(
-        self,
-        app: FastAPI,
-        respond_to_error: Callable[[Request, Exception], Awaitable[Response]],
-    ) -> None:
-        """Add the outermost middleware, so call it after other calls of `app.add_middleware`."""
+    @property
+    def observers(self) -> list[RequestObserver]:
+        """What is told of every request."""
         observers: list[RequestObserver | None] = [RequestLog(), self.metrics, self.tracing]
-        app.add_middleware(
-            ObserveRequests,
-            [observer for observer in observers if observer],
-            trusts_ids=self._settings.trust_request_id,
-            find_route=RouteTemplates(app).of,
-            respond_to_error=respond_to_error,
-        )
+        return [observer for observer in observers if observer]
 
     @asynccontextmanager
     async def running(self, database: Database) -> AsyncGenerator[None]:
-        """Observe the application and its database within the block, and then send what is left."""
-        with queued_lines():
+        """Observe the application and its database within the block, and then send what is left.
+
+        A receiver that does not respond delays the end by `shutdown.SECONDS` at most, with all others.
+        """
+        deadline = ShutdownDeadline()
+        with queued_lines(deadline):
             async with AsyncExitStack() as stack:
                 if self.metrics:
                     await stack.enter_async_context(self.metrics.running(database))
                     if port := self._settings.metrics_port:
+                        from app.core.observability.metrics.port import serve_metrics
+
                         stack.enter_context(serve_metrics(self.metrics, port))
                 if self.tracing:
-                    await stack.enter_async_context(self.tracing.running())
-                await stack.enter_async_context(reporting_errors(self._settings))
+                    await stack.enter_async_context(self.tracing.running(deadline))
+                await stack.enter_async_context(reporting_errors(self._settings, deadline))
                 yield

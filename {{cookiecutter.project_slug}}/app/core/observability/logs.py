@@ -1,28 +1,31 @@
 """The log: one event a line, as JSON, or readable and coloured on a terminal.
 
 All loggers of the process write here, those of servers and libraries too. A client's text cannot forge
-a line. Imported by the supervisors of workers, so it imports little.
+a line. The supervisor of several workers imports this module, so it imports little.
 """
 
 import json
 import logging
 import logging.config
 import os
+import re
 import sys
+import threading
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import TracebackType
 from typing import Any, Final, Literal
 
 from app.core.env_file import configured
 from app.core.observability.line_queue import LineQueue
+from app.core.observability.shutdown import ShutdownDeadline
 
-# Functions that return fields for each line, in the context in which it is logged: the id of the
-# request, that of the trace.
+# Functions that return fields of a line, such as the id of the request. They are called where it is logged.
 LINE_CONTEXT: Final[list[Callable[[], Mapping[str, object]]]] = []
 
-_ENCODE: Final = json.JSONEncoder(default=str).encode
+_ENCODE: Final = json.JSONEncoder(default=str, allow_nan=False).encode
 
 # What a record has besides the fields of `extra`. Uvicorn adds a message with colours.
 _STANDARD: Final = {
@@ -31,6 +34,11 @@ _STANDARD: Final = {
 }
 
 _COLOURS: Final = {"DEBUG": 36, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 91}
+
+# The query of a URL or of a path: what follows the first ? of a word that has a slash before it. Its values may
+# be secrets, such as the key of a WebSocket. Quotes do not end it, because clients may write them there. Each
+# word is searched from its start alone, because clients choose how many slashes it has.
+_QUERY: Final = re.compile(r"""(?<![^\s?])([^\s?/]*/[^\s?]*)\?\S*[^\s"']""")
 
 # Uvicorn's messages go where all others go, and its access log nowhere: `request_log` replaces it.
 _LOGGERS: Final = {
@@ -44,10 +52,16 @@ Stream = Literal["stdout", "stderr"]
 def configure_logging(stream: Stream = "stdout") -> None:
     """Let all loggers of the process write lines to `stream`, which a client's text cannot forge.
 
-    Repeating the call changes nothing. The setting `LOG_FORMAT` is read here, because settings that are
-    invalid are an event, too.
+    Repeating the call changes nothing. `LOG_FORMAT` is read here, without the other settings, because
+    their errors are logged as well. Warnings and errors that Python prints to stderr are lines, too,
+    unless something else has hooks of its own for them.
     """
     logging.setLogRecordFactory(EscapedRecord)
+    logging.captureWarnings(capture=True)
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _log_error_of_thread
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _log_error_that_has_no_caller
     # Incremental: other loggers, such as those of gunicorn, stay as they are.
     logging.config.dictConfig({"version": 1, "incremental": True, "loggers": _LOGGERS})
     for logger in map(logging.getLogger, _LOGGERS):
@@ -55,6 +69,24 @@ def configure_logging(stream: Stream = "stdout") -> None:
             logger.removeHandler(handler)
     if not _line_handlers():
         logging.getLogger().addHandler(make_handler(stream))
+
+
+def _log_error_of_thread(error: threading.ExceptHookArgs) -> None:
+    if error.exc_type is not SystemExit:  # which ends a thread without a word
+        name = error.thread.name if error.thread else "unknown"
+        _log_error("Unexpected error in the thread %s", name, error.exc_value, error.exc_traceback)
+
+
+def _log_error_that_has_no_caller(error: "sys.UnraisableHookArgs") -> None:
+    where = f"{error.err_msg or 'Exception ignored in'}: {error.object!r}"
+    _log_error("%s", where, error.exc_value, error.exc_traceback)
+
+
+def _log_error(
+    message: str, argument: str, error: BaseException | None, traceback: TracebackType | None
+) -> None:
+    found = (type(error), error, traceback) if error else None
+    logging.getLogger(__name__).error(message, argument, exc_info=found)
 
 
 def make_handler(stream: Stream = "stdout") -> "LineHandler":
@@ -77,16 +109,17 @@ def _line_handlers() -> "list[LineHandler]":
 
 
 def dropped_lines() -> int:
-    """Return how many lines were dropped, because the reader of the log was slow."""
+    """Return how many lines were dropped: the reader of the log was slow, or writing failed."""
     return sum(handler.dropped for handler in _line_handlers())
 
 
 @contextmanager
-def queued_lines() -> Generator[None]:
+def queued_lines(deadline: ShutdownDeadline | None = None) -> Generator[None]:
     """Write lines in a thread within the block, so that a slow reader keeps no request waiting.
 
-    What is queued at the end is written then, or dropped if that takes too long.
+    What is queued at the end is written then, until the deadline.
     """
+    deadline = deadline or ShutdownDeadline()
     handlers = [handler for handler in _line_handlers() if not handler.is_queued]
     for handler in handlers:
         handler.start_queue()
@@ -94,7 +127,7 @@ def queued_lines() -> Generator[None]:
         yield
     finally:
         for handler in handlers:
-            handler.stop_queue()
+            handler.stop_queue(deadline.remaining())
 
 
 class EscapedRecord(logging.LogRecord):
@@ -103,9 +136,10 @@ class EscapedRecord(logging.LogRecord):
     Characters that are not printable are escaped: line breaks, sequences for terminals, characters
     that hide or reorder text. The message's template is kept as the developer wrote it. A message
     without arguments, such as a server's traceback, keeps its line breaks: every line but the first
-    is indented, and so is every line of an exception.
+    is indented, and so is every line of an exception. What packages other than the project log of a
+    URL is without its query.
 
-    `line_context` holds the fields of `LINE_CONTEXT`, of where the message was logged.
+    `line_context` holds the fields that the functions of `LINE_CONTEXT` returned.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -122,11 +156,14 @@ class EscapedRecord(logging.LogRecord):
 
     def getMessage(self) -> str:  # noqa: N802 (the name of the standard library)
         keep = str(self.msg) if self.args else "\n"
-        return _indented(escape(super().getMessage().rstrip("\n"), keep))
+        message = super().getMessage().rstrip("\n")
+        if "?" in message and self.name.partition(".")[0] != "app":
+            message = _QUERY.sub(r"\1?REDACTED", message)
+        return _indented(escape(message, keep))
 
 
 def escape(text: str, keep: str = "") -> str:
-    r"""Write characters that are not printable as in Python, such as `\n`, except those to keep."""
+    r"""Escape characters that are not printable as Python does (`\n`), except those in `keep`."""
     if text.isprintable():
         return text
     return "".join(
@@ -180,7 +217,19 @@ class JSONFormatter(logging.Formatter):
             line["exception"] = record.exc_text.removeprefix("    ").replace("\n    ", "\n")
         if record.stack_info:
             line["stack"] = record.stack_info
-        return _ENCODE(line)
+        try:
+            return _ENCODE(line)
+        except (TypeError, ValueError):
+            return _ENCODE({name: _encodable(value) for name, value in line.items()})
+
+
+def _encodable(value: object) -> object:
+    """Return a value, or its text if JSON has none of the kind: NaN, a tuple as a key, a cycle."""
+    try:
+        _ENCODE(value)
+    except (TypeError, ValueError):
+        return str(value)
+    return value
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -250,10 +299,18 @@ class LineHandler(logging.Handler):
         file = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115 - it is not closed
         self._queue = LineQueue(file, self._dropped)
 
-    def stop_queue(self) -> None:
-        """Write what is queued, and write at once again, unless the reader does not read."""
-        if self._queue and self._queue.stop():
-            self._queue = None
+    def stop_queue(self, seconds: float) -> None:
+        """Write what is queued, then each line at once again.
+
+        Whoever logs meanwhile waits. If the reader does not read for `seconds`, the queue stays, because
+        writing would block.
+        """
+        self.acquire()  # a line that is queued behind the last one would be lost
+        try:
+            if self._queue and self._queue.stop(seconds):
+                self._queue = None
+        finally:
+            self.release()
 
     def _dropped(self, number: int) -> str:
         """Return the line that says how many lines were dropped."""
@@ -262,7 +319,7 @@ class LineHandler(logging.Handler):
             logging.WARNING,
             __file__,
             0,
-            "%d lines were dropped, because the reader of the log was slow",
+            "%d lines were dropped: the reader of the log was slow, or writing failed",
             (number,),
             None,
         )

@@ -4,13 +4,10 @@ import logging
 from typing import Any, Final
 from urllib.parse import quote
 
-from app.core.http.paths import public_path
+from app.core.http.paths import PROBES, public_path
 from app.core.observability.requests import RequestRecord
 
 _logger: Final = logging.getLogger("app.requests")
-
-# Those who ask are machines, every few seconds.
-PROBES: Final = ("/health/live", "/health/ready", "/metrics")
 
 _LONGEST: Final = 200  # of a text that the client chooses
 

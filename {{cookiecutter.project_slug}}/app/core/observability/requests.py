@@ -1,16 +1,16 @@
-"""One record for each request, which logs, metrics and traces are made of."""
+"""One record for each request, which logs, metrics and traces are made of.
 
+`app.core.http.perimeter` keeps it.
+"""
+
+import os
 import re
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final, Protocol
-from uuid import uuid4
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from app.core.database.usage import CURRENT_USAGE, DatabaseUsage
 from app.core.observability.logs import LINE_CONTEXT
@@ -21,6 +21,9 @@ _WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 # The client has closed the connection before the response started. No standard has a status for
 # it; nginx logs this one.
 CLIENT_CLOSED: Final = 499
+
+# The server has ended the request before the response started, because it stops.
+_CANCELLED: Final = 500
 
 
 def _no_route(_scope: Scope) -> str:
@@ -33,22 +36,29 @@ class RequestRecord:
 
     `status` is 0 until the response starts, and `CLIENT_CLOSED` if the client has left before. `sent`
     counts the bytes of the response's body, and `seconds` last until its end. `outcome` names why a
-    request got 503, such as `pool` or `deadlock`, or says that it was `replayed`. `error` is an
-    unexpected one.
+    request got 503, such as `pool` or `deadlock`, or says that it was `replayed`, or `broken_off` by an
+    error after the response had started.
     """
 
     id: str
     method: str
     scope: Scope = field(default_factory=dict, repr=False)
     find_route: Callable[[Scope], str] = field(default=_no_route, repr=False)
+    root_path: str = ""  # before a mounted application has extended it
     client: str = ""
     status: int = 0
     seconds: float = 0
     sent: int = 0
     user_id: int | str | None = None
     outcome: str = ""
-    error: Exception | None = None
     usage: DatabaseUsage = field(default_factory=DatabaseUsage)
+
+    def end(self, seconds: float) -> None:
+        """Complete the record of a request that took `seconds`."""
+        self.seconds = seconds
+        self.status = self.status or _CANCELLED
+        client = self.scope.get("client")
+        self.client = client[0] if client else ""
 
     @property
     def route(self) -> str:
@@ -65,6 +75,25 @@ class RequestObserver(Protocol):
 
 
 _CURRENT: Final[ContextVar[RequestRecord | None]] = ContextVar("request", default=None)
+
+
+def start_record(
+    scope: Scope, find_route: Callable[[Scope], str], given_id: bytes | None
+) -> RequestRecord:
+    """Return the record of a request that arrives, and make it the current one.
+
+    Its id is the given one if that is well-formed, else a new one. It stays current, because the server
+    logs an unexpected error after the request has left the application.
+    """
+    if given_id and _WELL_FORMED.fullmatch(given_id):
+        request_id = given_id.decode()
+    else:
+        request_id = os.urandom(16).hex()
+    record = RequestRecord(request_id, scope.get("method", "WEBSOCKET"), scope, find_route)
+    record.root_path = scope.get("root_path", "")
+    _CURRENT.set(record)
+    CURRENT_USAGE.set(record.usage)
+    return record
 
 
 def current_request() -> RequestRecord | None:
@@ -96,117 +125,3 @@ def _fields_of_lines() -> dict[str, object]:
 
 
 LINE_CONTEXT.append(_fields_of_lines)
-
-
-class ObserveRequests:
-    """ASGI middleware, the outermost: keeps a record of each request, and tells the observers.
-
-    `X-Request-ID` is taken from the request if it is well-formed and `trusts_ids`, else made. It is
-    sent with the response. `respond_to_error` creates the response to an unexpected error, which is
-    raised again for the server to log.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        observers: Sequence[RequestObserver],
-        *,
-        trusts_ids: bool,
-        find_route: Callable[[Scope], str],
-        respond_to_error: Callable[[Request, Exception], Awaitable[Response]],
-    ) -> None:
-        self._app = app
-        self._observers = observers
-        self._trusts_ids = trusts_ids
-        self._find_route = find_route
-        self._respond_to_error = respond_to_error
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        method = scope.get("method", "WEBSOCKET")
-        record = RequestRecord(self._id(scope), method, scope, self._find_route)
-        # Not reset, because the server logs an unexpected error after it has left here.
-        _CURRENT.set(record)
-        CURRENT_USAGE.set(record.usage)
-        if scope["type"] == "websocket":
-            await self._app(scope, receive, send)
-            return
-        observed = _Observed(record, self._observers, send)
-        try:
-            await self._app(scope, receive, observed.send)
-            record.status = record.status or CLIENT_CLOSED
-        except Exception as error:
-            record.error = error
-            if not record.status:
-                response = await self._respond_to_error(Request(scope), error)
-                await response(scope, receive, observed.send)
-            raise
-        finally:
-            observed.finish()
-
-    def _id(self, scope: Scope) -> str:
-        if self._trusts_ids:
-            for name, value in scope["headers"]:
-                if name == b"x-request-id" and _WELL_FORMED.fullmatch(value):
-                    return str(value, "ascii")
-        return uuid4().hex
-
-
-class _Observed:
-    """Sends a response, and completes the record of its request."""
-
-    def __init__(
-        self, record: RequestRecord, observers: Sequence[RequestObserver], send: Send
-    ) -> None:
-        self._record = record
-        self._observers = observers
-        self._send = send
-        self._is_finished = False
-        for observer in observers:
-            observer.started(record)
-        self._began = time.perf_counter()
-
-    async def send(self, message: Message) -> None:
-        record: RequestRecord = self._record
-        if message["type"] == "http.response.body":
-            record.sent += len(message.get("body", b""))
-            await self._send(message)
-            if not message.get("more_body", False):
-                self.finish()  # now, because background tasks may follow
-            return
-        if message["type"] == "http.response.start":
-            record.status = message["status"]
-            header = (b"x-request-id", record.id.encode())
-            message["headers"] = [*message.get("headers", ()), header]
-        await self._send(message)
-
-    def finish(self) -> None:
-        """Tell the observers that the request has ended, once."""
-        if self._is_finished:
-            return
-        self._is_finished = True
-        record: RequestRecord = self._record
-        record.seconds = time.perf_counter() - self._began
-        record.status = record.status or 500  # cancelled, because the server stops
-        client = record.scope.get("client")
-        record.client = client[0] if client else ""
-        for observer in self._observers:
-            observer.finished(record)
-
-
-class SeeRoute:
-    """ASGI middleware, the innermost: shows the record the scope in which the route will be.
-
-    Middleware in between may have copied the scope, as `HeadMiddleware` does.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        record: RequestRecord | None = _CURRENT.get()
-        if record:
-            record.scope = scope
-        return self._app(scope, receive, send)

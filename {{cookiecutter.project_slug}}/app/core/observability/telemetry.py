@@ -5,14 +5,19 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from fastapi.telemetry import TelemetryConfig
-from opentelemetry.propagate import inject
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from app.core.env_file import ConfigurationError
+from app.core.observability.shutdown import ShutdownDeadline
 from app.core.telemetry_settings import TelemetrySettings
 
 if TYPE_CHECKING:
     from app.core.observability.tracing import Tracing
 
-# FastAPI's own telemetry would be on as soon as anything configures a provider.
+# How a trace goes on. It reads no `baggage`: that is a text of the client's, which would be passed on.
+PROPAGATOR: Final = TraceContextTextMapPropagator()
+
+# By default FastAPI's own telemetry is on as soon as anything configures a provider.
 OFF: Final[TelemetryConfig] = {
     "tracing": False,
     "metrics": False,
@@ -22,23 +27,32 @@ OFF: Final[TelemetryConfig] = {
 
 
 def make_tracing(settings: TelemetrySettings) -> "Tracing | None":
-    """Return what traces the service, or None if `OTEL_EXPORTER_OTLP_ENDPOINT` is not set."""
+    """Return what traces the service, or None if `OTEL_EXPORTER_OTLP_ENDPOINT` is not set.
+
+    Raises `ConfigurationError` for variables that OpenTelemetry refuses.
+    """
     if not settings.otel_exporter_otlp_endpoint:
         return None
-    from app.core.observability.tracing import Tracing
+    try:
+        from app.core.observability.tracing import Tracing
 
-    return Tracing(settings)
+        return Tracing(settings)
+    except (ValueError, OSError) as error:
+        # Of the many variables that OpenTelemetry reads itself; few are settings.
+        raise ConfigurationError(f"OTEL_*: OpenTelemetry refuses a variable: {error}") from None
 
 
 @asynccontextmanager
-async def reporting_errors(settings: TelemetrySettings) -> AsyncGenerator[None]:
+async def reporting_errors(
+    settings: TelemetrySettings, deadline: ShutdownDeadline
+) -> AsyncGenerator[None]:
     """Send unexpected errors to Sentry within the block, if `SENTRY_DSN` is set."""
     if not settings.sentry_dsn:
         yield
         return
-    from app.core.observability.errors import sending_to_sentry
+    from app.core.observability.sentry import sending_to_sentry
 
-    async with sending_to_sentry(settings):
+    async with sending_to_sentry(settings, deadline):
         yield
 
 
@@ -48,5 +62,5 @@ def trace_headers() -> dict[str, str]:
     Add them to calls of services of your own, not of strangers. There are none while tracing is off.
     """
     headers: dict[str, str] = {}
-    inject(headers)
+    PROPAGATOR.inject(headers)
     return headers

@@ -4,22 +4,22 @@ Imported only if tracing is on (`app.core.observability.telemetry`).
 """
 
 import asyncio
-import logging
 import os
 import re
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Final
 
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagate import set_global_textmap
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import (
     INVALID_SPAN_CONTEXT,
     SpanContext,
@@ -35,24 +35,19 @@ from starlette.types import Scope
 
 from app import __title__, __version__
 from app.core.database.usage import STATEMENT_OBSERVERS
-from app.core.http.paths import route_path
+from app.core.http.paths import PROBES, route_path
 from app.core.observability.logs import LINE_CONTEXT
-from app.core.observability.request_log import PROBES
+from app.core.observability.repeated_lines import once_a_minute
 from app.core.observability.requests import RequestRecord
-from app.core.observability.telemetry import OFF
+from app.core.observability.shutdown import ShutdownDeadline
+from app.core.observability.telemetry import OFF, PROPAGATOR
 from app.core.telemetry_settings import TelemetrySettings
-
-# To send the last spans at the shutdown. Containers have ten seconds in all to stop.
-_LAST_SECONDS: Final = 3
-
-# Between two warnings that spans cannot be sent.
-_QUIET_SECONDS: Final = 60
 
 _LONGEST: Final = 2000  # characters of a path or a statement
 
 _TABLE: Final = re.compile(r'\b(?:FROM|INTO|UPDATE)\s+("?[\w.]+"?)', re.IGNORECASE)
 
-_of_request: Final[ContextVar[SpanContext]] = ContextVar(
+_request_span: Final[ContextVar[SpanContext]] = ContextVar(
     "span_context", default=INVALID_SPAN_CONTEXT
 )
 
@@ -60,8 +55,8 @@ _of_request: Final[ContextVar[SpanContext]] = ContextVar(
 class Tracing:
     """Makes spans, and sends them while it is running. `config` is for FastAPI, which traces requests.
 
-    It is an observer, too: it knows the id of a request, and the trace of the server's line about an
-    error, which follows the span.
+    As an observer of requests it notes their ids in the spans. It also remembers the span for the
+    server's line about an error, which is logged after the span has ended.
     """
 
     def __init__(self, settings: TelemetrySettings) -> None:
@@ -71,6 +66,9 @@ class Tracing:
         resource = Resource.create().merge(defaults).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(_WithoutQuery())
+        self._exporter = OTLPSpanExporter()
+        # The one that sends is made when the service runs. It reads variables (OTEL_BSP_*) that `app check` checks.
+        BatchSpanProcessor(SpanExporter()).shutdown()  # type: ignore[no-untyped-call]
         self._tracer = self._provider.get_tracer("app", __version__)
         self.config: TelemetryConfig = {
             **OFF,
@@ -83,7 +81,7 @@ class Tracing:
     def started(self, record: RequestRecord) -> None:
         """Note the id of the request in its span."""
         span = get_current_span()
-        _of_request.set(span.get_span_context())
+        _request_span.set(span.get_span_context())
         span.set_attribute("http.response.header.x-request-id", [record.id])
 
     def finished(self, record: RequestRecord) -> None:
@@ -118,54 +116,35 @@ class Tracing:
         span.end(end)
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Send spans within the block. What is left at its end is sent then."""
-        exporter = OTLPSpanExporter()
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+    async def running(self, deadline: ShutdownDeadline) -> AsyncGenerator[None]:
+        """Send spans within the block, and at its end those that are left."""
+        set_global_textmap(PROPAGATOR)  # FastAPI's
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         set_tracer_provider(self._provider)  # for spans of the project's own code
         STATEMENT_OBSERVERS.append(self.statement_ended)
-        LINE_CONTEXT.append(_fields_of_lines)
-        with _seldom_warned():
+        LINE_CONTEXT.append(_ids_of_trace)
+        with once_a_minute(OTLPSpanExporter.__module__):  # it logs several lines for each attempt
             try:
                 yield
             finally:
                 STATEMENT_OBSERVERS.remove(self.statement_ended)
-                LINE_CONTEXT.remove(_fields_of_lines)
-                await asyncio.to_thread(_shut_down, self._provider, exporter)
+                LINE_CONTEXT.remove(_ids_of_trace)
+                await asyncio.to_thread(_shut_down, self._provider, self._exporter, deadline)
 
 
-def _shut_down(provider: TracerProvider, exporter: OTLPSpanExporter) -> None:
-    """Send what is left, but do not wait for a collector that does not answer.
+def _shut_down(
+    provider: TracerProvider, exporter: OTLPSpanExporter, deadline: ShutdownDeadline
+) -> None:
+    """Send the spans that are left, but do not wait for a collector that does not respond.
 
-    The processor's own limit is 30 seconds, so it has a thread that need not end.
+    The processor itself waits for 30 seconds, so it does that in a thread that is left behind.
     """
     thread = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
     thread.start()
-    thread.join(_LAST_SECONDS)
+    thread.join(deadline.share())
     if thread.is_alive():
         exporter.shutdown()  # type: ignore[no-untyped-call]  # makes no further attempt
-        thread.join(1)
-
-
-@contextmanager
-def _seldom_warned() -> Generator[None]:
-    """Let the exporter log one line a minute, not several for each attempt."""
-    logger = logging.getLogger(OTLPSpanExporter.__module__)
-    next_at = 0.0
-
-    def is_due(_record: logging.LogRecord) -> bool:
-        nonlocal next_at
-        now = time.monotonic()
-        if now < next_at:
-            return False
-        next_at = now + _QUIET_SECONDS
-        return True
-
-    logger.addFilter(is_due)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_due)
+        thread.join(deadline.share())
 
 
 class _WithoutQuery(SpanProcessor):
@@ -180,11 +159,11 @@ def _is_probe(scope: Scope) -> bool:
     return route_path(scope) in PROBES
 
 
-def _fields_of_lines() -> dict[str, object]:
-    """Return what each line of the log names of its trace."""
+def _ids_of_trace() -> dict[str, object]:
+    """Return what a line of the log says about its trace."""
     context = get_current_span().get_span_context()
     if not context.is_valid:
-        context = _of_request.get()
+        context = _request_span.get()
     if not context.is_valid:
         return {}
     return {

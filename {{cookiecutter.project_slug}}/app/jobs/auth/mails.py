@@ -9,52 +9,61 @@ from app.core.mail.mailer import Mailer, MailError
 from app.core.mail.message import Mail, compose
 from app.schemas.auth.mail_jobs import SendChangeLink, SendInvitation, SendLink, SendNotice
 from app.services.auth.link_mails import LinkMails
+from app.services.auth.one_time_token_service import OneTimeTokenService
 
 _logger: Final = logging.getLogger(__name__)
 
-# With the delays between them about three hours, for servers that are down or greylist.
+# With the delays between them about two hours, for servers that are down or greylist.
 _ATTEMPTS: Final = 20
 
 
 class MailJobs:
     """The handlers of jobs that send mail. Each attempt writes a new link; the last one is valid."""
 
-    def __init__(self, mailer: Mailer) -> None:
+    def __init__(self, mailer: Mailer, worker_jobs: int = 10) -> None:
         self._mailer = mailer
+        # Four kinds take four fifths of one worker: a mail server that hangs leaves room for other jobs.
+        self._at_once = max(1, worker_jobs // 5)
 
     def kinds(self) -> tuple[JobKind[Any], ...]:
         """Return the kinds of jobs that send mail."""
+        options: Any = {"attempts": _ATTEMPTS, "at_once": self._at_once}
         return (
-            JobKind(SendNotice, self._send_notice, attempts=_ATTEMPTS),
-            JobKind(SendLink, self._send_link, attempts=_ATTEMPTS),
-            JobKind(SendChangeLink, self._send_change_link, attempts=_ATTEMPTS),
-            JobKind(SendInvitation, self._send_invitation, attempts=_ATTEMPTS),
+            JobKind(SendNotice, self._send_notice, **options),
+            JobKind(SendLink, self._send_link, **options),
+            JobKind(SendChangeLink, self._send_change_link, **options),
+            JobKind(SendInvitation, self._send_invitation, **options),
         )
 
     async def _send_notice(self, payload: SendNotice, context: JobContext) -> None:
-        await self._send(compose(payload.template, payload.to, **payload.values), context)
+        notice = compose(payload.template, payload.to, **payload.values)
+        # The same Message-ID in each attempt, so that a mailbox keeps one of two. Mails with a link have
+        # different ones: of two, the last has the valid link.
+        await self._send(replace(notice, id=context.key.replace("/", ".")))
 
     async def _send_link(self, payload: SendLink, context: JobContext) -> None:
         mails = LinkMails(context.database, context.settings)
-        await self._send(await mails.to_account(payload, is_first=context.attempt == 1), context)
+        await self._send(await mails.to_account(payload, context.claim))
 
     async def _send_change_link(self, payload: SendChangeLink, context: JobContext) -> None:
-        mails = LinkMails(context.database, context.settings)
-        await self._send(await mails.to_pending_address(payload.user_id), context)
+        async with context.database.transaction() as session:
+            tokens = OneTimeTokenService(session, context.settings)
+            mail = await tokens.create_change_mail(payload.user_id)
+        await self._send(mail)
 
     async def _send_invitation(self, payload: SendInvitation, context: JobContext) -> None:
-        mails = LinkMails(context.database, context.settings)
-        await self._send(await mails.to_invited(payload.email), context)
+        async with context.database.transaction() as session:
+            tokens = OneTimeTokenService(session, context.settings)
+            mail = await tokens.create_invitation(payload.email)
+        await self._send(mail)
 
-    async def _send(self, mail: Mail | None, context: JobContext) -> None:
+    async def _send(self, mail: Mail | None) -> None:
         """Send a mail, if there is one. The log names it by its job, without its text and address.
 
         Raises `MailError`, and `FinalError` if the mail server refuses it for good.
         """
         if mail is None:
             return
-        # The same in each attempt, so that a mail that was sent twice can be told by its Message-ID.
-        mail = replace(mail, id=context.key.replace("/", "."))
         try:
             await self._mailer.send(mail)
         except MailError as error:

@@ -124,9 +124,19 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
         row = await self.row(returning)
         return Recipient(*row) if row else None
 
-    async def delete_by_user(self, user_id: int) -> None:
-        """Delete all tokens of a user."""
-        await self._session.execute(delete(OneTimeToken).where(OneTimeToken.user_id == user_id))
+    async def delete_by_user(self, user_id: int, *purposes: Purpose) -> None:
+        """Delete the tokens of a user for some purposes, by default for all."""
+        statement = delete(OneTimeToken).where(OneTimeToken.user_id == user_id)
+        if purposes:
+            statement = statement.where(OneTimeToken.purpose.in_(purposes))
+        await self._session.execute(statement)
+
+    async def delete_by_address(self, email: str, purpose: Purpose) -> None:
+        """Delete the token for a purpose that was sent to an address, in any spelling."""
+        is_of_address = func.lower(OneTimeToken.email) == func.lower(email)
+        await self._session.execute(
+            delete(OneTimeToken).where(OneTimeToken.purpose == purpose, is_of_address)
+        )
 
     async def delete_all_of_users(self) -> None:
         """Delete the tokens of all users, which leaves invitations."""

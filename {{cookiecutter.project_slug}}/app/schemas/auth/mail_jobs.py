@@ -25,21 +25,22 @@ class SendNotice(JobPayload):
 class SendLink(JobPayload):
     """Send a link to the account with an address, if there is one that can use it.
 
-    `limited` is for requests of anyone: their mails to an account are counted. `address` is the
-    network address of the client, for the audit log.
+    The mail is that of the purpose, unless `template` names another. If `limited`, it counts towards
+    the limit of mails to an account, because anyone may request it. `address` is the network address
+    of the client, for the audit log.
     """
 
     job: ClassVar = "send_link"
 
     email: str
     purpose: Literal["password_reset", "verify_email"]
-    template: Literal["already_registered", "password_reset", "verify_email"]
+    template: Literal["already_registered"] | None = None
     limited: bool = False
     address: str | None = None
 
 
 class SendChangeLink(JobPayload):
-    """Send a link that confirms it to the pending address of a user, if there still is one."""
+    """Send a confirmation link to the pending address of a user, if there still is one."""
 
     job: ClassVar = "send_change_link"
 

@@ -95,6 +95,9 @@ class EmailService:
         if self._caller.id == user.id:
             self._require_unchanged(user)
         if change.values.get("pending_email"):
+            # The job makes the new link later. Until then the one before would confirm this address,
+            # although it was sent to another.
+            await self._one_time_tokens.revoke_change(user)
             self._audit("email_change_requested", user)
             await self._jobs.enqueue(
                 SendNotice(template="email_change_requested", to=user.email),
@@ -112,9 +115,7 @@ class EmailService:
             if self._caller.id != user.id:
                 await self._notify_admins(user)
             if self._settings.require_verified_email:
-                await self._jobs.enqueue(
-                    SendLink(email=user.email, purpose="verify_email", template="verify_email")
-                )
+                await self._jobs.enqueue(SendLink(email=user.email, purpose="verify_email"))
 
     def _require_unchanged(self, user: User) -> None:
         """Raise `InvalidTokenError` if the caller's tokens or address changed since they were read.

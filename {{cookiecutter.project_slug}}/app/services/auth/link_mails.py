@@ -1,9 +1,12 @@
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.client_info import ClientInfo
 from app.core.mail.message import Mail
 from app.exceptions import TooManyRequestsError
-from app.repositories.user_repo import UserRepository
 from app.schemas.auth.mail_jobs import SendLink
 from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.one_time_token_service import OneTimeTokenService
@@ -17,19 +20,23 @@ class LinkMails:
         self._settings = settings
         self._throttle = AuthThrottle(database, settings)
 
-    async def to_account(self, wanted: SendLink, *, is_first: bool) -> Mail | None:
+    async def to_account(
+        self, wanted: SendLink, claim: Callable[[AsyncSession], Awaitable[bool]]
+    ) -> Mail | None:
         """Return a mail with a new link, or None if no account can use it.
 
         Also None if its address has got too many mails. The link of the last one then stays valid.
-        Only the first attempt to send a mail is counted and audited.
+        However often it is tried to send a mail, it is counted and audited once: in the transaction
+        that may `claim` its job.
         """
         try:
             async with self._database.transaction() as session:
+                is_first = await claim(session)
                 tokens = OneTimeTokenService(session, self._settings)
                 mail = await tokens.create_mail(
                     wanted.email,
                     wanted.purpose,
-                    wanted.template,
+                    wanted.template or wanted.purpose,
                     address=wanted.address,
                     audits=is_first,
                 )
@@ -39,16 +46,3 @@ class LinkMails:
                 return mail
         except TooManyRequestsError:
             return None
-
-    async def to_pending_address(self, user_id: int) -> Mail | None:
-        """Return a mail with a new link that confirms a user's pending address, if there is one."""
-        async with self._database.transaction() as session:
-            user = await UserRepository(session).get_by_id(user_id)
-            if user is None:
-                return None
-            return await OneTimeTokenService(session, self._settings).create_change_mail(user)
-
-    async def to_invited(self, email: str) -> Mail:
-        """Return a mail with a new link for registering with this address."""
-        async with self._database.transaction() as session:
-            return await OneTimeTokenService(session, self._settings).create_invitation(email)

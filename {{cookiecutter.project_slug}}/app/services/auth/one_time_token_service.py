@@ -66,7 +66,8 @@ class OneTimeTokenService:
         return self._compose(template, to.email, purpose, token)
 
     async def invite(self, email: str, actor: User) -> None:
-        """Have an invitation sent to this address."""
+        """Have an invitation sent to this address, and revoke an earlier one."""
+        await self._tokens.delete_by_address(email, "invitation")
         await JobQueue(self._session).enqueue(SendInvitation(email=email))
         audit_on_commit(self._session, "invitation_sent", actor_id=actor.id)
 
@@ -77,12 +78,14 @@ class OneTimeTokenService:
         await self._tokens.issue_to_address(email, "invitation", digest_of(token), expires_at)
         return self._compose("invitation", email, "invitation", token)
 
-    async def create_change_mail(self, user: User) -> Mail | None:
+    async def create_change_mail(self, user_id: int) -> Mail | None:
         """Return a mail to the pending address of a user with a new token that confirms it.
 
-        None if there is no pending address.
+        None if there is no pending address. Locks the user, so that the address is not replaced
+        meanwhile.
         """
-        if user.pending_email is None:
+        user = await self._users.get_for_update(user_id)
+        if user is None or user.pending_email is None:
             return None
         token = create_one_time_token()
         digest, expires_at = digest_of(token), self._expiry("change_email")
@@ -123,6 +126,10 @@ class OneTimeTokenService:
         )
         if consumed is None:
             raise PermissionError(_REFUSED)
+
+    async def revoke_change(self, user: User) -> None:
+        """Revoke the token that confirms a user's pending address."""
+        await self._tokens.delete_by_user(user.id, "change_email")
 
     async def revoke_all(self, user: User) -> None:
         """Revoke all one-time tokens of a user."""

@@ -120,4 +120,4 @@ class RegistrationService:
 
 
 def _verification(email: str) -> SendLink:
-    return SendLink(email=email, purpose="verify_email", template="verify_email")
+    return SendLink(email=email, purpose="verify_email")

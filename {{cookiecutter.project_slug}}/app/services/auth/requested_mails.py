@@ -26,7 +26,5 @@ class RequestedMails:
     ) -> None:
         """Have a link sent, if there is an account. Raises `TooManyRequestsError`."""
         await self._throttle.count_mail_request(purpose, email, client)
-        link = SendLink(
-            email=email, purpose=purpose, template=purpose, limited=True, address=client.address
-        )
+        link = SendLink(email=email, purpose=purpose, limited=True, address=client.address)
         await JobQueue(await self._open_session()).enqueue(link)

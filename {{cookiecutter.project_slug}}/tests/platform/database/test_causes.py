@@ -86,10 +86,12 @@ async def test_every_503_leaves_one_line_with_its_cause(
 
     assert response.status_code == 503
     assert said not in response.text
-    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("app.")]
+    (record,) = [record for record in caplog.records if record.name.startswith("app.")]
+    line = record.getMessage()
     assert line.startswith(f"{method} {path}: 503, The database cannot be reached, because ")
     assert said in line
     assert "\n" not in line
+    assert record.levelname == ("WARNING" if path == "/health/ready" else "ERROR")
 
 
 @pytest.mark.parametrize(("spoil", "said"), WRONG)

@@ -1,11 +1,15 @@
 """The service's own database role: it reads and writes rows, and owns nothing."""
 
 import asyncio
+from base64 import b64decode, b64encode
 from collections.abc import AsyncGenerator, Generator
+from hmac import digest
 from pathlib import Path
+from traceback import format_exception
 
 import pytest
-from sqlalchemy import URL, Column, Enum, Integer, MetaData, Sequence, Table, text
+from sqlalchemy import URL, Column, Engine, Enum, Integer, MetaData, Sequence, Table, text
+from sqlalchemy.event import listen, remove
 from sqlalchemy.exc import ProgrammingError
 
 from app.cli.main import grant_command
@@ -14,11 +18,13 @@ from app.core.database import Database
 from app.core.database.grants import grant_to_service, schemas_of
 from app.core.database.migrations import make_migration_engine, migrate
 from app.core.database.role_limits import set_role_limits
+from app.core.database.scram import scram_verifier
 from app.core.database.statements import verbatim
 from app.models import metadata
 from app.models.user import User
 from tests.postgres import temporary_database
 
+# And the name of the database: roles belong to the server, which several runs may share.
 ROLE = "Service of one test"
 
 
@@ -30,14 +36,27 @@ def owner(template_url: URL, worker_id: str) -> Generator[URL]:
 
 
 @pytest.fixture
-async def granted(owner: URL, worker_id: str, settings: Settings) -> AsyncGenerator[Settings]:
+async def granted(owner: URL, settings: Settings) -> AsyncGenerator[Settings]:
     """Settings of a service whose role is another than the owner."""
-    service = owner.set(username=f"{ROLE} {worker_id}", password=r"it's %s :x \ 100%")
+    service = owner.set(username=f"{ROLE} {owner.database}", password=r"it's %s :x \ 100%")
     settings = settings.model_copy(update={"database_url": service, "database_direct_url": owner})
     yield settings
     await as_owner(
         settings, f'DROP OWNED BY "{service.username}"', f'DROP ROLE "{service.username}"'
     )
+
+
+@pytest.fixture
+def statements_of_owner() -> Generator[list[str]]:
+    """All statements that SQLAlchemy sends, and their parameters."""
+    sent: list[str] = []
+
+    def note(*event: object) -> None:
+        sent.append(f"{event[2]} {event[3]}")
+
+    listen(Engine, "before_cursor_execute", note)
+    yield sent
+    remove(Engine, "before_cursor_execute", note)
 
 
 async def as_owner(settings: Settings, *statements: str) -> None:
@@ -88,15 +107,61 @@ async def test_later_tables_need_no_other_grant(granted: Settings) -> None:
     await database.dispose()
 
 
-async def test_new_password_is_set(granted: Settings) -> None:
+@pytest.mark.parametrize(
+    "password",
+    ["another", "scho\u0308n", "a\u00a0b\u00adc", "a\u0627"],
+    ids=ascii,
+)
+async def test_new_password_is_set(granted: Settings, password: str) -> None:
     await grant_to_service(granted)
-    changed = granted.database_url.set(password="another")
+    changed = granted.database_url.set(password=password)
     renewed = granted.model_copy(update={"database_url": changed})
     await grant_to_service(renewed)
 
     database = Database(renewed)
     await run(database, "SELECT 1")
     await database.dispose()
+
+
+def test_verifier_is_that_of_the_standard() -> None:
+    # RFC 7677 signs with these: the server's signature of its example follows from the second key.
+    salt = b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")
+
+    keys = scram_verifier("pencil", salt).removeprefix(
+        f"SCRAM-SHA-256$4096:{b64encode(salt).decode()}$"
+    )
+    message = (
+        b"n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,"
+        b"s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,"
+        b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
+    )
+    signature = digest(b64decode(keys.partition(":")[2]), message, "sha256")
+    assert b64encode(signature) == b"6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
+
+
+async def test_password_is_in_no_statement_nor_error(
+    owner: URL, settings: Settings, statements_of_owner: list[str]
+) -> None:
+    """An owner that may not create roles, as on some managed servers."""
+    superuser = settings.model_copy(update={"database_direct_url": owner})
+    plain = owner.set(username=f"powerless of {owner.database}", password="secret")
+    service = owner.set(username=f"{ROLE} {owner.database}", password="s3cr3t")
+    settings = settings.model_copy(update={"database_url": service, "database_direct_url": plain})
+    create = f"CREATE ROLE \"{plain.username}\" LOGIN PASSWORD 'secret'"
+    await as_owner(superuser, create, f'CREATE ROLE "{service.username}"')
+    try:
+        with pytest.raises(ConfigurationError, match="may not create the role") as refused:
+            await grant_to_service(settings)
+        await grant_to_service(superuser.model_copy(update={"database_url": service}))
+    finally:
+        await as_owner(superuser, f'DROP OWNED BY "{service.username}"')
+        await as_owner(superuser, *(f'DROP ROLE "{u.username}"' for u in (service, plain)))
+
+    shown = "".join(format_exception(refused.value))
+    assert "permission denied" in shown
+    assert "SCRAM" not in shown
+    assert any("SCRAM-SHA-256$4096:" in one for one in statements_of_owner)
+    assert not [one for one in (shown, *statements_of_owner) if "s3cr3t" in one]
 
 
 async def test_owner_is_not_granted_to_itself(granted: Settings) -> None:
@@ -222,13 +287,11 @@ async def test_password_of_the_role_is_read_from_a_file(
     await database.dispose()
 
 
-async def test_owner_need_not_be_a_superuser(
-    owner: URL, worker_id: str, settings: Settings
-) -> None:
+async def test_owner_need_not_be_a_superuser(owner: URL, settings: Settings) -> None:
     """On managed servers, and with CloudNativePG, it owns the database and may create roles."""
     superuser = settings.model_copy(update={"database_direct_url": owner})
-    plain = owner.set(username=f"owner of {worker_id}", password="secret")
-    service = owner.set(username=f"{ROLE} {worker_id}", password="another")
+    plain = owner.set(username=f"owner of {owner.database}", password="secret")
+    service = owner.set(username=f"{ROLE} {owner.database}", password="another")
     settings = settings.model_copy(update={"database_url": service, "database_direct_url": plain})
     await as_owner(
         superuser,

@@ -275,7 +275,10 @@ async def test_connections_in_use_are_closed_after_the_pool(
 ) -> None:
     url = settings.database_url.update_query_dict({"application_name": "disposed"})
     database = open_database(database_url=url)
-    others = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'disposed'")
+    others = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'disposed'"
+    )
 
     async with database.read() as session, database.transaction() as other:
         await session.execute(ONE)

@@ -139,7 +139,7 @@ async def test_lost_connection_is_replaced_without_a_failed_probe(
     url = without_tls(proxy.url).update_query_dict({"application_name": "readiness"})
     terminate = text(
         "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity "
-        "WHERE application_name = 'readiness'"
+        "WHERE datname = current_database() AND application_name = 'readiness'"
     )
     async with started(make_app(database_url=url)) as client:
         async with live_database.transaction() as session:
@@ -153,7 +153,10 @@ async def test_lost_connection_is_replaced_without_a_failed_probe(
     assert statuses == {200}
     async with live_database.read() as session, asyncio.timeout(5):
         while await session.scalar(
-            text("SELECT 1 FROM pg_stat_activity WHERE application_name = 'readiness'")
+            text(
+                "SELECT 1 FROM pg_stat_activity "
+                "WHERE datname = current_database() AND application_name = 'readiness'"
+            )
         ):
             await asyncio.sleep(0.01)  # until the server has noticed
 

@@ -56,8 +56,8 @@ async def test_migrations_are_free_of_the_limits_of_the_role(pooled: Settings) -
         assert tuple(seen) == ("0", "3s", "0")
 
 
-async def test_role_may_have_any_name(settings: Settings, worker_id: str) -> None:
-    name = f'ro le"%s:x {worker_id}'
+async def test_role_may_have_any_name(settings: Settings) -> None:
+    name = f'ro le"%s:x {settings.database_url.database}'
     quoted = '"' + name.replace('"', '""') + '"'
     changes = {
         "database_url": settings.database_url.set(username=name),

@@ -1,32 +1,52 @@
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.http.disconnects import CancelOnDisconnect
+from app.core.config import Settings
+from app.core.http.perimeter import Perimeter
+from app.core.http.problems import respond_to_unexpected_error
 
 REQUEST: Message = {"type": "http.request", "body": b"", "more_body": False}
 DISCONNECT: Message = {"type": "http.disconnect"}
 
 
-async def call(app: ASGIApp, *messages: Message, headers: Any = ()) -> list[Message]:
-    """Send messages to a wrapped app, then nothing, and return the messages that it sent."""
-    sent: list[Message] = []
-    waiting = list(messages)
+Call = Callable[..., Awaitable[list[Message]]]
 
-    async def receive() -> Message:
-        await asyncio.sleep(0.02)
-        if waiting:
-            return waiting.pop(0)
-        return await asyncio.Future()
 
-    async def send(message: Message) -> None:
-        sent.append(message)
+@pytest.fixture
+def call(settings: Settings) -> Call:
+    """Return a function that sends messages to an app, then nothing, and returns what it has sent."""
 
-    scope: Scope = {"type": "http", "headers": list(headers)}
-    await asyncio.wait_for(CancelOnDisconnect(app, grace=0.01)(scope, receive, send), 5)
-    return sent
+    async def call(app: ASGIApp, *messages: Message, headers: Any = ()) -> list[Message]:
+        sent: list[Message] = []
+        waiting = list(messages)
+
+        async def receive() -> Message:
+            await asyncio.sleep(0.02)
+            if waiting:
+                return waiting.pop(0)
+            return await asyncio.Future()
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope: Scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/",
+            "query_string": b"",
+            "headers": list(headers),
+        }
+        surrounded = Perimeter(
+            app, settings, respond_to_unexpected_error, [], lambda _scope: "", grace=0.01
+        )
+        await asyncio.wait_for(surrounded(scope, receive, send), 5)
+        return sent
+
+    return call
 
 
 async def never(_scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -39,17 +59,17 @@ async def read_then_never(_scope: Scope, receive: Receive, _send: Send) -> None:
     await asyncio.Future()
 
 
-async def test_work_for_a_client_that_has_gone_is_cancelled() -> None:
+async def test_work_for_a_client_that_has_gone_is_cancelled(call: Call) -> None:
     assert await call(never, REQUEST, DISCONNECT) == []
 
 
-async def test_body_of_no_bytes_is_none() -> None:
+async def test_body_of_no_bytes_is_none(call: Call) -> None:
     headers = [(b"content-length", b"0")]
 
     assert await call(never, REQUEST, DISCONNECT, headers=headers) == []
 
 
-async def test_body_is_left_to_the_app() -> None:
+async def test_body_is_left_to_the_app(call: Call) -> None:
     part = {**REQUEST, "body": b"x", "more_body": True}
     headers = [(b"content-length", b"2")]
 
@@ -59,7 +79,7 @@ async def test_body_is_left_to_the_app() -> None:
     )
 
 
-async def test_response_that_has_started_is_not_cut_off() -> None:
+async def test_response_that_has_started_is_not_cut_off(call: Call) -> None:
     async def response(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.sleep(0.1)
@@ -70,13 +90,34 @@ async def test_response_that_has_started_is_not_cut_off() -> None:
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
 
 
-async def test_cancellation_by_others_is_passed_on() -> None:
+async def test_cancellation_by_others_is_passed_on(call: Call) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await call(never, REQUEST)
 
 
-async def test_other_protocols_are_passed_on() -> None:
+async def test_cancellation_by_others_is_passed_on_although_the_client_has_gone(
+    settings: Settings,
+) -> None:
+    surrounded = Perimeter(
+        never, settings, respond_to_unexpected_error, [], lambda _scope: "", grace=0.01
+    )
+
+    async def receive() -> Message:
+        task.cancel()
+        return DISCONNECT
+
+    async def unused(*_: Any) -> Any:
+        pytest.fail("nobody receives it")
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    task = asyncio.ensure_future(surrounded(scope, receive, unused))
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+
+
+async def test_other_protocols_are_passed_on(settings: Settings) -> None:
     seen: list[Scope] = []
 
     async def record(scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -85,6 +126,7 @@ async def test_other_protocols_are_passed_on() -> None:
     async def unused(*_: Any) -> Any:
         pytest.fail("not called")
 
-    await CancelOnDisconnect(record)({"type": "lifespan"}, unused, unused)
+    surrounded = Perimeter(record, settings, respond_to_unexpected_error, [], lambda _scope: "")
+    await surrounded({"type": "lifespan"}, unused, unused)
 
     assert seen == [{"type": "lifespan"}]

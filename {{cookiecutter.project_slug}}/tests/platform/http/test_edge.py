@@ -18,7 +18,7 @@ from app.dependencies.if_match import get_if_match
 from app.main import create_app
 from tests.conftest import http_client
 from tests.factories import Factory
-from tests.platform.probe import make_probe
+from tests.platform.probe import PublicProbes, make_probe
 
 AppWithRouters = Callable[..., FastAPI]
 
@@ -69,14 +69,16 @@ async def test_web_socket_route_reads_by_the_database(
     assert [message.get("text") for message in sent] == [None, "7", None]
 
 
+@pytest.mark.parametrize("wanted", [SessionDep, PublicProbes], ids=["session", "service"])
 async def test_route_without_the_edge_that_wants_a_session_ends_the_start(
-    app_with_routers: AppWithRouters,
+    app_with_routers: AppWithRouters, wanted: Any
 ) -> None:
     router = APIRouter(prefix="/things")
 
-    @router.get("/all")
-    async def list_things(session: SessionDep) -> None: ...
+    async def list_things(session: Any) -> None: ...
 
+    list_things.__annotations__["session"] = wanted
+    router.get("/all")(list_things)
     app = app_with_routers(router)
 
     with pytest.raises(TypeError, match=r"/things/all .*route_class=EdgeRoute"):

@@ -349,7 +349,7 @@ async def test_expired_keys_are_pruned_and_others_stay(
     )
     await live_session.commit()
 
-    assert (await prune(live_database))["idempotency keys"] == 2
+    assert (await prune(live_database)).deleted["idempotency keys"] == 2
     assert (await live_session.scalars(select(IdempotencyKey.id))).all() == [newest]
 
 

@@ -342,7 +342,7 @@ async def test_forwarded_address_of_a_stranger_is_logged_once(
         assert caplog.messages == []
         for path in ("/more/caller", "/more/bug", "/more/bug"):
             await stranger.get(path, headers=forwarded)
-    warnings = [r.getMessage() for r in caplog.records if r.name.endswith("security_headers")]
+    warnings = [r.getMessage() for r in caplog.records if r.name.endswith("http.hosts")]
     assert warnings == [
         "X-Forwarded-For is ignored, because 198.51.100.1 is not in TRUSTED_PROXIES (logged once)"
     ]

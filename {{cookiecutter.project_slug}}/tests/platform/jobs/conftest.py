@@ -1,6 +1,6 @@
 """Workers for tests."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.jobs import worker
-from app.core.jobs.kinds import JobKind, Schedule
+from app.core.jobs.kinds import JobContext, JobKind, Schedule
 from app.core.jobs.worker import Worker, working
 from tests.platform.jobs.tasks import Runs, Start, Task
 
@@ -33,12 +33,14 @@ async def start(
             lost: float = 30,
             stop: float = 20,
             schedules: Sequence[Schedule] = (),
+            more: Sequence[JobKind[Any]] = (),
+            run: Callable[[Task, JobContext], Awaitable[None]] = runs.run,
             **options: Any,
         ) -> Worker:
-            kind = JobKind(Task, runs.run, **options)
+            kind = JobKind(Task, run, **options)
             update = {"worker_lost_seconds": lost, "worker_stop_seconds": stop}
             changed = settings.model_copy(update=update)
-            started = Worker(changed, live_database, [kind], schedules, runs.observe)
+            started = Worker(changed, live_database, [kind, *more], schedules, runs.observe)
             await stack.enter_async_context(working(started))
             return started
 

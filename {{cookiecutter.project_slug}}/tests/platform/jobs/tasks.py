@@ -61,10 +61,20 @@ async def enqueue(database: Database, *names: str, **options: Any) -> list[int]:
 async def states(database: Database) -> Counter[str]:
     async with database.read() as session:
         rows = await JobService(session).count()
-    return Counter({row.state: row.number for row in rows})
+    found: Counter[str] = Counter()
+    for row in rows:
+        found[row.state] += row.number
+    return found
 
 
 async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(20):
         while not await condition():
             await asyncio.sleep(0.02)
+
+
+async def wait_for_states(database: Database, **expected: int) -> None:
+    async def found() -> bool:
+        return await states(database) == expected
+
+    await wait_until(found)

@@ -1,6 +1,5 @@
 """Jobs survive workers and databases that vanish, and workers survive jobs."""
 
-import logging
 from datetime import timedelta
 from uuid import uuid4
 
@@ -15,7 +14,7 @@ from app.core.jobs.drivers import WorkerDriver
 from app.core.jobs.queries import WorkerQueries
 from app.exceptions import UnavailableError
 from app.services.job_service import JobService
-from tests.platform.jobs.tasks import Runs, Start, enqueue, states, wait_until
+from tests.platform.jobs.tasks import Runs, Start, enqueue, states, wait_for_states, wait_until
 
 
 async def test_jobs_of_a_worker_that_is_gone_are_taken_over(
@@ -54,13 +53,10 @@ async def test_job_that_no_worker_survives_is_dead(
 
     await start(attempts=3)
 
-    async def dead() -> bool:
-        return await states(live_database) == {"dead": 1}
-
-    await wait_until(dead)
+    await wait_for_states(live_database, dead=1)
     async with live_database.read() as session:
         (job,) = await JobService(session).list_dead(10)
-    assert job.error == "3 workers were lost while they ran it"
+    assert job.error == "3 workers were lost, or did not respond, while they ran it"
     assert runs.contexts == []
 
 
@@ -132,7 +128,7 @@ async def test_end_that_cannot_be_recorded_in_time_is_left_to_others(
 
 
 async def test_worker_connects_again_when_its_connections_are_lost(
-    start: Start, runs: Runs, live_database: Database, caplog: pytest.LogCaptureFixture
+    start: Start, runs: Runs, live_database: Database
 ) -> None:
     worker = await start()
 
@@ -140,7 +136,6 @@ async def test_worker_connects_again_when_its_connections_are_lost(
         return worker.is_working
 
     await wait_until(works)
-    caplog.set_level(logging.WARNING)
     async with live_database.transaction() as session:
         await session.execute(
             text(

@@ -6,6 +6,8 @@ from typing import ClassVar
 import pytest
 from fastapi import APIRouter, FastAPI
 from opentelemetry import trace
+from opentelemetry.context import attach, detach
+from opentelemetry.propagate import extract
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -87,6 +89,19 @@ async def test_job_goes_on_with_the_trace_that_has_queued_it(
     assert span.context.trace_id == request.get_span_context().trace_id
     assert span.status.status_code is trace.StatusCode.ERROR
     assert "about a row" not in span.to_json()
+
+
+def test_job_is_queued_without_what_the_client_chooses() -> None:
+    caller = {
+        "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
+        "tracestate": f"vendor={'x' * 200}",
+        "baggage": f"known={'x' * 4000}",
+    }
+    before = attach(extract(caller))
+    try:
+        assert origin_headers() == {"traceparent": caller["traceparent"]}
+    finally:
+        detach(before)
 
 
 def test_job_that_nobody_requested_has_no_origin() -> None:

@@ -12,6 +12,7 @@ from app.core.database import Database
 from app.core.jobs.drivers import SessionDriver
 from app.core.jobs.payload import JobPayload
 from app.core.jobs.queue import JobQueue
+from app.services.job_service import JobService
 
 
 class Note(JobPayload):
@@ -68,3 +69,18 @@ async def test_tables_are_those_that_pgqueuer_expects(session: AsyncSession) -> 
 
     assert plan.statements == ()
     assert plan.notes == ()
+
+
+async def test_jobs_are_counted_with_the_time_for_which_the_first_one_is_due(
+    live_database: Database,
+) -> None:
+    """By the clock of the database, with which that of this machine may differ."""
+    async with live_database.transaction() as session:
+        await JobQueue(session).enqueue(Note(text="old"), Note(text="new"))
+        await session.execute(text("UPDATE pgqueuer SET execute_after = now() - interval '1 h'"))
+
+    async with live_database.read() as session:
+        (row,) = await JobService(session).count()
+
+    assert (row.kind, row.state, row.number) == ("note", "queued", 2)
+    assert 3600 <= row.seconds < 3660

@@ -1,29 +1,37 @@
 """Mails are sent by jobs: after the commit, until they are sent, and with no secret in the queue."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.edge import EdgeRoute
-from app.core.jobs.kinds import FinalError
+from app.core.jobs.kinds import FinalError, JobContext, JobKind
+from app.core.jobs.payload import JobPayload
 from app.core.jobs.queue import JobQueue
+from app.core.jobs.worker import Worker, working
 from app.core.mail.mailer import MailError, SmtpMailer
+from app.core.mail.message import Mail
 from app.dependencies.database import SessionDep
 from app.exceptions import ConflictError
 from app.jobs.auth.mails import MailJobs
-from app.schemas.auth.mail_jobs import SendNotice
+from app.models.auth.rate_limit import rate_limits
+from app.schemas.auth.mail_jobs import SendInvitation, SendLink, SendNotice
 from tests.auth.accounts import EMAIL, Mailbox, Opener, new_user
 from tests.auth.smtp import SmtpServer, smtp_server
 from tests.conftest import http_client
 from tests.inline_jobs import InlineJobs
+from tests.platform.jobs.tasks import Task
 
+RESET = SendLink(email=EMAIL, purpose="password_reset", limited=True)
 NOTICE = SendNotice(template="password_changed", to=EMAIL)
 QUEUED = text("SELECT concat_ws(' ', convert_from(payload, 'UTF8'), headers::text) FROM pgqueuer")
 
@@ -126,6 +134,76 @@ async def test_attempts_have_the_same_message_id(
 
     first, second = server.taken
     assert first["Message-ID"] == second["Message-ID"]
+
+
+@pytest.mark.usefixtures("ann")
+async def test_mails_with_different_links_have_different_message_ids(
+    database: Database, settings: Settings, server: SmtpServer, mail_jobs: MailJobs
+) -> None:
+    """A mailbox may keep the first of two with the same, whose link is no longer valid."""
+    await run_twice(database, settings, mail_jobs, RESET)
+
+    first, second = server.taken
+    assert first["Message-ID"] != second["Message-ID"]
+
+
+@pytest.mark.usefixtures("ann")
+async def test_link_is_counted_and_audited_once_however_often_it_is_sent(
+    database: Database,
+    settings: Settings,
+    session: AsyncSession,
+    mail_jobs: MailJobs,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The second run may be that of a worker that has taken the job over."""
+    await run_twice(database, settings, mail_jobs, RESET)
+
+    assert caplog.text.count("password_reset_requested") == 1
+    # One of so many mails in an hour.
+    share = timedelta(hours=1) / (settings.mails_per_account * 10)
+    free_at = (await session.scalars(select(rate_limits.c.free_at))).one()
+    assert free_at - datetime.now(UTC) <= share
+
+
+async def run_twice(
+    database: Database, settings: Settings, mail_jobs: MailJobs, payload: JobPayload
+) -> None:
+    async with database.transaction() as session:
+        (job_id,) = await JobQueue(session).enqueue(payload)
+    (kind,) = [kind for kind in mail_jobs.kinds() if kind.payload is type(payload)]
+    for _ in range(2):
+        await kind.run(payload, JobContext(database, settings, f"link/{job_id}", 1, job_id))
+
+
+async def test_mail_server_that_hangs_leaves_room_for_other_jobs(
+    settings: Settings, live_database: Database
+) -> None:
+    class Hanging:
+        async def send(self, _mail: Mail) -> None:
+            await asyncio.sleep(60)
+
+    ran = asyncio.Event()
+
+    async def run(_payload: Task, _context: JobContext) -> None:
+        ran.set()
+
+    async with live_database.transaction() as session:
+        await JobQueue(session).enqueue(*[NOTICE] * 20, priority=1)
+        await JobQueue(session).enqueue(*[SendInvitation(email=EMAIL)] * 20, priority=1)
+        await JobQueue(session).enqueue(Task())
+    kinds = [*MailJobs(Hanging(), 4).kinds(), JobKind(Task, run)]
+    changes = {"worker_jobs": 4, "worker_stop_seconds": 0.1}
+    worker = Worker(settings.model_copy(update=changes), live_database, kinds, [])
+    async with working(worker):
+        await asyncio.wait_for(ran.wait(), 10)
+
+
+@pytest.mark.parametrize("places", [10, 50, 1000])
+def test_mails_take_four_fifths_of_a_worker_at_most(places: int) -> None:
+    kinds = MailJobs(Mailbox(), places).kinds()
+
+    assert all(kind.at_once for kind in kinds)
+    assert sum(kind.at_once for kind in kinds) <= places * 4 / 5
 
 
 REQUESTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {

@@ -3,12 +3,17 @@
 import io
 import json
 import logging
+import math
 import os
+import subprocess
 import sys
+import time
 from typing import Any
 
+import httpx
 import pytest
 
+from app.core.env_file import PROJECT
 from app.core.observability.logs import (
     LINE_CONTEXT,
     ConsoleFormatter,
@@ -86,21 +91,30 @@ def test_fields_replace_none_of_the_standard_ones() -> None:
     assert found["time"] != 0
 
 
-def test_value_that_json_does_not_know_is_its_text() -> None:
-    found = json.loads(
-        printed(
-            JSONFormatter(),
-            "x",
-            extra={
-                "a": {
-                    1,
-                },
-                "b": os,
-            },
-        )
-    )
+cycle: list[object] = []
+cycle.append(cycle)
 
-    assert found["a"] == "{1}"
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ({1}, "{1}"),
+        ({"a": {1}}, {"a": "{1}"}),
+        ({(1, 2): 3}, "{(1, 2): 3}"),
+        (math.nan, "nan"),
+        ([-math.inf], "[-inf]"),
+        (cycle, "[[...]]"),
+    ],
+    ids=str,
+)
+def test_value_that_json_does_not_know_is_its_text(value: object, written: object) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    line = printed(JSONFormatter(), "x", extra={"a": value, "b": [1]})
+    found = json.loads(line, parse_constant=refuse)
+
+    assert (found["message"], found["a"], found["b"]) == ("x", written, [1])
 
 
 def test_texts_of_people_stay_readable_on_the_console() -> None:
@@ -151,6 +165,89 @@ def test_form_follows_the_setting_and_the_terminal(
         os.close(end)
 
     assert found == [on_terminal, elsewhere]
+
+
+@pytest.mark.parametrize(
+    ("logger", "message", "arguments", "shown"),
+    [
+        (
+            "uvicorn.error",
+            '%s - "WebSocket %s" [accepted]',
+            ("127.0.0.1:5", "/ws?key=hunter2&x=/y"),
+            '127.0.0.1:5 - "WebSocket /ws?REDACTED" [accepted]',
+        ),
+        (
+            "uvicorn.error",
+            '%s - "WebSocket %s" 403',
+            ("127.0.0.1:5", "/it's?a='&b=\"&key=hunter2"),
+            '127.0.0.1:5 - "WebSocket /it\'s?REDACTED" 403',
+        ),
+        (
+            "httpx",
+            'HTTP Request: %s %s "%s"',
+            ("GET", httpx.URL("https://example.com/x?key=hunter2"), "HTTP/1.1 200 OK"),
+            'HTTP Request: GET https://example.com/x?REDACTED "HTTP/1.1 200 OK"',
+        ),
+        (
+            "urllib3.connectionpool",
+            "Retrying after connection broken by '%r': %s",
+            (OSError("x"), "/api/1/envelope/?sentry_key=hunter2"),
+            "Retrying after connection broken by 'OSError('x')': /api/1/envelope/?REDACTED",
+        ),
+        ("asyncio", "Task /x is %s", ("late?",), "Task /x is late?"),
+        ("app.things", "GET %s", ("/x?page=1",), "GET /x?page=1"),
+    ],
+)
+def test_other_packages_log_urls_without_their_query(
+    logger: str, message: str, arguments: tuple[object, ...], shown: str
+) -> None:
+    record = logging.getLogger(logger).makeRecord(
+        logger, logging.INFO, "", 0, message, arguments, None
+    )
+    assert json.loads(JSONFormatter().format(record))["message"] == shown
+
+
+def test_query_is_found_in_time_whatever_the_client_sends() -> None:
+    path = f"/ws?a='{'/' * 50_000}"
+    record = EscapedRecord("uvicorn.error", logging.INFO, "", 0, "%s", (path,), None)
+    began = time.process_time()
+    record.getMessage()
+    assert time.process_time() - began < 1
+
+
+def test_what_python_prints_itself_is_a_line() -> None:
+    code = """
+import sys, threading, warnings
+from app.core.observability.logs import configure_logging
+
+class Broken:
+    def __del__(self):
+        raise LookupError("without a caller")
+
+configure_logging()
+warnings.warn("some\\nwarning", UserWarning)
+Broken()
+for work in (lambda: 1 / 0, sys.exit):
+    thread = threading.Thread(target=work, name="worker")
+    thread.start()
+    thread.join()
+"""
+    completed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env=os.environ | {"LOG_FORMAT": "json"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.stderr == ""
+    warning, ignored, error = map(json.loads, completed.stdout.splitlines())
+    assert warning["logger"] == "py.warnings"
+    assert "UserWarning: some" in warning["message"]
+    assert "Broken.__del__" in ignored["message"]
+    assert ignored["exception"].endswith("LookupError: without a caller")
+    assert error["message"] == "Unexpected error in the thread worker"
+    assert error["exception"].endswith("ZeroDivisionError: division by zero")
 
 
 def test_log_of_servers_goes_the_same_way_and_their_access_log_nowhere() -> None:

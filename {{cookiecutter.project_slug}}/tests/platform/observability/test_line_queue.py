@@ -1,10 +1,12 @@
 """A slow reader of the log keeps nobody waiting, and what is dropped is counted."""
 
+import errno
 import io
 import json
 import logging
 import os
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -12,14 +14,17 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from unittest.mock import Mock
 
 import pytest
 
+from app.core.env_file import PROJECT
 from app.core.observability import line_queue
 from app.core.observability.line_queue import LineQueue
 from app.core.observability.logs import LineHandler, make_handler, queued_lines
 
 LINE = "x" * 999 + "\n"
+SECONDS: Final = 5  # to stop
 
 
 class Pipe:
@@ -51,7 +56,7 @@ def test_lines_are_written_in_order(pipe: Pipe) -> None:
     for line in lines:
         queue.put(line)
 
-    assert queue.stop()
+    assert queue.stop(SECONDS)
     assert pipe.read() == "".join(lines)
 
 
@@ -68,20 +73,19 @@ def test_reader_that_does_not_read_makes_nobody_wait(
     while text.count(LINE) + sum(map(int, re.findall(r"(\d+) dropped", text))) < 1000:
         text += pipe.read()
     assert 199_000 < text.count(LINE) * len(LINE) < 300_000
-    assert queue.stop()
+    assert queue.stop(SECONDS)
 
 
 def test_end_of_the_process_does_not_wait_for_a_reader_that_is_stuck(
-    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+    pipe: Pipe,
 ) -> None:
-    monkeypatch.setattr(line_queue, "_LAST_SECONDS", 0.05)
     queue = LineQueue(pipe.file, report)
     for _ in range(100):
         queue.put(LINE)
 
-    assert not queue.stop()
+    assert not queue.stop(0.05)
     pipe.read()  # lets the thread end
-    assert queue.stop()
+    assert queue.stop(SECONDS)
 
 
 def test_reader_that_has_gone_is_no_error(capfd: pytest.CaptureFixture[str]) -> None:
@@ -90,8 +94,96 @@ def test_reader_that_has_gone_is_no_error(capfd: pytest.CaptureFixture[str]) -> 
     queue = LineQueue(io.FileIO(writer, "wb"), report)
     queue.put(LINE)
 
-    assert queue.stop()
+    assert queue.stop(SECONDS)
     assert capfd.readouterr().err == ""
+
+
+class Disk(io.RawIOBase):
+    """A disk that is full beyond `room` bytes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.text = ""
+        self.has_failed = threading.Event()
+
+    def write(self, data: object) -> int:
+        part = memoryview(data)[: self.room]  # type: ignore[arg-type]
+        if not part:
+            self.has_failed.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.room -= len(part)
+        self.text += bytes(part).decode()
+        return len(part)
+
+
+@pytest.mark.parametrize(
+    ("room", "first", "dropped"),
+    [
+        (0, "", 3),
+        (2, "aa\n", 3),
+        (4, "aaa\n", 2),
+        (5, "aaa\nb\n", 2),
+    ],
+)
+def test_lines_that_a_full_disk_does_not_take_are_dropped_as_a_whole_and_counted(
+    monkeypatch: pytest.MonkeyPatch, room: int, first: str, dropped: int
+) -> None:
+    gathered = threading.Event()
+    monkeypatch.setattr(line_queue, "time", Mock(sleep=lambda _: gathered.wait(SECONDS)))
+    disk = Disk(room)
+    queue = LineQueue(disk, report)
+    for line in ("aaa\n", "bbb\n"):
+        queue.put(line)
+    gathered.set()
+    assert disk.has_failed.wait(SECONDS)
+    disk.has_failed.clear()
+    queue.put("not at all\n")
+    assert disk.has_failed.wait(SECONDS)
+    disk.room = 1000  # somebody has made room
+    queue.put("ccc\n")
+
+    assert queue.stop(SECONDS)
+    assert disk.text == first + "ccc\n" + report(dropped)
+    assert queue.dropped == dropped
+
+
+# Writes lines of one letter that are longer than a pipe writes as a whole.
+WRITER = """
+import sys, time
+from app.core.observability.line_queue import LineQueue
+
+queue = LineQueue(open(1, "wb", buffering=0), str)
+for _ in range(40):
+    queue.put(sys.argv[1] * 9999 + "\\n")
+time.sleep(0.05)  # it has gathered them, and writes
+print("writing", file=sys.stderr, flush=True)
+queue.stop(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems may not lock pipes")
+def test_long_lines_of_several_processes_do_not_mix(pipe: Pipe) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, letter],
+            cwd=PROJECT,
+            stdout=pipe.writer,
+            stderr=subprocess.PIPE,
+        )
+        for letter in "abc"
+    ]
+    for writer in writers:
+        assert writer.stderr
+        with writer.stderr as errors:
+            assert errors.readline() == b"writing\n"
+    text = ""
+    while len(text) < 3 * 40 * 10_000:
+        text += pipe.read(8192)
+
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
+    lines = text.splitlines()
+    assert {line for line in lines if line != line[0] * 9999} == set()
+    assert len(lines) == 120
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes are not set to non-blocking there")
@@ -105,7 +197,7 @@ def test_pipe_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
     while size < 200 * len(LINE):
         size += len(pipe.read())
 
-    assert queue.stop()
+    assert queue.stop(SECONDS)
 
 
 def test_block_is_small_enough_to_be_written_as_a_whole() -> None:
@@ -122,7 +214,7 @@ def test_block_is_small_enough_to_be_written_as_a_whole() -> None:
         queue.put(LINE)
     queue.put("y" * 9000 + "\n")
 
-    assert queue.stop()
+    assert queue.stop(SECONDS)
     assert sum(blocks) == 50 * 1000 + 9001
     assert max(blocks[:-1]) == 4000
     assert blocks[-1] == 9001
@@ -177,9 +269,30 @@ def test_dropped_lines_are_reported_in_the_same_form(
         log("short")
 
     assert sorted(written(log_file)) == [
-        "1 lines were dropped, because the reader of the log was slow",
+        "1 lines were dropped: the reader of the log was slow, or writing failed",
         "short",
     ]
+
+
+def test_no_line_is_lost_when_the_queue_stops(log_file: Path) -> None:
+    """Threads of the service may log while the last lines are written."""
+    over = threading.Event()
+    logged: list[str] = []
+
+    def log_all_the_time() -> None:
+        while not over.is_set():
+            logged.append(f"line {len(logged)}")
+            log(logged[-1])
+
+    with logging_to(log_file):
+        with queued_lines():
+            thread = threading.Thread(target=log_all_the_time)
+            thread.start()
+            time.sleep(0.05)
+        over.set()
+        thread.join()
+
+    assert written(log_file) == logged
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

@@ -1,10 +1,14 @@
 """What is measured, and who may see it."""
 
 import asyncio
+import errno
 import socket
+import struct
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack, suppress
 from typing import Any
 from unittest.mock import Mock
 
@@ -17,6 +21,7 @@ from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
 from app.core.database.statements import verbatim
 from app.core.env_file import PROJECT
+from app.core.observability.metrics import port as metrics_port
 from app.core.observability.requests import note_outcome
 from app.exceptions import AppError, UnavailableError
 from tests.conftest import http_client
@@ -145,6 +150,18 @@ async def test_503_is_counted_by_its_cause(client: httpx.AsyncClient) -> None:
     assert found.sum("http_unavailable_total", cause="away") == 1
     assert found.sum("http_unavailable_total", cause="other") == 1
     assert found.sum("http_unavailable_total") == 2
+
+
+async def test_503_of_a_health_check_has_no_cause(
+    app: FastAPI, client: httpx.AsyncClient, database: Database
+) -> None:
+    app.state.database = database
+    app.state.draining.started = True
+    await client.get("/health/ready")
+    found = await scrape(client)
+
+    assert found.sum("http_requests_total", route="/health/ready", status="503") == 1
+    assert found.sum("http_unavailable_total") == 0
 
 
 async def test_idempotent_replays_are_counted(client: httpx.AsyncClient) -> None:
@@ -327,6 +344,96 @@ async def test_metrics_can_have_a_port_of_their_own(app_with_routers: MakeApp, p
 
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("has_both", [True, False])
+async def test_port_of_its_own_is_reached_by_either_version_of_ip(
+    app_with_routers: MakeApp, port: int, monkeypatch: pytest.MonkeyPatch, *, has_both: bool
+) -> None:
+    if has_both and not (socket.has_dualstack_ipv6() and has_ipv6_address()):
+        pytest.skip("this machine has one version of IP")
+    monkeypatch.setattr("socket.has_dualstack_ipv6", lambda: has_both)
+    app = app_with_routers(metrics=str(port))
+    async with app.router.lifespan_context(app), httpx.AsyncClient(trust_env=False) as scraper:
+        for host in ["127.0.0.1", "[::1]"] if has_both else ["127.0.0.1"]:
+            assert (await scraper.get(f"http://{host}:{port}/metrics")).status_code == 200
+
+
+def has_ipv6_address() -> bool:
+    with socket.socket(socket.AF_INET6) as probe:
+        return probe.connect_ex(("::1", 9)) == errno.ECONNREFUSED
+
+
+async def test_port_of_its_own_serves_few_connections_at_a_time(
+    app_with_routers: MakeApp, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_port, "_MAX_CONNECTIONS", 2)
+    app = app_with_routers(metrics=str(port))
+    url = f"http://127.0.0.1:{port}/metrics"
+    async with app.router.lifespan_context(app), httpx.AsyncClient(trust_env=False) as scraper:
+        with ExitStack() as idle:
+            for _ in range(2):
+                idle.enter_context(socket.create_connection(("127.0.0.1", port)))
+            with pytest.raises(httpx.TransportError):
+                await scraper.get(url)
+        await until_served(scraper, url)
+        for _ in range(4):  # each connection has left its place
+            assert (await scraper.get(url)).status_code == 200
+
+
+async def test_port_of_its_own_waits_for_no_slow_connection(
+    app_with_routers: MakeApp, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that sends a byte now and then is not silent."""
+    monkeypatch.setattr(metrics_port, "_TIMEOUT", 0.2)
+    app = app_with_routers(metrics=str(port))
+
+    async def drip() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nX: ")
+        with suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b"a")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+
+    async with app.router.lifespan_context(app), asyncio.timeout(5):
+        await drip()
+
+
+async def test_scraper_that_has_gone_is_not_logged(
+    app_with_routers: MakeApp,
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    handle = metrics_port.MetricsServer.handle_error
+    handled = threading.Event()
+
+    def watched(*arguments: Any) -> None:
+        handle(*arguments)
+        handled.set()
+
+    monkeypatch.setattr(metrics_port.MetricsServer, "handle_error", watched)
+    app = app_with_routers(metrics=str(port))
+    async with app.router.lifespan_context(app):
+        with socket.create_connection(("127.0.0.1", port)) as scraper:
+            scraper.sendall(b"GET /metr")
+            # So that closing resets the connection.
+            scraper.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert await asyncio.to_thread(handled.wait, 5)
+
+    assert caplog.messages == [f"METRICS: /metrics is on port {port}"]
+
+
+async def until_served(client: httpx.AsyncClient, url: str) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            with suppress(httpx.TransportError):
+                await client.get(url)
+                return
+            await asyncio.sleep(0.01)
 
 
 async def test_scrape_that_fails_is_logged(

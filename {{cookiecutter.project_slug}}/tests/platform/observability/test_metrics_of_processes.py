@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -141,7 +142,12 @@ def test_killed_process_leaves_what_it_has_counted_and_no_gauges(service: Servic
 def expressions() -> Iterator[tuple[str, str]]:
     """Yield every query of the dashboards and rules, with its name."""
     for path in sorted(PROJECT.glob("deploy/grafana/dashboards/*.json")):
-        for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
+        dashboard = json.loads(path.read_text(encoding="utf-8"))
+        for variable in dashboard["templating"]["list"]:
+            for name in re.findall(r"label_values\((\w+),", variable["query"]):
+                yield f"{path.stem}: ${variable['name']}", name
+        for panel in dashboard["panels"]:
+            assert not panel.get("panels"), "a collapsed row has panels of its own"
             for target in panel.get("targets", []):
                 yield f"{path.stem}: {panel['title']}", target["expr"]
     rules = yaml.safe_load((PROJECT / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8"))
@@ -182,6 +188,22 @@ def test_dashboards_and_alerts_name_series_and_labels_that_exist(service: Servic
     wrong = [(name, what) for name, query in expressions() for what in missing(query, series)]
 
     assert wrong == []
+
+
+def test_series_of_the_readme_exist(service: Service) -> None:
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    listed = {
+        name
+        for row in re.findall(r"(?m)^\| (`[^|]+)", table)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    found = {
+        re.sub("_(bucket|count|sum)$", "", name)
+        for name in service.scrape().labels() | series_of_workers()
+    }
+
+    assert listed - found == set()
 
 
 @pytest.mark.parametrize(

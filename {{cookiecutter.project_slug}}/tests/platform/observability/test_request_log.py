@@ -4,21 +4,24 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
 import uvicorn
-from fastapi import APIRouter, BackgroundTasks, FastAPI, Request, WebSocket
+from fastapi import APIRouter, BackgroundTasks, FastAPI, Request, Response, WebSocket
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 from starlette.staticfiles import StaticFiles
 
 from app.core.config import Settings
 from app.core.database import Database
+from app.core.http import route_templates
 from app.core.http.edge import EdgeRoute
+from app.core.http.route_templates import RouteTemplates
 from app.core.observability.requests import current_request
 from app.dependencies.database import SessionDep
 from app.exceptions import UnavailableError
@@ -73,6 +76,24 @@ async def start_tasks(tasks: BackgroundTasks) -> None:
 @router.get("/streams")
 async def stream() -> StreamingResponse:
     return StreamingResponse(iter([b"x" * 1000, b"y" * 500]))
+
+
+@router.get("/broken-streams")
+async def break_stream() -> StreamingResponse:
+    async def parts() -> AsyncGenerator[bytes]:
+        yield b"x" * 1000
+        raise ZeroDivisionError
+
+    return StreamingResponse(parts())
+
+
+@router.get("/foreign-ids")
+async def pass_on_an_id() -> Response:
+    return Response(headers={"X-Request-ID": "of another service"})
+
+
+@router.post("/bodies")
+async def read(_body: dict[str, str]) -> None: ...
 
 
 @router.get("/endless")
@@ -201,6 +222,19 @@ async def test_probes_are_logged_for_debugging_only(
     assert [line["level"] for line in of_requests(lines)] == ["debug"]
 
 
+async def test_health_check_of_a_process_that_shuts_down_is_no_error(
+    app_with_routers: Callable[..., FastAPI], database: Database, lines: list[Line]
+) -> None:
+    app = app_with_routers(log_level="DEBUG")
+    app.state.database = database
+    app.state.draining.started = True
+    async with http_client(app) as client:
+        response = await client.get("/health/ready")
+
+    assert response.status_code == 503
+    assert {line["level"] for line in lines} == {"debug"}
+
+
 async def test_caller_is_named(
     probes: httpx.AsyncClient, admin_headers: dict[str, str], lines: list[Line]
 ) -> None:
@@ -236,6 +270,36 @@ async def test_id_of_the_client_is_taken_if_it_is_well_formed(
 
     assert (used == sent) == is_taken
     assert is_taken or (len(used) == 32 and int(used, 16))
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_taken"),
+    [(["first", "last"], True), (["not well-formed", "last"], True), (["first", "no id"], False)],
+)
+async def test_last_of_several_ids_counts(
+    observed: httpx.AsyncClient, lines: list[Line], sent: list[str], is_taken: bool
+) -> None:
+    """The proxy that is nearest to the service has added it."""
+    headers = [("X-Request-ID", each) for each in sent]
+    response = await observed.get("/observed/one/a", headers=headers)
+    (used,) = response.headers.get_list("x-request-id")
+
+    assert (used == sent[-1]) == is_taken
+    assert used != sent[0]
+    assert of_requests(lines)[0]["request_id"] == used
+
+
+def test_endpoints_that_no_route_names_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as those of an application that a mounted one hides: looking at all routes is slow."""
+    look = Mock(return_value=())
+    monkeypatch.setattr(route_templates, "iter_route_contexts", look)
+    templates = RouteTemplates(FastAPI())
+
+    endpoints = [object(), object()]
+    found = [templates.of({"path": "/", "endpoint": endpoint}) for endpoint in endpoints * 3]
+
+    assert found == [""] * 6
+    assert look.call_count == 2
 
 
 async def test_id_of_the_client_is_not_taken_if_a_setting_says_so(
@@ -363,6 +427,51 @@ async def test_client_that_leaves_before_the_response_has_a_status_of_its_own(
     await asyncio.wait_for(observed_app(scope, receive, send), 10)
 
     assert [line["message"] for line in of_requests(lines)] == ["GET /observed/endless 499"]
+
+
+async def test_client_that_leaves_while_it_sends_has_a_status_of_its_own(
+    observed_app: FastAPI, lines: list[Line], database: Database
+) -> None:
+    observed_app.state.database = database
+    received = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+
+    async def receive() -> Any:
+        return next(received, {"type": "http.disconnect"})
+
+    async def send(_message: Any) -> None:
+        """Drop it, as a server does."""
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/observed/bodies",
+        "query_string": b"",
+        "headers": [
+            (b"host", b"test"),
+            (b"content-type", b"application/json"),
+            (b"content-length", b"9"),
+        ],
+    }
+    await asyncio.wait_for(observed_app(scope, receive, send), 10)
+
+    assert [line["message"] for line in of_requests(lines)] == ["POST /observed/bodies 499"]
+
+
+async def test_response_that_breaks_off_is_told(
+    observed: httpx.AsyncClient, lines: list[Line]
+) -> None:
+    await observed.get("/observed/broken-streams")
+
+    (line,) = of_requests(lines)
+    assert (line["status"], line["bytes"], line["outcome"]) == (200, 1000, "broken_off")
+
+
+async def test_id_that_a_handler_passes_on_is_replaced(
+    observed: httpx.AsyncClient, lines: list[Line]
+) -> None:
+    response = await observed.get("/observed/foreign-ids")
+
+    assert response.headers.get_list("x-request-id") == [of_requests(lines)[0]["request_id"]]
 
 
 async def test_request_that_the_server_cancels_has_failed(

@@ -1,16 +1,28 @@
 """Slow statements are logged, with their text and without their parameters."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
 import pytest
+from fastapi import APIRouter, FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.config import Settings
 from app.core.database import Database
+from app.core.http.edge import EdgeRoute
+from app.dependencies.database import SessionDep
 from app.exceptions import UnavailableError
+from tests.conftest import http_client
 from tests.platform.log_lines import Line
+
+router = APIRouter(prefix="/slow", route_class=EdgeRoute)
+
+
+@router.get("/{number}")
+async def run_slow_statement(number: int, session: SessionDep) -> None:
+    await session.execute(text(f"SELECT {number} AS slow"))
+
 
 SLOW = "SELECT\n  pg_sleep(:seconds), CAST(:secret AS text)"
 
@@ -39,6 +51,19 @@ async def test_slow_statement_is_logged_without_parameters(
     assert line["statement"].startswith("SELECT pg_sleep(")
     assert line["duration_ms"] >= 60
     assert "hunter2" not in str(line)
+
+
+async def test_slow_statement_of_a_request_names_it(
+    app_with_routers: Callable[..., FastAPI], lines: list[Line]
+) -> None:
+    app = app_with_routers(router, database_slow_statement=0.000_001)
+    async with app.router.lifespan_context(app), http_client(app) as client:
+        response = await client.get("/slow/7")
+
+    found = [line for line in lines if line.get("statement") == "SELECT 7 AS slow"]
+    assert [(line["route"], line["request_id"]) for line in found] == [
+        ("/slow/{number}", response.headers["x-request-id"])
+    ]
 
 
 async def test_slow_statement_that_fails_is_logged_too(

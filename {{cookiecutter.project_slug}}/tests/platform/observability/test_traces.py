@@ -21,10 +21,13 @@ from opentelemetry import trace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from sqlalchemy import text
 
+from app.cli.main import check_command
 from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.env_file import PROJECT
 from app.core.http.edge import EdgeRoute
+from app.core.observability import shutdown
 from app.core.observability.logs import LINE_CONTEXT
+from app.core.observability.metrics.folder import share_metrics
 from app.core.observability.telemetry import trace_headers
 from app.dependencies.database import DatabaseDep, SessionDep
 from app.exceptions import NotFoundError
@@ -82,17 +85,6 @@ async def show_ids(thing_id: int) -> dict[str, Any]:
     with trace.get_tracer("own").start_as_current_span("own work"):
         headers = trace_headers()
     return headers | {name: value for one in LINE_CONTEXT for name, value in one().items()}
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Restore the variables of OpenTelemetry, which it reads in the environment alone."""
-    for name in Settings.model_fields:
-        if name.startswith("otel_"):
-            monkeypatch.setenv(name.upper(), "")
-            monkeypatch.delenv(name.upper())
-    monkeypatch.setenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "")
-    monkeypatch.delenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")
 
 
 @pytest.fixture
@@ -327,6 +319,18 @@ async def test_variables_of_opentelemetry_hold_wherever_they_are_set(
     assert collector.resource["deployment.environment.name"] == "staging"
 
 
+async def test_baggage_of_a_client_is_ignored(
+    traced: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    baggage = ",".join(["known=1", "broken"] * 90)
+    async with traced() as client:
+        shown = await client.get("/things/7/ids", headers={**CALLER, "baggage": baggage})
+
+    assert "traceparent" in shown.json()
+    assert "baggage" not in shown.json()
+    assert not [record for record in caplog.records if "baggage" in record.name]
+
+
 async def test_service_is_named_as_the_project(
     traced: Callable[..., Any], collector: Received
 ) -> None:
@@ -341,7 +345,7 @@ async def test_service_is_named_as_the_project(
 async def test_collector_that_is_down_costs_one_warning(
     traced: Callable[..., Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.core.observability.tracing._LAST_SECONDS", 0.1)
+    monkeypatch.setattr(shutdown, "SECONDS", 0.2)
     async with traced(otel_exporter_otlp_endpoint="http://127.0.0.1:9") as client:
         assert (await client.get("/things/7")).status_code == 200
 
@@ -353,7 +357,7 @@ async def test_collector_that_is_down_costs_one_warning(
 async def test_collector_that_hangs_does_not_keep_the_service_from_stopping(
     traced: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.core.observability.tracing._LAST_SECONDS", 0.1)
+    monkeypatch.setattr(shutdown, "SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and says nothing
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         async with traced(otel_exporter_otlp_endpoint=url) as client:
@@ -418,6 +422,63 @@ def test_missing_package_is_a_sentence_at_the_start(
     monkeypatch.setattr("app.core.telemetry_settings.find_spec", find)
     with pytest.raises(ConfigurationError, match=rf"{variable}: needs .*uv sync --extra {extra}"):
         load_settings(Settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many", "OTEL_.*many"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1", "OTEL_.*schedule_delay"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "1", "OTEL_.*max_queue_size"),
+        (
+            "PROMETHEUS_MULTIPROC_DIR",
+            f"{__file__}/metrics",
+            "PROMETHEUS_MULTIPROC_DIR: .*Not a dir",
+        ),
+        ("PROMETHEUS_MULTIPROC_DIR", "/proc/self", "PROMETHEUS_MULTIPROC_DIR: .*is not writable"),
+    ],
+)
+def test_check_finds_what_libraries_refuse(
+    monkeypatch: pytest.MonkeyPatch, environment: None, variable: str, value: str, named: str
+) -> None:
+    share_metrics.cache_clear()
+    needed = {"METRICS": "on", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    for name, given in (VARIABLES | needed | {variable: value}).items():
+        monkeypatch.setenv(name, given)
+
+    with pytest.raises(ConfigurationError, match=f"^{named}"):
+        check_command()
+    share_metrics.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        (
+            "OTEL_PROPAGATORS",
+            "nosuch",
+            "Error: Invalid settings (see .env.example):\nOTEL_PROPAGATORS: ",
+        ),
+        (
+            "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+            "many",
+            "Error: OTEL_*: OpenTelemetry refuses a variable: ",
+        ),
+    ],
+)
+def test_variable_that_opentelemetry_reads_where_it_is_imported_is_a_sentence_at_the_start(
+    variable: str, value: str, sentence: str
+) -> None:
+    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", variable: value}
+    completed = subprocess.run(
+        [sys.executable, "-c", "import app.asgi"],
+        cwd=PROJECT,
+        env=os.environ | VARIABLES | given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.stderr.startswith(sentence)
 
 
 async def test_every_line_of_a_request_names_its_trace(

@@ -24,7 +24,7 @@ from tests.factories import Factory
 
 ENDPOINTS = [
     Endpoint(
-        "POST /auth/invitations", ADMIN, statements=1, status=202, json={"email": "x@example.com"}
+        "POST /auth/invitations", ADMIN, statements=2, status=202, json={"email": "x@example.com"}
     ),
     Endpoint("PATCH /users/{user_id}/access", ADMIN, statements=6, json={"role": "admin"}),
     Endpoint("DELETE /users/{user_id}/sessions", ADMIN, statements=4, status=204),

@@ -26,6 +26,7 @@ from tests.auth.accounts import (
 from tests.auth.endpoints import AccountEndpoint
 from tests.endpoints import CALLER, OPEN, Endpoint
 from tests.factories import Factory
+from tests.inline_jobs import AFTER_RESPONSES
 
 CHANGE = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
 MAIL = {"email": "x@example.com"}
@@ -337,6 +338,21 @@ async def test_newer_address_takes_the_place_of_an_older_one(
     assert await confirm(client, first) == 403
     assert await confirm(client, mailbox.token()) == 204
     assert (await sign_in(client, "second@example.org")).status_code == 200
+
+
+@pytest.mark.usefixtures("ann")
+async def test_link_of_an_older_address_confirms_no_newer_one(
+    open_client: Opener, mailbox: Mailbox
+) -> None:
+    """Also before the job has come to the newer one: somebody could have another's address confirmed."""
+    client = open_client(mail_delivery="smtp")
+    headers = signed_in(await sign_in(client))
+    await change_email(client, headers, "mine@example.org")
+    AFTER_RESPONSES.clear()  # no job runs from here on
+    await change_email(client, headers, "victim@example.org")
+
+    assert await confirm(client, mailbox.token()) == 403
+    assert (await sign_in(client)).status_code == 200
 
 
 @pytest.mark.usefixtures("ann")

@@ -23,6 +23,7 @@ from tests.auth.accounts import (
 from tests.auth.endpoints import AccountEndpoint
 from tests.endpoints import CALLER, OPEN, OWNER, Endpoint
 from tests.factories import Factory
+from tests.inline_jobs import AFTER_RESPONSES
 
 ENDPOINTS = [
     # Without the limit, which does not apply to administrators.
@@ -105,6 +106,18 @@ async def test_invitation_lets_its_receiver_register_once_and_verifies_the_addre
     assert second.status_code == 403
     assert (await sign_in(client)).status_code == 200
     assert mailbox.subjects() == [f"{EMAIL}: you are invited"]
+
+
+async def test_newer_invitation_revokes_an_older_one(
+    open_client: Opener, mailbox: Mailbox, admin_headers: dict[str, str]
+) -> None:
+    """Also before the job has sent the newer one."""
+    await invite(open_client, admin_headers)
+    AFTER_RESPONSES.clear()  # no job runs from here on
+    await invite(open_client, admin_headers, "Ann@example.com")
+
+    body = new_user(invitation=mailbox.token())
+    assert (await open_client().post("/users", json=body)).status_code == 403
 
 
 async def test_invitation_is_for_one_address(

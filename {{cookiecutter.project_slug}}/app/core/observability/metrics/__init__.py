@@ -1,5 +1,5 @@
 """Metrics for Prometheus: what is measured, and where it is scraped.
 
-`endpoint.py` is imported always, and imports the others if metrics are on: they import
+`endpoint.py` is imported always, and the others only if metrics are on: they import
 prometheus-client.
 """

@@ -23,10 +23,10 @@ class _PoolSeries(NamedTuple):
 
 
 class DatabaseMetrics:
-    """Reads what a database counts and how full its pools are, when it is told to.
+    """Shows what a database counts, and how full its pools are.
 
-    Commits and rollbacks are those of sessions that write: reads have no transaction, or behind a
-    pooler one that tells nothing.
+    Commits and rollbacks are those of sessions that write. Reads have a transaction behind a pooler only,
+    and its end says nothing.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -59,7 +59,7 @@ class DatabaseMetrics:
         event.listen(database.writer.sync_engine, "handle_error", self._failed)
 
     def publish(self) -> None:
-        """Read the database."""
+        """Set all series but the deadlocks, which are counted when they happen."""
         if self._database is None:
             return
         self._commits.follow(self._database.transactions.commits)

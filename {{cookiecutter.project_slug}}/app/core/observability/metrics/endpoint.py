@@ -1,13 +1,10 @@
-"""Where Prometheus scrapes the metrics: at `/metrics` of the service, or on a port of their own.
+"""Where Prometheus scrapes the metrics: at `/metrics` of the service, or else on a port (`port.py`).
 
 Nothing here imports prometheus-client before metrics are turned on.
 """
 
 import logging
-import sys
-from collections.abc import Awaitable, Generator
-from contextlib import contextmanager
-from threading import Thread
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
@@ -18,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.config import ConfigurationError, Settings
 from app.core.http.paths import route_path
-from app.core.observability.metrics.folder import share_metrics
+from app.core.observability.metrics.folder import NoRoomError, share_metrics
 
 if TYPE_CHECKING:
     from app.core.observability.metrics.observer import Metrics
@@ -26,16 +23,23 @@ if TYPE_CHECKING:
 _logger: Final = logging.getLogger(__name__)
 
 PATH: Final = "/metrics"
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-# Seconds for a scrape on the port of its own. Prometheus waits as long by default.
-_TIMEOUT: Final = 10
+HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def make_metrics(settings: Settings) -> "Metrics | None":
-    """Return metrics, or None if they are off. Raises `ConfigurationError` as `share_metrics` does."""
+    """Return metrics, or None if they are off, or have no room.
+
+    Raises `ConfigurationError` if they cannot be shared, or if their port is another service's.
+    """
     if not settings.has_metrics:
         return None
-    folder = share_metrics()
+    try:
+        folder = share_metrics()
+    except NoRoomError as error:  # better no metrics than no service
+        _logger.error("%s", error)
+        return None
+    if folder and settings.metrics_port:
+        folder.claim_port(settings.metrics_port)
     # Imported here, because it imports prometheus-client, which then looks for the folder.
     from app.core.observability.metrics.observer import Metrics
 
@@ -77,57 +81,5 @@ class MetricsEndpoint:
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         text = await run_in_threadpool(self._metrics.scrape)
-        response = Response(text, media_type=self._metrics.media_type, headers=_HEADERS)
+        response = Response(text, media_type=self._metrics.media_type, headers=HEADERS)
         await response(scope, receive, send)
-
-
-@contextmanager
-def serve_metrics(metrics: "Metrics", port: int) -> Generator[None]:
-    """Serve `/metrics` on a port of all network interfaces, in threads, until the block ends.
-
-    Several processes share the port, and any of them responds. Raises `RuntimeError` if the port
-    cannot be used.
-    """
-    # Imported here, because few services need them.
-    from http.server import BaseHTTPRequestHandler
-    from socketserver import ThreadingTCPServer
-
-    class Scrape(BaseHTTPRequestHandler):
-        timeout = _TIMEOUT
-
-        def do_GET(self) -> None:
-            if self.path.partition("?")[0] != PATH:
-                self.send_error(404)
-                return
-            text = metrics.scrape()
-            self.send_response(200)
-            headers = {"Content-Type": metrics.media_type, "Content-Length": str(len(text))}
-            for name, value in (headers | _HEADERS).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (of the base class)
-            """Log nothing: there is a scrape every few seconds."""
-
-    class Server(ThreadingTCPServer):
-        allow_reuse_address = sys.platform != "win32"  # where it would share the port
-        allow_reuse_port = metrics.registry.is_shared
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            """Log an error, which the base class would print."""
-            _logger.warning("A scrape of the metrics failed", exc_info=True)
-
-    try:
-        server = Server(("", port), Scrape)
-    except OSError as error:
-        raise RuntimeError(f"METRICS: port {port} cannot be used: {error.strerror}") from error
-    with server:
-        thread = Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()

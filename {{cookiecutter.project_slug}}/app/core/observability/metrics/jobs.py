@@ -1,4 +1,4 @@
-"""Metrics of background jobs, which workers serve."""
+"""Metrics of background jobs. Processes with a worker serve them."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,7 +10,7 @@ _BUCKETS: Final = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 
 
 class JobMetrics:
-    """Counts the runs of jobs in this process, and shows how many jobs there are in all.
+    """Metrics of jobs: the runs in this process, and the jobs of the whole queue.
 
     The gauges are the same in all workers, because they share one queue.
     """
@@ -23,10 +23,20 @@ class JobMetrics:
             "job_duration_seconds", "Time that a run of a job takes.", "kind", buckets=_BUCKETS
         )
         self._jobs = registry.gauge(
-            "jobs", "Jobs of the whole queue: queued, running or dead.", "kind", "state"
+            "jobs",
+            "Jobs of the whole queue: queued, running or dead.",
+            "kind",
+            "state",
+            over="livemax",
         )
         self._waiting = registry.gauge(
-            "job_waiting_seconds", "Time since the first of the queued jobs was due.", "kind"
+            "job_waiting_seconds",
+            "Time since the first of the queued jobs was due.",
+            "kind",
+            over="livemax",
+        )
+        self._working = registry.gauge(
+            "job_workers", "Workers that take jobs, of which there is one in a process."
         )
         self._seen: set[tuple[str, str]] = set()
 
@@ -34,6 +44,10 @@ class JobMetrics:
         """Count a run."""
         self._runs.labels(kind, outcome).inc()
         self._seconds.labels(kind).observe(seconds)
+
+    def show_worker(self, *, is_working: bool) -> None:
+        """Set the gauge of workers."""
+        self._working.set(is_working)
 
     def show(self, counts: Iterable[tuple[str, str, int, float]]) -> None:
         """Set the gauges: kind, state, number, and the seconds that the first one has been so."""

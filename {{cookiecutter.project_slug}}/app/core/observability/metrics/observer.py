@@ -10,6 +10,7 @@ from typing import ClassVar, Final, NamedTuple
 from prometheus_client import Counter, Histogram
 
 from app.core.database.sessions import Database
+from app.core.http.paths import PROBES
 from app.core.observability.logs import dropped_lines
 from app.core.observability.metrics.database import DatabaseMetrics
 from app.core.observability.metrics.folder import MetricsFolder
@@ -41,10 +42,9 @@ class _RequestSeries(NamedTuple):
 class Metrics:
     """Observes requests and a database, and renders what it has seen.
 
-    Counters are written when something happens. Gauges are read from what they describe: at each
-    scrape, and once a second if several processes share a `folder`. Add your own by
-    `registry.counter`, in one of the `extensions`: context managers that are entered while the
-    application runs.
+    Requests are counted when they end. Pools and the like are read at each scrape, and once a second if
+    several processes share a `folder`. Add series of your own in `extensions`: functions that get
+    the registry, and return a context manager that is open while the application runs.
     """
 
     media_type: ClassVar[str] = MEDIA_TYPE
@@ -64,7 +64,9 @@ class Metrics:
         )
         self._in_progress = registry.gauge("http_requests_in_progress", "Requests in progress.")
         self._unavailable = registry.counter(
-            "http_unavailable_total", "Responses with the status 503, by cause.", "cause"
+            "http_unavailable_total",
+            "Responses with the status 503, by cause, without health checks.",
+            "cause",
         )
         for cause in _CAUSES:
             self._unavailable.labels(cause)
@@ -73,27 +75,29 @@ class Metrics:
         )
         self._dropped = Follower(
             registry.counter(
-                "log_lines_dropped_total", "Lines that the log's reader was too slow for."
+                "log_lines_dropped_total",
+                "Lines lost because the log's reader was too slow, or writing failed.",
             )
         )
         self._database = DatabaseMetrics(registry)
         self._series: dict[tuple[str, str, int], _RequestSeries] = {}
-        self._running = 0
+        self._in_flight = 0
         self._publishing = Lock()
 
     def started(self, record: RequestRecord) -> None:  # noqa: ARG002 (the interface of observers)
         """Note a request."""
-        self._running += 1
+        self._in_flight += 1
 
     def finished(self, record: RequestRecord) -> None:
         """Count a request under its route, method and status."""
-        self._running -= 1
+        self._in_flight -= 1
         key = (record.route, record.method, record.status)
         series = self._series.get(key) or self._series_of(*key)
         series.requests.inc()
         series.seconds.observe(record.seconds)
         if record.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            self._unavailable.labels(record.outcome or OTHER).inc()
+            if record.route not in PROBES:  # a deployment causes some
+                self._unavailable.labels(record.outcome or OTHER).inc()
         elif record.outcome == "replayed":
             self._replays.inc()
 
@@ -133,7 +137,7 @@ class Metrics:
     def publish(self) -> None:
         """Write what is not counted when it happens."""
         with self._publishing:  # scrapes run in threads
-            self._in_progress.set(self._running)
+            self._in_progress.set(self._in_flight)
             self._dropped.follow(dropped_lines())
             self._database.publish()
 

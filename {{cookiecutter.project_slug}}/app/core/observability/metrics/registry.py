@@ -2,7 +2,7 @@
 
 import os
 from contextlib import suppress
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -29,7 +29,7 @@ class Registry:
     def __init__(self, folder: MetricsFolder | None) -> None:
         self._folder = folder
         self._scraped = CollectorRegistry()
-        # In a shared folder the files are scraped, and the series of this process must not be.
+        # A shared folder has the series of this process too, so they are not scraped a second time.
         self._own = None if folder else self._scraped
         if folder:
             MultiProcessCollector(self._scraped, str(folder.path))  # type: ignore[no-untyped-call]
@@ -46,9 +46,15 @@ class Registry:
             self._counters[name] = Counter(name, documentation, labels, registry=self._own)
         return self._counters[name]
 
-    def gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
-        """Return a new gauge, which is summed over all processes that run."""
-        return Gauge(name, documentation, labels, registry=self._own, multiprocess_mode="livesum")
+    def gauge(
+        self,
+        name: str,
+        documentation: str,
+        *labels: str,
+        over: Literal["livesum", "livemax"] = "livesum",
+    ) -> Gauge:
+        """Return a new gauge: the sum, or else the maximum, over all processes that run."""
+        return Gauge(name, documentation, labels, registry=self._own, multiprocess_mode=over)
 
     def histogram(
         self, name: str, documentation: str, *labels: str, buckets: tuple[float, ...]
@@ -83,6 +89,6 @@ class Follower:
         self._seen = 0.0
 
     def follow(self, total: float) -> None:
-        """Add what the total has gained. One that is smaller has begun anew."""
+        """Add what the total has gained. A total that is smaller has started again at 0."""
         self._counter.inc(total - self._seen if total >= self._seen else total)
         self._seen = total

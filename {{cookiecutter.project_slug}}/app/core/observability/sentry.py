@@ -13,18 +13,23 @@ import sentry_sdk
 from sentry_sdk.types import Event, Hint
 
 from app import __version__
+from app.core.observability.repeated_lines import once_a_minute
 from app.core.observability.requests import current_request
+from app.core.observability.shutdown import ShutdownDeadline
 from app.core.telemetry_settings import TelemetrySettings
 
-_LAST_SECONDS: Final = 2  # to send what is left at the shutdown
+# If Sentry cannot be reached, it logs three warnings for each report.
+_TRANSPORT: Final = "urllib3.connectionpool"
 
 
 @asynccontextmanager
-async def sending_to_sentry(settings: TelemetrySettings) -> AsyncGenerator[None]:
+async def sending_to_sentry(
+    settings: TelemetrySettings, deadline: ShutdownDeadline
+) -> AsyncGenerator[None]:
     """Send errors that are logged with a traceback, within the block.
 
-    None of Sentry's integrations is used: they replace methods of other packages, and report what
-    the log already says once.
+    None of Sentry's integrations is used: they replace methods of other packages, and would
+    report logged errors a second time.
     """
     sentry_sdk.init(
         settings.sentry_dsn,
@@ -39,11 +44,12 @@ async def sending_to_sentry(settings: TelemetrySettings) -> AsyncGenerator[None]
     )
     handler = SentryHandler(logging.ERROR)
     logging.getLogger().addHandler(handler)
-    try:
-        yield
-    finally:
-        logging.getLogger().removeHandler(handler)
-        await asyncio.to_thread(sentry_sdk.get_client().close, _LAST_SECONDS)
+    with once_a_minute(_TRANSPORT):
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(handler)
+            await asyncio.to_thread(sentry_sdk.get_client().close, deadline.share())
 
 
 class SentryHandler(logging.Handler):

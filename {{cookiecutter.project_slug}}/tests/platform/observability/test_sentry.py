@@ -1,6 +1,7 @@
 """Reports of unexpected errors, as Sentry gets them."""
 
 import logging
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from fastapi import APIRouter, BackgroundTasks, FastAPI
 from sqlalchemy import text
 
 from app.core.http.edge import EdgeRoute
+from app.core.observability.repeated_lines import FirstOfMinute
 from app.dependencies.database import SessionDep
 from app.exceptions import NotFoundError, UnavailableError
 from tests.platform.observability.receivers import Received, receiver
@@ -148,3 +150,22 @@ async def test_sentry_that_fails_hinders_nobody(
                     logger.exception("a bug")
 
     assert sentry.bodies
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="connections are refused after seconds there")
+async def test_sentry_that_cannot_be_reached_is_one_warning_a_minute(
+    app_with_routers: Callable[..., FastAPI], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = app_with_routers(router, sentry_dsn="http://key@127.0.0.1:9/7")
+    async with app.router.lifespan_context(app):
+        for number in range(3):
+            logging.getLogger("app").error("a bug", exc_info=LookupError(number))
+
+    assert [line.partition(" ")[0] for line in caplog.messages].count("Retrying") == 1
+
+
+def test_warning_of_the_next_minute_is_logged() -> None:
+    is_first = FirstOfMinute()
+    records = [logging.makeLogRecord({"created": created}) for created in (100, 159.9, 160, 161)]
+
+    assert [is_first.filter(record) for record in records] == [True, False, True, False]

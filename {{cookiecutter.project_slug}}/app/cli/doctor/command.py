@@ -1,0 +1,84 @@
+"""`app doctor`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.commands import commands, error_sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.cli.doctor.findings import Check, Examined, Finding
+
+_COLOURS = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "error": typer.colors.RED}
+
+
+@commands.command("doctor")
+def doctor_command(
+    *,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail, too.")] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes of the service on all machines; by default WEB_CONCURRENCY."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes of `app worker`.")] = 1,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for each check.")] = 5,
+) -> None:
+    """Check the settings and what they name: database, queue and so on. Changes nothing."""
+    from app.cli.doctor.findings import Examined
+    from app.core.database.drivers import run
+
+    examined = Examined.load(processes=processes, workers=workers, seconds=timeout)
+    work = examine(examined)
+    database = examined.database_settings
+    findings = run(database.database_url, work) if database else asyncio.run(work)
+    for name, finding in findings:
+        level = typer.style(f"{finding.level:8}", fg=_COLOURS[finding.level])
+        todo = f". To do: {finding.todo}" if finding.todo else ""
+        typer.echo(f"{level} {name:12} {finding.found.removesuffix('.')}{todo}")
+    bad = {"warning", "error"} if strict else {"error"}
+    if any(finding.level in bad for _, finding in findings):
+        raise typer.Exit(1)
+
+
+async def examine(examined: Examined) -> list[tuple[str, Finding]]:
+    """Run all checks at the same time, and return what they find, each with the check's name."""
+    from app.cli.doctor import accounts, connections, database, settings
+
+    checks: dict[str, Check] = {
+        "settings": settings.check_settings,
+        "database": database.check_database,
+        "schema": database.check_schema,
+        "connections": connections.check_connections,
+        "replica": connections.check_replica,
+        "pooler": database.check_pooler,
+        "clock": database.check_clock,
+        "jobs": database.check_jobs,
+        **accounts.CHECKS,
+        "weak": settings.check_weak_settings,
+    }
+    results = await asyncio.gather(*(_run(check, examined) for check in checks.values()))
+    return [
+        (name, finding) for name, found in zip(checks, results, strict=True) for finding in found
+    ]
+
+
+async def _run(check: Check, examined: Examined) -> Sequence[Finding]:
+    """Run a check. Whatever goes wrong with it is a finding, so that the others go on."""
+    from app.cli.doctor.findings import NotCheckedError, error, warning
+
+    try:
+        async with asyncio.timeout(examined.seconds):
+            return await check(examined)
+    except NotCheckedError as reason:
+        return [warning(f"not checked: {reason}")]
+    except TimeoutError:
+        return [error(f"no result after {examined.seconds:g} s", "try again with --timeout 30")]
+    except Exception as failure:  # noqa: BLE001 (each is a finding)
+        return [error(error_sentence(failure).partition(" [SQL: ")[0])]

@@ -1,0 +1,87 @@
+"""What checks are given, and what they return."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
+
+
+class Level(StrEnum):
+    """How bad it is. A warning need not be mended before the service runs."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check has found, without secrets, and what to do about it."""
+
+    level: Level
+    found: str
+    todo: str = ""
+
+
+def ok(found: str) -> Finding:
+    return Finding(Level.OK, found)
+
+
+def warning(found: str, todo: str = "") -> Finding:
+    return Finding(Level.WARNING, found, todo)
+
+
+def error(found: str, todo: str = "") -> Finding:
+    return Finding(Level.ERROR, found, todo)
+
+
+class NotCheckedError(Exception):
+    """A check is impossible, for a reason that another check reports."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The settings to check, as far as they are valid, and how much of the service runs."""
+
+    problems: Sequence[str]
+    all_settings: Settings | None
+    database_settings: DatabaseSettings | None
+    processes: int | None = None  # of the service, by default as WEB_CONCURRENCY says
+    workers: int = 1
+    seconds: float = 5  # for each check
+
+    @classmethod
+    def load(cls, **options: int | float | None) -> Self:
+        """Read the settings. Those of the database may be valid where others are not."""
+        problems: list[str] = []
+        try:
+            settings = load_settings(Settings)
+        except ConfigurationError as invalid:
+            heading, *lines = str(invalid).splitlines()
+            problems = lines or [heading]
+        else:
+            return cls((), settings, settings, **options)  # type: ignore[arg-type]
+        try:
+            database = load_settings(DatabaseSettings)
+        except ConfigurationError:
+            return cls(problems, None, None, **options)  # type: ignore[arg-type]
+        return cls(problems, None, database, **options)  # type: ignore[arg-type]
+
+    @property
+    def settings(self) -> Settings:
+        """All settings. Raises `NotCheckedError` if one of them is invalid."""
+        if self.all_settings is None:
+            raise NotCheckedError("the settings are not valid")
+        return self.all_settings
+
+    @property
+    def database(self) -> DatabaseSettings:
+        """The settings of the database. Raises `NotCheckedError` if one of them is invalid."""
+        if self.database_settings is None:
+            raise NotCheckedError("the settings of the database are not valid")
+        return self.database_settings
+
+
+Check = Callable[[Examined], Awaitable[Sequence[Finding]]]
