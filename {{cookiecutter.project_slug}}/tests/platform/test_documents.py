@@ -31,7 +31,9 @@ def test_links_lead_to_files(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("document", [*SECURITY, AGENTS], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", [*SECURITY, AGENTS, PROJECT / "docs/architecture.md"], ids=lambda path: path.name
+)
 def test_paths_exist(document: Path) -> None:
     named = code(document.read_text(encoding="utf-8"))
     paths = [name for name in named if re.fullmatch(r"(app|docs|tests|alembic)/[\w./-]+", name)]
