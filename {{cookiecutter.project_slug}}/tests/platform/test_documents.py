@@ -14,6 +14,8 @@ PROJECT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
 SECURITY: Final = [PROJECT / "SECURITY.md", *sorted((PROJECT / "docs/security").glob("*.md"))]
 
+AGENTS: Final = PROJECT / "AGENTS.md"
+
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
 
@@ -29,7 +31,9 @@ def test_links_lead_to_files(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("document", SECURITY, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", [*SECURITY, AGENTS, PROJECT / "docs/architecture.md"], ids=lambda path: path.name
+)
 def test_paths_exist(document: Path) -> None:
     named = code(document.read_text(encoding="utf-8"))
     paths = [name for name in named if re.fullmatch(r"(app|docs|tests|alembic)/[\w./-]+", name)]
@@ -58,3 +62,23 @@ def test_settings_exist(document: Path) -> None:
 
     # In place, a setting of the variant without auth is none.
     assert named - settings - compose <= {"ENDPOINTS", "CALLER_HEADER"}
+
+
+def test_notes_for_assistants_are_short_and_their_commands_work() -> None:
+    text = AGENTS.read_text(encoding="utf-8")
+    (block,) = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    programs = {
+        command.split()[2]
+        for line in block.splitlines()
+        for command in line.partition("#")[0].split(" && ")
+    }
+
+    assert len(text.splitlines()) < 120
+    assert "AGENTS.md" in (PROJECT / "CLAUDE.md").read_text(encoding="utf-8")
+    assert programs == {"app", "pytest", "ruff", "mypy", "lint-imports", "alembic"}
+    assert [
+        path for path in re.findall(r"tests/\S+\.py", block) if not (PROJECT / path).exists()
+    ] == []
+    assert set(re.findall(r"uv run app ([a-z-]+)", block)) <= {
+        command.name for command in commands.registered_commands
+    }
