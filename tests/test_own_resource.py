@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import bake, made_once, run, run_suite
+from baking import bake, made_once, run, run_check, run_suite
 from postgres import scratch_database
 from project_edits import ARTICLES, LISTING, Edits, change
 from repositories import commit_all, git, make_repository
@@ -153,8 +153,8 @@ def test_posts_are_named_nowhere_but_in_their_own_files_and_the_lists(
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=" ".join)
-def test_check_passes(changed: Changed, check: tuple[str, ...]) -> None:
-    run(changed.path, *check)
+def test_check_passes(changed: Changed, workspace: Path, check: tuple[str, ...]) -> None:
+    run_check(changed.path, workspace, *check)
 
 
 # Files that name no resource, which a test above proves. They take most of a suite's time.
