@@ -21,7 +21,7 @@ def test_routes_are_listed_with_the_statements_that_tests_count(app: FastAPI) ->
     assert {name for name, _, _ in listed} >= routes(app).keys()
     assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
     limits = {f"{row['method']} {row['path']}": row["max_body"] for row in rows}
-    assert limits["POST /users/import"] == 2 * 2**20
+    assert limits["POST /users"] == 64 * 2**10
     assert limits["GET /users"] is None
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.models.post import Post
 from app.models.user import User
 from tests.bodies import filled, many
+from tests.cli.test_main import run
 from tests.endpoints import ADMIN, Endpoint
 
 
@@ -139,3 +140,9 @@ async def test_errors_of_a_large_import_are_few(client: httpx.AsyncClient) -> No
     assert len(response.content) < 2000
     (error,) = response.json()["errors"]
     assert error["detail"] == "The users have 100000 posts, more than 2000: import them in parts"
+
+
+def test_routes_are_listed_with_the_larger_limit_of_an_import() -> None:
+    rows = json.loads(run("routes", "--json").stdout)
+
+    assert {row["max_body"] for row in rows if row["path"] == "/users/import"} == {2 * 2**20}
