@@ -98,10 +98,6 @@ def project_environment(extra: Mapping[str, str] | None = None) -> dict[str, str
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(STEERING)
     }
-    # What mypy knows of the same packages, which a worker of pytest checks once for all projects.
-    if folder := os.environ.get("BAKES_FOLDER"):
-        worker = os.environ.get("PYTEST_XDIST_WORKER", "master")
-        environment["MYPY_CACHE_DIR"] = str(Path(folder, f"mypy-{worker}"))
     # The Python that runs us, which is how CI chooses one for a variant.
     return environment | {"UV_PYTHON": sys.executable} | dict(extra or {})
 
@@ -109,6 +105,19 @@ def project_environment(extra: Mapping[str, str] | None = None) -> dict[str, str
 def run(project: Path, *command: str, env: Mapping[str, str] | None = None) -> str:
     """Run `uv run <command>` in the project and return its output; raise AssertionError with it on failure."""
     return run_uv(project, "run", *command, env=env)
+
+
+def run_check(project: Path, workspace: Path, *command: str) -> None:
+    """Run a check of a project; raise AssertionError with its output if it fails.
+
+    Runs of mypy share a cache, and wait for each other: the first one checks the packages, which takes
+    longer than the rest.
+    """
+    if command[0] == "mypy":
+        with FileLock(workspace / "mypy.lock"):
+            run(project, *command, env={"MYPY_CACHE_DIR": str(workspace / "mypy")})
+    else:
+        run(project, *command)
 
 
 def run_suite(project: Path, *options: str, env: Mapping[str, str] | None = None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import bake, made_once, run, run_suite
+from baking import bake, made_once, run, run_check, run_suite
 from postgres import scratch_database
 from project_edits import ARTICLES, LISTING, change
 from repositories import commit_all, git, make_repository
@@ -139,8 +139,8 @@ def test_documents_name_no_posts(changed: Changed) -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=" ".join)
-def test_check_passes(changed: Changed, check: tuple[str, ...]) -> None:
-    run(changed.path, *check)
+def test_check_passes(changed: Changed, workspace: Path, check: tuple[str, ...]) -> None:
+    run_check(changed.path, workspace, *check)
 
 
 def test_migrations_make_what_the_models_say(changed: Changed, database_server: str) -> None:

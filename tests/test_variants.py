@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import TEMPLATE_FOLDER, bake, made_once, run, run_suite, run_uv
+from baking import TEMPLATE_FOLDER, bake, made_once, run, run_check, run_suite, run_uv
 from post_gen_project import PRUNE
 from postgres import scratch_database
 from variants import VARIANTS, Variant
@@ -196,8 +196,8 @@ def without_other_meanings(line: str, name: str) -> str:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=" ".join)
-def test_check_passes(project: Project, check: tuple[str, ...]) -> None:
-    run(project.path, *check)
+def test_check_passes(project: Project, workspace: Path, check: tuple[str, ...]) -> None:
+    run_check(project.path, workspace, *check)
 
 
 def test_tags_leave_no_scars(project: Project) -> None:
@@ -266,8 +266,8 @@ def test_wheel_imports_without_the_development_dependencies(
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=" ".join)
-def test_check_passes_in_place(unrendered: Path, check: tuple[str, ...]) -> None:
-    run(unrendered, *check)
+def test_check_passes_in_place(unrendered: Path, workspace: Path, check: tuple[str, ...]) -> None:
+    run_check(unrendered, workspace, *check)
 
 
 # What in-place use may break: paths, the settings of both variants, the choice of the driver. The bakes

@@ -31,13 +31,16 @@ def doctor_command(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for each check.")] = 5,
 ) -> None:
     """Check the settings and what they name: database, queue and so on. Changes nothing."""
+    from sqlalchemy import URL
+
     from app.cli.doctor.findings import Examined
+    from app.core.config import DRIVERS
     from app.core.database.drivers import run
 
     examined = Examined.load(processes=processes, workers=workers, seconds=timeout)
-    work = examine(examined)
     database = examined.database_settings
-    findings = run(database.database_url, work) if database else asyncio.run(work)
+    url = database.database_url if database else URL.create(f"postgresql+{DRIVERS[0]}")
+    findings = run(url, examine(examined))
     for name, finding in findings:
         level = typer.style(f"{finding.level:8}", fg=_COLOURS[finding.level])
         todo = f". To do: {finding.todo}" if finding.todo else ""
