@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from app.cli import main as main  # registers the commands
 from app.cli.commands import commands
@@ -15,6 +16,7 @@ DOCUMENTS: Final = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
 SECURITY: Final = [PROJECT / "SECURITY.md", *sorted((PROJECT / "docs/security").glob("*.md"))]
 
 AGENTS: Final = PROJECT / "AGENTS.md"
+OPERATIONS: Final = PROJECT / "docs/operations.md"
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
@@ -32,7 +34,9 @@ def test_links_lead_to_files(document: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [*SECURITY, AGENTS, PROJECT / "docs/architecture.md"], ids=lambda path: path.name
+    "document",
+    [*SECURITY, AGENTS, OPERATIONS, PROJECT / "docs/architecture.md"],
+    ids=lambda path: path.name,
 )
 def test_paths_exist(document: Path) -> None:
     named = code(document.read_text(encoding="utf-8"))
@@ -50,7 +54,7 @@ def test_commands_exist(document: Path) -> None:
     assert set(named) <= known
 
 
-@pytest.mark.parametrize("document", SECURITY, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [*SECURITY, OPERATIONS], ids=lambda path: path.name)
 def test_settings_exist(document: Path) -> None:
     settings = {name.upper() for name in Settings.model_fields}
     compose = set(re.findall(r"\$\{(\w+)", (PROJECT / "compose.yaml").read_text(encoding="utf-8")))
@@ -82,3 +86,12 @@ def test_notes_for_assistants_are_short_and_their_commands_work() -> None:
     assert set(re.findall(r"uv run app ([a-z-]+)", block)) <= {
         command.name for command in commands.registered_commands
     }
+
+
+def test_each_alert_has_its_part_of_the_runbook() -> None:
+    rules = yaml.safe_load((PROJECT / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8"))
+    alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
+
+    assert (
+        re.findall(r"^### (\w+)$", OPERATIONS.read_text(encoding="utf-8"), re.MULTILINE) == alerts
+    )
