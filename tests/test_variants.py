@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import TEMPLATE_FOLDER, bake, made_once, run, run_check, run_suite, run_uv
+from baking import ROOT, TEMPLATE_FOLDER, bake, made_once, run, run_check, run_suite, run_uv
 from post_gen_project import PRUNE
 from postgres import scratch_database
 from variants import VARIANTS, Variant
@@ -213,8 +213,58 @@ def test_migrations_make_what_the_models_say(project: Project, database_server: 
         run(project.path, "alembic", "check", env=env)
 
 
+# The first and the last variant run every test: between them each driver, with auth and without. The
+# others leave out what depends on one of the two answers alone, which a test below proves of the packages.
+# Endpoints, rows and migrations depend on both. The commands run in place, too, with psycopg and auth.
+WHOLE = (VARIANTS[0], VARIANTS[-1])
+SAME_FOR_BOTH_DRIVERS = (
+    "tests/cli", "tests/platform/auth", "tests/platform/http", "tests/platform/mail",
+    "tests/platform/observability", "tests/platform/security", "tests/platform/test_config.py",
+    "tests/platform/test_documents.py", "tests/platform/test_interfaces.py",
+    "tests/platform/test_kubernetes.py", "tests/platform/test_migration_lint.py",
+    "tests/platform/test_pagination.py", "tests/platform/test_runners.py",
+    "tests/platform/test_server.py", "tests/platform/test_types.py", "tests/test_architecture.py",
+)  # fmt: skip
+SAME_WITHOUT_AUTH = (
+    "tests/platform/jobs",
+    *(
+        f"tests/platform/database/test_{subject}.py"
+        for subject in (
+            "budget", "constraints", "event_loop", "grants", "isolation", "pool", "pooler", "readiness",
+            "replica", "role_limits", "second_connection", "streams", "tls", "url_parameters",
+            "waiting_for_a_connection",
+        )
+    ),
+)  # fmt: skip
+OMITTED = (*SAME_FOR_BOTH_DRIVERS, *SAME_WITHOUT_AUTH)
+
+
 def test_suite_passes(project: Project, record_property: Callable[[str, object], None]) -> None:
-    record_property("suite", run_suite(project.path))
+    omitted = () if project.variant in WHOLE else OMITTED
+    record_property("suite", run_suite(project.path, *[f"--ignore={path}" for path in omitted]))
+
+
+def test_omitted_tests_exist() -> None:
+    assert [path for path in OMITTED if not (ROOT / TEMPLATE_FOLDER / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("packages", "words"),
+    [
+        (("http", "mail", "observability", "security"), r"asyncpg|psycopg|db_driver"),
+        (("database", "jobs"), r"use_auth|without_auth"),
+    ],
+    ids=["drivers", "auth"],
+)
+def test_packages_depend_on_one_answer(packages: tuple[str, ...], words: str) -> None:
+    core = ROOT / TEMPLATE_FOLDER / "app/core"
+    paths = [path for package in packages for path in (core / package).rglob("*.py")]
+    dependent = [
+        path.name for path in paths if re.search(words, path.name + path.read_text("utf-8"))
+    ]
+
+    assert len(paths) > len(packages)
+    assert dependent == []
 
 
 @pytest.mark.full

@@ -46,7 +46,8 @@ async def test_slow_statement_is_logged_without_parameters(
     await ask(slow_database, SLOW, seconds=0.06, secret="hunter2")
     await ask(slow_database, SLOW, seconds=0, secret="hunter2")
 
-    (line,) = lines
+    # Threads of other tests may still log: Sentry's client goes on trying to reach its receiver.
+    (line,) = [line for line in lines if "statement" in line]
     assert line["level"] == "warning"
     assert line["statement"].startswith("SELECT pg_sleep(")
     assert line["duration_ms"] >= 60
