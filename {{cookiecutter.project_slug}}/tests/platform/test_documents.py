@@ -16,6 +16,7 @@ DOCUMENTS: Final = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
 SECURITY: Final = [PROJECT / "SECURITY.md", *sorted((PROJECT / "docs/security").glob("*.md"))]
 
 AGENTS: Final = PROJECT / "AGENTS.md"
+HOWTO: Final = sorted(PROJECT.glob("docs/howto/*.md"))
 OPERATIONS: Final = PROJECT / "docs/operations.md"
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -35,7 +36,7 @@ def test_links_lead_to_files(document: Path) -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [*SECURITY, AGENTS, OPERATIONS, PROJECT / "docs/architecture.md"],
+    [*SECURITY, AGENTS, OPERATIONS, PROJECT / "docs/architecture.md", *HOWTO],
     ids=lambda path: path.name,
 )
 def test_paths_exist(document: Path) -> None:
@@ -54,7 +55,7 @@ def test_commands_exist(document: Path) -> None:
     assert set(named) <= known
 
 
-@pytest.mark.parametrize("document", [*SECURITY, OPERATIONS], ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [*SECURITY, OPERATIONS, *HOWTO], ids=lambda path: path.name)
 def test_settings_exist(document: Path) -> None:
     settings = {name.upper() for name in Settings.model_fields}
     compose = set(re.findall(r"\$\{(\w+)", (PROJECT / "compose.yaml").read_text(encoding="utf-8")))
@@ -65,7 +66,7 @@ def test_settings_exist(document: Path) -> None:
     }
 
     # In place, a setting of the variant without auth is none.
-    assert named - settings - compose <= {"ENDPOINTS", "CALLER_HEADER"}
+    assert named - settings - compose <= {"CALLER_HEADER", "UVICORN_ROOT_PATH", *NAMES_OF_CODE}
 
 
 def test_notes_for_assistants_are_short_and_their_commands_work() -> None:
