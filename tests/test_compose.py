@@ -29,6 +29,7 @@ from containers import (
     unique_name,
     wait_until,
 )
+from processes import output_of
 from variants import VARIANTS, Variant
 
 # The first one has users who sign in, the last one has not, and they have different drivers.
@@ -447,6 +448,14 @@ def test_new_version_is_rolled_out_without_a_gap_and_data_stay(
         compose.up("db")
         assert compose.query("SELECT count(*) FROM users") == users
 
+        backup, restore = blocks_of(compose.project / "docs/operations.md")
+        run_in_shell(compose, *backup)
+        compose.query("DROP TABLE notes; DELETE FROM users")
+        run_in_shell(compose, *restore[:-1])  # the last line starts all services
+        assert compose.query("SELECT count(*) FROM users") == users
+        assert compose.query("SELECT to_regclass('notes')") == "notes"
+        assert compose.query("SELECT has_table_privilege('api', 'users', 'UPDATE')") == "t"
+
         compose("up", "--no-build", "--detach", "--no-deps", "api")
         stopping = time.monotonic()
         compose("stop", "--timeout", "30", "api")  # while it starts
@@ -462,6 +471,18 @@ def roll_out(compose: Compose) -> None:
     (block,) = re.findall(r"(?s)```console\n(docker compose build\n.*?)```", text)
     for line in block.splitlines()[1:]:
         compose(*line.removeprefix("docker compose ").split())
+
+
+def blocks_of(document: Path) -> list[list[str]]:
+    """Return the lines of each block of commands."""
+    text = document.read_text(encoding="utf-8")
+    return [block.splitlines() for block in re.findall(r"(?s)```console\n(.*?)```", text)]
+
+
+def run_in_shell(compose: Compose, *commands: str) -> None:
+    """Run commands as a person types them, in the folder of the project."""
+    for line in commands:
+        output_of("sh", "-c", line, folder=compose.project, env=os.environ | compose.env)
 
 
 def running(compose: Compose) -> set[str]:

@@ -14,7 +14,7 @@ from variants import VARIANTS
 
 TOP_LEVEL = {
     TEMPLATE_FOLDER, "hooks", "tests", "cookiecutter.json", "README.md", "pyproject.toml", "LICENSE", "CHANGELOG.md",
-    "CONTRIBUTING.md", "UPGRADING.md", ".ci", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml",
+    "AGENTS.md", "CLAUDE.md", "CONTRIBUTING.md", "UPGRADING.md", ".ci", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml",
     "refused_answers.py",
 }  # fmt: skip
 
@@ -110,3 +110,20 @@ def test_ci_script_runs_the_readme_s_test_command() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^    (python3 .*uv run pytest)$", readme, flags=re.MULTILINE)
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").endswith(f"\n{command}\n")
+
+
+def test_notes_for_assistants_are_short_and_name_what_exists() -> None:
+    text = (ROOT / "AGENTS.md").read_text(encoding="utf-8")
+    named = [*re.findall(r"`([\w.{}-]+/[\w.{}/-]*|[A-Z]+\.md|\w+\.json)`", text)]
+    typed = re.findall(r"tests/\w+\.py", text)
+
+    assert len(text.splitlines()) < 120
+    assert len(named) > 15
+    # In the project's folder, or in that of the template.
+    assert [
+        path
+        for path in (*named, *typed)
+        if not (ROOT / path).exists() and not (ROOT / TEMPLATE_FOLDER / path).exists()
+    ] == []
+    for folder in (ROOT, ROOT / TEMPLATE_FOLDER):
+        assert "(AGENTS.md)" in (folder / "CLAUDE.md").read_text(encoding="utf-8")

@@ -81,6 +81,8 @@ OTHER_MEANINGS = {
     "tests/platform/database/test_tls.py": r"verif(y|ied)(-\w+|_mode)?|authority",
     "tests/platform/database/test_url_parameters.py": r"pass(word|file)\w*|verify[_-]\w+",
     "tests/platform/test_documents.py": r"without auth\b",
+    # Reserved words of SQL.
+    "scaffold/words.py": r"\bauthorization\b|\bcurrent_role\b",
     # The same role and its password.
     "app/core/database/grants.py": r"\brole\b|\bpassword\b|_SET_VERIFIER|(scram_)?verifier",
     "app/core/database/scram.py": r"\brole\b|\\?\bpasswords?\b|pg_authid|rolpassword|(scram_)?verifiers?\b|signs in|token_bytes",

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.faults
 
 ACTIVE = "state = 'active'"
 
+READINESS_KEPT = 1.1  # seconds, after which the service looks at the database again
+
 
 def post(author_id: int, title: str = "Title") -> dict[str, Any]:
     return {"author_id": author_id, "title": title, "body": "Body"}
@@ -57,6 +59,7 @@ async def test_refused_connections(
 ) -> None:
     with postgres.stopped():
         answers = await both(caller, author_id, 20)
+        await asyncio.sleep(READINESS_KEPT)
         ready, live = await caller.get("/health/ready"), await caller.get("/health/live")
 
     assert statuses(answers) == {503}
@@ -135,6 +138,7 @@ async def test_server_that_hangs(
         await asyncio.sleep(0.1)
     with postgres.paused():
         answers = asyncio.gather(both(caller, author_id, 20))
+        await asyncio.sleep(READINESS_KEPT)
         ready, live = await caller.get("/health/ready"), await caller.get("/health/live")
         (hung,) = await answers
     again = await both(caller, author_id, 15)

@@ -24,6 +24,10 @@ from app.cli.jobs import jobs as jobs
 from app.cli.jobs import worker_command as worker_command
 from app.cli.personal_data import erase_user_command as erase_user_command
 from app.cli.personal_data import export_user_command as export_user_command
+from app.cli.resources import new_command as new_command
+from app.cli.resources import remove_command as remove_command
+from app.cli.resources import rename_command as rename_command
+from app.cli.resources import revision_command as revision_command
 from app.cli.routes import openapi_command as openapi_command
 from app.cli.routes import routes_command as routes_command
 
@@ -86,7 +90,7 @@ def seed_embedded_server(url: URL) -> dict[str, str]:
     except (AppError, SQLAlchemyError) as error:
         typer.secho(
             f"The demo data was not written: {error_sentence(error)}\n"
-            "If a model has changed, write its migration: uv run alembic revision --autogenerate",
+            'If a model has changed, write its migration: uv run app revision -m "..."',
             fg=typer.colors.YELLOW,
             err=True,
         )

@@ -3,15 +3,19 @@
 import json
 import re
 import unicodedata
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BeforeValidator,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     IPvAnyNetwork,
+    JsonValue,
     StringConstraints,
 )
 from pydantic_core import PydanticCustomError, core_schema
@@ -23,7 +27,76 @@ from app.exceptions import ValidationError
 # Integers in JSON are exact up to this limit (RFC 8259, section 6). PostgreSQL's bigint is larger.
 Id = Annotated[int, Field(ge=1, le=2**53 - 1, examples=[1], json_schema_extra={"format": "int64"})]
 
+# What integer columns hold; of bigint, those that JSON does.
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1, json_schema_extra={"format": "int32"})]
+SafeInt = Annotated[int, Field(ge=1 - 2**53, le=2**53 - 1, json_schema_extra={"format": "int64"})]
+
 Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
+
+
+def _require_text(value: object) -> object:
+    """Refuse numbers, which Pydantic would take for seconds since 1970."""
+    is_number = isinstance(value, int | float) or (
+        isinstance(value, str) and not re.match(r"[0-9]{4}-", value)
+    )
+    if is_number:
+        raise PydanticCustomError("date_format", "Give a date or time as RFC 3339 has it")
+    return value
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Convert a time to UTC: with an offset it may be out of the range of Python and the drivers."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # no pattern in OpenAPI states this
+        raise ValidationError(f"The time {moment.isoformat()} is out of range") from None
+
+
+IsoDate = Annotated[date, BeforeValidator(_require_text)]
+UtcDatetime = Annotated[AwareDatetime, BeforeValidator(_require_text), AfterValidator(_in_utc)]
+
+
+class ExactDecimal:
+    """Marks a decimal of up to `precision` digits, `scale` of them after the point.
+
+    It is a text in JSON, because many clients read numbers as binary floats:
+    `Annotated[Decimal, ExactDecimal(10, 2)]`.
+    """
+
+    def __init__(self, precision: int, scale: int) -> None:
+        digits = "[0-9]{1,%d}"
+        whole = digits % (precision - scale) if precision > scale else "0"
+        fraction = rf"(\.{digits % scale})?" if scale else ""
+        self._pattern = f"^-?{whole}{fraction}$"
+
+    def __get_pydantic_core_schema__(
+        self, _source: Any, _handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        text = core_schema.str_schema(pattern=self._pattern)
+        decimal = core_schema.is_instance_schema(Decimal)
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.no_info_after_validator_function(Decimal, text),
+            python_schema=core_schema.union_schema(
+                [decimal, core_schema.no_info_after_validator_function(Decimal, text)]
+            ),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value: f"{value:f}", return_schema=text, when_used="json"
+            ),
+        )
+
+
+def _require_finite(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse infinite numbers, which JSON does not have, and Python reads `1e999` as."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:  # no schema states this
+        raise ValidationError("The numbers of a JSON object must be finite") from None
+    return value
+
+
+JsonObject = Annotated[
+    dict[str, JsonValue], Field(max_length=1000), AfterValidator(_require_finite)
+]
 
 # PostgreSQL cannot store NUL.
 NO_NUL: Final = r"^[^\x00]*$"

@@ -1,13 +1,11 @@
 from collections.abc import Sequence
-from datetime import UTC
-from typing import Annotated, Final
+from typing import Final
 
-from pydantic import AfterValidator, AwareDatetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.jobs.queue import JobQueue
 from app.core.pagination import KeysetPage, decode_cursor, encode_cursor
-from app.core.types import Text
+from app.core.types import Text, UtcDatetime
 from app.models.post import Post
 from app.repositories.post_repo import PostRepository
 from app.schemas.post import PostCreate, PostFields, PostPatch, PostSort
@@ -15,12 +13,8 @@ from app.schemas.post_jobs import AnnouncePost
 from app.services.permissions import Caller, owner_of_new, require_owner_or_admin
 from app.services.rows import require_found, require_version
 
-# The type of the sort value in cursors. Times are converted to UTC: with an offset they may be out
-# of the range of Python and the drivers.
-_SORT_TYPES: Final = {
-    "created_at": Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))],
-    "title": Text,
-}
+# The type of the sort value in cursors.
+_SORT_TYPES: Final = {"created_at": UtcDatetime, "title": Text}
 
 
 class PostService:

@@ -25,7 +25,7 @@ from app.cli.demo_data import seed
 from app.cli.embedded_postgres import data_folder
 from app.cli.main import cli, seed_embedded_server
 from app.core.config import ConfigurationError, parse_database_url
-from app.core.database.constraints import declared_refusals
+from app.core.database.constraints import Refusal, declared_refusals
 from app.core.database.drivers import run as run_coroutine
 from app.core.database.migrations import UnknownRevisionError, revisions
 from app.core.database.sessions import Database
@@ -106,7 +106,9 @@ def test_limits_are_set_for_the_role() -> None:
 async def test_conflict_with_something_else_is_not_taken_for_demo_data(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refusals = declared_refusals() | {"uq_users_display_name": (ConflictError, "The name is taken")}
+    refusals = declared_refusals() | {
+        "uq_users_display_name": Refusal(ConflictError, "The name is taken")
+    }
     monkeypatch.setattr("app.core.database.constraints.declared_refusals", lambda: refusals)
     async with database.transaction() as session:
         await session.execute(
@@ -336,16 +338,17 @@ def test_readme_names_the_commands_that_use_no_embedded_server(
     for name in [str(command.name) for command in commands.registered_commands]:
         results = [
             CliRunner().invoke(commands, [name, *arguments])
-            for arguments in ((), (email,), (email, "--yes"))
+            for arguments in ((), (email,), (email, "--yes"), ("-m", email))
         ]
         if not any(isinstance(result.exception, AskedError) for result in results):
             others.add(name)
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     (named,) = re.findall(
-        r"`(openapi)` and `(routes)`, which use none, and `(check)`, `(doctor)` and `(grant)`, which",
+        r"`(new)`, `(openapi)` and `(routes)`, which use none, and `(check)`, `(doctor)` and `(grant)`, which",
         readme,
     )
-    assert others == set(named)
+    # These ask for it after they have found the resource.
+    assert others - {"remove", "rename"} == set(named)
 
 
 @pytest.fixture
@@ -439,7 +442,7 @@ def test_dev_goes_on_if_a_model_is_ahead_of_its_migration(
     assert seed_embedded_server(empty_database) == {}
     shown = capsys.readouterr().err
     assert 'relation "users" does not exist' in shown
-    assert "alembic revision --autogenerate" in shown
+    assert "uv run app revision" in shown
 
 
 def test_dev_writes_demo_data_to_the_embedded_server_only(empty_database: URL) -> None:

@@ -25,25 +25,6 @@ def test_routes_are_listed_with_the_statements_that_tests_count(app: FastAPI) ->
     assert limits["GET /users"] is None
 
 
-# {% if cookiecutter.use_auth %}
-def test_routes_are_listed_with_who_may_call_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    def callers() -> dict[str, str]:
-        rows = json.loads(run("routes", "--json").stdout)
-        return {f"{row['method']} {row['path']}": row["who"] for row in rows}
-
-    stated = callers()
-    assert stated["GET /users"] == "admin"
-    assert stated["GET /users/me"] == "signed in"
-    assert stated["GET /users/{user_id}"] == "owner or admin"
-    assert stated["GET /health/live"] == "anyone"
-
-    monkeypatch.setattr(command, "_stated_endpoints", dict)
-    assert callers() == {
-        name: "signed in" if who == "owner or admin" else who for name, who in stated.items()
-    }
-
-
-# {% endif %}
 def test_table_fits_into_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_PREFIX", "/api/v1")
 

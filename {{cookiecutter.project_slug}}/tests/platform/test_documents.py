@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from app.cli import main as main  # registers the commands
 from app.cli.commands import commands
@@ -13,6 +14,9 @@ from app.core.config import Settings
 PROJECT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
 SECURITY: Final = [PROJECT / "SECURITY.md", *sorted((PROJECT / "docs/security").glob("*.md"))]
+
+AGENTS: Final = PROJECT / "AGENTS.md"
+OPERATIONS: Final = PROJECT / "docs/operations.md"
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
@@ -29,7 +33,11 @@ def test_links_lead_to_files(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("document", SECURITY, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document",
+    [*SECURITY, AGENTS, OPERATIONS, PROJECT / "docs/architecture.md"],
+    ids=lambda path: path.name,
+)
 def test_paths_exist(document: Path) -> None:
     named = code(document.read_text(encoding="utf-8"))
     paths = [name for name in named if re.fullmatch(r"(app|docs|tests|alembic)/[\w./-]+", name)]
@@ -46,7 +54,7 @@ def test_commands_exist(document: Path) -> None:
     assert set(named) <= known
 
 
-@pytest.mark.parametrize("document", SECURITY, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [*SECURITY, OPERATIONS], ids=lambda path: path.name)
 def test_settings_exist(document: Path) -> None:
     settings = {name.upper() for name in Settings.model_fields}
     compose = set(re.findall(r"\$\{(\w+)", (PROJECT / "compose.yaml").read_text(encoding="utf-8")))
@@ -58,3 +66,32 @@ def test_settings_exist(document: Path) -> None:
 
     # In place, a setting of the variant without auth is none.
     assert named - settings - compose <= {"ENDPOINTS", "CALLER_HEADER"}
+
+
+def test_notes_for_assistants_are_short_and_their_commands_work() -> None:
+    text = AGENTS.read_text(encoding="utf-8")
+    (block,) = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    programs = {
+        command.split()[2]
+        for line in block.splitlines()
+        for command in line.partition("#")[0].split(" && ")
+    }
+
+    assert len(text.splitlines()) < 120
+    assert "AGENTS.md" in (PROJECT / "CLAUDE.md").read_text(encoding="utf-8")
+    assert programs == {"app", "pytest", "ruff", "mypy", "lint-imports", "alembic"}
+    assert [
+        path for path in re.findall(r"tests/\S+\.py", block) if not (PROJECT / path).exists()
+    ] == []
+    assert set(re.findall(r"uv run app ([a-z-]+)", block)) <= {
+        command.name for command in commands.registered_commands
+    }
+
+
+def test_each_alert_has_its_part_of_the_runbook() -> None:
+    rules = yaml.safe_load((PROJECT / "deploy/prometheus/alerts.yml").read_text(encoding="utf-8"))
+    alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]
+
+    assert (
+        re.findall(r"^### (\w+)$", OPERATIONS.read_text(encoding="utf-8"), re.MULTILINE) == alerts
+    )

@@ -1,4 +1,4 @@
-"""Every block of code in docs/patterns runs, or is a true quotation of the app.
+"""Every block of code in docs/patterns and docs/architecture.md runs, or is a true quotation of the app.
 
 A block whose first line names a file of the app is a quotation: its lines stand in that file, in
 this order, with `...` for what is left out. Every other block is executed, on a database of its own.
@@ -23,7 +23,7 @@ from app.core.database import Database
 from tests.postgres import temporary_database
 
 PROJECT: Final = Path(__file__).parents[2]
-DOCUMENTS: Final = sorted((PROJECT / "docs" / "patterns").glob("*.md"))
+DOCUMENTS: Final = [PROJECT / "docs/architecture.md", *sorted(PROJECT.glob("docs/patterns/*.md"))]
 
 _HEADING_OR_BLOCK: Final = re.compile(
     r"^## (?P<heading>.+)$|^```(?P<language>.*)\n(?P<code>(?s:.*?))^```$", re.MULTILINE

@@ -3,12 +3,26 @@
 import re
 import sys
 import unicodedata
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from app.core.types import Id, LineText, Visible, VisibleText
+from app.core.types import (
+    ExactDecimal,
+    Id,
+    Int32,
+    IsoDate,
+    JsonObject,
+    LineText,
+    SafeInt,
+    UtcDatetime,
+    Visible,
+    VisibleText,
+)
+from app.exceptions import ValidationError as DomainError
 
 FIELDS: list[Any] = [
     Annotated[VisibleText, StringConstraints(pattern=r"^[a-z ]*$", max_length=5)],
@@ -102,3 +116,65 @@ def test_pattern_of_a_line_compiles_in_javascript_without_the_flag_u() -> None:
 
     assert max(pattern) <= "\uffff"
     assert all(bool(re.search(pattern, text)) == is_line(text) for text in ("a", "a\u202eb", "\n"))
+
+
+Price = Annotated[Decimal, ExactDecimal(5, 2)]
+Share = Annotated[Decimal, ExactDecimal(3, 3)]
+Whole = Annotated[Decimal, ExactDecimal(4, 0)]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "stored", "sent"),
+    [
+        (Int32, -(2**31), -(2**31), -(2**31)),
+        (SafeInt, 2**53 - 1, 2**53 - 1, 2**53 - 1),
+        (Price, "-123.4", Decimal("-123.4"), "-123.4"),
+        (Price, "0.00", Decimal("0.00"), "0.00"),
+        (Price, Decimal("1E+2"), Decimal("1E+2"), "100"),
+        (Share, "0.125", Decimal("0.125"), "0.125"),
+        (Share, Decimal("1E-3"), Decimal("0.001"), "0.001"),
+        (Whole, "1234", Decimal(1234), "1234"),
+        (IsoDate, "2026-01-31", date(2026, 1, 31), "2026-01-31"),
+        (
+            UtcDatetime,
+            "2026-01-31T01:00:00+02:00",
+            datetime(2026, 1, 30, 23, tzinfo=UTC),
+            "2026-01-30T23:00:00Z",
+        ),
+        (JsonObject, {"a": [1, None, {"b": 0.5}]}, {"a": [1, None, {"b": 0.5}]}, None),
+    ],
+)
+def test_value_is_stored_and_sent(field: Any, value: object, stored: object, sent: object) -> None:
+    adapter = TypeAdapter(field)
+
+    assert adapter.validate_python(value) == stored
+    assert adapter.dump_python(stored, mode="json") == (stored if sent is None else sent)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (Int32, 2**31),
+        (SafeInt, 2**53),
+        (Price, 1.5),
+        (Price, "1000.00"),
+        (Price, "0.001"),
+        (Price, "1e2"),
+        (Price, "NaN"),
+        (Share, "1.0"),
+        (Whole, "1.0"),
+        (IsoDate, 0),
+        (IsoDate, "1769817600"),
+        (UtcDatetime, 0),
+        (UtcDatetime, "1769817600"),
+        (UtcDatetime, "2026-01-31T01:00:00"),  # of which zone?
+        (UtcDatetime, "0001-01-01T00:00:00+23:59"),
+        (UtcDatetime, "9999-12-31T23:59:59-23:59"),
+        (JsonObject, []),
+        (JsonObject, {"a": [float("inf")]}),
+        (JsonObject, dict.fromkeys(map(str, range(1001)))),
+    ],
+)
+def test_value_that_is_none_of_the_type_is_refused(field: Any, value: object) -> None:
+    with pytest.raises((ValidationError, DomainError)):
+        TypeAdapter(field).validate_python(value)

@@ -7,13 +7,13 @@ client. A test fails if a unique, foreign-key or check constraint declares no er
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Constraint, ForeignKeyConstraint, Index, MetaData, Table
 
 from app.core.database.drivers import ConstraintViolation
 from app.core.database.metadata import metadata
-from app.exceptions import AppError
+from app.exceptions import AppError, ConflictError
 
 _KEY: Final = "refusal"
 
@@ -23,13 +23,22 @@ _VALUE: Final = re.compile(r"\((?P<columns>.*?)\)=\((?P<value>.*)\)", re.DOTALL)
 _NO_COLUMN: Final = re.compile(r"::[\w ]+|\w+(?=\()")
 
 
-def refusal(error: type[AppError], message: str) -> dict[str, Any]:
+class Refusal(NamedTuple):
+    """The error of a constraint."""
+
+    error: type[AppError]
+    message: str
+    still_used: str = ""
+
+
+def refusal(error: type[AppError], message: str, *, still_used: str = "") -> dict[str, Any]:
     """Return the `info` of a constraint, foreign key or unique index that raises this error.
 
     `{value}` in the message is replaced by the refused value as the constraint sees it, which is
-    lower-cased for an index on `lower(...)`.
+    lower-cased for an index on `lower(...)`. `still_used` is the message of the `ConflictError` if a
+    foreign key keeps a row that it refers to from being deleted.
     """
-    return {_KEY: (error, message)}
+    return {_KEY: Refusal(error, message, still_used)}
 
 
 def domain_error(violation: ConstraintViolation) -> AppError | None:
@@ -40,17 +49,20 @@ def domain_error(violation: ConstraintViolation) -> AppError | None:
     refusals = declared_refusals()
     if violation.constraint not in refusals:
         return None
-    error, message = refusals[violation.constraint]
+    found = refusals[violation.constraint]
     match = _VALUE.search(violation.detail)
     columns = re.findall(r"\w+", _NO_COLUMN.sub("", match["columns"])) if match else []
-    return error(
-        message.format(value=match["value"] if match else "given"),
-        field=columns[0] if len(columns) == 1 else None,
+    value = match["value"] if match else "given"
+    # A new row is refused by the foreign key's own columns, and a deletion by those it refers to.
+    if found.still_used and columns == ["id"]:
+        return ConflictError(found.still_used.format(value=value))
+    return found.error(
+        found.message.format(value=value), field=columns[0] if len(columns) == 1 else None
     )
 
 
 @cache
-def declared_refusals(of: MetaData = metadata) -> dict[str, tuple[type[AppError], str]]:
+def declared_refusals(of: MetaData = metadata) -> dict[str, Refusal]:
     """Return the declared errors of all tables by constraint name. Import the models first."""
     return {
         str(constraint.name): info[_KEY]

@@ -6,6 +6,7 @@ Functions import Alembic when they need it, because it is slow to import (see do
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, NullPool, event
@@ -17,6 +18,7 @@ from app.core.env_file import PROJECT
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from alembic.operations.ops import MigrationScript
     from alembic.script import ScriptDirectory
 
 # While a migration waits for a lock on a table, every query of that table queues behind it. Other
@@ -98,6 +100,46 @@ def migrate(database_url: URL) -> None:
     except KeyError:  # from Alembic, for a file that is missing, or from a migration
         script_directory()
         raise
+
+
+def write_revision(database_url: URL, message: str, *, empty: bool = False) -> Path | None:
+    """Write a revision of what models and database differ in, and return its file.
+
+    Returns None if they do not differ, unless the revision is to be `empty`. Raises
+    `MigrationError`, for example if the database is not at the newest revision.
+    """
+    from alembic import command
+    from alembic.script import Script
+    from alembic.util import CommandError
+
+    differences: list[bool] = []
+
+    def note(_context: object, _revision: object, directives: list[MigrationScript]) -> None:
+        differences.extend(
+            not (operations is None or operations.is_empty())
+            for operations in (script.upgrade_ops for script in directives)
+        )
+
+    try:
+        script = command.revision(
+            alembic_config(database_url),
+            message,
+            autogenerate=not empty,
+            process_revision_directives=note,
+        )
+    except CommandError as error:
+        if "not up to date" in str(error):
+            raise MigrationError(
+                "The database is not at the newest revision: run `uv run app migrate` first"
+            ) from None
+        raise MigrationError(str(error)) from None
+    if not isinstance(script, Script):
+        return None
+    path = Path(script.path)
+    if not empty and not any(differences):
+        path.unlink()
+        return None
+    return path
 
 
 def script_directory() -> ScriptDirectory:

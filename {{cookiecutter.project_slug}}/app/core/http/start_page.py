@@ -30,7 +30,8 @@ _LINKS: Final = {
 }
 # What a developer types next.
 _COMMANDS: Final = {
-    'uv run alembic revision --autogenerate -m "add articles table"': "write a migration from models",
+    "uv run app new article title:str:200 author:user": "write a resource: model, routes, tests",
+    'uv run app revision -m "add nickname"': "write a migration from models",
     "uv run pytest": "run the tests",
     "uv run app --help": "list all commands",
 }

@@ -1,8 +1,8 @@
 import pytest
 
-from app.core.database.constraints import declared_refusals, domain_error
+from app.core.database.constraints import declared_refusals, domain_error, refusal
 from app.core.database.drivers import ConstraintViolation
-from app.exceptions import AppError
+from app.exceptions import AppError, ConflictError, NotFoundError
 
 
 @pytest.mark.parametrize("name", sorted(declared_refusals()))
@@ -53,3 +53,33 @@ def test_error_names_the_field(name: str, detail: str, field: str | None) -> Non
 
 def test_constraint_that_no_client_can_break_has_no_domain_error() -> None:
     assert domain_error(ConstraintViolation("pk_users", "")) is None
+
+
+@pytest.mark.parametrize(
+    ("detail", "error", "message"),
+    [
+        (
+            'Key (shelf_id)=(7) is not present in table "shelves".',
+            NotFoundError,
+            "Shelf 7 not found",
+        ),
+        (
+            'Key (id)=(7) is still referenced from table "books".',
+            ConflictError,
+            "Shelf 7 has books",
+        ),
+        # PostgreSQL 18, with RESTRICT.
+        ('Key (id)=(7) is referenced from table "books".', ConflictError, "Shelf 7 has books"),
+    ],
+)
+def test_foreign_key_tells_a_missing_row_from_one_that_is_still_used(
+    monkeypatch: pytest.MonkeyPatch, detail: str, error: type[AppError], message: str
+) -> None:
+    (declared,) = refusal(
+        NotFoundError, "Shelf {value} not found", still_used="Shelf {value} has books"
+    ).values()
+    monkeypatch.setitem(declared_refusals(), "fk_books_shelf_id_shelves", declared)
+
+    found = domain_error(ConstraintViolation("fk_books_shelf_id_shelves", detail))
+
+    assert (type(found), str(found)) == (error, message)

@@ -12,13 +12,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from itertools import chain
-from typing import Any, Final, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import pytest
 from annotated_types import MaxLen
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext
 from pydantic import BaseModel, FailFast
+from pydantic.fields import FieldInfo
 from starlette.types import Message, Scope
 
 from app.core.config import Settings
@@ -265,9 +267,18 @@ def unbounded(kind: Any, metadata: tuple[Any, ...], path: str) -> Iterator[str]:
         kinds = {type(item) for item in metadata}
         if MaxLen not in kinds or (FailFast not in kinds and get_origin(kind) is not dict):
             yield path
+    # Pydantic applies the constraints of a union to its members.
+    outer = metadata if get_origin(kind) in {Union, UnionType} else ()
     for argument in get_args(kind):
-        inner = getattr(argument, "__metadata__", ())
-        yield from unbounded(get_args(argument)[0] if inner else argument, inner, path)
+        inner = tuple(constraints(getattr(argument, "__metadata__", ())))
+        is_annotated = get_origin(argument) is Annotated
+        member = get_args(argument)[0] if is_annotated else argument
+        yield from unbounded(member, (*outer, *inner), path)
+
+
+def constraints(metadata: tuple[Any, ...]) -> Iterator[Any]:
+    for item in metadata:
+        yield from item.metadata if isinstance(item, FieldInfo) else (item,)
 
 
 def test_lists_in_bodies_are_bounded_and_their_first_error_ends_them(

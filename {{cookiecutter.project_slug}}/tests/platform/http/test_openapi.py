@@ -202,7 +202,7 @@ def test_tags_are_described_once(app_with_routers: Callable[..., FastAPI]) -> No
     assert len(tags) == len(used)
     assert {tag["name"] for tag in tags} == used
     assert {"name": "One", "description": "All of it."} in tags
-    assert [tag["name"] for tag in tags if "description" not in tag] == ["Two"]
+    assert {"name": "Two"} in tags
 
 
 def _router(tag: str) -> APIRouter:

@@ -6,7 +6,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.database.constraints import declared_refusals
+from app.core.database.constraints import Refusal, declared_refusals
 from app.exceptions import ConflictError
 from app.models.user import User
 from tests.auth.accounts import (
@@ -236,7 +236,7 @@ async def test_registration_that_conflicts_in_something_else_does_not_promise_a_
 ) -> None:
     """A project may have a second unique column, whose violation must not be swallowed."""
     refusals = declared_refusals() | {
-        "uq_users_display_name": (ConflictError, "This name is taken")
+        "uq_users_display_name": Refusal(ConflictError, "This name is taken")
     }
     monkeypatch.setattr("app.core.database.constraints.declared_refusals", lambda: refusals)
     await session.execute(text("CREATE UNIQUE INDEX uq_users_display_name ON users (display_name)"))

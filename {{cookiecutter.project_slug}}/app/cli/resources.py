@@ -1,0 +1,117 @@
+"""Commands that write code. `scaffold` does their work, which is not deployed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.commands import CommandError, commands
+from app.cli.dev_server import database_url, uses_embedded_server
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+Name = Annotated[str, typer.Argument(help="Its name in the singular, such as book_shelf.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes, and make none.")]
+
+
+def _work() -> ModuleType:
+    """Return the module that does the work. Raises `CommandError` where it is not there."""
+    try:
+        from scaffold import commands as work
+    except ModuleNotFoundError as error:
+        if error.name != "scaffold":
+            raise
+        raise CommandError(
+            "This command writes code, which takes a checkout of the project: the folder `scaffold` "
+            "beside `app` is not deployed"
+        ) from None
+    return work
+
+
+@commands.command("new")
+def new_command(
+    name: Name,
+    fields: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FIELD:TYPE...",
+            help="Its fields, such as title:str:200 'price:decimal:10:2^' author:user.",
+        ),
+    ],
+    *,
+    plural: Annotated[
+        str, typer.Option(help="Its plural, if it is not the usual one.", show_default=False)
+    ] = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Write a new resource: model, schemas, SQL, rules, routes, tests and migration.
+
+    Types: str:LENGTH, text, int, bigint, decimal:PRECISION:SCALE, float, bool, date, datetime, uuid, json, enum:ONE,OTHER.
+
+    References: the name of a resource, as in author:user, with :cascade, :restrict or :set_null; many:RESOURCE.
+
+    Marks, to be put in quotes: ? may be null, ! is unique, ^ sorts and filters lists, =VALUE is the default.
+
+    docs/howto/resources.md says more.
+    """
+    for line in _work().new(name, fields, plural=plural, dry_run=dry_run):
+        typer.echo(line)
+
+
+@commands.command("remove")
+def remove_command(
+    name: Name,
+    *,
+    drop_table: Annotated[
+        bool, typer.Option("--drop-table", help="Drop its table in DATABASE_URL, with all rows.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Remove a resource that `app new` wrote and nobody has edited, or the demo: `app remove post`."""
+
+    def confirm(question: str) -> None:
+        if not yes:
+            typer.confirm(question, abort=True)
+
+    lines = _work().remove(name, drop_table=drop_table, dry_run=dry_run, confirm=confirm)
+    for line in lines:
+        typer.echo(line)
+
+
+@commands.command("rename")
+def rename_command(
+    old: Annotated[str, typer.Argument(help="Its name in the singular.")],
+    new: Annotated[str, typer.Argument(help="Its new name in the singular.")],
+    *,
+    plural: Annotated[
+        str, typer.Option(help="Its new plural, if it is not the usual one.", show_default=False)
+    ] = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Give a resource of `app new` another name, or the demo: `app rename post article`."""
+    for line in _work().rename(old, new, plural=plural, dry_run=dry_run):
+        typer.echo(line)
+
+
+@commands.command("revision")
+def revision_command(
+    message: Annotated[str, typer.Option("--message", "-m", help="What it does.")],
+    *,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Compare nothing, for a migration of data.")
+    ] = False,
+) -> None:
+    """Write a migration: what the models have and the database has not."""
+    from app.core.database.migrations import migrate, write_revision
+
+    with database_url() as url:
+        if uses_embedded_server():
+            migrate(url)
+        path = write_revision(url, message, empty=empty)
+    if path is None:
+        typer.echo("The database has all that the models have, so no migration was written.")
+    else:
+        typer.echo(f"Wrote {path}.\nReview it, then run `uv run app migrate`.")

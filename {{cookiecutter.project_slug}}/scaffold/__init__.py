@@ -1,0 +1,6 @@
+"""What `app new`, `app remove` and `app rename` are made of: development tooling, not deployed.
+
+`templates/` has the files of a new resource, each at its place in the project. In their names,
+SINGULAR and PLURAL stand for the name of the resource. They are templates of Mako, as
+`alembic/script.py.mako` is. Change them, and add your own, as your project needs it.
+"""

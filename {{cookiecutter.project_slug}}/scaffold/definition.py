@@ -1,0 +1,90 @@
+"""The definition of a resource, as it is typed: `article title:str:200 author:user`."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from app.cli.commands import CommandError
+from scaffold.parsing import parse_field, wrong
+from scaffold.project import Model, Project
+from scaffold.resource import USER, Resource
+from scaffold.words import (
+    MAX_IDENTIFIER,
+    QUERY,
+    class_case,
+    plural_of,
+    refuse_resource_name,
+    snake_case,
+)
+
+# What is not in a router of `app/routes`.
+OWN_PATHS: Final = frozenset({"/docs", "/metrics"})
+# Of the classes in a schema.
+ENDINGS: Final = ("Create", "Patch", "Response", "Query", "Sort")
+
+
+def define(
+    project: Project, name: str, texts: Sequence[str], plural: str | None = None
+) -> Resource:
+    """Return the resource that was typed.
+
+    Raises `CommandError` for a name that cannot be one or is taken, an unknown type, and so on.
+    """
+    singular = snake_case(name)
+    chosen = snake_case(plural) if plural else plural_of(singular)
+    refuse_resource_name(singular, chosen)
+    known = project.models.get(singular)
+    if known or chosen in project.tables:
+        where = f"the model {known.class_name}" if known else f"the table {chosen}"
+        raise CommandError(f"{singular} is there already: {where}")
+    itself = Model(class_case(singular), f"app.models.{singular}", chosen)
+    fields = tuple(parse_field(project, text, singular, itself) for text in texts)
+    others = {one.target_name for one in fields if one.target and not one.is_self} - {USER}
+    factories = tuple((project.factory_of(other) or "", other) for other in sorted(others))
+    resource = Resource(singular, chosen, fields, factories, _command(name, texts, plural))
+    _refuse_clashes(resource)
+    _refuse_taken(resource, project)
+    return resource
+
+
+def _refuse_taken(resource: Resource, project: Project) -> None:
+    """Raise `CommandError` if there is a route or a table of the same name."""
+    if resource.path in OWN_PATHS | project.prefixes:
+        raise CommandError(
+            f"The service has routes at {resource.path} already; choose another name"
+        )
+    for link in resource.links:
+        if resource.link_table(link) in project.tables:
+            raise wrong(link, f"there is a table {resource.link_table(link)} already")
+
+
+def _command(name: str, texts: Iterable[str], plural: str | None) -> str:
+    words = [name, *texts, *(["--plural", plural] if plural else [])]
+    return " ".join(
+        f"'{word}'" if re.search(r"[?!^*{}=<>|&;$\s]", word) else word for word in words
+    )
+
+
+def _refuse_clashes(resource: Resource) -> None:
+    """Raise `CommandError` for names that occur twice, or are too long for PostgreSQL."""
+    names = [name for one in resource.fields for name in {one.name, one.column, one.singular}]
+    names += [resource.singular, resource.plural]
+    parameters = [name for one in resource.filters for name in one.parameters]
+    twice = sorted(
+        {name for group in (names, parameters) for name in group if group.count(name) > 1} - {""}
+    )
+    if twice:
+        raise CommandError(f"These names occur twice: {', '.join(twice)}")
+    if taken := [one for one in resource.filters if QUERY & set(one.parameters)]:
+        raise wrong(taken[0], "a list has another parameter with this name")
+    aliases = {one.alias for one in resource.values if one.kind.is_named}
+    if clash := aliases & {resource.class_name + end for end in ENDINGS}:
+        raise CommandError(f"A field must not be named so that its type is {clash.pop()}")
+    if not resource.changeable and not resource.links:
+        raise CommandError(f"{resource.class_name} needs a field that can be changed")
+    longest = max(resource.identifiers, key=len)
+    if len(longest) > MAX_IDENTIFIER:
+        raise CommandError(
+            f"PostgreSQL allows {MAX_IDENTIFIER} characters for a name, and {longest} has "
+            f"{len(longest)}: choose shorter ones"
+        )

@@ -1,0 +1,54 @@
+"""What belongs to a resource, in `scaffold/resources`, so that `app remove` finds it again."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from app.cli.commands import CommandError
+from scaffold.project import Project
+
+FOLDER: Final = "scaffold/resources"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The files and lines of a resource.
+
+    `files` has their digests, or null for files that may have changed, whose names may be patterns.
+    `edits` are replacements in other files: the name, the text there, and the text without the resource.
+    """
+
+    command: str
+    tables: tuple[str, ...] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
+    routers: tuple[str, ...] = ()
+    files: Mapping[str, str | None] = field(default_factory=dict)
+    edits: tuple[tuple[str, str, str], ...] = ()
+
+    def text(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def record_name(singular: str) -> str:
+    return f"{FOLDER}/{singular}.json"
+
+
+def read_record(project: Project, singular: str) -> Record:
+    """Return the record of a resource. Raises `CommandError` if there is none."""
+    text = project.read(record_name(singular))
+    if text is None:
+        names = [name.rpartition("/")[2] for name in project.sources(f"{FOLDER}/*.json")]
+        known = ", ".join(name.removesuffix(".json") for name in names) or "none"
+        raise CommandError(
+            f"{record_name(singular)} is missing, which would tell what belongs to {singular}. "
+            f"There are records of: {known}"
+        )
+    values: dict[str, Any] = json.loads(text)
+    return Record(**values)
+
+
+def digest(text: str) -> str:
+    """Return a digest of a text, whatever the ends of its lines are."""
+    return hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()

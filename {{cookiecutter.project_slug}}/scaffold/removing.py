@@ -1,0 +1,148 @@
+"""`app remove`: the project without a resource."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from app.cli.commands import CommandError
+from scaffold import wiring
+from scaffold.changes import Changes
+from scaffold.formatting import reformatted
+from scaffold.project import Project
+from scaffold.records import Record, digest, read_record, record_name
+from scaffold.writing import scripts_of
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What is to be done without a resource, and what keeps it from being done."""
+
+    record: Record
+    changes: Changes
+    revisions: Mapping[str, str]  # those that go, with what they followed
+    unchecked: tuple[str, ...]  # files that go, and may have been edited
+    problems: tuple[str, ...]
+
+
+def removal_of(project: Project, singular: str) -> Removal:
+    """Return what removing a resource changes. Raises `CommandError` if there is no record of it."""
+    record = read_record(project, singular)
+    problems: list[str] = []
+    files: dict[str, str | None] = {}
+    for pattern, expected in record.files.items():
+        names = list(project.sources(pattern))
+        files |= dict.fromkeys(names)
+        if expected and not names:
+            problems.append(f"{pattern} is gone")
+        elif expected and digest(project.read(pattern) or "") != expected:
+            problems.append(f"{pattern} has been edited")
+    files[record_name(singular)] = None
+    files |= _unwired(project, record, problems)
+    revisions = _revisions(project, files)
+    files |= _followers(project, revisions, files)
+    problems += _leftovers(project, record, files)
+    unchecked = tuple(
+        name
+        for pattern, expected in record.files.items()
+        if not expected
+        for name in project.sources(pattern)
+    )
+    return Removal(record, Changes(project.root, files), revisions, unchecked, tuple(problems))
+
+
+def _unwired(project: Project, record: Record, problems: list[str]) -> dict[str, str | None]:
+    """Return the other files without the lines of the resource."""
+    steps: list[tuple[str, Callable[[str], str]]] = [
+        *(
+            (wiring.MODELS, partial(wiring.without_model, module=module, class_name=name))
+            for module, name in record.models.items()
+        ),
+        *((wiring.ROUTES, partial(wiring.without_router, module=one)) for one in record.routers),
+        *((name, partial(_replaced, name, old, new)) for name, old, new in record.edits),
+    ]
+    texts: dict[str, str] = {}
+    for name, change in steps:
+        try:
+            texts[name] = change(texts.get(name, project.read(name) or ""))
+        except CommandError as error:
+            problems.append(str(error))
+    for name in {wiring.ROUTES} & texts.keys():
+        texts[name] = reformatted(project.root, name, texts[name])
+    return dict(texts)
+
+
+def _replaced(name: str, old: str, new: str, text: str) -> str:
+    if text.count(old) != 1:
+        raise CommandError(f"{name} does not have this text once: {old.strip()!r}")
+    return text.replace(old, new)
+
+
+def _revisions(project: Project, files: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the revisions in files that go, with the one that each of them follows."""
+    return {
+        script.revision: str(script.down_revision)
+        for script in scripts_of(project).walk_revisions()
+        if files.get(f"alembic/versions/{script.path.rpartition('/')[2]}", "") is None
+    }
+
+
+def _followers(
+    project: Project, revisions: Mapping[str, str], files: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Return the revisions that follow one that goes, following the one before that instead."""
+    texts = {}
+    for name in project.sources("alembic/versions/*.py"):
+        text = before = project.read(name) or ""
+        for _ in revisions:  # one that goes may follow another
+            for revision, follows in revisions.items():
+                text = re.sub(rf"\b{revision}\b", follows, text)
+        if text != before and files.get(name, "") is not None:
+            texts[name] = text
+    return texts
+
+
+def _leftovers(project: Project, record: Record, files: Mapping[str, str | None]) -> Iterator[str]:
+    """Yield where the rest of the project uses what goes."""
+    gone = {
+        name.removesuffix(".py").replace("/", ".") for name, text in files.items() if text is None
+    }
+    for name in project.sources("app/**/*.py", "tests/**/*.py", "alembic/**/*.py"):
+        text = files.get(name, project.read(name))
+        if text is None:
+            continue
+        for node in ast.walk(ast.parse(text)):
+            for module in _imported(node):
+                if module in gone:
+                    yield f"{name}, line {getattr(node, 'lineno', 0)}, imports {module}"
+        for table in record.tables:
+            if f'"{table}.id"' in text:
+                yield f"{name} refers to the table {table}"
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Import(names=names):
+            yield from (alias.name for alias in names)
+        case ast.ImportFrom(module=str(module), names=names):
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in names)
+
+
+def uncommitted(project: Project, names: Sequence[str]) -> list[str] | None:
+    """Return which of the files differ from the last commit, or None outside of a repository."""
+    if not names:  # of which git would make all files
+        return []
+    try:
+        completed = subprocess.run(  # noqa: S603
+            ["git", "status", "--porcelain", "--", *names],  # noqa: S607 (wherever it is)
+            cwd=project.root,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+    except OSError:  # there is no git
+        return None
+    return None if completed.returncode else [line[3:] for line in completed.stdout.splitlines()]

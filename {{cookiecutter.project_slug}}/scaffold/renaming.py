@@ -1,0 +1,123 @@
+"""`app rename`: a resource under another name, in all that belongs to it."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from app.cli.commands import CommandError
+from scaffold import wiring
+from scaffold.changes import Changes
+from scaffold.definition import OWN_PATHS
+from scaffold.formatting import formatted
+from scaffold.project import Project
+from scaffold.records import Record, digest, read_record, record_name
+from scaffold.removing import removal_of
+from scaffold.words import class_case, plural_of, refuse_resource_name, snake_case, with_article
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of a resource."""
+
+    singular: str
+    plural: str
+
+    def forms(self) -> Iterator[str]:
+        """Yield the plural and the singular in each way of writing, plurals first."""
+        for name in (self.plural, self.singular):
+            human = name.replace("_", " ")
+            yield from (name, class_case(name), human, human.capitalize(), name.replace("_", "-"))
+            yield name.upper()
+
+
+class Renaming:
+    """Replaces the names of a resource in texts, and leaves the HTTP method POST alone."""
+
+    def __init__(self, old: Names, new: Names) -> None:
+        self._forms = dict(zip(old.forms(), new.forms(), strict=True))
+        human = old.singular.replace("_", " ")
+        self._article = re.compile(rf"\b(?P<article>an?|An?) (?={human}(?![a-z]))", re.IGNORECASE)
+        self._a = with_article(new.singular.replace("_", " ")).partition(" ")[0]
+        self._name = re.compile("|".join(map(_pattern, self._forms)))
+
+    def __call__(self, text: str) -> str:
+        def article(match: re.Match[str]) -> str:
+            is_capital = match["article"][0].isupper()
+            return f"{self._a.capitalize() if is_capital else self._a} "
+
+        text = self._article.sub(article, text)
+        return self._name.sub(lambda match: self._forms[match[0]], text)
+
+
+def _pattern(form: str) -> str:
+    """Return a regular expression of a name, also as a part of another one."""
+    word = re.escape(form)
+    if form == "POST":  # an identifier's part, not the method
+        return r"(?<=_)POST(?![A-Z])|(?<![A-Z])POST(?=_)"
+    if form == "post":  # neither `client.post(...)` nor `paths["/"]["post"]`
+        return r"(?<![A-Za-z])(?!(?<=\.)post\()(?!(?<=\[\")post\"\])post(?![a-z])"
+    before = "[A-Z]" if form[0].isupper() else "[A-Za-z]"  # as in PublicPost
+    return rf"(?<!{before}){word}(?![a-z])"
+
+
+def renaming_of(
+    project: Project, old: str, new: str, plural: str | None
+) -> tuple[Record, Changes, Renaming]:
+    """Return the record of a resource, what renaming it changes, and the replacements.
+
+    Raises `CommandError` if the new name cannot be one, is taken, or others use the resource.
+    """
+    record = read_record(project, old)
+    names = Names(snake_case(new), snake_case(plural) if plural else plural_of(snake_case(new)))
+    refuse_resource_name(names.singular, names.plural)
+    if "_" in names.singular + names.plural and "_" not in old:
+        raise CommandError(
+            f"{old} is one word and {names.singular} several: which of them is meant by {old} in a text "
+            f"could only be guessed. Choose one word, or write {names.singular} by `app new`"
+        )
+    if names.singular in project.models or names.plural in project.tables:
+        raise CommandError(f"{names.singular} is there already")
+    if f"/{names.plural.replace('_', '-')}" in OWN_PATHS | project.prefixes:
+        raise CommandError(f"The service has routes at /{names.plural} already")
+    in_the_way = [one for one in removal_of(project, old).problems if "edited" not in one]
+    if in_the_way:
+        raise CommandError(f"Others use {old}, and would have to be changed, too: {in_the_way[0]}")
+    rename = Renaming(Names(old, record.tables[0]), names)
+    return record, Changes(project.root, _files(project, record, old, rename)), rename
+
+
+def _files(project: Project, record: Record, old: str, rename: Renaming) -> dict[str, str | None]:
+    gone: dict[str, str | None] = {record_name(old): None}
+    texts: dict[str, str] = {}
+    for pattern in record.files:
+        for name in project.sources(pattern):
+            gone[name] = None
+            texts[rename(name)] = rename(project.read(name) or "")
+    if existing := [name for name in texts if name not in gone and (project.root / name).exists()]:
+        raise CommandError(f"{existing[0]} is there already")
+    for name, before, _ in record.edits:
+        text = texts.get(name, project.read(name) or "")
+        texts[name] = text.replace(before, rename(before))
+    models, routes = project.read(wiring.MODELS) or "", project.read(wiring.ROUTES) or ""
+    for module, class_name in record.models.items():
+        models = wiring.without_model(models, module, class_name)
+        models = wiring.with_model(models, rename(module), rename(class_name))
+    for router in record.routers:
+        if rename(router) != router:
+            routes = wiring.with_router(wiring.without_router(routes, router), rename(router))
+    texts |= {wiring.MODELS: models, wiring.ROUTES: routes}
+    modules = {name: text for name, text in texts.items() if name.endswith(".py")}
+    # What was written by hand stays on several lines where somebody wanted that.
+    texts |= formatted(project.root, modules, keep_commas=not any(record.files.values()))
+    renamed = _renamed_record(record, rename, texts)
+    return gone | texts | {record_name(rename(old)): renamed.text()}
+
+
+def _renamed_record(record: Record, rename: Renaming, texts: dict[str, str]) -> Record:
+    values = json.loads(rename(json.dumps(asdict(record))))
+    values["files"] = {
+        name: digest(texts[name]) if expected else None
+        for name, expected in values["files"].items()
+    }
+    return Record(**values)

@@ -1,0 +1,119 @@
+"""The tables of a resource that is removed, in the database that the commands use."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from sqlalchemy import MetaData, Table, text
+from sqlalchemy.schema import DropTable
+
+from app.cli import dev_server
+from app.cli.commands import CommandError, with_database
+from app.core.database import Database
+from app.core.database.statements import verbatim
+
+# What has a name in tables, and how it gets another one; the tables themselves come last.
+_NAMED: Final = text(
+    """
+    SELECT format('ALTER TABLE %s RENAME CONSTRAINT %I', CAST(conrelid AS regclass), conname), CAST(conname AS text)
+    FROM pg_constraint WHERE conrelid = ANY(CAST(CAST(:tables AS text[]) AS regclass[]))
+    UNION ALL
+    SELECT format('ALTER INDEX %s RENAME', CAST(indexrelid AS regclass)), CAST(CAST(indexrelid AS regclass) AS text)
+    FROM pg_index WHERE indrelid = ANY(CAST(CAST(:tables AS text[]) AS regclass[]))
+    AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+    UNION ALL
+    SELECT format('ALTER TABLE %s RENAME COLUMN %I', CAST(attrelid AS regclass), attname), CAST(attname AS text)
+    FROM pg_attribute WHERE attrelid = ANY(CAST(CAST(:tables AS text[]) AS regclass[]))
+    AND attnum > 0 AND NOT attisdropped
+    UNION ALL
+    SELECT format('ALTER SEQUENCE %s RENAME', CAST(objid AS regclass)), CAST(CAST(objid AS regclass) AS text)
+    FROM pg_depend WHERE refobjid = ANY(CAST(CAST(:tables AS text[]) AS regclass[])) AND deptype = 'i'
+    AND objid IN (SELECT oid FROM pg_class WHERE relkind = 'S')
+    UNION ALL
+    SELECT format('ALTER TABLE %s RENAME', CAST(name AS regclass)), name
+    FROM unnest(CAST(:tables AS text[])) AS name
+    """
+)
+
+Removed = Mapping[str, str]  # revisions, with the ones that they follow
+
+
+def drop_tables(
+    tables: Sequence[str], revisions: Removed, change_files: Callable[[], None], *, anywhere: bool
+) -> list[str]:
+    """Drop the tables, and change the files in the same transaction. Return those that there were.
+
+    Without `anywhere` only tables of the embedded server are dropped. Raises `CommandError` if
+    there are any in another database.
+    """
+    if dev_server.uses_embedded_server() and not _has_embedded_data():
+        change_files()
+        return []
+
+    async def work(database: Database) -> list[str]:
+        async with database.transaction() as session:
+            exists = text("SELECT to_regclass(:name) IS NOT NULL")
+            found = [name for name in tables if await session.scalar(exists, {"name": name})]
+            if found and not (anywhere or dev_server.uses_embedded_server()):
+                raise CommandError(
+                    f"The database of DATABASE_URL has the table {found[0]}, whose rows would be lost. "
+                    "Repeat the command with --drop-table if that is what you want"
+                )
+            for name in reversed(found):
+                await session.execute(DropTable(Table(name, MetaData())))
+            for revision in revisions:
+                step = text("UPDATE alembic_version SET version_num = :to WHERE version_num = :old")
+                if found:
+                    values = {"old": revision, "to": surviving(revision, revisions)}
+                    await session.execute(step, values)
+            change_files()
+        return found
+
+    with dev_server.database_url() as url:
+        return with_database(url, work)
+
+
+def rename_tables(
+    tables: Sequence[str], rename: Callable[[str], str], change_files: Callable[[], None]
+) -> list[str]:
+    """Rename tables of the embedded server, and change the files in the same transaction.
+
+    Return the new names of those that there were. Raises `CommandError` if there are any in another
+    database.
+    """
+    if dev_server.uses_embedded_server() and not _has_embedded_data():
+        change_files()
+        return []
+
+    async def work(database: Database) -> list[str]:
+        async with database.transaction() as session:
+            exists = text("SELECT to_regclass(:name) IS NOT NULL")
+            found = [name for name in tables if await session.scalar(exists, {"name": name})]
+            if found and not dev_server.uses_embedded_server():
+                raise CommandError(
+                    f"The database of DATABASE_URL has the table {found[0]}: rename it in a migration, "
+                    "or keep its name"
+                )
+            named = (await session.execute(_NAMED, {"tables": found})).all()
+            for command, name in named:
+                if rename(name) != name:
+                    await session.execute(verbatim(f"{command} TO {rename(name)}"))
+            change_files()
+        return [rename(name) for name in found]
+
+    with dev_server.database_url() as url:
+        return with_database(url, work)
+
+
+def surviving(revision: str, revisions: Removed) -> str:
+    """Return the revision before this one that is not removed."""
+    while revision in revisions:
+        revision = revisions[revision]
+    return revision
+
+
+def _has_embedded_data() -> bool:
+    from app.cli.embedded_postgres import data_folder
+
+    if not dev_server.DIRECTORY.exists():  # which `data_folder` might create
+        return False
+    return (data_folder(dev_server.DIRECTORY / "data") / "PG_VERSION").exists()

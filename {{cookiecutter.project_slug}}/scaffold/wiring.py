@@ -1,0 +1,81 @@
+"""The three lines by which a project knows a resource."""
+
+import ast
+from collections.abc import Callable, Sequence
+
+from app.cli.commands import CommandError
+
+MODELS = "app/models/__init__.py"
+ROUTES = "app/routes/__init__.py"
+
+
+def with_model(text: str, module: str, class_name: str) -> str:
+    """Return the text of `MODELS` with a model."""
+    lines = text.splitlines(keepends=True)
+    imports = [
+        node
+        for node in ast.parse(text).body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("app.")
+    ]
+    line = f"from {module} import {class_name} as {class_name}\n"
+    for node in imports:
+        if (node.module or "") > module:
+            at = node.lineno - 1
+            while at > 0 and (not lines[at - 1].strip() or lines[at - 1].startswith("#")):
+                at -= 1  # what stands above an import belongs to it
+            return "".join([*lines[:at], line, *lines[at:]])
+    at = imports[-1].end_lineno or 0 if imports else len(lines)
+    return "".join([*lines[:at], line, *lines[at:]])
+
+
+def without_model(text: str, module: str, class_name: str) -> str:
+    """Return the text of `MODELS` without a model."""
+    return _without(text, f"from {module} import {class_name} as {class_name}\n", MODELS)
+
+
+def with_router(text: str, module: str) -> str:
+    """Return the text of `ROUTES` with a router, the first of the list."""
+    text = _with_names(text, lambda names: sorted([*names, module]))
+    first = _routers(text).elts[0] if _routers(text).elts else None
+    if first is None:
+        raise CommandError(f"{ROUTES}: ROUTERS is empty")
+    lines = text.splitlines(keepends=True)
+    at = first.lineno - 1
+    return "".join([*lines[:at], f"    {module}.router,\n", *lines[at:]])
+
+
+def without_router(text: str, module: str) -> str:
+    """Return the text of `ROUTES` without a router."""
+    text = _without(text, f"    {module}.router,\n", ROUTES)
+    return _with_names(text, lambda names: [name for name in names if name != module])
+
+
+def _without(text: str, line: str, name: str) -> str:
+    if text.count(line) != 1:
+        raise CommandError(f"{name} does not have the line {line.strip()!r} once")
+    return text.replace(line, "")
+
+
+def _routers(text: str) -> ast.Tuple | ast.List:
+    for node in ast.parse(text).body:
+        match node:
+            case (
+                ast.AnnAssign(target=ast.Name("ROUTERS"), value=ast.Tuple() | ast.List() as found)
+                | ast.Assign(targets=[ast.Name("ROUTERS")], value=ast.Tuple() | ast.List() as found)
+            ):
+                return found
+    raise CommandError(f"{ROUTES} has no list ROUTERS")
+
+
+def _with_names(text: str, change: Callable[[list[str]], Sequence[str]]) -> str:
+    """Return the text with other names in the import of the routers."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ImportFrom) and node.module == "app.routes":
+            lines = text.splitlines(keepends=True)
+            names = change([alias.name for alias in node.names])
+            statement = f"from app.routes import {', '.join(names)}\n"
+            if len(statement) > 100:
+                statement = f"from app.routes import ({', '.join(names)})\n"
+            before, after = lines[: node.lineno - 1], lines[node.end_lineno or node.lineno :]
+            return "".join([*before, statement, *after])
+    raise CommandError(f"{ROUTES} has no line `from app.routes import ...`")

@@ -1,0 +1,177 @@
+"""Commands that write code, on a database."""
+
+import shutil
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import URL
+from typer.testing import CliRunner, Result
+
+from app.cli import dev_server
+from app.cli import main as main  # registers the commands
+from app.cli.commands import CommandError, commands, with_database
+from app.core.database import Database
+from app.core.database.metadata import metadata
+from app.core.database.migrations import MigrationError, migrate
+from app.core.env_file import PROJECT
+from scaffold.tables import drop_tables, rename_tables
+from tests.postgres import temporary_database
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def database_url(
+    template_url: URL, worker_id: str, monkeypatch: pytest.MonkeyPatch
+) -> Generator[URL]:
+    name = f"{template_url.database}_{worker_id}_resources"
+    with temporary_database(template_url, name) as url:
+        monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+        yield url
+
+
+@pytest.fixture
+def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the revisions, to which commands add."""
+    shutil.copytree(PROJECT / "alembic", tmp_path / "alembic")
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
+    monkeypatch.setattr("app.core.database.migrations.PROJECT", tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])  # Alembic prepends the folder
+    return tmp_path / "alembic/versions"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(commands, arguments, catch_exceptions=False)
+
+
+def test_revision_holds_what_the_database_lacks(database_url: URL, versions: Path) -> None:
+    table = sa.Table("things", metadata, sa.Column("id", sa.Integer, primary_key=True))
+    try:
+        with pytest.raises(MigrationError, match="run `uv run app migrate` first"):
+            run("revision", "-m", "add things")
+        migrate(database_url)
+        told = run("revision", "-m", "add things").stdout
+    finally:
+        metadata.remove(table)
+
+    (path,) = versions.glob("*_add_things.py")
+    assert str(path) in told
+    assert 'op.create_table(\n        "things"' in path.read_text(encoding="utf-8")
+
+
+def test_revision_of_nothing_is_not_written_unless_it_is_wanted(
+    database_url: URL, versions: Path
+) -> None:
+    migrate(database_url)
+    before = set(versions.glob("*.py"))
+
+    assert "no migration was written" in run("revision", "-m", "nothing").stdout
+    assert set(versions.glob("*.py")) == before
+
+    run("revision", "-m", "some data", "--empty")
+    (path,) = set(versions.glob("*.py")) - before
+    assert path.stem.endswith("_some_data")
+
+
+def test_tables_are_dropped_elsewhere_only_if_that_is_wanted(database_url: URL) -> None:
+    changed: list[str] = []
+
+    async def make(database: Database) -> None:
+        async with database.transaction() as session:
+            await session.execute(sa.text("CREATE TABLE things (id int)"))
+            await session.execute(sa.text("CREATE TABLE alembic_version (version_num text)"))
+            await session.execute(sa.text("INSERT INTO alembic_version VALUES ('c')"))
+
+    async def read(database: Database) -> tuple[str, bool]:
+        async with database.read() as session:
+            version = await session.scalar(sa.text("SELECT version_num FROM alembic_version"))
+            exists = await session.scalar(sa.text("SELECT to_regclass('things') IS NOT NULL"))
+        return str(version), bool(exists)
+
+    with_database(database_url, make)
+    removed = {"c": "b", "b": "a"}
+
+    def drop(*, anywhere: bool) -> list[str]:
+        tables = ["others", "things"]
+        return drop_tables(tables, removed, lambda: changed.append("files"), anywhere=anywhere)
+
+    with pytest.raises(CommandError, match="--drop-table"):
+        drop(anywhere=False)
+    assert (changed, with_database(database_url, read)) == ([], ("c", True))
+    assert drop(anywhere=True) == ["things"]
+    assert (changed, with_database(database_url, read)) == (["files"], ("a", False))
+
+
+def test_files_that_cannot_be_changed_keep_their_tables(database_url: URL) -> None:
+    async def make(database: Database) -> None:
+        async with database.transaction() as session:
+            await session.execute(sa.text("CREATE TABLE things (id int)"))
+
+    async def exists(database: Database) -> bool:
+        async with database.read() as session:
+            return bool(await session.scalar(sa.text("SELECT to_regclass('things') IS NOT NULL")))
+
+    def fail() -> None:
+        raise CommandError("Nothing was changed")
+
+    with_database(database_url, make)
+
+    with pytest.raises(CommandError, match="Nothing was changed"):
+        drop_tables(["things"], {}, fail, anywhere=True)
+
+    assert with_database(database_url, exists)
+
+
+def test_embedded_server_without_data_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setattr(dev_server, "DIRECTORY", tmp_path)
+    changed: list[str] = []
+
+    assert drop_tables(["things"], {}, lambda: changed.append("files"), anywhere=False) == []
+
+    assert changed == ["files"]
+    assert list(tmp_path.rglob("PG_VERSION")) == []
+
+
+def test_all_names_in_tables_of_the_embedded_server_are_changed(
+    database_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def make(database: Database) -> None:
+        async with database.transaction() as session:
+            for statement in (
+                "CREATE TABLE owls (id bigint GENERATED BY DEFAULT AS IDENTITY, name text,"
+                " CONSTRAINT pk_owls PRIMARY KEY (id), CONSTRAINT uq_owls_name UNIQUE (name))",
+                "CREATE TABLE owl_nests (owl_id bigint CONSTRAINT fk_owl_nests_owl_id_owls REFERENCES owls)",
+                "CREATE INDEX ix_owl_nests_owl_id ON owl_nests (owl_id)",
+            ):
+                await session.execute(sa.text(statement))
+
+    async def names(database: Database) -> set[str]:
+        query = sa.text(
+            "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            " UNION SELECT conname::text FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
+            " UNION SELECT attname::text FROM pg_attribute WHERE attname LIKE '%\\_id'"
+            " AND attrelid IN (SELECT oid FROM pg_class WHERE relkind = 'r')"
+        )
+        async with database.read() as session:
+            return set((await session.scalars(query)).all())
+
+    with_database(database_url, make)
+    before = with_database(database_url, names)
+
+    def rename(name: str) -> str:
+        return name.replace("owl", "hawk")
+
+    with pytest.raises(CommandError, match="has the table owls"):
+        rename_tables(["owls", "owl_nests"], rename, lambda: None)
+    monkeypatch.setattr(dev_server, "uses_embedded_server", lambda: True)
+    monkeypatch.setattr("scaffold.tables._has_embedded_data", lambda: True)
+    found = rename_tables(["owls", "owl_nests", "owl_eggs"], rename, lambda: None)
+
+    assert found == ["hawks", "hawk_nests"]
+    assert with_database(database_url, names) == set(map(rename, before))

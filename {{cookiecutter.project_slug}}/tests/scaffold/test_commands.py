@@ -1,0 +1,241 @@
+"""`app new` and `app remove`, on a copy of the project."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import main as main  # registers the commands
+from app.cli.commands import CommandError
+from app.cli.commands import commands as registered
+from app.core.env_file import PROJECT
+from scaffold import commands
+from scaffold.changes import Changes
+from tests.scaffold.conftest import files_of
+
+Command = Callable[..., list[str]]
+FIELDS = ("title:str:200^", "body:text", "published_at:datetime?", "author:user")
+
+
+def test_resource_changes_three_lines_elsewhere(checkout: Path, new: Command) -> None:
+    before = files_of(checkout)
+
+    told = new("quokka", *FIELDS)
+
+    after = files_of(checkout)
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {"app/models/__init__.py", "app/routes/__init__.py"}
+    written = {line.split()[1] for line in told if line.startswith("created")}
+    assert written == after.keys() - before.keys()
+    lines = [set(after[name].splitlines()) - set(before[name].splitlines()) for name in changed]
+    assert sum(map(len, lines)) == 3
+    assert any(line.strip().startswith("uv run pytest") for line in told)
+
+
+def test_dry_run_shows_what_would_be_written_and_writes_nothing(
+    checkout: Path, new: Command, remove: Command
+) -> None:
+    before = files_of(checkout)
+
+    (diff,) = new("quokka", *FIELDS, dry_run=True)
+
+    assert "+++ b/app/models/quokka.py\n" in diff
+    assert "+from app.models.quokka import Quokka as Quokka\n" in diff
+    assert files_of(checkout) == before
+    new("quokka", *FIELDS)
+    before = files_of(checkout)
+    (diff,) = remove("quokka", dry_run=True)
+    assert "-from app.models.quokka import Quokka as Quokka\n" in diff
+    assert files_of(checkout) == before
+
+
+def test_removing_undoes_what_new_has_done(checkout: Path, new: Command, remove: Command) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
+    before = files_of(checkout)
+    new("quokka", *FIELDS)
+    new("wombat", "quokka:quokka", "author:user", "text:text")
+
+    with pytest.raises(CommandError, match="quokka is not as it was written"):
+        remove("quokka")
+    remove("wombat")
+    remove("quokka")
+
+    assert files_of(checkout) == before
+
+
+def test_second_time_is_refused(checkout: Path, new: Command) -> None:
+    new("quokka", *FIELDS)
+    before = files_of(checkout)
+
+    with pytest.raises(CommandError, match="quokka is there already"):
+        new("quokka", *FIELDS)
+
+    assert files_of(checkout) == before
+
+
+def test_file_in_the_way_is_refused(checkout: Path, new: Command) -> None:
+    (checkout / "app/services").mkdir()
+    (checkout / "app/services/quokka_service.py").touch()
+
+    with pytest.raises(CommandError, match=r"app/services/quokka_service\.py"):
+        new("quokka", *FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("final", "title:str:20"),  # a class, and one of typing
+        ("service", "title:str:20"),  # a variable, and a function that routes call
+    ],
+)
+def test_name_that_its_modules_import_is_refused(
+    checkout: Path, new: Command, name: str, field: str
+) -> None:
+    before = files_of(checkout)
+
+    with pytest.raises(CommandError, match="imports something else of this name"):
+        new(name, field)
+
+    assert files_of(checkout) == before
+
+
+@pytest.mark.parametrize("error", [OSError("No space left on device"), KeyboardInterrupt()])
+def test_failure_half_way_restores_the_files(
+    checkout: Path, new: Command, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    before = files_of(checkout)
+    written = 0
+    write = Changes._write
+
+    def fail(self: Changes, name: str, *arguments: Any) -> None:
+        nonlocal written
+        written += 1
+        if written == 8:
+            raise error
+        write(self, name, *arguments)
+
+    monkeypatch.setattr(Changes, "_write", fail)
+
+    with pytest.raises((CommandError, KeyboardInterrupt)):
+        new("quokka", *FIELDS)
+
+    assert written > 8
+    assert files_of(checkout) == before
+    assert not [path for path in checkout.rglob("*") if path.is_dir() and not any(path.iterdir())]
+
+
+def test_edited_resource_is_not_removed_but_listed(
+    checkout: Path, new: Command, remove: Command
+) -> None:
+    new("quokka", *FIELDS)
+    model = checkout / "app/models/quokka.py"
+    model.write_text(model.read_text(encoding="utf-8") + "# ours\n", encoding="utf-8")
+    before = files_of(checkout)
+    told: list[str] = []
+    lines = commands.remove("quokka", drop_table=False, dry_run=False, confirm=lambda _: None)
+
+    with pytest.raises(CommandError, match="Nothing was removed"):
+        told.extend(lines)
+
+    assert "  app/models/quokka.py has been edited" in told
+    assert "  delete app/routes/quokkas.py" in told
+    assert "  change app/routes/__init__.py" in told
+    assert files_of(checkout) == before
+
+
+def test_later_migration_follows_the_one_before_instead(
+    checkout: Path, new: Command, remove: Command
+) -> None:
+    new("quokka", *FIELDS)
+    new("wombat", "text:str:40!")
+    (first,) = checkout.glob("alembic/versions/*_add_quokkas_table.py")
+    (second,) = checkout.glob("alembic/versions/*_add_wombats_table.py")
+    follows = first.read_text(encoding="utf-8").split('down_revision: str | None = "')[1][:12]
+
+    remove("quokka")
+
+    assert f'down_revision: str | None = "{follows}"' in second.read_text(encoding="utf-8")
+
+
+def test_renamed_resource_is_as_if_it_had_been_written_by_that_name(
+    checkout: Path, new: Command, remove: Command
+) -> None:
+    before = files_of(checkout)
+    new("koala", *FIELDS)
+    expected = files_of(checkout)
+    remove("koala")
+    new("quokka", *FIELDS)
+
+    list(commands.rename("quokka", "koala", plural="", dry_run=False))
+
+    renamed = files_of(checkout)
+    stems = {without_revision(name): name for name in renamed}
+    assert stems.keys() == {without_revision(name) for name in expected}
+    for name, content in expected.items():
+        if name.startswith(("app/", "tests/")):
+            assert renamed[name] == content, name
+    remove("koala")
+    assert files_of(checkout) == before
+
+
+def without_revision(name: str) -> str:
+    return re.sub(r"_[0-9a-f]{12}_", "_", name)
+
+
+def test_resource_is_not_renamed_to_one_that_is_there_or_while_others_use_it(
+    checkout: Path, new: Command
+) -> None:
+    new("quokka", *FIELDS)
+    before = files_of(checkout)
+    for name, reason in (("user", "user is there already"), ("big_quokka", "Choose one word")):
+        with pytest.raises(CommandError, match=reason):
+            list(commands.rename("quokka", name, plural="", dry_run=False))
+    assert files_of(checkout) == before
+    new("wombat", "quokka:quokka", "text:text")
+    before = files_of(checkout)
+
+    with pytest.raises(CommandError, match="Others use quokka"):
+        list(commands.rename("quokka", "koala", plural="", dry_run=False))
+
+    assert files_of(checkout) == before
+
+
+def test_unknown_resource_is_told_with_the_known_ones(new: Command, remove: Command) -> None:
+    new("quokka", *FIELDS)
+
+    with pytest.raises(CommandError, match=r"records of: .*\bquokka\b"):
+        remove("quoka")
+
+
+def test_uncommitted_changes_are_not_deleted(checkout: Path, new: Command, remove: Command) -> None:
+    """A record without digests, as the demo has one, says nothing about edits."""
+    new("quokka", *FIELDS)
+    file = checkout / "scaffold/resources/quokka.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["files"] = dict.fromkeys(record["files"])
+    file.write_text(json.dumps(record), encoding="utf-8")
+    subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
+
+    with pytest.raises(CommandError, match=r"Commit these first.*app/models/quokka\.py"):
+        remove("quokka")
+
+
+def test_deployed_service_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scaffold", None)
+    monkeypatch.delitem(sys.modules, "scaffold.commands", raising=False)
+    result = CliRunner().invoke(registered, ["new", "quokka", "title:str:20"])
+
+    assert isinstance(result.exception, CommandError)
+    assert "a checkout of the project" in str(result.exception)
+
+
+def test_scaffold_is_not_deployed() -> None:
+    assert "scaffold" not in (PROJECT / ".dockerignore").read_text(encoding="utf-8")
+    text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
+    assert '[tool.hatch.build.targets.wheel]\npackages = ["app"]' in text

@@ -1,0 +1,157 @@
+"""What can be typed after `app new`, and what is refused."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.cli.commands import CommandError
+from app.core.env_file import PROJECT
+from scaffold.definition import define
+from scaffold.project import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project without resources of its own, whose names would be taken."""
+    (tmp_path / "app/models").mkdir(parents=True)
+    for name in ("user", "idempotency_key"):
+        shutil.copy(PROJECT / f"app/models/{name}.py", tmp_path / "app/models")
+    return Project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "plural", "path"),
+    [
+        ("article", "articles", "/articles"),
+        ("BookShelf", "book_shelves", "/book-shelves"),
+        ("book-shelf", "book_shelves", "/book-shelves"),
+        ("category", "categories", "/categories"),
+        ("person", "people", "/people"),
+        ("address", "addresses", "/addresses"),
+        ("order", "orders", "/orders"),
+    ],
+)
+def test_plural_is_the_usual_one(project: Project, name: str, plural: str, path: str) -> None:
+    resource = define(project, name, ["title:str:20"])
+
+    assert (resource.plural, resource.path) == (plural, path)
+
+
+def test_plural_may_be_another_one(project: Project) -> None:
+    assert define(project, "news", ["title:str:20"], "news_items").plural == "news_items"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("user", "the model User"),
+        ("class", "a keyword of Python"),
+        ("list", "a built-in function"),
+        ("request", "a variable of the code"),
+        ("analyse", "the plural"),
+        ("1st", "use small letters"),
+        ("café", "use small letters"),
+        ("news", "--plural news_items"),
+        ("metric", "routes at /metrics"),
+        ("articles", "give the singular, article"),
+        ("a" * 60, "63 characters"),
+    ],
+)
+def test_name_of_a_resource_is_refused(project: Project, name: str, reason: str) -> None:
+    plural = "all" if name == "analyse" else None
+    reason = "a reserved word of SQL" if plural else reason
+    with pytest.raises(CommandError, match=reason):
+        define(project, name, ["title:str:20"], plural)
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        ("title", "write NAME:TYPE"),
+        ("title:varchar", "neither a type"),
+        ("title:many:varchar", "neither a type"),
+        ("title:str", "maximum length"),
+        ("title:str:0", "maximum length"),
+        ("title:str:ten", "maximum length"),
+        ("title:int:4", "no arguments"),
+        ("title:str:20??", "a mark twice"),
+        ("title:str:1000^", "cannot index more than 600"),
+        ("title:str:3=long", "cannot be the default"),
+        ('title:str:20=a"b', "cannot be the default"),
+        ("body:text^", "cannot have an index"),
+        ("body:json!", "cannot be unique"),
+        ("is_public:bool!", "cannot be unique"),
+        ("is_public:bool=maybe", "is_public:bool=false"),
+        ("views:int=9999999999", "cannot be the default"),
+        ("views:int!=0", "cannot be unique"),
+        ("price:decimal:2:3", "precision"),
+        ("price:decimal:5:2=1000.00", "cannot be the default"),
+        ("day:date=2026-02-30", "cannot be the default"),
+        ("status:enum:draft", "two or more values"),
+        ("status:enum:draft,draft", "two or more values"),
+        ("status:enum:Draft,Published", "two or more values"),
+        ("status:enum:draft,published=gone", "cannot be the default"),
+        ("class:int", "a keyword of Python"),
+        ("order:int", "a reserved word of SQL"),
+        ("id:int", "a column of every table"),
+        ("version:int", "a column of every table"),
+        ("json:json", "an attribute of Pydantic's models"),
+        ("model_year:int", "Pydantic reserves"),
+        ("date:date", "the name of a type"),
+        ("limit:int^", "a reserved word of SQL"),
+        ("sort:int^", "another parameter"),
+        ("make:user", "a variable of the code"),
+        ("author:user:delete", "cascade, restrict, set_null"),
+        ("author:user:set_null", "optional"),
+        ("author:user^", "an index in any case"),
+        ("author:user=1", "no default"),
+        ("parent:article", "make it optional"),
+        ("others:many:article", "by hand"),
+        ("readers:many:user?", "no marks"),
+        ("key:idempotency_key", "make_idempotency_key"),
+        ("article:int", "occur twice"),
+        ("article_create:str:20", "ArticleCreate"),
+        ("title_author_of_the_longest_name_that_one_can_think_of:int^", "63 characters"),
+    ],
+)
+def test_field_is_refused(project: Project, field: str, reason: str) -> None:
+    with pytest.raises(CommandError, match=reason):
+        define(project, "article", ["text:text", field])
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        (["title:int", "title:str:20"], "occur twice: title"),
+        (["author:user", "author_id:int"], "occur twice: author_id"),
+        (["price:decimal:5:2^", "price_from:int^"], "occur twice: price_from"),
+        (["author:user"], "a field that can be changed"),
+    ],
+)
+def test_fields_are_refused_together(project: Project, fields: list[str], reason: str) -> None:
+    with pytest.raises(CommandError, match=reason):
+        define(project, "article", fields)
+
+
+def test_first_user_whom_each_row_has_is_the_owner(project: Project) -> None:
+    fields = ["editor:user?", "author:user", "reviewer:user", "title:str:20"]
+
+    resource = define(project, "article", fields)
+
+    assert resource.owner
+    assert resource.owner.name == "author"
+    assert {one.name: one.ondelete for one in resource.references} == {
+        "editor": "SET NULL",
+        "author": "CASCADE",
+        "reviewer": "CASCADE",
+    }
+
+
+def test_table_of_links_that_is_there_is_refused(project: Project) -> None:
+    model = project.root / "app/models/user.py"
+    text = model.read_text(encoding="utf-8").replace('"users"', '"article_readers"')
+    model.with_name("reader.py").write_text(text.replace("class User", "class Reader"), "utf-8")
+
+    with pytest.raises(CommandError, match="there is a table article_readers already"):
+        define(project, "article", ["title:str:20", "readers:many:user"])
