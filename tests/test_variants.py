@@ -320,17 +320,20 @@ def test_check_passes_in_place(unrendered: Path, workspace: Path, check: tuple[s
     run_check(unrendered, workspace, *check)
 
 
-# What in-place use may break: paths, the settings of both variants, the choice of the driver. The bakes
-# run all tests.
+# What in-place use may break: paths, the settings of both variants, the choice of the driver, and what
+# workers of xdist share. The bakes run all tests.
 IN_PLACE = {
-    "asyncpg": ("tests/cli", "tests/migrations", "tests/routes", "tests/test_endpoints.py"),
+    "asyncpg": (
+        "-n", "2", "tests/cli/test_dev.py", "tests/cli/test_main.py",
+        "tests/migrations/test_revisions.py", "tests/routes",
+    ),
     "psycopg": ("tests/cli", "tests/repositories"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_suite_passes_in_place(
     unrendered: Path, driver: str, record_property: Callable[[str, object], None]
 ) -> None:
-    options = ("-n", "2", *IN_PLACE[driver])
-    record_property("suite", run_suite(unrendered, *options, env={"TEST_DRIVER": driver}))
+    env = {"TEST_DRIVER": driver}
+    record_property("suite", run_suite(unrendered, *IN_PLACE[driver], env=env))
