@@ -18,6 +18,15 @@ SECURITY: Final = [PROJECT / "SECURITY.md", *sorted((PROJECT / "docs/security").
 AGENTS: Final = PROJECT / "AGENTS.md"
 HOWTO: Final = sorted(PROJECT.glob("docs/howto/*.md"))
 OPERATIONS: Final = PROJECT / "docs/operations.md"
+WITH_PATHS: Final = [*SECURITY, AGENTS, OPERATIONS, PROJECT / "docs/architecture.md", *HOWTO]
+
+# Names in capitals that are no settings: of the app, of the tests, and of templates.
+NAMES_OF_CODE: Final = {"ENDPOINTS", "OWNER", "CALLER", "ADMIN", "SCHEDULES", "SINGULAR", "PLURAL"}
+
+COMMAND_LINE: Final = re.compile(
+    r"uv run (app|pytest|ruff|mypy|lint-imports|alembic|pre-commit|fastapi|uvicorn|python)\b.*"
+    r"|(uvx|npx|docker compose|kubectl|git|cp|echo) .+|[A-Z_]+=.+"
+)
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
@@ -34,11 +43,25 @@ def test_links_lead_to_files(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize(
-    "document",
-    [*SECURITY, AGENTS, OPERATIONS, PROJECT / "docs/architecture.md", *HOWTO],
-    ids=lambda path: path.name,
-)
+@each_document
+def test_blocks_of_commands_name_programs_and_tests_that_exist(document: Path) -> None:
+    blocks = re.findall(r"(?s)```console\n(.*?)```", document.read_text(encoding="utf-8"))
+    lines = [
+        line.partition(" #")[0].strip()
+        for block in blocks
+        for line in block.splitlines()
+        if line and not line.startswith("#")
+    ]
+    tests = {path for line in lines for path in re.findall(r"tests/[\w/]+\.py", line)}
+
+    assert [line for line in lines if not COMMAND_LINE.fullmatch(line)] == []
+    # The resource that documents add as an example is not there.
+    assert {path for path in tests if not (PROJECT / path).exists()} <= {
+        "tests/routes/test_articles.py"
+    }
+
+
+@pytest.mark.parametrize("document", WITH_PATHS, ids=lambda path: path.name)
 def test_paths_exist(document: Path) -> None:
     named = code(document.read_text(encoding="utf-8"))
     paths = [name for name in named if re.fullmatch(r"(app|docs|tests|alembic)/[\w./-]+", name)]
