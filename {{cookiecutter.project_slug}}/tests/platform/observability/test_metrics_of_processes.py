@@ -108,8 +108,11 @@ def service(database_url: URL, caller_settings: dict[str, Any]) -> Generator[Ser
     service = Service(psutil.Process(process.pid), client, f"http://127.0.0.1:{metrics_port}")
     try:
         wait_until(service.is_complete)
-        for path in ("/", "/users/9", "/nowhere", "/health/live"):
+        paths = ("/", "/users/9", "/nowhere", "/health/live")
+        for path in paths:
             service.get(path)
+        # A worker counts a request after its client has the response; another one may serve the scrape.
+        wait_until(lambda: service.scrape().sum("http_requests_total") >= len(paths))
         yield service
     finally:
         client.close()
@@ -121,7 +124,6 @@ def test_figures_of_all_processes_add_up(service: Service) -> None:
     before = service.scrape().sum("http_requests_total", status="404")
     for _ in range(20):
         service.get("/nowhere")
-    # A worker counts a request after its client has the response; another one may serve the scrape.
     wait_until(lambda: service.scrape().sum("http_requests_total", status="404") == before + 20)
 
     found = service.scrape()
