@@ -467,9 +467,9 @@ def test_new_version_is_rolled_out_without_a_gap_and_data_stay(
 
 def roll_out(compose: Compose) -> None:
     """Run the commands of docs/deployment.md, without a build."""
-    text = (compose.project / "docs" / "deployment.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"(?s)```console\n(docker compose build\n.*?)```", text)
-    for line in block.splitlines()[1:]:
+    blocks = blocks_of(compose.project / "docs/deployment.md")
+    ((_build, *lines),) = [block for block in blocks if block[0] == "docker compose build"]
+    for line in lines:
         compose(*line.removeprefix("docker compose ").split())
 
 

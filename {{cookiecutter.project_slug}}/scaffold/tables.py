@@ -1,9 +1,10 @@
 """The tables of a resource that is removed, in the database that the commands use."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import MetaData, Table, text
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.schema import DropTable
 
 from app.cli import dev_server
@@ -45,31 +46,23 @@ def drop_tables(
     Without `anywhere` only tables of the embedded server are dropped. Raises `CommandError` if
     there are any in another database.
     """
-    if dev_server.uses_embedded_server() and not _has_embedded_data():
-        change_files()
-        return []
 
-    async def work(database: Database) -> list[str]:
-        async with database.transaction() as session:
-            exists = text("SELECT to_regclass(:name) IS NOT NULL")
-            found = [name for name in tables if await session.scalar(exists, {"name": name})]
-            if found and not (anywhere or dev_server.uses_embedded_server()):
-                raise CommandError(
-                    f"The database of DATABASE_URL has the table {found[0]}, whose rows would be lost. "
-                    "Repeat the command with --drop-table if that is what you want"
-                )
-            for name in reversed(found):
-                await session.execute(DropTable(Table(name, MetaData())))
-            for revision in revisions:
-                step = text("UPDATE alembic_version SET version_num = :to WHERE version_num = :old")
-                if found:
-                    values = {"old": revision, "to": surviving(revision, revisions)}
-                    await session.execute(step, values)
-            change_files()
-        return found
+    async def drop(session: AsyncSession, found: Sequence[str]) -> None:
+        for name in reversed(found):
+            await session.execute(DropTable(Table(name, MetaData())))
+        for revision in revisions if found else ():
+            step = text("UPDATE alembic_version SET version_num = :to WHERE version_num = :old")
+            values = {"old": revision, "to": surviving(revision, revisions)}
+            await session.execute(step, values)
 
-    with dev_server.database_url() as url:
-        return with_database(url, work)
+    return _change_tables(
+        tables,
+        drop,
+        change_files,
+        "{table}, whose rows would be lost. Repeat the command with --drop-table if that is what you "
+        "want",
+        anywhere=anywhere,
+    )
 
 
 def rename_tables(
@@ -80,7 +73,30 @@ def rename_tables(
     Return the new names of those that there were. Raises `CommandError` if there are any in another
     database.
     """
-    if dev_server.uses_embedded_server() and not _has_embedded_data():
+
+    async def rename_all(session: AsyncSession, found: Sequence[str]) -> None:
+        for command, name in (await session.execute(_NAMED, {"tables": found})).all():
+            if rename(name) != name:
+                await session.execute(verbatim(f"{command} TO {rename(name)}"))
+
+    refusal = "{table}: rename it in a migration, or keep its name"
+    return [rename(name) for name in _change_tables(tables, rename_all, change_files, refusal)]
+
+
+def _change_tables(
+    tables: Sequence[str],
+    change: Callable[[AsyncSession, Sequence[str]], Awaitable[None]],
+    change_files: Callable[[], None],
+    refusal: str,
+    *,
+    anywhere: bool = False,
+) -> list[str]:
+    """Change those of the tables that there are, and the files, in one transaction. Return them.
+
+    Without `anywhere`, raises `CommandError` for tables of another server than the embedded one.
+    """
+    is_embedded = dev_server.uses_embedded_server()
+    if is_embedded and not _has_embedded_data():
         change_files()
         return []
 
@@ -88,17 +104,12 @@ def rename_tables(
         async with database.transaction() as session:
             exists = text("SELECT to_regclass(:name) IS NOT NULL")
             found = [name for name in tables if await session.scalar(exists, {"name": name})]
-            if found and not dev_server.uses_embedded_server():
-                raise CommandError(
-                    f"The database of DATABASE_URL has the table {found[0]}: rename it in a migration, "
-                    "or keep its name"
-                )
-            named = (await session.execute(_NAMED, {"tables": found})).all()
-            for command, name in named:
-                if rename(name) != name:
-                    await session.execute(verbatim(f"{command} TO {rename(name)}"))
+            if found and not (anywhere or is_embedded):
+                shown = refusal.format(table=found[0])
+                raise CommandError(f"The database of DATABASE_URL has the table {shown}")
+            await change(session, found)
             change_files()
-        return [rename(name) for name in found]
+        return found
 
     with dev_server.database_url() as url:
         return with_database(url, work)

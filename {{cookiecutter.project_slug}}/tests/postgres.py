@@ -22,6 +22,7 @@ from app.cli.commands import error_sentence
 from app.core.config import DRIVERS, DatabaseSettings, parse_database_url
 from app.core.database.drivers import run, server_options
 from app.core.database.migrations import make_migration_engine, migrate
+from app.core.database.statements import verbatim
 
 
 class NoServerError(Exception):
@@ -179,6 +180,19 @@ def make_test_engine(url: URL) -> AsyncEngine:
             _env_file=None, database_url=url, database_direct_url=None, database_pooler=False
         )
     )
+
+
+def execute(url: URL, *statements: str) -> None:
+    """Run statements in one transaction."""
+
+    async def work() -> None:
+        engine = make_test_engine(url)
+        async with engine.begin() as connection:
+            for statement in statements:
+                await connection.execute(verbatim(statement))
+        await engine.dispose()
+
+    run(url, work())
 
 
 async def _run(url: URL, statement: str) -> None:

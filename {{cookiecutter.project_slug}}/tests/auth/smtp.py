@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
+from pathlib import Path
 from typing import Any
 
+import pytest
+import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 
@@ -45,6 +48,21 @@ class SmtpServer:
     def authenticate(self, _server: SMTP, *arguments: Any) -> AuthResult:
         self.logins.append(arguments[-1])
         return AuthResult(success=True)
+
+
+def trusted_authority(monkeypatch: pytest.MonkeyPatch, folder: Path) -> trustme.CA:
+    """Return a certificate authority that this process trusts."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
+    return authority
+
+
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    """Return the TLS of a server called localhost."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    return context
 
 
 @asynccontextmanager

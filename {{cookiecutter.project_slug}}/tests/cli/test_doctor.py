@@ -15,12 +15,10 @@ from app.cli.commands import with_database
 from app.cli.doctor import database as checks
 from app.cli.doctor.findings import Check, Examined, Finding
 from app.core.database.drivers import driver_for
-from app.core.database.drivers import run as run_coroutine
 from app.core.database.migrations import revisions
-from app.core.database.statements import verbatim
 from tests.cli.test_jobs import queue_two_of_which_one_is_dead
 from tests.cli.test_main import run
-from tests.postgres import clone, make_test_engine
+from tests.postgres import clone, execute
 
 SECRET = "not-to-be-shown"
 CHECKS = {"settings", "database", "schema", "connections", "pooler", "clock", "jobs", "weak"}
@@ -32,17 +30,6 @@ class Environment:
 
     owner: URL
     service: URL
-
-
-def execute(url: URL, *statements: str) -> None:
-    async def work() -> None:
-        engine = make_test_engine(url)
-        async with engine.begin() as connection:
-            for statement in statements:
-                await connection.execute(verbatim(statement))
-        await engine.dispose()
-
-    run_coroutine(url, work())
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What `app doctor` says about accounts and mail."""
 
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from aiosmtpd.smtp import AuthResult
 from app.cli.doctor.accounts import check_mail
 from app.cli.doctor.findings import Examined, Level
 from app.cli.doctor.settings import check_settings, check_weak_settings
-from tests.auth.smtp import SmtpServer, smtp_server
+from tests.auth.smtp import SmtpServer, server_tls, smtp_server, trusted_authority
 
 Configure = Callable[..., Examined]
 
@@ -73,17 +72,7 @@ async def test_what_only_development_accepts_is_a_warning(examined: Configure) -
 
 @pytest.fixture
 def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> trustme.CA:
-    """A certificate authority that this process trusts."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    return authority
-
-
-def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    return context
+    return trusted_authority(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -33,17 +33,6 @@ from app.core.env_file import PROJECT
 from app.exceptions import ConflictError
 from app.models.user import User
 from tests.factories import Factory
-from tests.postgres import temporary_database
-
-
-@pytest.fixture
-def empty_database(
-    template_url: URL, worker_id: str, monkeypatch: pytest.MonkeyPatch
-) -> Generator[URL]:
-    name = f"{template_url.database}_{worker_id}_cli"
-    with temporary_database(template_url, name) as url:
-        monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
-        yield url
 
 
 def refusal(sqlstate: str) -> Exception:

@@ -2,35 +2,22 @@
 
 import shutil
 import sys
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import URL
-from typer.testing import CliRunner, Result
 
 from app.cli import dev_server
-from app.cli import main as main  # registers the commands
-from app.cli.commands import CommandError, commands, with_database
+from app.cli.commands import CommandError, with_database
 from app.core.database import Database
 from app.core.database.metadata import metadata
 from app.core.database.migrations import MigrationError, migrate
 from app.core.env_file import PROJECT
 from scaffold.tables import drop_tables, rename_tables
-from tests.postgres import temporary_database
+from tests.cli.test_main import run
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def database_url(
-    template_url: URL, worker_id: str, monkeypatch: pytest.MonkeyPatch
-) -> Generator[URL]:
-    name = f"{template_url.database}_{worker_id}_resources"
-    with temporary_database(template_url, name) as url:
-        monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
-        yield url
 
 
 @pytest.fixture
@@ -43,16 +30,12 @@ def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "alembic/versions"
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(commands, arguments, catch_exceptions=False)
-
-
-def test_revision_holds_what_the_database_lacks(database_url: URL, versions: Path) -> None:
+def test_revision_holds_what_the_database_lacks(empty_database: URL, versions: Path) -> None:
     table = sa.Table("things", metadata, sa.Column("id", sa.Integer, primary_key=True))
     try:
         with pytest.raises(MigrationError, match="run `uv run app migrate` first"):
             run("revision", "-m", "add things")
-        migrate(database_url)
+        migrate(empty_database)
         told = run("revision", "-m", "add things").stdout
     finally:
         metadata.remove(table)
@@ -63,9 +46,9 @@ def test_revision_holds_what_the_database_lacks(database_url: URL, versions: Pat
 
 
 def test_revision_of_nothing_is_not_written_unless_it_is_wanted(
-    database_url: URL, versions: Path
+    empty_database: URL, versions: Path
 ) -> None:
-    migrate(database_url)
+    migrate(empty_database)
     before = set(versions.glob("*.py"))
 
     assert "no migration was written" in run("revision", "-m", "nothing").stdout
@@ -76,7 +59,7 @@ def test_revision_of_nothing_is_not_written_unless_it_is_wanted(
     assert path.stem.endswith("_some_data")
 
 
-def test_tables_are_dropped_elsewhere_only_if_that_is_wanted(database_url: URL) -> None:
+def test_tables_are_dropped_elsewhere_only_if_that_is_wanted(empty_database: URL) -> None:
     changed: list[str] = []
 
     async def make(database: Database) -> None:
@@ -91,7 +74,7 @@ def test_tables_are_dropped_elsewhere_only_if_that_is_wanted(database_url: URL) 
             exists = await session.scalar(sa.text("SELECT to_regclass('things') IS NOT NULL"))
         return str(version), bool(exists)
 
-    with_database(database_url, make)
+    with_database(empty_database, make)
     removed = {"c": "b", "b": "a"}
 
     def drop(*, anywhere: bool) -> list[str]:
@@ -100,12 +83,12 @@ def test_tables_are_dropped_elsewhere_only_if_that_is_wanted(database_url: URL) 
 
     with pytest.raises(CommandError, match="--drop-table"):
         drop(anywhere=False)
-    assert (changed, with_database(database_url, read)) == ([], ("c", True))
+    assert (changed, with_database(empty_database, read)) == ([], ("c", True))
     assert drop(anywhere=True) == ["things"]
-    assert (changed, with_database(database_url, read)) == (["files"], ("a", False))
+    assert (changed, with_database(empty_database, read)) == (["files"], ("a", False))
 
 
-def test_files_that_cannot_be_changed_keep_their_tables(database_url: URL) -> None:
+def test_files_that_cannot_be_changed_keep_their_tables(empty_database: URL) -> None:
     async def make(database: Database) -> None:
         async with database.transaction() as session:
             await session.execute(sa.text("CREATE TABLE things (id int)"))
@@ -117,12 +100,12 @@ def test_files_that_cannot_be_changed_keep_their_tables(database_url: URL) -> No
     def fail() -> None:
         raise CommandError("Nothing was changed")
 
-    with_database(database_url, make)
+    with_database(empty_database, make)
 
     with pytest.raises(CommandError, match="Nothing was changed"):
         drop_tables(["things"], {}, fail, anywhere=True)
 
-    assert with_database(database_url, exists)
+    assert with_database(empty_database, exists)
 
 
 def test_embedded_server_without_data_is_not_started(
@@ -139,7 +122,7 @@ def test_embedded_server_without_data_is_not_started(
 
 
 def test_all_names_in_tables_of_the_embedded_server_are_changed(
-    database_url: URL, monkeypatch: pytest.MonkeyPatch
+    empty_database: URL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def make(database: Database) -> None:
         async with database.transaction() as session:
@@ -161,8 +144,8 @@ def test_all_names_in_tables_of_the_embedded_server_are_changed(
         async with database.read() as session:
             return set((await session.scalars(query)).all())
 
-    with_database(database_url, make)
-    before = with_database(database_url, names)
+    with_database(empty_database, make)
+    before = with_database(empty_database, names)
 
     def rename(name: str) -> str:
         return name.replace("owl", "hawk")
@@ -174,4 +157,4 @@ def test_all_names_in_tables_of_the_embedded_server_are_changed(
     found = rename_tables(["owls", "owl_nests", "owl_eggs"], rename, lambda: None)
 
     assert found == ["hawks", "hawk_nests"]
-    assert with_database(database_url, names) == set(map(rename, before))
+    assert with_database(empty_database, names) == set(map(rename, before))

@@ -6,25 +6,13 @@ from typing import Final
 import pytest
 from alembic import command
 from alembic.util import CommandError
-from sqlalchemy import URL, text
+from sqlalchemy import URL
 
-from app.core.database.drivers import run
 from app.core.database.migrations import alembic_config
-from tests.postgres import make_test_engine, temporary_database
+from tests.postgres import execute, temporary_database
 
 REVISION_BEFORE: Final = "7b90d4e2c158"
 REVISION: Final = "0c5d8e2f7a34"
-
-
-def execute(url: URL, *statements: str) -> None:
-    async def connect() -> None:
-        engine = make_test_engine(url)
-        async with engine.begin() as connection:
-            for statement in statements:
-                await connection.execute(text(statement))
-        await engine.dispose()
-
-    run(url, connect())
 
 
 @pytest.fixture

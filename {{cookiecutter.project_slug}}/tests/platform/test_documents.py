@@ -73,7 +73,7 @@ def test_paths_exist(document: Path) -> None:
 def test_commands_exist(document: Path) -> None:
     groups = {group.name for group in commands.registered_groups}
     known = {command.name for command in commands.registered_commands} | groups
-    named = re.findall(r"`(?:uv run )?app ([a-z-]+)", document.read_text(encoding="utf-8"))
+    named = re.findall(r"(?:`|\buv run )app ([a-z-]+)", document.read_text(encoding="utf-8"))
 
     assert set(named) <= known
 

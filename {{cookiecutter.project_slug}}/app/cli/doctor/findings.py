@@ -1,6 +1,7 @@
 """What checks are given, and what they return."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -55,19 +56,17 @@ class Examined:
     @classmethod
     def load(cls, **options: int | float | None) -> Self:
         """Read the settings. Those of the database may be valid where others are not."""
-        problems: list[str] = []
+        problems: Sequence[str] = ()
+        settings: Settings | None = None
+        database: DatabaseSettings | None = None
         try:
-            settings = load_settings(Settings)
+            settings = database = load_settings(Settings)
         except ConfigurationError as invalid:
             heading, *lines = str(invalid).splitlines()
             problems = lines or [heading]
-        else:
-            return cls((), settings, settings, **options)  # type: ignore[arg-type]
-        try:
-            database = load_settings(DatabaseSettings)
-        except ConfigurationError:
-            return cls(problems, None, None, **options)  # type: ignore[arg-type]
-        return cls(problems, None, database, **options)  # type: ignore[arg-type]
+            with suppress(ConfigurationError):
+                database = load_settings(DatabaseSettings)
+        return cls(problems, settings, database, **options)  # type: ignore[arg-type]
 
     @property
     def settings(self) -> Settings:

@@ -1,6 +1,5 @@
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.mail.mailer import ConsoleMailer, DisabledMailer, MailError, SmtpMailer, make_mailer
 from app.core.mail.message import _TEMPLATES, Mail, compose
 from app.core.security.settings import NeedsMail
-from tests.auth.smtp import SmtpServer, smtp_server
+from tests.auth.smtp import SmtpServer, server_tls, smtp_server, trusted_authority
 
 TEMPLATES = sorted(path.stem for path in _TEMPLATES.iterdir())
 
@@ -147,17 +146,7 @@ async def test_no_more_connections_at_once_than_servers_like(
 
 @pytest.fixture
 def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> trustme.CA:
-    """A certificate authority that this process trusts."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    return authority
-
-
-def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    return context
+    return trusted_authority(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
