@@ -15,7 +15,7 @@ from app.core.http.documentation import install_documentation
 from app.core.http.draining import Draining
 from app.core.http.edge import require_edge
 from app.core.http.openapi import install_openapi
-from app.core.http.perimeter import install_perimeter
+from app.core.http.perimeter import INNERMOST, install_perimeter
 from app.core.http.problem_declarations import problem_responses
 from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
 from app.core.http.start_page import install_start_page
@@ -54,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # A redirect from /users/ to /users would cost clients a second request.
         redirect_slashes=False,
         openapi_url=None,  # see install_documentation
+        middleware=INNERMOST,
     )
     app.state.settings = settings
     app.state.observability = observability

@@ -22,6 +22,18 @@ DOCUMENTED: Final = {
     ("email_validator", "SPECIAL_USE_DOMAIN_NAMES"): "README: Advanced usage",
     ("FastAPI", "openapi"): "How-to: Extending OpenAPI",
     ("FastAPI", "openapi_schema"): "How-to: Extending OpenAPI",
+    ("Response", "background"): "Reference: Response class",
+    ("Response", "headers"): "Response Headers",
+    ("Request", "scope"): "Starlette, Pure ASGI Middleware: Storing context in scope",
+    ("AutogenContext", "imports"): "Alembic: Affecting the Rendering of Types Themselves",
+    ("OpContainer", "ops"): "Alembic, Autogenerating Custom Operation Directives",
+    ("AsyncSession", "info"): "the attribute's own description",
+    ("ConnectionPoolEntry", "info"): "the attribute's own description",
+    ("PoolProxiedConnection", "info"): "the attribute's own description",
+    ("LogRecord", "args"): "LogRecord attributes",
+    ("LogRecord", "exc_text"): "Formatter.format",
+    ("TCPServer", "allow_reuse_port"): "socketserver: Server Objects",
+    ("TCPServer", "address_family"): "socketserver: Server Objects",
     ("ExceptionContext", "invalidate_pool_on_disconnect"): "the attribute's own description",
     ("os", "environ"): "the module's own description",
     ("sys", "unraisablehook"): "the function's own description",
@@ -73,9 +85,15 @@ def _is_own(thing: ModuleType | type) -> bool:
     return name.partition(".")[0] == OWN
 
 
-@cache
 def _private_names(kind: type) -> frozenset[str]:
-    """Return the private names of a class: of its body, and of what its methods set on `self`."""
+    return frozenset(
+        name for name in _names(kind) if is_private(name) and not name.startswith("__")
+    )
+
+
+@cache
+def _names(kind: type) -> frozenset[str]:
+    """Return the names of a class: of its body, and of what its methods set on `self`."""
     names = set(vars(kind))
     try:
         tree = ast.parse(dedent(inspect.getsource(kind)))
@@ -88,7 +106,14 @@ def _private_names(kind: type) -> frozenset[str]:
         and isinstance(node.ctx, ast.Store)
         and ast.unparse(node.value) == "self"
     }
-    return frozenset(name for name in names if is_private(name) and not name.startswith("__"))
+    declared = (
+        part for class_ in tree.body if isinstance(class_, ast.ClassDef) for part in class_.body
+    )
+    for part in declared:
+        match part:
+            case ast.AnnAssign(target=ast.Name(name)):
+                names.add(name)
+    return frozenset(names)
 
 
 @dataclass
@@ -157,10 +182,10 @@ class _Module:
                 if isinstance(node.ctx, ast.Store | ast.Del):
                     yield f"sets {ast.unparse(node)}"
             case ast.Subscript(value=target, ctx=ast.Store() | ast.Del()):
-                if self._is_of_others(target):
+                if self._is_of_others(target) or self._is_part_of_others(target, self.scopes[node]):
                     yield f"sets {ast.unparse(node)}"
             case ast.Call(func=ast.Attribute(value=target, attr=method)) if method in MUTATING:
-                if self._is_of_others(target):
+                if self._is_of_others(target) or self._is_part_of_others(target, self.scopes[node]):
                     yield f"calls {ast.unparse(node.func)}"
 
     def _note_import(self, alias: ast.alias, module: str, name: str) -> None:
@@ -176,6 +201,29 @@ class _Module:
             return False
         module, imported = self.imported[target.id]
         return (module, imported or name) not in DOCUMENTED
+
+    def _is_part_of_others(
+        self, target: ast.expr, scope: _Scope, *, is_nested: bool = False
+    ) -> bool:
+        """Say whether something is an attribute of an object of another package: a list that it keeps."""
+        if not isinstance(target, ast.Attribute) or target.attr == "state":
+            return False
+        if scope.class_ and ast.unparse(target.value) == "self":
+            return self._is_inherited(target.attr, scope.class_)
+        kinds = self._kinds(target.value, scope)
+        if not kinds:
+            return self._is_part_of_others(target.value, scope, is_nested=True)
+        return any(
+            not _is_own(kind) and (is_nested or (kind.__name__, target.attr) not in DOCUMENTED)
+            for kind in kinds
+        )
+
+    def _is_inherited(self, name: str, class_: ast.ClassDef) -> bool:
+        """Say whether a name on `self` is one that the base of another package gives itself."""
+        if is_private(name):
+            return False  # see _overrides
+        kinds = [kind for kind in self._bases(class_) if not _is_own(kind) and name in _names(kind)]
+        return bool(kinds) and all((kind.__name__, name) not in DOCUMENTED for kind in kinds)
 
     def _imports(self, name: str) -> Iterator[str]:
         first, *parts = name.split(".")
@@ -220,7 +268,7 @@ class _Module:
         if isinstance(target, ast.Attribute) and target.attr == "state":
             return True
         if scope.class_ and ast.unparse(target) in {"self", "cls"}:
-            return True
+            return not self._is_inherited(name, scope.class_)
         kinds = self._kinds(target, scope)
         return bool(kinds) and all(
             _is_own(kind) or (kind.__name__, name) in DOCUMENTED for kind in kinds

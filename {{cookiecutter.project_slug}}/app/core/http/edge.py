@@ -119,7 +119,7 @@ def running_database(app: FastAPI) -> Database:
 def _drop_background_tasks(response: Response) -> None:
     """Drop the tasks that the handler has added, as FastAPI does for an error that is raised."""
     if isinstance(response.background, BackgroundTasks):
-        response.background.tasks.clear()
+        response.background = None
 
 
 async def _open_read_session(request: Request, database: Database) -> CountedSession:

@@ -6,6 +6,7 @@ CPU time whenever it waits and goes on (see docs/decisions/0006).
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from fastapi import FastAPI, Request, Response
 from starlette.middleware import Middleware
@@ -31,33 +32,6 @@ from app.core.observability.requests import (
 Responder = Callable[[Request, Exception], Awaitable[Response]]
 
 
-def install_perimeter(
-    app: FastAPI,
-    settings: Settings,
-    respond_to_error: Responder,
-    observers: Sequence[RequestObserver],
-) -> None:
-    """Add the middleware. Call it after calls of `app.add_middleware` for what belongs within.
-
-    `respond_to_error` creates the response to an unexpected error, which is raised again for the server
-    to log. The observers are told of every request.
-    """
-    app.user_middleware.append(Middleware(SeeRoute))  # the innermost
-    app.add_middleware(
-        Perimeter,
-        settings=settings,
-        respond_to_error=respond_to_error,
-        observers=observers,
-        find_route=RouteTemplates(app).of,
-    )
-    if settings.trusted_proxies:
-        # Imported here because it imports all of uvicorn.
-        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-
-        trusted = [str(network) for network in settings.trusted_proxies]
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
-
-
 class SeeRoute:
     """ASGI middleware, the innermost: shows the record the scope in which the route will be.
 
@@ -73,6 +47,37 @@ class SeeRoute:
             record.scope = scope
             record.root_path = scope.get("root_path", "")
         return self._app(scope, receive, send)
+
+
+# For the constructor of the application: what it is given stays within what is added later.
+INNERMOST: Final = (Middleware(SeeRoute),)
+
+
+def install_perimeter(
+    app: FastAPI,
+    settings: Settings,
+    respond_to_error: Responder,
+    observers: Sequence[RequestObserver],
+) -> None:
+    """Add the middleware to an app that was created with `middleware=INNERMOST`. Call it after calls of
+    `app.add_middleware` for what belongs within.
+
+    `respond_to_error` creates the response to an unexpected error, which is raised again for the server
+    to log. The observers are told of every request.
+    """
+    app.add_middleware(
+        Perimeter,
+        settings=settings,
+        respond_to_error=respond_to_error,
+        observers=observers,
+        find_route=RouteTemplates(app).of,
+    )
+    if settings.trusted_proxies:
+        # Imported here because it imports all of uvicorn.
+        from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+        trusted = [str(network) for network in settings.trusted_proxies]
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
 
 
 class Perimeter:
