@@ -54,8 +54,9 @@ class Endpoint:
     """A request to an endpoint: its response, who may send it, and how many statements it runs.
 
     `statements` are the SQL statements of the endpoint itself, without BEGIN and COMMIT, and
-    without the one that reads the caller. In path and body, `"{user_id}"` stands for the id of
-    a row that a function in `PATH_PARAMETERS` writes; the row of `user_id` is the owner.
+    without the one that reads the caller. In path, query and body, `"{user_id}"` stands for the id
+    of a row that a function in `PATH_PARAMETERS` writes; the row of `user_id` is the owner. An
+    endpoint whose statements depend on the query has an entry for each kind of it.
     """
 
     name: str  # method and path, as in "GET /users/{user_id}"
@@ -64,18 +65,19 @@ class Endpoint:
     status: int = 200
     json: Any = None
     data: Mapping[str, str] | None = None
+    query: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} {self.status}"
+        return f"{self.name}{self.query and '?'}{self.query} {self.status}"
 
     async def request(self, make: Factory, owner: User) -> dict[str, Any]:
         """Write the rows that the request names, and return the arguments of `client.request`."""
-        names = set(PARAMETER.findall(repr((self.name, self.json, self.data))))
+        names = set(PARAMETER.findall(repr((self.name, self.query, self.json, self.data))))
         values = await path_values(names, make, owner)
         method, path = self.name.format(**values).split()
         return {
             "method": method,
-            "url": path,
+            "url": f"{path}?{self.query.format(**values)}" if self.query else path,
             "json": _filled(self.json, values),
             "data": _filled(self.data, values),
         }
@@ -156,7 +158,7 @@ def recorded_statements(database: Database) -> Generator[list[str]]:
     def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    engines = [database.writer.sync_engine, database.reader.sync_engine]
+    engines = [engine.sync_engine for engine in database.engines.values()]
     for engine in engines:
         event.listen(engine, "before_cursor_execute", record)
     try:

@@ -8,12 +8,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import encode_cursor
 from app.models.post import Post
+from app.models.user import User
 from app.services.post_service import PostService
 from tests.endpoints import OPEN, OWNER, Endpoint
 from tests.factories import Factory
 from tests.post_factory import make_post
 
-PATH_PARAMETERS = {"post_id": make_post}
+
+async def make_author(make: Factory, owner: User) -> User:
+    await make_post(make, owner)
+    return owner
+
+
+PATH_PARAMETERS = {"post_id": make_post, "author_id": make_author}
 
 NEW_POST = {"author_id": "{user_id}", "title": "Title", "body": "Body"}
 
@@ -21,6 +28,8 @@ ENDPOINTS = [
     # The second statement queues the announcement.
     Endpoint("POST /posts", OWNER, statements=2, status=201, json=NEW_POST),
     Endpoint("GET /posts", OPEN, statements=1),
+    Endpoint("GET /posts", OPEN, statements=2, query="author_id={author_id}&include=author"),
+    Endpoint("GET /posts", OPEN, statements=1, query="author_id={author_id}&q=text"),
     Endpoint("GET /posts/{post_id}", OPEN, statements=1),
     Endpoint("PATCH /posts/{post_id}", OWNER, statements=2, json={"title": "Other"}),
     Endpoint("DELETE /posts/{post_id}", OWNER, statements=2, status=204),
