@@ -1,6 +1,8 @@
 """Where the releases are in the history of git."""
 
+import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,8 +66,93 @@ def moved_without_entry(repository: Path, folder: str, release: str) -> list[str
         repository, "diff", "-z", "--name-only", "--no-renames", "--diff-filter=D", "--relative",
         release, "--", folder,
     )  # fmt: skip
-    now = (repository / "UPGRADING.md").read_text(encoding="utf-8").splitlines()
-    then = git(repository, "show", f"{release}:UPGRADING.md").splitlines()
-    added = "\n".join(line for line in now if line not in then)
+    added = _added_entries(repository, release)
     names = [name.removeprefix(f"{folder}/") for name in gone.split("\0") if name]
     return [name for name in names if f"`{name}`" not in added]
+
+
+# Called by FastAPI, which passes what the signature asks for.
+CALLED_BY_FASTAPI = ("app/dependencies/", "app/routes/")
+
+
+def gone_names_without_entry(repository: Path, folder: str, release: str) -> list[str]:
+    """Return the public names that modules of the folder no longer have, unmentioned.
+
+    A name is that of a function, class, constant, method or parameter: `module:name`,
+    `module:Class.method` or `module:function(parameter)`. UPGRADING.md has to have the last word of
+    it between backticks, in a line that it did not have at the release. `moved_without_entry` finds
+    modules that are gone.
+    """
+    added = _added_entries(repository, release)
+    words = {word for span in added.split("`")[1::2] for word in re.findall(r"\w+", span)}
+    found = []
+    for file in git(repository, "ls-tree", "-rz", "--name-only", release, f"{folder}/app").split(
+        "\0"
+    ):
+        path = repository / file
+        if not file.endswith(".py") or not path.is_file():
+            continue
+        then = public_names(git(repository, "show", f"{release}:{file}"))
+        now = public_names(path.read_text(encoding="utf-8"))
+        module = file.removeprefix(f"{folder}/")
+        for name in sorted(_gone(then, now)):
+            is_ours_to_pass = "(" in name and not module.startswith(CALLED_BY_FASTAPI)
+            if re.findall(r"\w+", name)[-1] not in words and (is_ours_to_pass or "(" not in name):
+                found.append(f"{module}:{name}")
+    return found
+
+
+def _gone(then: set[str], now: set[str]) -> set[str]:
+    """Return the names that are gone, without the parts of what is gone or defined elsewhere now."""
+    members = {name.rpartition(".")[2] for name in now if "." in name}  # perhaps of a base
+    defined = {parent for name in now for parent in _parents(name)}
+    return {
+        name
+        for name in then - now
+        if name.rpartition(".")[2] not in members and _parents(name) <= defined
+    }
+
+
+def public_names(source: str) -> set[str]:
+    """Return what owners of a module import, call and pass, old names that it still knows included."""
+    tree = ast.parse(source)
+    names = _names_of(tree.body, "")
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name="__getattr__"):
+                constants = (part for part in ast.walk(node) if isinstance(part, ast.Constant))
+                names |= {part.value for part in constants if isinstance(part.value, str)}
+            case ast.ImportFrom(names=aliases):
+                names |= {alias.asname for alias in aliases if alias.asname}
+    return names
+
+
+def _names_of(body: list[ast.stmt], prefix: str) -> set[str]:
+    names: set[str] = set()
+    for statement in body:
+        match statement:
+            case ast.ClassDef(name=name, body=inner):
+                names |= {f"{prefix}{name}", *_names_of(inner, f"{prefix}{name}.")}
+            case ast.FunctionDef(name=name, args=args) | ast.AsyncFunctionDef(name=name, args=args):
+                parameters = [*args.posonlyargs, *args.args, *args.kwonlyargs]
+                calls = {f"{prefix}{name}({one.arg})" for one in parameters}
+                names |= {f"{prefix}{name}", f"{prefix}{name}()", *calls}
+            case ast.Assign(value=ast.Call(func=ast.Name("TypeVar"))):
+                pass
+            case ast.Assign(targets=[ast.Name(name)]) | ast.AnnAssign(target=ast.Name(name)):
+                names.add(f"{prefix}{name}")
+            case ast.If(body=inner, orelse=other):
+                names |= _names_of([*inner, *other], prefix)
+    return {name for name in names if not re.search(r"(^|[.(])_|\bmodel_config$|^logger$", name)}
+
+
+def _parents(name: str) -> set[str]:
+    """Return the class and the function to which a name belongs."""
+    function = name.partition("(")[0]
+    return {function, function.partition(".")[0]} - {name}
+
+
+def _added_entries(repository: Path, release: str) -> str:
+    now = (repository / "UPGRADING.md").read_text(encoding="utf-8").splitlines()
+    then = git(repository, "show", f"{release}:UPGRADING.md").splitlines()
+    return "\n".join(line for line in now if line not in then)

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 from baking import ROOT, TEMPLATE_FOLDER
-from releases import NoReleaseError, moved_without_entry, previous_release, promised_release
+from releases import (
+    NoReleaseError,
+    gone_names_without_entry,
+    moved_without_entry,
+    previous_release,
+    promised_release,
+)
 from repositories import commit_all, git, make_repository
 
 
@@ -42,6 +48,10 @@ def test_file_that_moved_since_the_release_before_has_its_entry() -> None:
     assert moved_without_entry(ROOT, TEMPLATE_FOLDER, previous_release(ROOT)) == []
 
 
+def test_public_names_do_not_go_without_an_entry() -> None:
+    assert gone_names_without_entry(ROOT, TEMPLATE_FOLDER, previous_release(ROOT)) == []
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """Return a repository with a release 0.1.0 and, after it, one commit."""
@@ -57,7 +67,7 @@ def repository(tmp_path: Path) -> Path:
 
 def write(folder: Path, name: str, text: str) -> None:
     path = folder / name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
 
@@ -118,3 +128,42 @@ def test_entry_of_an_older_version_is_none(repository: Path) -> None:
     release = commit_all(repository, "Release 0.2.0")
     (repository / "t/old.py").unlink()
     assert moved_without_entry(repository, "t", release) == ["old.py"]
+
+
+THEN = """
+from other import moved, settled
+LIMIT = 1
+class Old: ...
+class Kept:
+    size: int
+    _hidden: int
+    def read(self, by, since): ...
+    def write(self): ...
+def call(given, other): ...
+def move(given): ...
+"""
+NOW = """
+from other import move as move
+class Base:
+    size: int
+class Kept(Base):
+    def read(self, by, *, until): ...
+def call(given): ...
+def __getattr__(name):
+    if name == "Old":
+        return 1
+"""
+GONE = ["LIMIT", "Kept.read(since)", "Kept.write", "call(other)"]
+
+
+def test_name_that_goes_without_an_entry_is_found(repository: Path) -> None:
+    write(repository, "t/app/names.py", THEN)
+    write(repository, "cookiecutter.json", '{\n  "_version": "0.2.0"\n}\n')
+    release = commit_all(repository, "Release 0.2.0")
+    write(repository, "t/app/names.py", NOW)
+    assert sorted(gone_names_without_entry(repository, "t", release)) == [
+        f"app/names.py:{name}" for name in sorted(GONE)
+    ]
+    text = (repository / "UPGRADING.md").read_text(encoding="utf-8")
+    write(repository, "UPGRADING.md", f"`LIMIT`, `read(by, since)`, `Kept.write`\n\n{text}")
+    assert gone_names_without_entry(repository, "t", release) == ["app/names.py:call(other)"]

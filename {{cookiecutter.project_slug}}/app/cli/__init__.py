@@ -1,0 +1,1 @@
+"""The commands of `app`: one module for each group. May import everything."""

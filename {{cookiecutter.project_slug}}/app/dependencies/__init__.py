@@ -1,0 +1,4 @@
+"""What routes need from a request, as `Annotated` aliases: services, caller, page, precondition.
+
+May import services and `app.core`.
+"""

@@ -1,0 +1,1 @@
+"""All SQL, a module for each table. Repositories flush, and never commit. May import models."""

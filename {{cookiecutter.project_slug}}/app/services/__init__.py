@@ -1,0 +1,1 @@
+"""All business rules. May import repositories, schemas and errors, but nothing of HTTP."""

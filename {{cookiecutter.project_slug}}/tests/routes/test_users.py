@@ -20,6 +20,7 @@ PATH_PARAMETERS = {"user_id": make_owner}
 ENDPOINTS = [
     Endpoint("POST /users", OPEN, statements=1, status=201, json=new_user()),
     Endpoint("GET /users", ADMIN, statements=1),
+    Endpoint("GET /users", ADMIN, statements=1, query="q=ann"),
     Endpoint("GET /users/{user_id}", OWNER, statements=1),
     Endpoint("PATCH /users/{user_id}", OWNER, statements=2, json={"display_name": "Other"}),
     Endpoint(

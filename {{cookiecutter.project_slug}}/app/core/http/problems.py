@@ -310,6 +310,6 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 def __getattr__(name: str) -> Any:
     """Return what has moved to `app.core.http.problem_declarations`, until 0.4."""
-    if name not in {"may_respond", "problem_responses"}:
+    if name not in {"add_problem_schema", "declared_statuses", "may_respond", "problem_responses"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("app.core.http.problem_declarations"), name)

@@ -1,4 +1,8 @@
-"""Passwords, tokens and audit events. Must not import anything of HTTP or of the models."""
+"""Passwords, tokens and audit events.
+
+May import the settings, the database and observability packages, and nothing of HTTP; import-linter
+enforces it.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
