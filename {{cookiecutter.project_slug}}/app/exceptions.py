@@ -148,7 +148,7 @@ class InvalidTokenError(AuthenticationError):
     headers = MappingProxyType({"WWW-Authenticate": 'Bearer error="invalid_token"'})
 
 
-class StaleSignInError(AuthenticationError):
+class SignInNotFreshError(AuthenticationError):
     """The caller has to sign in again, because they last did more than `seconds` ago (RFC 9470)."""
 
     code = "INSUFFICIENT_USER_AUTHENTICATION"

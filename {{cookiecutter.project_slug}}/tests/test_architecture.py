@@ -71,8 +71,8 @@ def test_no_http_exception_is_raised_below_the_routes(path: Path) -> None:
     assert not any(name.endswith("HTTPException") for name in raised_names(path))
 
 
-@pytest.mark.parametrize("path", sources("repositories"), ids=str)
-def test_repositories_never_commit(path: Path) -> None:
+@pytest.mark.parametrize("path", sources("repositories", "services", "jobs"), ids=str)
+def test_the_edge_alone_commits(path: Path) -> None:
     called = {
         node.func.attr
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

@@ -6,13 +6,13 @@ from app.core.http.paths import public_path
 from app.core.http.problems import respond_to_app_error
 from app.core.security.audit import audit
 from app.dependencies.auth.client import get_client
-from app.exceptions import PermissionError, StaleSignInError
+from app.exceptions import PermissionError, SignInNotFreshError
 from app.models.user import User
 
 
 def install_audit_of_refusals(app: FastAPI) -> None:
-    """Audit each request that is refused with 403, or for want of a recent sign-in."""
-    for kind in (PermissionError, StaleSignInError):
+    """Audit each request that is refused with 403, or for want of a fresh sign-in."""
+    for kind in (PermissionError, SignInNotFreshError):
         # Starlette's types allow a handler for requests or for WebSockets, not for both.
         app.add_exception_handler(kind, _refuse)  # type: ignore[arg-type]
 

@@ -16,7 +16,6 @@ from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.email_confirmation_service import EmailConfirmationService
 from app.services.auth.email_service import EmailService
 from app.services.auth.login_session_service import LoginSessionService
-from app.services.auth.one_time_token_service import OneTimeTokenService
 from app.services.auth.password_service import PasswordService
 from app.services.auth.refresh_service import RefreshService
 from app.services.auth.registration_service import RegistrationService
@@ -54,12 +53,6 @@ async def get_password_service(database: DatabaseDep, settings: SettingsDep) -> 
     return PasswordService(database, settings)
 
 
-async def get_one_time_token_service(
-    session: SessionDep, settings: SettingsDep
-) -> OneTimeTokenService:
-    return OneTimeTokenService(session, settings)
-
-
 async def get_requested_mails(
     open_session: OpenSessionDep, throttle: AuthThrottleDep
 ) -> RequestedMails:
@@ -74,7 +67,6 @@ SignInServiceDep = Annotated[SignInService, Depends(get_sign_in_service)]
 RefreshServiceDep = Annotated[RefreshService, Depends(get_refresh_service)]
 LoginSessionServiceDep = Annotated[LoginSessionService, Depends(get_login_session_service)]
 PasswordServiceDep = Annotated[PasswordService, Depends(get_password_service)]
-OneTimeTokenServiceDep = Annotated[OneTimeTokenService, Depends(get_one_time_token_service)]
 RequestedMailsDep = Annotated[RequestedMails, Depends(get_requested_mails)]
 AccessServiceDep = Annotated[AccessService, Depends(get_access_service)]
 

@@ -1,4 +1,4 @@
-"""Callers who have signed in recently, for sensitive actions."""
+"""Callers who have a fresh sign-in, for sensitive actions."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ AccessTokenDep = Annotated[AccessToken, Depends(get_access_token)]
 
 @may_respond(401, 403)
 async def get_fresh_caller(caller: Caller, token: AccessTokenDep, settings: SettingsDep) -> User:
-    """Return the caller if they have signed in recently. Raises `StaleSignInError`."""
+    """Return the caller if their sign-in is fresh. Raises `SignInNotFreshError`."""
     require_fresh_sign_in(token, settings)
     return caller
 

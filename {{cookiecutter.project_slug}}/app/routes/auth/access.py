@@ -5,9 +5,9 @@ from fastapi import APIRouter, Depends, Request, Response, status
 from app.core.http.conditional_requests import set_etag
 from app.core.http.edge import EdgeRoute
 from app.core.types import Id
-from app.dependencies.auth.services import AccessServiceDep, OneTimeTokenServiceDep
+from app.dependencies.auth.services import AccessServiceDep
 from app.dependencies.auth.step_up import get_fresh_caller
-from app.dependencies.caller import Caller, require_admin
+from app.dependencies.caller import require_admin
 from app.dependencies.if_match import IfMatch
 from app.schemas.auth.access import AccessPatch
 from app.schemas.auth.account import InvitationRequest, MailResponse
@@ -22,11 +22,9 @@ router = APIRouter(route_class=EdgeRoute)
     status_code=status.HTTP_202_ACCEPTED,
     dependencies=[Depends(require_admin)],
 )
-async def create_invitation(
-    data: InvitationRequest, caller: Caller, tokens: OneTimeTokenServiceDep
-) -> MailResponse:
+async def create_invitation(data: InvitationRequest, access: AccessServiceDep) -> MailResponse:
     """Mail an invitation to register."""
-    await tokens.invite(data.email, caller)
+    await access.invite(data.email)
     return MailResponse()
 
 
@@ -45,7 +43,7 @@ async def update_access(
 ) -> UserResponse:
     """Change a user's role, deactivate or reactivate them. Revokes their sessions and tokens.
 
-    Takes a recent sign-in.
+    Takes a fresh sign-in.
     """
     user = await access.change(user_id, data.columns(), if_match)
     set_etag(request, response, user.version)

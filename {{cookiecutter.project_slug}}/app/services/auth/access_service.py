@@ -8,7 +8,9 @@ from app.core.security.audit import audit_on_commit
 from app.exceptions import LastAdminError, PermissionError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
+from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository
 from app.repositories.user_repo import UserRepository
+from app.schemas.auth.mail_jobs import SendInvitation
 from app.services.auth.admin_notices import notify_admins
 from app.services.auth.revocation_service import RevocationService
 from app.services.permissions import Caller, require_owner_or_admin
@@ -19,7 +21,7 @@ _ACTIVATION: Final = {True: "reactivated", False: "deactivated"}
 
 
 class AccessService:
-    """Changes of access: roles, deactivation, deletion, and the sessions of others."""
+    """Changes of access: invitations, roles, deactivation, deletion, and the sessions of others."""
 
     def __init__(self, session: AsyncSession, caller: Caller) -> None:
         self._session = session
@@ -28,6 +30,13 @@ class AccessService:
         self._accounts = AccountRepository(session)
         self._users = UserRepository(session)
         self._revocation = RevocationService(session)
+        self._tokens = OneTimeTokenRepository(session)
+
+    async def invite(self, email: str) -> None:
+        """Have an invitation sent to this address, and revoke an earlier one."""
+        await self._tokens.delete_by_address(email, "invitation")
+        await self._jobs.enqueue(SendInvitation(email=email))
+        audit_on_commit(self._session, "invitation_sent", actor_id=self._caller.id)
 
     async def change(
         self, user_id: int, values: Mapping[str, Any], if_match: frozenset[int] | None

@@ -44,8 +44,8 @@ class AccountService:
     ) -> User:
         """Change the columns of a user. A new e-mail address may have to be confirmed first.
 
-        Changing the address of another takes a recent sign-in or the caller's password. Raises
-        `StaleSignInError`, and as `UserService.update_user` and `EmailService.authorize_change` do.
+        Changing the address of another takes a fresh sign-in or the caller's password. Raises
+        `SignInNotFreshError`, and as `UserService.update_user` and `EmailService.authorize_change` do.
         """
         if values.get("email") is not None and user_id != self._caller.id:
             require_owner_or_admin(self._caller, user_id)

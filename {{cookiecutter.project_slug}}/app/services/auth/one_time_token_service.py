@@ -4,7 +4,6 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.jobs.queue import JobQueue
 from app.core.mail.message import Mail, compose
 from app.core.security.audit import audit_on_commit
 from app.core.security.tokens import create_one_time_token, digest_of
@@ -13,7 +12,6 @@ from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.auth.one_time_token_repo import OneTimeTokenRepository, Purpose
 from app.repositories.user_repo import UserRepository
-from app.schemas.auth.mail_jobs import SendInvitation
 
 # The lifetime of a token, and its name in mails.
 _LIFETIMES: Final[dict[Purpose, tuple[timedelta, str]]] = {
@@ -64,12 +62,6 @@ class OneTimeTokenService:
             event = f"{purpose}_requested"
             audit_on_commit(self._session, event, user_id=to.user_id, address=address)
         return self._compose(template, to.email, purpose, token)
-
-    async def invite(self, email: str, actor: User) -> None:
-        """Have an invitation sent to this address, and revoke an earlier one."""
-        await self._tokens.delete_by_address(email, "invitation")
-        await JobQueue(self._session).enqueue(SendInvitation(email=email))
-        audit_on_commit(self._session, "invitation_sent", actor_id=actor.id)
 
     async def create_invitation(self, email: str) -> Mail:
         """Return a mail with a token for registering with this address."""

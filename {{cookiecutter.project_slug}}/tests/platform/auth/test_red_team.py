@@ -33,6 +33,7 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.security.passwords import cores, hash_password
 from app.core.security.tokens import RefreshToken
+from app.dependencies.auth.step_up import get_fresh_caller
 from app.models.auth.login_session import LoginSession
 from app.models.auth.one_time_token import OneTimeToken
 from app.models.idempotency_key import IdempotencyKey
@@ -53,7 +54,7 @@ from tests.auth.accounts import (
     signed_in,
 )
 from tests.conftest import http_client
-from tests.endpoints import Access, stated_endpoints
+from tests.endpoints import Access, depends_on, routes, stated_endpoints
 from tests.factories import Factory
 
 APP: Final = Path(__file__).parents[3] / "app"
@@ -974,6 +975,17 @@ SENSITIVE: Final = [
     pytest.param("DELETE", "/users/{ann}", None, id="deletion"),
     pytest.param("DELETE", "/users/{admin}", None, id="deletion of oneself"),
 ]
+
+
+def test_every_route_that_takes_a_fresh_sign_in_is_attacked(app: FastAPI) -> None:
+    attacked = {
+        f"{method} {re.sub('{.*?}', '{user_id}', str(path))}"
+        for method, path, _ in (attack.values for attack in SENSITIVE)
+    }
+
+    taking = {name for name, route in routes(app).items() if depends_on(route, get_fresh_caller)}
+    assert taking
+    assert taking <= attacked
 
 
 @pytest.mark.parametrize(("method", "path", "body"), SENSITIVE)
