@@ -17,7 +17,7 @@ from app.core.http.edge import require_edge
 from app.core.http.openapi import install_openapi
 from app.core.http.perimeter import INNERMOST, install_perimeter
 from app.core.http.problem_declarations import problem_responses
-from app.core.http.problems import install_problem_handlers, respond_to_unexpected_error
+from app.core.http.problem_handlers import install_problem_handlers, respond_to_unexpected_error
 from app.core.http.start_page import install_start_page
 from app.core.jobs.worker import Worker, settings_of_queue
 

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from app.core.observability.logs import EscapedRecord, configure_logging, queued_lines
+from app.core.observability.line_formats import EscapedRecord
+from app.core.observability.logs import configure_logging, queued_lines
 from app.core.observability.request_log import RequestLog
 from app.core.observability.requests import RequestRecord, start_record
 from uvicorn.logging import AccessFormatter

@@ -56,7 +56,7 @@ def list_command(
 ) -> None:
     """Show how many jobs there are, and the dead ones with their last error."""
 
-    from app.core.observability.logs import escape
+    from app.core.observability.line_formats import escape
 
     async def read(service: JobService) -> None:
         for row in await service.count():

@@ -14,7 +14,7 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.database.constraints import declared_refusals
 from app.core.database.drivers import run
-from app.core.observability.logs import EscapedRecord
+from app.core.observability.line_formats import EscapedRecord
 from app.main import create_app
 from app.routes import ROUTERS
 from tests.conftest import http_client, rolled_back_client

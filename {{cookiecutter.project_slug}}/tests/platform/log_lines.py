@@ -4,7 +4,7 @@ import json
 import logging
 from typing import Any
 
-from app.core.observability.logs import JSONFormatter
+from app.core.observability.line_formats import JSONFormatter
 
 Line = dict[str, Any]
 

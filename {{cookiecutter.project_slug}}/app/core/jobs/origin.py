@@ -8,7 +8,7 @@ from typing import Final
 from opentelemetry.trace import SpanKind, StatusCode, get_tracer
 from pgqueuer import Job
 
-from app.core.observability.logs import LINE_CONTEXT
+from app.core.observability.line_formats import LINE_CONTEXT
 from app.core.observability.requests import current_request
 from app.core.observability.telemetry import PROPAGATOR, trace_headers
 

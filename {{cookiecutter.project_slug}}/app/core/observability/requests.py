@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from starlette.types import Scope
 
 from app.core.database.usage import CURRENT_USAGE, DatabaseUsage
-from app.core.observability.logs import LINE_CONTEXT
+from app.core.observability.line_formats import LINE_CONTEXT
 
 # What other services send: UUIDs, ULIDs, trace ids, with the separators of common formats.
 _WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")

@@ -36,7 +36,7 @@ from starlette.types import Scope
 from app import __title__, __version__
 from app.core.database.usage import STATEMENT_OBSERVERS
 from app.core.http.paths import PROBES, route_path
-from app.core.observability.logs import LINE_CONTEXT
+from app.core.observability.line_formats import LINE_CONTEXT
 from app.core.observability.repeated_lines import once_a_minute
 from app.core.observability.requests import RequestRecord
 from app.core.observability.shutdown import ShutdownDeadline

@@ -3,7 +3,7 @@
 from fastapi import FastAPI, Request, Response
 
 from app.core.http.paths import public_path
-from app.core.http.problems import respond_to_app_error
+from app.core.http.problem_handlers import respond_to_app_error
 from app.core.security.audit import audit
 from app.dependencies.auth.client import get_client
 from app.exceptions import PermissionError, SignInNotFreshError

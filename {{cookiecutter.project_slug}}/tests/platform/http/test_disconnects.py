@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.config import Settings
 from app.core.http.perimeter import Perimeter
-from app.core.http.problems import respond_to_unexpected_error
+from app.core.http.problem_handlers import respond_to_unexpected_error
 
 REQUEST: Message = {"type": "http.request", "body": b"", "more_body": False}
 DISCONNECT: Message = {"type": "http.disconnect"}

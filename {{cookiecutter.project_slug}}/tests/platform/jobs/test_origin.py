@@ -19,7 +19,7 @@ from app.core.jobs.kinds import JobContext, JobKind
 from app.core.jobs.origin import origin_headers
 from app.core.jobs.payload import JobPayload
 from app.core.jobs.queue import JobQueue
-from app.core.observability.logs import LINE_CONTEXT
+from app.core.observability.line_formats import LINE_CONTEXT
 from app.dependencies.database import SessionDep
 from tests.conftest import http_client
 from tests.inline_jobs import InlineJobs

@@ -14,14 +14,13 @@ import httpx
 import pytest
 
 from app.core.env_file import PROJECT
-from app.core.observability.logs import (
+from app.core.observability.line_formats import (
     LINE_CONTEXT,
     ConsoleFormatter,
     EscapedRecord,
     JSONFormatter,
-    configure_logging,
-    make_handler,
 )
+from app.core.observability.logs import configure_logging, make_handler
 
 FORGERIES = [
     'x\n{"level": "info", "message": "deleted"}',

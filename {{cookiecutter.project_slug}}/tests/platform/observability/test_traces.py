@@ -26,7 +26,7 @@ from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.env_file import PROJECT
 from app.core.http.edge import EdgeRoute
 from app.core.observability import shutdown
-from app.core.observability.logs import LINE_CONTEXT
+from app.core.observability.line_formats import LINE_CONTEXT
 from app.core.observability.metrics.folder import share_metrics
 from app.core.observability.telemetry import trace_headers
 from app.dependencies.database import DatabaseDep, SessionDep
