@@ -41,8 +41,8 @@ def main(project: Path, answers: dict[str, Any]) -> None:
     if "_repo_dir" in answers and "BAKE_WITHOUT_LINK" not in os.environ:  # cruft links by itself
         link(project, answers)
         is_here = Path(os.environ.get("PWD", "")).resolve() == project.parent.resolve()
-        steps = "git init && git add -A && git commit -m Bake && uv run app dev"
-        print(f"Next: cd {shlex.quote(project.name if is_here else str(project))} && {steps}")
+        way = "cd " + shlex.quote(project.name if is_here else str(project))
+        print("Next:", way, "git init && git add -A && git commit -m Bake", "uv run app dev", sep="\n  ")
     if (project / BEFORE).exists():
         put_back(project / BEFORE, project, skip=skip)
 

@@ -237,7 +237,7 @@ def test_refused_answer_on_a_terminal_keeps_the_others(template: Path, tmp_path:
     import pty  # noqa: PLC0415
 
     terminal, end = pty.openpty()
-    os.write(terminal, b"My Shop\n\n\nAda O'Neil\nnobody\n2\nno\n4\n")
+    os.write(terminal, b"My Shop\n\nno\n2\n\nAda O'Neil\nnobody\n4\n")
     completed = subprocess.run(
         [sys.executable, "-m", "cookiecutter", str(template)],
         cwd=tmp_path,
@@ -246,6 +246,7 @@ def test_refused_answer_on_a_terminal_keeps_the_others(template: Path, tmp_path:
         capture_output=True,
         encoding="utf-8",
         check=False,
+        timeout=60,
     )
     os.close(terminal)
     os.close(end)
@@ -255,10 +256,10 @@ def test_refused_answer_on_a_terminal_keeps_the_others(template: Path, tmp_path:
     arguments = shlex.split(second.partition(": ")[2])
     assert arguments == [
         "project_name=My Shop",
+        "use_auth=no",
+        "db_driver=psycopg",
         "description=A FastAPI service on PostgreSQL.",
         "author_name=Ada O'Neil",
-        "db_driver=psycopg",
-        "use_auth=no",
         "license=Proprietary",
     ]
 
@@ -572,6 +573,16 @@ def test_changes_of_the_template_that_are_not_committed_are_said(
     assert "changes that are not committed" in capsys.readouterr().out
 
 
+def test_questions_have_prompts_and_those_that_change_code_come_first() -> None:
+    context = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    questions = [name for name in context if not name.startswith("_")]
+    assert list(context["__prompts__"]) == questions
+    naming = ["project_name", "project_slug"]  # folder, distribution, database
+    changing = {question for question, _ in post_gen_project.PRUNE}
+    assert questions[: len(naming)] == naming
+    assert set(questions[len(naming) :][: len(changing)]) == changing
+
+
 @pytest.mark.parametrize(
     ("started_in", "path"),
     [(".", "my-project"), ("..", "'{}'"), (None, "'{}'")],
@@ -590,8 +601,12 @@ def test_next_steps_begin_with_the_way_to_the_project(
     if started_in:
         monkeypatch.setenv("PWD", str(project.parent / started_in))
     assert link(project, template_repository)
-    steps = "git init && git add -A && git commit -m Bake && uv run app dev"
-    assert capsys.readouterr().out == f"Next: cd {path.format(project)} && {steps}\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "Next:",
+        f"  cd {path.format(project)}",
+        "  git init && git add -A && git commit -m Bake",
+        "  uv run app dev",
+    ]
 
 
 @pytest.mark.parametrize("lack", ["git", "a repository", "a commit of the template", "a path"])
