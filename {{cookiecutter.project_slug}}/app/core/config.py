@@ -273,8 +273,7 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
         default=10, ge=2, le=1000, description="Jobs that a worker runs at the same time."
     )
     worker_lost_seconds: Seconds = Field(
-        default=30,
-        description="Seconds after which the jobs of a lost worker are taken over.",
+        default=30, description="Seconds after which the jobs of a lost worker are taken over."
     )
     worker_stop_seconds: float = Field(
         default=20,
