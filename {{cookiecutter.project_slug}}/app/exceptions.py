@@ -33,7 +33,8 @@ class AppError(Exception):
     """
 
     status: ClassVar[int] = 500
-    # For programs. A subclass has its own where they have to tell it from others of its status.
+    # For programs. A subclass has a code of its own if clients have to tell it from others of its
+    # status.
     code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
     headers: Mapping[str, str] | None = None
 

@@ -59,10 +59,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.observability = observability
     app.state.metrics = metrics = observability.metrics
-    app.state.kinds = make_kinds(settings)  # also where they are only queued, for what it raises
+    app.state.kinds = make_kinds(settings)  # also without a worker, for what it raises
     app.state.job_metrics = make_job_metrics(metrics) if settings.worker_in_service else None
     if settings.worker_in_service:
-        settings_of_queue(settings)  # for what it raises, so that `app check` finds it
+        settings_of_queue(settings)  # for the errors that it raises, so that `app check` finds them
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
     app.state.read_idempotency_key = read_idempotency_key

@@ -66,7 +66,7 @@ def _install_health(app: FastAPI, worker: Worker) -> None:
 
     @app.get("/health/ready")
     async def ready() -> JSONResponse:
-        """Report that jobs are run, which needs the database."""
+        """Report that jobs are run, which requires the database."""
         if worker.is_working:
             return JSONResponse({"status": "ok"})
         return JSONResponse({"status": "not working"}, status.HTTP_503_SERVICE_UNAVAILABLE)

@@ -1,4 +1,4 @@
-"""Changes of files, which are made all together or not at all."""
+"""Changes to files, which are made all together or not at all."""
 
 import difflib
 from collections.abc import Iterator, Mapping

@@ -101,7 +101,7 @@ def _to_do(removal: Removal) -> Iterator[str]:
 
 
 def _look_at(resource: Resource) -> Iterator[str]:
-    """Yield what the definition leaves open."""
+    """Yield the decisions that the definition leaves open."""
     yield "Look at:"
     if resource.owner:
         place = f"app/services/{resource.singular}_service.py (require_owner_or_admin)"

@@ -17,9 +17,9 @@ from scaffold.words import (
     snake_case,
 )
 
-# What is not in a router of `app/routes`.
+# Paths that are not in a router of `app/routes`.
 OWN_PATHS: Final = frozenset({"/docs", "/metrics"})
-# Of the classes in a schema.
+# Endings of the names of classes in a schema.
 ENDINGS: Final = ("Create", "Patch", "Response", "Query", "Sort")
 
 

@@ -35,7 +35,7 @@ SCHEMA_NAMES: Final = {
 
 
 def parse_field(project: Project, text: str, singular: str, itself: Model) -> Field:
-    """Return the field of a resource that was typed, which is a model `itself`.
+    """Return the field that was typed, of the resource whose model is `itself`.
 
     Raises `CommandError` for a name that cannot be one, an unknown type, and so on.
     """
@@ -74,7 +74,7 @@ def parse_field(project: Project, text: str, singular: str, itself: Model) -> Fi
 
 
 def _with_kind(parsed: Field, given: list[str]) -> Field:
-    """Return a value, which is no reference."""
+    """Return a field with a value, not a reference."""
     kind, name = parsed.kind, parsed.kind_name
     defined = replace(parsed, arguments=_arguments(parsed.text, name, given))
     length = int(defined.arguments.get("length", "0").replace("_", ""))

@@ -1,6 +1,6 @@
 """What a project has already: its models, tables, factories and revisions.
 
-The files are read, not imported, so that a mistake in one of them is not in the way.
+The files are read, not imported, so that a mistake in one of them does not get in the way.
 """
 
 import ast

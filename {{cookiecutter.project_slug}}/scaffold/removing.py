@@ -18,12 +18,12 @@ from scaffold.writing import scripts_of
 
 @dataclass(frozen=True)
 class Removal:
-    """What is to be done without a resource, and what keeps it from being done."""
+    """The changes that remove a resource, and the problems that prevent them."""
 
     record: Record
     changes: Changes
-    revisions: Mapping[str, str]  # those that go, with what they followed
-    unchecked: tuple[str, ...]  # files that go, and may have been edited
+    revisions: Mapping[str, str]  # the removed ones, each with the one that it followed
+    unchecked: tuple[str, ...]  # files to delete that may have been edited
     problems: tuple[str, ...]
 
 
@@ -54,7 +54,7 @@ def removal_of(project: Project, singular: str) -> Removal:
 
 
 def _unwired(project: Project, record: Record, problems: list[str]) -> dict[str, str | None]:
-    """Return the other files without the lines of the resource."""
+    """Return the texts of other files without the lines of the resource."""
     steps: list[tuple[str, Callable[[str], str]]] = [
         *(
             (wiring.MODELS, partial(wiring.without_model, module=module, class_name=name))
@@ -81,7 +81,7 @@ def _replaced(name: str, old: str, new: str, text: str) -> str:
 
 
 def _revisions(project: Project, files: Mapping[str, str | None]) -> dict[str, str]:
-    """Return the revisions in files that go, with the one that each of them follows."""
+    """Return the revisions in files to delete, with the one that each of them follows."""
     return {
         script.revision: str(script.down_revision)
         for script in scripts_of(project).walk_revisions()
@@ -92,11 +92,11 @@ def _revisions(project: Project, files: Mapping[str, str | None]) -> dict[str, s
 def _followers(
     project: Project, revisions: Mapping[str, str], files: Mapping[str, str | None]
 ) -> dict[str, str]:
-    """Return the revisions that follow one that goes, following the one before that instead."""
+    """Return the files of revisions that follow a removed one, with the one before it instead."""
     texts = {}
     for name in project.sources("alembic/versions/*.py"):
         text = before = project.read(name) or ""
-        for _ in revisions:  # one that goes may follow another
+        for _ in revisions:  # a removed one may follow another
             for revision, follows in revisions.items():
                 text = re.sub(rf"\b{revision}\b", follows, text)
         if text != before and files.get(name, "") is not None:
@@ -105,7 +105,7 @@ def _followers(
 
 
 def _leftovers(project: Project, record: Record, files: Mapping[str, str | None]) -> Iterator[str]:
-    """Yield where the rest of the project uses what goes."""
+    """Yield where the rest of the project uses what is to be removed."""
     gone = {
         name.removesuffix(".py").replace("/", ".") for name, text in files.items() if text is None
     }
@@ -133,7 +133,7 @@ def _imported(node: ast.AST) -> Iterator[str]:
 
 def uncommitted(project: Project, names: Sequence[str]) -> list[str] | None:
     """Return which of the files differ from the last commit, or None outside of a repository."""
-    if not names:  # of which git would make all files
+    if not names:  # without names, git would report all files
         return []
     try:
         completed = subprocess.run(  # noqa: S603

@@ -108,7 +108,7 @@ def _files(project: Project, record: Record, old: str, rename: Renaming) -> dict
             routes = wiring.with_router(wiring.without_router(routes, router), rename(router))
     texts |= {wiring.MODELS: models, wiring.ROUTES: routes}
     modules = {name: text for name, text in texts.items() if name.endswith(".py")}
-    # What was written by hand stays on several lines where somebody wanted that.
+    # In code written by hand, lists stay on several lines where somebody put them there.
     texts |= formatted(project.root, modules, keep_commas=not any(record.files.values()))
     renamed = _renamed_record(record, rename, texts)
     return gone | texts | {record_name(rename(old)): renamed.text()}

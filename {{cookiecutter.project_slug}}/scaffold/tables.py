@@ -41,7 +41,7 @@ Removed = Mapping[str, str]  # revisions, with the ones that they follow
 def drop_tables(
     tables: Sequence[str], revisions: Removed, change_files: Callable[[], None], *, anywhere: bool
 ) -> list[str]:
-    """Drop the tables, and change the files in the same transaction. Return those that there were.
+    """Drop the tables, and change the files in the same transaction. Return the dropped tables.
 
     Without `anywhere` only tables of the embedded server are dropped. Raises `CommandError` if
     there are any in another database.
@@ -70,7 +70,7 @@ def rename_tables(
 ) -> list[str]:
     """Rename tables of the embedded server, and change the files in the same transaction.
 
-    Return the new names of those that there were. Raises `CommandError` if there are any in another
+    Return the new names of those that existed. Raises `CommandError` if there are any in another
     database.
     """
 
@@ -91,7 +91,7 @@ def _change_tables(
     *,
     anywhere: bool = False,
 ) -> list[str]:
-    """Change those of the tables that there are, and the files, in one transaction. Return them.
+    """Change the tables that exist, and the files, in one transaction. Return those tables.
 
     Without `anywhere`, raises `CommandError` for tables of another server than the embedded one.
     """

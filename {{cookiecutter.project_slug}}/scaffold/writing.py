@@ -52,7 +52,7 @@ def changes_for(project: Project, resource: Resource) -> Changes:
 
 
 def render(project: Project, resource: Resource) -> dict[str, str]:
-    """Return the texts of the new files by their names. A template without text is for others."""
+    """Return the texts of the new files by their names. A template without text does not apply."""
     from mako.template import Template
 
     revision = uuid4().hex[-12:]  # as Alembic does

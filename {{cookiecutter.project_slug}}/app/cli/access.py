@@ -14,9 +14,9 @@ _STATED: Final = {
 
 
 def who_may_call(calls: Collection[Any], stated: str) -> str | None:
-    """Return what the tests state of a route (`Access`), or else what its dependencies require.
+    """Return the access that the tests state (`Access`), or else what the dependencies require.
 
-    Those do not tell whether a service admits owners only.
+    Dependencies do not say whether a service admits owners only.
     """
     if stated:
         return _STATED[stated]

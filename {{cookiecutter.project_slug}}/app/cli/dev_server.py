@@ -30,7 +30,7 @@ def uses_embedded_server() -> bool:
 def database_url() -> Generator[URL]:
     """Yield `DATABASE_URL`, or else the URL of the embedded server, which is started if needed.
 
-    Tells on stderr which database that is, and why.
+    Says on stderr which database that is, and why.
     """
     from app.core.config import DatabaseSettings, load_settings, parse_database_url
     from app.core.database.migrations import UnknownRevisionError

@@ -28,7 +28,7 @@ def export_user_command(email: Email) -> None:
 def erase_user_command(
     email: Email, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
 ) -> None:
-    """Delete all that is stored about a person. Nothing brings it back."""
+    """Delete all that is stored about a person. This cannot be undone."""
     with database_url() as url:
         if not yes:
             typer.confirm(f"Delete all that this database has about {email}?", abort=True)

@@ -1,4 +1,4 @@
-"""Commands that write code. `scaffold` does their work, which is not deployed."""
+"""Commands that write code. Their work is done by `scaffold`, which is not deployed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 Name = Annotated[str, typer.Argument(help="Its name in the singular, such as book_shelf.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes, and make none.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")]
 
 
 def _work() -> ModuleType:
-    """Return the module that does the work. Raises `CommandError` where it is not there."""
+    """Return the module that does the work. Raises `CommandError` if it is missing."""
     try:
         from scaffold import commands as work
     except ModuleNotFoundError as error:
@@ -101,10 +101,10 @@ def revision_command(
     message: Annotated[str, typer.Option("--message", "-m", help="What it does.")],
     *,
     empty: Annotated[
-        bool, typer.Option("--empty", help="Compare nothing, for a migration of data.")
+        bool, typer.Option("--empty", help="Write an empty migration, for changes of data.")
     ] = False,
 ) -> None:
-    """Write a migration: what the models have and the database has not."""
+    """Write a migration for the differences between the models and the database."""
     from app.core.database.migrations import migrate, write_revision
 
     with database_url() as url:
@@ -112,6 +112,6 @@ def revision_command(
             migrate(url)
         path = write_revision(url, message, empty=empty)
     if path is None:
-        typer.echo("The database has all that the models have, so no migration was written.")
+        typer.echo("The database matches the models, so no migration was written.")
     else:
         typer.echo(f"Wrote {path}.\nReview it, then run `uv run app migrate`.")

@@ -64,7 +64,7 @@ def _make_app() -> FastAPI:
 
 
 def _stated_endpoints() -> dict[str, list[Endpoint]]:
-    """Return what the tests state of each endpoint, by method and path. Tells if there are none."""
+    """Return what the tests state of each endpoint, by method and path. Says so if there are none."""
     found: dict[str, list[Endpoint]] = {}
     try:
         if not (PROJECT / "tests" / "endpoints.py").exists():

@@ -16,9 +16,9 @@ class CallerSettings(EmailSettings):
 
     @property
     def digest_keys(self) -> tuple[bytes, ...]:
-        """Keys of the digests that the database stores of requests: an empty one.
+        """Keys for the digests of requests that the database stores: a single empty one.
 
-        There is no secret key to use, nor a secret in a body. The rest of a body is stored anyway.
+        There is no secret key, and bodies hold no secrets. The rest of a body is stored anyway.
         """
         return (b"",)
 
@@ -29,5 +29,5 @@ class CallerSettings(EmailSettings):
 
     @property
     def identifying_headers(self) -> tuple[str, ...]:
-        """Headers that name the caller: responses to such requests are not to be stored."""
+        """Headers that name the caller: responses to such requests must not be stored."""
         return ("Authorization", self.caller_header)

@@ -21,7 +21,7 @@ from app.core.environment import load_settings as load_settings
 from app.core.telemetry_settings import TelemetrySettings
 from app.core.types import HeaderNames, Hosts, Methods, Networks, Origins, Seconds
 
-# The drivers that have a module. The first one is the default of a URL that names no other.
+# The drivers that have a module. The first one is the default for a URL that names none.
 DRIVERS: Final = sorted(
     path.stem.removesuffix("_driver")
     for path in Path(__file__).with_name("database").glob("drivers/*_driver.py")
@@ -185,7 +185,7 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
     max_body_bytes: int = Field(
         default=64 * 2**10,
         ge=1024,
-        description="Maximum size of a request body, in bytes, of routes that state no other.",
+        description="Maximum size of a request body, in bytes, unless the route states another.",
     )
     max_import_bytes: int = Field(
         default=2 * 2**20, ge=1024, description="Maximum size of an import's body, in bytes."
@@ -273,14 +273,13 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
         default=10, ge=2, le=1000, description="Jobs that a worker runs at the same time."
     )
     worker_lost_seconds: Seconds = Field(
-        default=30,
-        description="Seconds after which others take over the jobs of a worker that is gone.",
+        default=30, description="Seconds after which the jobs of a lost worker are taken over."
     )
     worker_stop_seconds: float = Field(
         default=20,
         gt=0,
         le=300,
-        description="Seconds that a worker that stops gives its jobs; then they are queued again.",
+        description="Seconds that running jobs have when a worker stops; then they are queued again.",
     )
     worker_in_service: bool = Field(
         default=False, description="Run jobs in the service itself, without `app worker`."

@@ -1,4 +1,4 @@
-"""The files that hold settings: `.env`, and one for each secret. And where a variable is set."""
+"""The files that hold settings, `.env` and one for each secret, and where a variable is set."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -37,7 +37,8 @@ def read_env_file() -> Mapping[str, str | None]:
 
 
 def secrets_dir() -> Path | None:
-    """Return the folder of secrets: that of `SECRETS_DIR`, or `/run/secrets` if it exists.
+    """Return the folder of secrets: the one that `SECRETS_DIR` names, or `/run/secrets` if it
+    exists.
 
     Raises `ConfigurationError` if `SECRETS_DIR` names no folder.
     """
@@ -49,10 +50,10 @@ def secrets_dir() -> Path | None:
 
 
 def read_secrets(names: Collection[str]) -> Mapping[str, str]:
-    """Return what the files with these names hold, whatever their case, without blanks around it.
+    """Return the contents of the files with these names, in any case, without surrounding blanks.
 
     Raises `ConfigurationError` for a file that is empty, that cannot be read, or that is a link to
-    a place outside of the folder. The message omits what it holds.
+    a place outside of the folder. The message omits the contents.
     """
     if (folder := secrets_dir()) is None:
         return {}
@@ -79,7 +80,7 @@ def _read_secret(path: Path) -> str:
 
 
 def configured(variable: str) -> tuple[str, str] | None:
-    """Return the value of a variable, and where it is set, or None if it is empty or nowhere set.
+    """Return the value of a variable, and where it is set, or None if it is empty or not set.
 
     Raises `ConfigurationError` if a file cannot be read.
     """

@@ -15,7 +15,7 @@ from app.core.env_file import (
     secrets_dir,
 )
 
-# Errors whose own message does not tell which values are right.
+# Errors whose own message does not say which values are valid.
 _UNCLEAR: Final = {"missing": "not set", "string_pattern_mismatch": "not valid"}
 
 _OTHER_NAMES: Final = {"warn": "warning", "fatal": "critical"}
@@ -24,7 +24,8 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 class EnvironmentSettings(BaseSettings):
-    """Base class of settings. An empty variable is unset: Compose and Helm write unset ones so.
+    """Base class of settings. An empty variable is unset, because Compose and Helm write unset ones
+    that way.
 
     Create them with `load_settings`, which reads `.env` too.
     """
@@ -36,7 +37,7 @@ class EnvironmentSettings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def ignore_blanks(cls, values: dict[str, object]) -> dict[str, object]:
-        """Take a variable of blanks for unset, and remove those around others that are not secret."""
+        """Treat a blank variable as unset, and strip the blanks around others that are not secret."""
         kept = {name: value for name, value in values.items() if str(value).strip()}
         return {
             name: value.strip() if isinstance(value, str) and not cls._is_secret(name) else value
@@ -82,7 +83,7 @@ def load_settings(kind: type[SettingsT], **given: Any) -> SettingsT:
 
 
 def _describe(kind: type[BaseSettings], error: ErrorDetails) -> str:
-    """Return what is wrong, with the value only where that is an item of a list: none is secret."""
+    """Return what is wrong, with the value only for items of lists, which are never secret."""
     name, *items = map(str, error["loc"])
     message = error["msg"].removeprefix("Value error, ")
     description = str(kind.model_fields[name].description).removesuffix(".")

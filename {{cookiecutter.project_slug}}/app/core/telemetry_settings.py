@@ -17,7 +17,8 @@ _NEEDED: Final = {
     "sentry_dsn": ("sentry_sdk", "sentry"),
 }
 
-# Of OpenTelemetry's SDK for Python, which takes any other name for the default, with a warning.
+# The samplers of OpenTelemetry's SDK for Python. It replaces other names by the default, with a
+# warning.
 Sampler = Literal[
     "always_on",
     "always_off",
@@ -60,7 +61,8 @@ class TelemetrySettings(EnvironmentSettings):
         default="", description="The service's name in traces, by default the project's."
     )
     otel_resource_attributes: str = Field(
-        default="", description="More about it, such as deployment.environment.name=staging."
+        default="",
+        description="More attributes of the service, such as deployment.environment.name=staging.",
     )
     otel_traces_sampler: Sampler = Field(
         default="parentbased_always_on", description="Which requests are traced."
@@ -111,7 +113,7 @@ class TelemetrySettings(EnvironmentSettings):
     @field_validator("otel_exporter_otlp_endpoint")
     @classmethod
     def refuse_endpoint_of_traces_alone(cls, value: str) -> str:
-        """Refuse to be off although OpenTelemetry's other variable names a receiver."""
+        """Refuse an unset endpoint where OpenTelemetry's other variable names a receiver."""
         if not value and configured("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
             raise ValueError(
                 "not set, and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT alone turns nothing on; set both, or "
@@ -122,7 +124,7 @@ class TelemetrySettings(EnvironmentSettings):
     @field_validator("otel_exporter_otlp_headers")
     @classmethod
     def refuse_malformed_headers(cls, value: str) -> str:
-        """Refuse headers that OpenTelemetry or HTTP would. The message omits them: they are secret."""
+        """Refuse headers that OpenTelemetry or HTTP does not accept. The message omits these secrets."""
         of_traces = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "")
         for header in filter(None, map(str.strip, f"{value},{of_traces}".split(","))):
             _, _, text = header.partition("=")
@@ -135,7 +137,7 @@ class TelemetrySettings(EnvironmentSettings):
 
     @property
     def otel_variables(self) -> dict[str, str]:
-        """The variables of OpenTelemetry that are set, wherever they are."""
+        """The variables of OpenTelemetry that are set, in the environment or in files."""
         set_ = self.model_dump(exclude_unset=True)
         return {name.upper(): str(set_[name]) for name in set_ if name.startswith("otel_")}
 

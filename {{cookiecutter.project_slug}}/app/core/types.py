@@ -35,7 +35,7 @@ Seconds = Annotated[float, Field(ge=0.001, le=3600)]  # to the millisecond
 
 
 def _require_text(value: object) -> object:
-    """Refuse numbers, which Pydantic would take for seconds since 1970."""
+    """Refuse numbers, which Pydantic would interpret as seconds since 1970."""
     is_number = isinstance(value, int | float) or (
         isinstance(value, str) and not re.match(r"[0-9]{4}-", value)
     )
@@ -45,7 +45,7 @@ def _require_text(value: object) -> object:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """Convert a time to UTC: with an offset it may be out of the range of Python and the drivers."""
+    """Convert a time to UTC, which Python and the drivers may be unable to represent."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:  # no pattern in OpenAPI states this
@@ -86,7 +86,7 @@ class ExactDecimal:
 
 
 def _require_finite(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Refuse infinite numbers, which JSON does not have, and Python reads `1e999` as."""
+    """Refuse infinite numbers: JSON has none, but Python reads `1e999` as one."""
     try:
         json.dumps(value, allow_nan=False)
     except ValueError:  # no schema states this
@@ -169,7 +169,7 @@ VisibleText = Annotated[str, Visible()]
 LineText = Annotated[str, Visible(one_line=True)]
 
 # Three letters or digits in a row, which an index of trigrams finds. For OpenAPI, all characters beyond
-# ASCII are letters, because patterns tell them apart in other ways in each language.
+# ASCII are letters, because each language's patterns classify them differently.
 _SEARCHABLE: Final = r"[^\x00-/:-@\[-`{-\x7f]{3}"
 
 

@@ -25,7 +25,7 @@ class _BearerToken(OAuth2PasswordBearer):
         return await super().__call__(cast("Request", request))  # only its headers are read
 
 
-ANYONE: Final = "anyone"  # the name of all callers that are not known
+ANYONE: Final = "anyone"  # the name of all unknown callers
 
 # The only reader of the token of a request. It ignores the case of the scheme.
 read_token = _BearerToken(

@@ -11,7 +11,7 @@ from app.core.http.gateway import GatewayCaller, GatewayHeaderMiddleware
 from app.core.observability.requests import note_user
 from app.exceptions import ValidationError
 
-ANYONE: Final = "anyone"  # the name of all callers that are not known
+ANYONE: Final = "anyone"  # the name of all unknown callers
 
 
 def install_caller(app: FastAPI, settings: CallerSettings) -> None:

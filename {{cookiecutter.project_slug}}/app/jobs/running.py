@@ -35,7 +35,7 @@ def make_job_metrics(metrics: "Metrics | None") -> "JobMetrics | None":
 async def running_jobs(
     worker: Worker, database: Database, metrics: "JobMetrics | None"
 ) -> AsyncGenerator[None]:
-    """Run a worker during a block, and show what it does."""
+    """Run a worker during a block, and export its metrics."""
     async with working(worker):
         counting = asyncio.create_task(_count(worker, database, metrics)) if metrics else None
         try:

@@ -46,7 +46,7 @@ class Repository(Generic[ModelT]):
     async def row(
         self, statement: Executable, parameters: Mapping[str, Any] | None = None
     ) -> Row[*tuple[Any, ...]] | None:
-        """Return the only row of a statement for more than an object, or None if it has none."""
+        """Return the only row of a statement with several columns, or None if it has none."""
         return (await self._session.execute(statement, parameters)).one_or_none()
 
     async def changed_rows(
@@ -151,7 +151,7 @@ def keyset(
 
 
 def contains(column: InstrumentedAttribute[str]) -> ColumnElement[bool]:
-    """Return a condition that a column contains the text of `containing`, in upper or lower case.
+    """Return a condition that a column contains the text of `containing`, ignoring case.
 
     It needs an index of the column's trigrams, as `User` has.
     """

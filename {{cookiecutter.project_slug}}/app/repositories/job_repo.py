@@ -96,7 +96,7 @@ class JobRepository:
         return [QueuedJobs(*row) for row in await self._session.execute(_COUNT)]
 
     async def list_dead(self, limit: int) -> Sequence[DeadJob]:
-        """Return dead jobs, the last that died first."""
+        """Return dead jobs, the latest first."""
         rows = await self._session.execute(_LIST_DEAD, {"limit": limit})
         return [DeadJob(*row) for row in rows]
 
@@ -117,6 +117,6 @@ class JobRepository:
         return deleted
 
     async def delete_log(self, kept: timedelta, most: int) -> int:
-        """Delete at most so many older log entries of jobs that are gone, and return the number."""
+        """Delete up to `most` older log entries of jobs that no longer exist, and return the number."""
         deleted: int = await self._session.scalar(_DELETE_LOG, {"kept": kept, "most": most})
         return deleted

@@ -74,8 +74,8 @@ async def update_current_user(
 ) -> UserResponse:
     """Change your own account. Omitted fields stay unchanged.
 
-    If the service sends mail, a new e-mail address is pending until it is confirmed by the link of a
-    mail. Send it again for another mail, or the current address to cancel that.
+    If the service sends mail, a new e-mail address is pending until it is confirmed by the link in a
+    mail. Send it again to get another mail, or send the current address to cancel the change.
     """
     user = await accounts.update(caller.id, data.columns(), data.current_password, if_match, client)
     set_etag(request, response, user.version)

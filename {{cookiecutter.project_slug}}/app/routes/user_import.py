@@ -17,5 +17,5 @@ UserImportServiceDep = Annotated[UserImportService, Depends(service(UserImportSe
 @router.post("", status_code=status.HTTP_201_CREATED, dependencies=[Depends(require_admin)])
 @body_limit(lambda settings: settings.max_import_bytes, admit=admit_admin)
 async def import_users(data: UserImport, users: UserImportServiceDep) -> UserImportResponse:
-    """Write many users with their posts: all of them, or on any error none."""
+    """Write many users with their posts: all of them, or none if there is an error."""
     return await users.import_users(data)

@@ -30,7 +30,7 @@ class UserPatch(PatchBody):
         default=None,
         description=(
             "Your own password. Required for changing your own e-mail address, and for changing "
-            "that of another unless you have signed in recently."
+            "another user's unless you have signed in recently."
         ),
     )
 

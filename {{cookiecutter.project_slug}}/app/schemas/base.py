@@ -16,8 +16,9 @@ from pydantic_core import CoreSchema, PydanticCustomError
 class RequestBody(BaseModel):
     """A request body. Unknown fields are errors, so that typos are noticed.
 
-    More members than there are fields make one error. Else a client could have the service describe
-    each of 10,000. For the same reason give lists a `max_length` and `FailFast()`.
+    A body with more members than fields gets a single error, or else a client could have the
+    service describe each of 10,000. For the same reason, give lists a `max_length` and
+    `FailFast()`.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -2,5 +2,5 @@
 
 from app.core.types import Id
 
-# Required: callers are no users.
+# Required, because callers are not users.
 OwnerId = Id

@@ -22,7 +22,7 @@ class UserImportItem(RequestBody):
 
 
 class UserImport(RequestBody):
-    """POST body of an import: all of it is written, or nothing. Its first wrong user ends it."""
+    """POST body of an import: all of it is written, or nothing. Validation ends at the first wrong user."""
 
     users: Annotated[list[UserImportItem], FailFast()] = Field(min_length=1, max_length=MAX_IMPORT)
 

@@ -15,7 +15,7 @@ from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
 
 @dataclass(frozen=True, slots=True)
 class RequestDigests:
-    """What the database gets to know of a request and its key.
+    """The digests that the database stores of a request and its key.
 
     It learns neither the key nor the body. `names` and `fingerprints` are made with the current
     secret key and then with the previous one, if there is one.
@@ -32,8 +32,8 @@ class RequestDigests:
     ) -> Self:
         """Digest a request, given as the digest of its method, URL and body.
 
-        A key belongs to its caller. That of an anonymous caller belongs to the request: a stranger who
-        guesses the key learns nothing without the whole request, and takes it from nobody.
+        A key belongs to its caller. An anonymous caller's key belongs to the request: a stranger who
+        guesses it learns nothing without the whole request, and cannot take it from anybody.
         """
         message = b"idempotency\0" + key.encode() + b"\0" + request
         fingerprints = tuple(hmac.digest(secret, message, "sha256") for secret in secrets)

@@ -9,12 +9,12 @@ from app.repositories.job_repo import DeadJob, JobRepository, QueuedJobs
 # Long enough to find out why a job failed. Payloads may name persons.
 _DEAD_KEPT: Final = timedelta(days=30)
 _LOG_KEPT: Final = timedelta(days=7)
-# Each job has a few. So many take a fraction of DATABASE_STATEMENT_TIMEOUT.
+# Each job has a few. Deleting this many takes a fraction of DATABASE_STATEMENT_TIMEOUT.
 _LOG_ENTRIES_AT_ONCE: Final = 10_000
 
 
 class JobService:
-    """What became of jobs, for those who operate the service."""
+    """The state of jobs, for operators of the service."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._jobs = JobRepository(session)
@@ -24,7 +24,7 @@ class JobService:
         return await self._jobs.count()
 
     async def list_dead(self, limit: int) -> Sequence[DeadJob]:
-        """Return dead jobs, the last that died first."""
+        """Return dead jobs, the latest first."""
         return await self._jobs.list_dead(limit)
 
     async def retry(self, ids: Sequence[int] | None) -> Sequence[int]:

@@ -17,7 +17,7 @@ class UserImportService:
         self._posts = PostService(session, caller)
 
     async def import_users(self, data: UserImport) -> UserImportResponse:
-        """Write many users with their posts in bulk: all of them, or on any error none.
+        """Write many users with their posts in bulk: all of them, or none if there is an error.
 
         Raises `EmailTakenError` if an e-mail address is taken or comes twice.
         """

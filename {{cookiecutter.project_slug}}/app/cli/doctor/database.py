@@ -112,7 +112,7 @@ async def check_schema(examined: Examined) -> Sequence[Finding]:
 
 
 async def check_pooler(examined: Examined) -> Sequence[Finding]:
-    """Find out whether a pooler responds: it sends another process id than PostgreSQL's."""
+    """Find out whether a pooler responds: its process id differs from PostgreSQL's."""
     said = examined.database.database_pooler
     # A pooler refuses the parameters that PostgreSQL itself is given.
     settings = examined.database.model_copy(update={"database_pooler": True})
@@ -139,7 +139,7 @@ async def check_pooler(examined: Examined) -> Sequence[Finding]:
 
 
 async def check_clock(examined: Examined) -> Sequence[Finding]:
-    """Compare the clocks: what expires is written by one of them, and read by the other."""
+    """Compare the clocks: one sets the times of expiry, and the other checks them."""
     async with connected(examined, examined.database) as session:
         await session.connection()
         began = now()
@@ -158,7 +158,7 @@ def now() -> datetime:
 
 
 async def check_jobs(examined: Examined) -> Sequence[Finding]:
-    """Look for jobs that have failed for good, and for those that wait in vain."""
+    """Look for jobs that have failed for good, and for those that have waited for too long."""
     async with connected(examined, examined.database) as session:
         jobs = await JobService(session).count()
     found = [

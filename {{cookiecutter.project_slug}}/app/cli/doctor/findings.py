@@ -10,7 +10,7 @@ from app.core.config import ConfigurationError, DatabaseSettings, Settings, load
 
 
 class Level(StrEnum):
-    """How bad it is. A warning need not be mended before the service runs."""
+    """The severity. A warning need not be fixed before the service runs."""
 
     OK = "ok"
     WARNING = "warning"

@@ -15,7 +15,7 @@ async def check_settings(examined: Examined) -> Sequence[Finding]:
 
 
 async def check_weak_settings(examined: Examined) -> Sequence[Finding]:
-    """Look for settings with which the service starts, but is easier to attack."""
+    """Look for settings that the service accepts, but that make it easier to attack."""
     settings = examined.settings
     found = [
         *_unsafe_in_production(settings),

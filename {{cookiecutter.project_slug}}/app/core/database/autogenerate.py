@@ -1,4 +1,4 @@
-"""What `alembic revision --autogenerate` and `alembic check` compare, and how they write it."""
+"""Options of `alembic revision --autogenerate` and `alembic check`: what to compare and render."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ def _render_item(kind: str, item: object, context: AutogenContext) -> str | bool
 
 
 class _Additions:
-    """What the operations of a revision need beforehand, and leave behind."""
+    """The schemas and enum types that a revision has to create or drop besides its tables."""
 
     def __init__(self, connection: Connection, metadata: MetaData, created: CreatedObjects) -> None:
         self._connection = connection
@@ -122,7 +122,7 @@ class _Additions:
         downgrade.ops.extend(map(enum_types.drop, new))
 
     def _unused(self, downgrade: OpContainer) -> list[postgresql.ENUM]:
-        """Return the types of revisions that no column has any more, until the downgrade."""
+        """Return the enum types of earlier revisions that no column uses any more."""
         lost = [enum for step in _flatten(downgrade) for enum in enum_types.enums_in(step)]
         uses = Counter(map(self._key, lost))
         for table in self._metadata.tables.values():
@@ -141,7 +141,7 @@ class _Additions:
         return enum.schema or self._default_schema, enum.name
 
     def _default(self, schema: str | None, table: str, column: str) -> FetchedValue | None:
-        """Return the default in the database that a column of the models has."""
+        """Return the server default of a column of the models."""
         key = f"{schema}.{table}" if schema else table
         return self._metadata.tables[key].columns[column].server_default
 

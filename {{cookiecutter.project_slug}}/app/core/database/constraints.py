@@ -53,7 +53,8 @@ def domain_error(violation: ConstraintViolation) -> AppError | None:
     match = _VALUE.search(violation.detail)
     columns = re.findall(r"\w+", _NO_COLUMN.sub("", match["columns"])) if match else []
     value = match["value"] if match else "given"
-    # A new row is refused by the foreign key's own columns, and a deletion by those it refers to.
+    # The detail names the foreign key's own columns for a new row, and the referenced ones for a
+    # deletion.
     if found.still_used and columns == ["id"]:
         return ConflictError(found.still_used.format(value=value))
     return found.error(
@@ -78,7 +79,7 @@ def _constraints(table: Table) -> Iterator[Constraint | Index]:
 
 
 def _info(constraint: Constraint | Index) -> dict[str, Any]:
-    """Return the `info`, which a foreign key declared on a column holds in its element."""
+    """Return the `info`. A foreign key that is declared on a column keeps it in its element."""
     if isinstance(constraint, ForeignKeyConstraint):
         return constraint.info | constraint.elements[0].info
     info: dict[str, Any] = constraint.info

@@ -100,8 +100,8 @@ class CountedTransaction(AsyncSessionTransaction):
 class CountedSession(AsyncSession):
     """A session whose time in the database counts against its budget, or else the current one.
 
-    Listening to SQLAlchemy's events instead costs too much (see docs/decisions/0006). The methods
-    that are missing here call others that are not: a test compares the list with SQLAlchemy's.
+    Listening to SQLAlchemy's events instead costs too much (see docs/decisions/0006). Methods that
+    are missing here call ones that are counted: a test compares the list with SQLAlchemy's.
     """
 
     budget: Budget | None = None

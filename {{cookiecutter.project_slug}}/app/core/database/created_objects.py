@@ -1,8 +1,8 @@
 """What the revisions create: the objects that autogenerate may drop.
 
 A database may hold objects of others: of extensions, of a job, of another service. The revisions
-are read without being run. So objects that they create in another way than by an operation of
-Alembic with literal names count as those of others.
+are read, not run. So an object counts as theirs only if an operation of Alembic creates it under a
+literal name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 
 
 class DatabaseObject(NamedTuple):
-    """An object by the kinds that Alembic's `include_object` has."""
+    """An object, with its kind as Alembic's `include_object` names it."""
 
     kind: str
     schema: str | None
@@ -112,7 +112,7 @@ class _Call:
         self.name = self.text("column_name", "index_name", "constraint_name")
 
     def text(self, *parameters: str) -> str | None:
-        """Return the string that one of the parameters has, or None if it is not known."""
+        """Return the string passed for one of the parameters, or None if it is not known."""
         for parameter in parameters:
             if parameter in self._arguments:
                 return _text(self._arguments[parameter], self._names)

@@ -14,8 +14,7 @@ from app.core.database.errors import translate_driver_errors
 from app.core.database.pool import FairPool
 from app.core.database.usage import watch_statements
 
-# Longer than a connection is idle under load, and too short for a server to vanish in without
-# closing its connections.
+# Longer than connections stay idle under load, and too short for a server to vanish unnoticed.
 TRUSTED_SECONDS: Final = 0.1
 
 
@@ -49,8 +48,8 @@ def make_searcher(url: URL, settings: DatabaseSettings, *, trusted_seconds: floa
     """Return a reader for requests that search, which are slow at times.
 
     They have a small pool of their own, so that other reads need not wait for them. Statements are
-    not prepared, because PostgreSQL may then plan them once for all texts: a common word is found
-    soon in any order, but for a rare one that plan reads the whole table (see docs/decisions/0009).
+    not prepared, because PostgreSQL may plan a prepared one once for all texts: the plan that finds
+    a common word quickly reads the whole table for a rare one (see docs/decisions/0009).
     """
     return make_engine(
         url,
@@ -130,8 +129,8 @@ def server_limits(settings: DatabaseSettings) -> dict[str, str]:
 def _limit_setup(engine: AsyncEngine, driver: Driver, timeout: float) -> None:
     """Limit the time of SQLAlchemy's queries on a new connection.
 
-    The driver's connect timeout does not cover them. Behind a pooler they wait for a connection of
-    the server.
+    The driver's connect timeout does not cover them. Behind a pooler they wait for a server
+    connection.
     """
 
     @event.listens_for(engine.sync_engine, "connect", insert=True)

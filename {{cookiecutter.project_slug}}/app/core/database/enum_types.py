@@ -1,7 +1,6 @@
 """Enum types in what autogenerate writes: created before their first use, dropped after the last.
 
-Alembic alone would create a type with each table, and neither for a new column nor for a changed
-one.
+Alembic alone would create a type with each table, but none for a new or a changed column.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -50,7 +49,7 @@ def drop(enum: postgresql.ENUM) -> ExecuteSQLOp:
 
 
 def is_created_by(enum: postgresql.ENUM, statements: Iterable[str]) -> bool:
-    """Return whether one of the statements creates the type, with whatever labels."""
+    """Return whether one of the statements creates the type, with any labels."""
     beginning = str(create(enum).sqltext).partition(" AS ENUM ")[0]
     return any(statement.startswith(f"{beginning} AS ENUM ") for statement in statements)
 
@@ -61,7 +60,7 @@ def count_uses(connection: Connection, enum: postgresql.ENUM) -> int:
 
 
 def enum_of(kind: object) -> postgresql.ENUM | None:
-    """Return the native enum type that a column's type is made of, or None.
+    """Return the native enum type in a column's type, or None.
 
     It may be within an array or a `TypeDecorator`.
     """
@@ -74,7 +73,7 @@ def enum_of(kind: object) -> postgresql.ENUM | None:
 
 
 def render(kind: object) -> str | None:
-    """Render a type with an enum type, whose creation would fail in a second table."""
+    """Render a type with an enum type, but do not create it: that would fail in a second table."""
     enum = enum_of(kind)
     if enum is None:
         return None
@@ -98,7 +97,7 @@ def enums_in(operation: MigrateOperation) -> Iterator[postgresql.ENUM]:
 
 
 def cast_changed_columns(container: OpContainer, default: Default | None = None) -> None:
-    """Let PostgreSQL convert the rows where a column begins or ends to have an enum type.
+    """Let PostgreSQL convert the rows of columns whose type becomes, or was, an enum type.
 
     The default is dropped meanwhile, because PostgreSQL does not convert it. Afterwards it is the
     one that `default` returns, or else the existing one.

@@ -110,7 +110,7 @@ def translate_driver_errors(
 def _translated(
     original: Exception, driver: Driver, context: ExceptionContext, *, read_only: bool
 ) -> Exception | None:
-    """Return the error to raise instead of a driver's, or None to raise that."""
+    """Return the error to raise instead of a driver's, or None to raise the driver's."""
     state = driver.sqlstate(original)
     if read_only and state == _READ_ONLY:
         return ReadOnlySessionError()

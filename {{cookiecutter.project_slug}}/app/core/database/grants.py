@@ -58,8 +58,8 @@ async def grant_to_service(
 ) -> str:
     """Create the role of `DATABASE_URL`, unless it exists, and let it read and write rows.
 
-    Runs as the owner, the user of `DATABASE_DIRECT_URL`. `password` is the role's, by default that
-    in `DATABASE_URL`. The rows are those of the default schema, the first one of the owner's
+    Runs as the owner, the user of `DATABASE_DIRECT_URL`. `password` is the role's, by default the
+    one in `DATABASE_URL`. The rows are those of the default schema, the first one of the owner's
     `search_path` that exists, and of `schemas`. Returns the name of the role. Raises
     `ConfigurationError` if there is no password, if the two are the same, if the role may do more
     than that, if the owner may not change it, or if a schema does not exist.

@@ -103,7 +103,7 @@ def migrate(database_url: URL) -> None:
 
 
 def write_revision(database_url: URL, message: str, *, empty: bool = False) -> Path | None:
-    """Write a revision of what models and database differ in, and return its file.
+    """Write a revision for the differences between models and database, and return its file.
 
     Returns None if they do not differ, unless the revision is to be `empty`. Raises
     `MigrationError`, for example if the database is not at the newest revision.

@@ -71,8 +71,8 @@ class FairPool(AsyncAdaptedQueuePool):
     """SQLAlchemy's queue pool, with waiters served first come, first served.
 
     The stock pool wakes waiters in any order, so that some of them starve under load (see
-    docs/decisions/0006). There is no overflow, whose connections would be opened and closed all
-    the time under load.
+    docs/decisions/0006). There is no overflow: under load, its connections would be opened and
+    closed all the time.
 
     A session waits at its first statement, not when it is opened: for at most `timeout` seconds,
     and no longer than the request's budget lasts. `waits` and `waited` say how often there was no

@@ -19,7 +19,7 @@ SchemaState = Literal["at head", "ahead"]
 
 _logger: Final = logging.getLogger(__name__)
 
-# Anybody may ask as often as they like, but the database is asked once in this time.
+# Anybody may ask as often as they like, but the database is asked only once in this interval.
 _KEPT_SECONDS: Final = 1
 
 _STATE: Final = text(
@@ -35,8 +35,7 @@ class SchemaError(Exception):
 class ReadinessProbe:
     """Checks the database on one connection of its own, which it keeps.
 
-    So a busy pool does not fail the check, and however many clients ask, they get the result of the
-    same look at the database.
+    So a busy pool does not fail the check, and any number of clients share one query.
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:

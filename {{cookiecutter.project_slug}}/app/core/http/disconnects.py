@@ -12,7 +12,7 @@ GRACE: Final = 0.1
 
 
 class DisconnectWatch:
-    """Cancels the block if the client disconnects before `stop` is called, as the response starts.
+    """Cancels the block if the client disconnects before `stop` is called, when the response starts.
 
     The transaction of the request is then rolled back and its connection returned to the pool. The
     block ends without an error then. It receives messages by `receive`. `headers` are those of the

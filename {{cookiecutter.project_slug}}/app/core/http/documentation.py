@@ -22,7 +22,7 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# With their types, which the platform may not know, and without which browsers refuse them.
+# With their media types: the platform may not know them, and browsers refuse files without one.
 _FILES: Final = {
     "documentation.js": "text/javascript",
     "swagger-ui-bundle.js": "text/javascript",

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-# The kind of error that the readiness check then is.
+# The kind of the readiness check's error meanwhile.
 DRAINING: Final = "draining"
 
 

@@ -126,7 +126,7 @@ async def _open_read_session(request: Request, database: Database) -> CountedSes
     """Open the session of a safe method, on a replica if there is one.
 
     A replica may lag behind. Clients bypass it with `Cache-Control: no-cache`. Requests that search
-    have few connections, and leave the others to everyone else.
+    have few connections, and leave the others to all other requests.
     """
     newest = database.replica is None or _wants_newest(request)
     searches = SEARCH_PARAMETER in request.query_params
@@ -154,9 +154,9 @@ def wants_session(dependant: Dependant | None) -> bool:
 def require_edge(app: FastAPI) -> None:
     """Raise `TypeError` for a route that depends on a session that it cannot have.
 
-    The session belongs to the edge of this application: the route has to be an `EdgeRoute`, and not
-    one of an application that is mounted. It ends before the response, so no generator can use it,
-    neither as the handler nor as a dependency.
+    The session belongs to the edge of this application: the route has to be an `EdgeRoute`, and
+    must not belong to a mounted application. It ends before the response, so no generator can use
+    it, neither as the handler nor as a dependency.
     """
     for path, route, dependant, is_mounted in _all_routes(app.routes):
         if isinstance(route, APIWebSocketRoute):
@@ -184,7 +184,7 @@ def require_edge(app: FastAPI) -> None:
 
 
 def _require_no_request(path: str, dependant: Dependant | None) -> None:
-    """Raise `TypeError` for a dependency that takes a request, which a WebSocket has not."""
+    """Raise `TypeError` for a dependency that takes a request, which a WebSocket does not have."""
     if dependant is None:
         return
     if dependant.request_param_name or dependant.background_tasks_param_name:

@@ -1,6 +1,6 @@
 """HEAD requests, which FastAPI's GET routes refuse.
 
-They are responded to as to GET, without the body (RFC 9110, section 9.3.2).
+They get the response to GET without its body (RFC 9110, section 9.3.2).
 """
 
 import asyncio

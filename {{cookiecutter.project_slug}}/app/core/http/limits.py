@@ -109,7 +109,7 @@ class _LimitedBody:
     async def refuse_announced_size(self) -> None:
         """Raise `ContentTooLargeError` if `Content-Length` exceeds the limit."""
         announced = self._request.headers.get("Content-Length", "")
-        # Not more digits than `int` takes: it raises an error for 4300.
+        # No more digits than `int` accepts: it raises an error for more than 4300.
         if announced.isdecimal() and (len(announced) > 18 or int(announced) > self._limit):
             if "Expect" not in self._request.headers:  # else the client has not sent it yet
                 await self._discard()

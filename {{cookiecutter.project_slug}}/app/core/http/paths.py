@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.types import Scope
 
-# Those who ask are machines, every few seconds.
+# Requested by machines, every few seconds.
 PROBES: Final = ("/health/live", "/health/ready", "/metrics")
 
 
@@ -21,7 +21,7 @@ def prefix(scope: Scope) -> str:
 def route_path(scope: Scope) -> str:
     """Return the path that routes match: without the prefix."""
     path: str = scope["path"]
-    # Servers write both in front of each other, so that a root_path of `/api/` gives `/api//users`.
+    # Servers concatenate the two, so a root_path of `/api/` gives `/api//users`.
     for root in (scope.get("root_path", ""), prefix(scope)):
         inner = path.removeprefix(root)
         if inner.startswith("/"):

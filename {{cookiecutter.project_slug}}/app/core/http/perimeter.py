@@ -33,7 +33,7 @@ Responder = Callable[[Request, Exception], Awaitable[Response]]
 
 
 class SeeRoute:
-    """ASGI middleware, the innermost: shows the record the scope in which the route will be.
+    """The innermost ASGI middleware: gives the record the scope in which the route will be.
 
     Middleware in between may have copied the scope. It has no coroutine of its own.
     """
@@ -49,7 +49,7 @@ class SeeRoute:
         return self._app(scope, receive, send)
 
 
-# For the constructor of the application: what it is given stays within what is added later.
+# For the constructor of the application: middleware that is added later goes around it.
 INNERMOST: Final = (Middleware(SeeRoute),)
 
 

@@ -155,13 +155,13 @@ def log_failure(connection: HTTPConnection, status: int, reason: str) -> None:
 
 
 def _level(record: RequestRecord | None) -> int:
-    """Return ERROR, unless only a health check fails, which a process that shuts down wants."""
+    """Return ERROR, or less for a health check, whose failure is intended during shutdown."""
     if not record or record.route not in PROBES:
         return logging.ERROR
     return logging.DEBUG if record.outcome == DRAINING else logging.WARNING
 
 
-# Where the names are that have moved; their old place works until 0.4.
+# The new modules of names that have moved; the old ones work until 0.4.
 _MOVED: Final = {
     "add_problem_schema": "problem_declarations",
     "declared_statuses": "problem_declarations",

@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from app.core.http.paths import route_path
 
-# Endpoints that are remembered although no route of the application has them.
+# Maximum number of endpoints to remember that no route of the application has.
 _MOST_HIDDEN: Final = 1000
 
 
@@ -54,7 +54,7 @@ class RouteTemplates:
             known = found.setdefault(id(endpoint), _Endpoint(endpoint, []))
             known.templates.append((pattern, template))
         if len(self._known) > len(found) + _MOST_HIDDEN:
-            self._known = {}  # a mounted application makes its endpoints anew
+            self._known = {}  # a mounted application creates its endpoints anew
         self._known |= found
         # Others belong to a mounted application that hides its routes.
         return self._known.setdefault(id(wanted), _Endpoint(wanted, [(None, "")]))

@@ -42,7 +42,7 @@ class SecurityHeaders:
     def added(
         self, scope: Scope, received: dict[bytes, bytes], present: Headers, root_path: str
     ) -> Headers:
-        """Return what is added to the headers of a response.
+        """Return the headers to add to a response.
 
         `received` are the headers of the request, `present` those of the response, and `root_path` is
         that of the request when it arrived.

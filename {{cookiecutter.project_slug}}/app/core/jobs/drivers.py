@@ -73,7 +73,7 @@ class SessionDriver(Driver):
 class WorkerDriver(Driver):
     """Runs each statement on its own (`Database.statement`), and listens on one more connection.
 
-    One connection cannot do both in all drivers: some run no statement while they listen. After
+    With some drivers one connection cannot do both: they run no statement while they listen. After
     `ends_at` every statement raises `UnavailableError`.
     """
 
@@ -105,7 +105,7 @@ class WorkerDriver(Driver):
             await driver.close()
 
     def end_at(self, time: float) -> None:
-        """Let no statement run after a time of the event loop."""
+        """Let no statement run after this time, by the clock of the event loop."""
         self.ends_at = time
 
     async def listen_again(self) -> None:
@@ -131,11 +131,11 @@ class WorkerDriver(Driver):
             if sent_pid != await connection.scalar(text("SELECT pg_backend_pid()")):
                 raise ConfigurationError(POOLER_RESPONDS)
         except Exception as error:
-            # What PgBouncer says to the time limits, which a connection to PostgreSQL begins with.
+            # PgBouncer's error for the time limits, with which a connection to PostgreSQL starts.
             if "unsupported startup parameter" in explain(error):
                 raise ConfigurationError(POOLER_RESPONDS) from error
             raise
-        # A server that hangs would not let it close.
+        # A server that hangs would keep it from closing.
         self._stack.callback(self._driver.abort, self._connection)
         # PGQueuer names its drivers after those of PostgreSQL.
         name = self._database.settings.database_url.get_driver_name()
@@ -196,7 +196,7 @@ class WorkerDriver(Driver):
 
 @cache
 def _statement(query: str) -> TextClause:
-    return text(_PARAMETER.sub(r"(:p\1)", query))  # in brackets, for `::` may follow
+    return text(_PARAMETER.sub(r"(:p\1)", query))  # in brackets, because `::` may follow
 
 
 def _named(args: tuple[object, ...]) -> dict[str, object]:

@@ -24,7 +24,7 @@ _logger: Final = logging.getLogger(__name__)
 _FIRST_DELAY: Final = 1.0
 _LONGEST_DELAY: Final = 15 * 60.0
 
-# A payload that is younger may be one of a newer version, which is being rolled out.
+# A younger payload may come from a newer version that is being rolled out.
 _ROLL_OUT: Final = timedelta(minutes=15)
 
 
@@ -45,7 +45,7 @@ class PayloadError(FinalError):
 
 
 class PostponedError(RetryRequested):
-    """The job was not run, or not to its end, by no fault of its own: this was no attempt."""
+    """The job did not run to its end, by no fault of its own: this does not count as an attempt."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class JobContext:
     job_id: int
 
     async def claim(self, session: AsyncSession) -> bool:
-        """Return whether no transaction of this job has claimed it and committed before.
+        """Return whether no earlier transaction has claimed this job and committed.
 
         Runs one statement, which locks the job until the session's transaction ends.
         """
@@ -89,7 +89,7 @@ class JobKind(Generic[PayloadT]):
     async def handle(
         self, job: Job, database: Database, settings: Settings, deadline: asyncio.Timeout
     ) -> None:
-        """Run a job. Raises `RetryRequested` if it is to run again, or the error for which it is dead.
+        """Run a job. Raises `RetryRequested` if it is to run again, or the error that makes it dead.
 
         `deadline` is a timeout of the kind, which the caller may bring forward.
         """
@@ -113,7 +113,7 @@ class JobKind(Generic[PayloadT]):
             raise RetryRequested(delay, f"{type(error).__name__}: {error}") from error
 
     async def _run(self, payload: PayloadT, context: JobContext) -> None:
-        """Run the handler. Its `SystemExit`, and what it cancels itself, are errors of the job."""
+        """Run the handler. Its `SystemExit`, and cancellations of its own, are errors of the job."""
         try:
             await self.run(payload, context)
         except SystemExit as error:
@@ -127,7 +127,7 @@ class JobKind(Generic[PayloadT]):
     def _read(self, job: Job) -> PayloadT:
         """Return the payload. Raises `PostponedError`, or `PayloadError` when the job is old.
 
-        While a new version is rolled out, a worker of the one before may get a payload of the new one.
+        While a new version is rolled out, a worker of the old one may get a payload of the new one.
         """
         try:
             return self.payload.model_validate_json(job.payload or b"{}")
@@ -166,15 +166,15 @@ def require_all_listed(kinds: Iterable[JobKind[Any]]) -> None:
 def key_of(job: Job) -> str:
     """Return the key of a job.
 
-    The time keeps keys apart if ids begin again, as in another database.
+    The time keeps keys distinct if ids start again, as in another database.
     """
     return f"{job.entrypoint}/{job.id}/{job.created:%Y%m%d%H%M%S}"
 
 
 def backoff(attempt: int) -> timedelta:
-    """Return the time to wait after an attempt: it doubles, and differs from job to job.
+    """Return the time to wait after an attempt: it doubles, with jitter for each job.
 
-    Without the difference, jobs that failed together would fail together again.
+    Without jitter, jobs that failed together would fail together again.
     """
     longest = min(_FIRST_DELAY * 2 ** (attempt - 1), _LONGEST_DELAY)
     return timedelta(seconds=longest * random.uniform(0.5, 1))  # noqa: S311 (no secret)

@@ -1,4 +1,4 @@
-"""Where a job comes from: the request and the trace that have queued it."""
+"""Where a job comes from: the request and the trace that queued it."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from app.core.observability.line_formats import LINE_CONTEXT
 from app.core.observability.requests import current_request
 from app.core.observability.telemetry import PROPAGATOR, trace_headers
 
-# What each line of the log names of the running job.
+# The fields of the running job, in each line of the log.
 _CURRENT: Final[ContextVar[dict[str, str] | None]] = ContextVar("job", default=None)
 
 
@@ -24,7 +24,7 @@ LINE_CONTEXT.append(_fields_of_lines)
 
 
 def origin_headers() -> dict[str, str]:
-    """Return what a job is queued with: the id of the request, and the trace."""
+    """Return the headers to queue a job with: the id of the request, and the trace."""
     # Without `tracestate`, up to 16 kB that the client chooses.
     headers = {name: value for name, value in trace_headers().items() if name == "traceparent"}
     request = current_request()
@@ -36,7 +36,7 @@ def origin_headers() -> dict[str, str]:
 
 @contextmanager
 def continuing(job: Job) -> Generator[None]:
-    """Run a job in the trace that has queued it. Lines of the log name the job and the request.
+    """Run a job in the trace that queued it. Lines of the log name the job and the request.
 
     The lines do so until the task ends, because PGQueuer logs failures afterwards.
     """

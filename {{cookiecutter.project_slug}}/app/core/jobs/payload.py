@@ -1,4 +1,4 @@
-"""What a job is given."""
+"""The base class of the payloads of jobs."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -11,8 +11,8 @@ class JobPayload(BaseModel):
 
     `job` names the kind, and stays the same while jobs of the kind are queued. A payload holds ids
     rather than rows, which may have changed by the time the job runs, and no secrets. A field that a
-    later version adds needs a default. An unknown field is an error, because a version that ignored
-    it would do something else than was asked for.
+    later version adds needs a default. An unknown field is an error: a version that ignored it would
+    not do what was requested.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -24,8 +24,8 @@ _logger: Final = logging.getLogger(__name__)
 
 _PAUSE: Final = 0.5
 
-# How often a job was taken since it was queued last. Each time but the last, its worker was lost, or too busy
-# for its heartbeat.
+# How often a job was taken since it was last queued. Each time but the last, its worker was lost, or too busy
+# to send a heartbeat.
 _COUNT_RUNS: Final = """
 SELECT count(*) AS runs FROM pgqueuer_log
 WHERE job_id = $1 AND status = 'picked' AND created > COALESCE(
@@ -51,23 +51,24 @@ UPDATE pgqueuer_schedules SET status = 'queued', next_run = now(), updated = now
 
 @dataclass
 class WorkerQueries(Queries):
-    """What PGQueuer asks the database, which may be away for a while.
+    """PGQueuer's queries, for a database that may be unavailable for a while.
 
-    PGQueuer itself ends a worker whose next jobs cannot be read, and waits for its longest job first;
-    makes a job a dead one if its next attempt cannot be recorded; and forgets what it could not record
-    when a worker stops. Here such a worker finds no job until the database is back, and `is_available`
-    is false. How a job has ended is recorded within `patience` seconds, or the job is taken over.
+    PGQueuer itself stops a worker that cannot read its next jobs, after its longest job; makes a job
+    dead if its next attempt cannot be recorded; and drops the results that it could not record when a
+    worker stops. Here such a worker finds no jobs until the database is back, and `is_available` is
+    false. The result of a job is recorded within `patience` seconds, or the job is taken over.
     """
 
     driver: WorkerDriver
     patience: float = 0
     is_available: bool = False
-    # Jobs whose next run is no further attempt, and schedules whose job is still to be queued.
+    # Jobs whose next run does not count as an attempt, and schedules whose job is still to be
+    # queued.
     postponed: set[JobId] = field(default_factory=set)
     missed: set[ScheduleId] = field(default_factory=set)
 
     async def dequeue(self, *args: Any, **options: Any) -> list[Job]:
-        """Take jobs, or none if the database is away or another worker has just taken the last place."""
+        """Take jobs; none if the database is unavailable, or another worker just took the last slot."""
         try:
             jobs = await super().dequeue(*args, **options)
         except (IntegrityError, UnavailableError) as error:
@@ -83,7 +84,7 @@ class WorkerQueries(Queries):
         return jobs
 
     def _lost_race(self, error: IntegrityError | UnavailableError) -> bool:
-        """Return whether another worker has taken places of the same kinds at the same time.
+        """Return whether another worker has taken slots of the same kinds at the same time.
 
         PGQueuer looks for that in the errors of its own drivers.
         """
@@ -92,15 +93,15 @@ class WorkerQueries(Queries):
         return f"{self.qbe.settings.queue_table}_picked_slot_idx" in str(error.orig)
 
     async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
-        """Return the number of jobs that are due, or 0 if the database is away."""
+        """Return the number of jobs that are due, or 0 if the database is unavailable."""
         return await self._ask(partial(super().eligible_queued_work, entrypoints), 0)
 
     async def queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
-        """Return the number of jobs, or 0 if the database is away."""
+        """Return the number of jobs, or 0 if the database is unavailable."""
         return await self._ask(partial(super().queued_work, entrypoints), 0)
 
     async def next_deferred_eta(self, entrypoints: list[QueueEntrypoint]) -> timedelta | None:
-        """Return the time until the next job is due, or None if the database is away."""
+        """Return the time until the next job is due, or None if the database is unavailable."""
         return await self._ask(partial(super().next_deferred_eta, entrypoints), None)
 
     async def _ask(self, ask: Callable[[], Awaitable[ResultT]], otherwise: ResultT) -> ResultT:
@@ -140,10 +141,10 @@ class WorkerQueries(Queries):
     async def fetch_schedule(
         self, entrypoints: dict[CronExpressionEntrypoint, timedelta]
     ) -> list[Schedule]:
-        """Take the schedules that are due, once the database is there.
+        """Take the schedules that are due, once the database is available.
 
         PGQueuer asks only when one is due, which may be once a day. Returns none if the worker has to
-        end before.
+        stop first.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -167,7 +168,7 @@ class WorkerQueries(Queries):
             await super().set_schedule_queued(done)
 
     async def count_runs(self, job_id: JobId) -> int:
-        """Return how often a job was taken since it was queued last, by one statement."""
+        """Return how often a job was taken since it was last queued. Runs one statement."""
         (row,) = await self.driver.fetch(_COUNT_RUNS, job_id)
         return int(str(row["runs"]))
 
@@ -176,7 +177,7 @@ class WorkerQueries(Queries):
     ) -> ResultT:
         """Repeat a statement until the database has responded.
 
-        It may have had its effect before: then a job has an attempt more, or runs twice.
+        It may have taken effect before: then a job counts one attempt too many, or runs twice.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + (self.patience if patience is None else patience)
@@ -190,7 +191,7 @@ class WorkerQueries(Queries):
 
 
 def _storable(error: TracebackRecord | None) -> TracebackRecord | None:
-    """Replace characters that `jsonb` refuses. For one of them no job of the batch would be recorded."""
+    """Replace characters that `jsonb` refuses: one of them would keep the whole batch from being recorded."""
     if error is None:
         return None
 

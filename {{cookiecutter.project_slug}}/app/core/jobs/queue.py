@@ -24,8 +24,8 @@ class JobQueue:
     ) -> list[int]:
         """Queue jobs, all by one statement, and return their ids.
 
-        They run at the earliest `delay` after the start of the transaction. Of the jobs that are due,
-        those with the highest `priority` run first.
+        They run no earlier than `delay` after the start of the transaction. Of the due jobs, those
+        with the highest `priority` run first.
         """
         if not payloads:
             return []

@@ -28,14 +28,14 @@ Observe = Callable[[str, Outcome, float], None]
 
 _logger: Final = logging.getLogger(__name__)
 
-# Workers hear of new jobs at once. They also look now and then, for notifications can be lost with the
+# Workers hear of new jobs at once. They also poll, because notifications can be lost with the
 # connection.
 _POLL: Final = timedelta(seconds=5)
 
-# How often it is tested that they arrive.
+# How often a worker tests that notifications arrive.
 _PROBE: Final = timedelta(seconds=10)
 
-# Seconds to record how the last jobs have ended, after WORKER_STOP_SECONDS.
+# Seconds for recording the results of the last jobs, after WORKER_STOP_SECONDS.
 _FAREWELL: Final = 2.0
 
 # For the statements of the queue, so that handlers do not keep them waiting.
@@ -45,12 +45,12 @@ _LONGEST_PAUSE: Final = 30.0
 
 
 class Worker:
-    """Runs jobs until it is stopped, and waits for the database while that is away.
+    """Runs jobs until it is stopped, and waits for the database while that is unavailable.
 
-    Its own connections lead to PostgreSQL directly, because a pooler passes on no notifications.
+    Its own connections go to PostgreSQL directly, because a pooler does not pass on notifications.
     Handlers use the pools of `database`. `observe` is called after each run of a job, with the kind,
-    the outcome and the seconds. Raises `ConfigurationError` if only a pooler is configured, for a kind
-    that is given twice, and for a schedule whose time or kind is none.
+    the outcome and the seconds. Raises `ConfigurationError` if only a pooler is configured, for a
+    duplicate kind, and for a schedule with an invalid time or an unlisted kind.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Worker:
     def stop(self) -> None:
         """Take no more jobs. `run` returns when those that are running have ended.
 
-        They have WORKER_STOP_SECONDS. Those that need longer are queued again.
+        Running jobs have WORKER_STOP_SECONDS; those that need longer are queued again.
         """
         self._stopping.set()
         last = asyncio.get_running_loop().time() + self._settings.worker_stop_seconds
@@ -177,7 +177,7 @@ class Worker:
     async def _keep_listening(self, queuer: PgQueuer, driver: WorkerDriver) -> None:
         """Listen on a new connection when notifications no longer arrive.
 
-        PGQueuer can only end the worker then, which waits for its longest job first.
+        PGQueuer can only end the worker then, after its longest job.
         """
         while True:
             await asyncio.sleep(_PROBE.total_seconds())
@@ -230,8 +230,8 @@ class Worker:
     async def _require_few_losses(self, kind: JobKind[Any], job: Job) -> None:
         """Raise `FinalError` for a job that its workers do not survive.
 
-        PGQueuer does not count these attempts. Asks the database only about a job that begins so late
-        that it may have been taken over.
+        PGQueuer does not count these attempts. Asks the database only about a job that starts late
+        enough to have been taken over.
         """
         waited = (job.updated - job.execute_after).total_seconds()
         if self._queries is None or waited < self._settings.worker_lost_seconds:
@@ -244,7 +244,7 @@ class Worker:
             raise FinalError(f"{runs - 1} workers were lost, or did not respond, while they ran it")
 
     async def _enqueue(self, schedule: Schedule, due: DueSchedule) -> None:
-        """Queue the job of a schedule, however long it takes, for the next time may be tomorrow."""
+        """Queue the job of a schedule, however long it takes: the next time may be tomorrow."""
         while not self._stopping.is_set():
             try:
                 async with self._database.transaction() as session:
@@ -305,7 +305,7 @@ async def working(worker: Worker) -> AsyncGenerator[None]:
 
 
 async def _keep_running(worker: Worker) -> None:
-    """Run a worker again if its task ends by more than an exception, such as a cancellation."""
+    """Restart a worker whose task ends by something other than an `Exception`: a cancellation."""
     while not worker.is_stopping:
         task = asyncio.create_task(worker.run())
         await asyncio.wait({task})

@@ -30,7 +30,7 @@ class Observability:
 
     @property
     def observers(self) -> list[RequestObserver]:
-        """What is told of every request."""
+        """The observers of every request."""
         observers: list[RequestObserver | None] = [RequestLog(), self.metrics, self.tracing]
         return [observer for observer in observers if observer]
 
@@ -38,7 +38,7 @@ class Observability:
     async def running(self, database: Database) -> AsyncGenerator[None]:
         """Observe the application and its database within the block, and then send what is left.
 
-        A receiver that does not respond delays the end by `shutdown.SECONDS` at most, with all others.
+        Receivers that do not respond delay the end by `shutdown.SECONDS` at most, all together.
         """
         deadline = ShutdownDeadline()
         with queued_lines(deadline):

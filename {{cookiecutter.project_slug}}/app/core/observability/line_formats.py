@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
-# Functions that return fields of a line, such as the id of the request. They are called where it is logged.
+# Functions that return fields of a line, such as the id of the request. They are called where the line is
+# logged.
 LINE_CONTEXT: Final[list[Callable[[], Mapping[str, object]]]] = []
 
 _ENCODE: Final = json.JSONEncoder(default=str, allow_nan=False).encode
 
-# What a record has besides the fields of `extra`. Uvicorn adds a message with colours.
+# The attributes of a record that are not fields of `extra`. Uvicorn adds a message with colours.
 _STANDARD: Final = {
     *vars(logging.makeLogRecord({})),
     *("asctime", "color_message", "line_context", "message", "taskName"),
@@ -24,9 +25,9 @@ _STANDARD: Final = {
 
 _COLOURS: Final = {"DEBUG": 36, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 91}
 
-# The query of a URL or of a path: what follows the first ? of a word that has a slash before it. Its values may
-# be secrets, such as the key of a WebSocket. Quotes do not end it, because clients may write them there. Each
-# word is searched from its start alone, because clients choose how many slashes it has.
+# The query of a URL or of a path: everything after the first ? of a word, if a slash precedes it. Its values
+# may be secrets, such as the key of a WebSocket. Quotes do not end it, because clients may write them there.
+# Each word is searched from its start only, because clients choose how many slashes it has.
 _QUERY: Final = re.compile(r"""(?<![^\s?])([^\s?/]*/[^\s?]*)\?\S*[^\s"']""")
 
 
@@ -36,8 +37,8 @@ class EscapedRecord(logging.LogRecord):
     Characters that are not printable are escaped: line breaks, sequences for terminals, characters
     that hide or reorder text. The message's template is kept as the developer wrote it. A message
     without arguments, such as a server's traceback, keeps its line breaks: every line but the first
-    is indented, and so is every line of an exception. What packages other than the project log of a
-    URL is without its query.
+    is indented, and so is every line of an exception. URLs that other packages log lose their
+    query.
 
     `line_context` holds the fields that the functions of `LINE_CONTEXT` returned.
     """
@@ -94,7 +95,7 @@ def _time(record: logging.LogRecord) -> str:
     return f"{_second(int(record.created))}.{int(record.msecs):03}Z"
 
 
-@lru_cache(maxsize=1)  # most lines are of the same second as the one before
+@lru_cache(maxsize=1)  # most lines have the same second as the one before
 def _second(number: int) -> str:
     return datetime.fromtimestamp(number, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
@@ -124,7 +125,7 @@ class JSONFormatter(logging.Formatter):
 
 
 def _encodable(value: object) -> object:
-    """Return a value, or its text if JSON has none of the kind: NaN, a tuple as a key, a cycle."""
+    """Return a value, or its text if JSON cannot represent it: NaN, a tuple as a key, a cycle."""
     try:
         _ENCODE(value)
     except (TypeError, ValueError):

@@ -12,7 +12,7 @@ from typing import Final
 # Maximum size of the lines that wait for a slow reader, some ten thousand. Further ones are dropped.
 MAX_BYTES: Final = 4 * 2**20
 
-# Bytes that Linux writes to a pipe as a whole, although others write to the same one (PIPE_BUF).
+# Bytes that Linux writes to a pipe atomically, even if others write to the same one (PIPE_BUF).
 _ATOMIC: Final = 4096
 
 # Seconds for which lines are gathered. Waking the thread for each would cost as much as making the line.

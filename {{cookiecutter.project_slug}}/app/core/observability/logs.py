@@ -55,7 +55,7 @@ def configure_logging(stream: Stream = "stdout") -> None:
 
 
 def _log_error_of_thread(error: threading.ExceptHookArgs) -> None:
-    if error.exc_type is not SystemExit:  # which ends a thread without a word
+    if error.exc_type is not SystemExit:  # which ends a thread silently
         name = error.thread.name if error.thread else "unknown"
         _log_error("Unexpected error in the thread %s", name, error.exc_value, error.exc_traceback)
 
@@ -100,7 +100,7 @@ def dropped_lines() -> int:
 def queued_lines(deadline: ShutdownDeadline | None = None) -> Generator[None]:
     """Write lines in a thread within the block, so that a slow reader keeps no request waiting.
 
-    What is queued at the end is written then, until the deadline.
+    Lines that are still queued at the end are written then, until the deadline.
     """
     deadline = deadline or ShutdownDeadline()
     handlers = [handler for handler in _line_handlers() if not handler.is_queued]
@@ -155,7 +155,7 @@ class LineHandler(logging.Handler):
     def stop_queue(self, seconds: float) -> None:
         """Write what is queued, then each line at once again.
 
-        Whoever logs meanwhile waits. If the reader does not read for `seconds`, the queue stays, because
+        Callers that log meanwhile wait. If the reader does not read for `seconds`, the queue stays, because
         writing would block.
         """
         self.acquire()  # a line that is queued behind the last one would be lost

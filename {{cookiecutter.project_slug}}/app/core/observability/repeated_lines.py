@@ -1,4 +1,4 @@
-"""Packages that log the same again and again while what they send to is away."""
+"""Throttling of packages that repeat a line while their receiver is unavailable."""
 
 import logging
 from collections.abc import Generator

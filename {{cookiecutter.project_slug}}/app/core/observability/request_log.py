@@ -43,7 +43,7 @@ class RequestLog:
             fields["outcome"] = record.outcome
         if not route:
             fields["path"] = quote(public_path(record.scope))[:_LONGEST]
-        # `_logger.log` would look for its caller, which is this line, whenever it is called.
+        # `_logger.log` would look up its caller each time, which is always this line.
         arguments = (record.method, route or "(no route)", record.status)
         _logger.handle(
             _logger.makeRecord(

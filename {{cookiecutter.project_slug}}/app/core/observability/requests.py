@@ -1,4 +1,4 @@
-"""One record for each request, which logs, metrics and traces are made of.
+"""One record for each request, from which logs, metrics and traces are made.
 
 `app.core.http.perimeter` keeps it.
 """
@@ -35,7 +35,7 @@ class RequestRecord:
     """What is known about a request, completed while it is processed.
 
     `status` is 0 until the response starts, and `CLIENT_CLOSED` if the client has left before. `sent`
-    counts the bytes of the response's body, and `seconds` last until its end. `outcome` names why a
+    counts the bytes of the response's body, and `seconds` run until its end. `outcome` names why a
     request got 503, such as `pool` or `deadlock`, or says that it was `replayed`, or `broken_off` by an
     error after the response had started.
     """
@@ -67,7 +67,7 @@ class RequestRecord:
 
 
 class RequestObserver(Protocol):
-    """Something that is told of every request: when it arrives, and when its response has ended."""
+    """Observes every request: when it arrives, and when its response has ended."""
 
     def started(self, record: RequestRecord) -> None: ...
 
@@ -116,7 +116,7 @@ def note_user(user_id: int | str) -> None:
 
 
 def _fields_of_lines() -> dict[str, object]:
-    """Return what each line of a request names."""
+    """Return the fields of each line of a request."""
     record = _CURRENT.get()
     if record is None:
         return {}

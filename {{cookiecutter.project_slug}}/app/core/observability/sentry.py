@@ -77,9 +77,9 @@ class SentryHandler(logging.Handler):
 
 
 def _without_values(event: Event, _hint: Hint) -> Event:
-    """Keep the first line of a message of Python or the project, and none of other packages.
+    """Keep the first line of messages of Python and the project, and drop those of other packages.
 
-    Drivers quote parameters and rows, Pydantic values.
+    Drivers quote parameters and rows, and Pydantic quotes values.
     """
     for exception in event.get("exception", {}).get("values", []):
         package = str(exception.get("module") or "").partition(".")[0]

@@ -8,7 +8,7 @@ SECONDS: Final = 2
 
 
 class ShutdownDeadline:
-    """One deadline for all that is sent at the end. The time begins when the first one asks."""
+    """One deadline for all that is sent at the end. The time starts with the first call."""
 
     def __init__(self) -> None:
         self._end: float | None = None

@@ -14,7 +14,7 @@ from app.core.telemetry_settings import TelemetrySettings
 if TYPE_CHECKING:
     from app.core.observability.tracing import Tracing
 
-# How a trace goes on. It reads no `baggage`: that is a text of the client's, which would be passed on.
+# Propagates traces. It does not read `baggage`, a text of the client's that would be passed on.
 PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 # By default FastAPI's own telemetry is on as soon as anything configures a provider.
@@ -59,7 +59,8 @@ async def reporting_errors(
 def trace_headers() -> dict[str, str]:
     """Return the headers (`traceparent`) with which another service continues the current trace.
 
-    Add them to calls of services of your own, not of strangers. There are none while tracing is off.
+    Add them to calls to services of your own, not to those of third parties. There are none while
+    tracing is off.
     """
     headers: dict[str, str] = {}
     PROPAGATOR.inject(headers)

@@ -60,14 +60,15 @@ class Tracing:
     """
 
     def __init__(self, settings: TelemetrySettings) -> None:
-        os.environ.update(settings.otel_variables)  # OpenTelemetry reads them there alone
+        os.environ.update(settings.otel_variables)  # the only place where OpenTelemetry reads them
         os.environ.setdefault("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", str(_LONGEST))
         defaults = Resource({"service.name": __title__, "service.version": __version__})
         resource = Resource.create().merge(defaults).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(_WithoutQuery())
         self._exporter = OTLPSpanExporter()
-        # The one that sends is made when the service runs. It reads variables (OTEL_BSP_*) that `app check` checks.
+        # Only for `app check`: it reads the variables OTEL_BSP_*. The one that sends is created when the service
+        # runs.
         BatchSpanProcessor(SpanExporter()).shutdown()  # type: ignore[no-untyped-call]
         self._tracer = self._provider.get_tracer("app", __version__)
         self.config: TelemetryConfig = {
@@ -160,7 +161,7 @@ def _is_probe(scope: Scope) -> bool:
 
 
 def _ids_of_trace() -> dict[str, object]:
-    """Return what a line of the log says about its trace."""
+    """Return the fields of a line of the log that name its trace."""
     context = get_current_span().get_span_context()
     if not context.is_valid:
         context = _request_span.get()

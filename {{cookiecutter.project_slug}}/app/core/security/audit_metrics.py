@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # it imports prometheus-client
 
     from app.core.observability.metrics.registry import Registry
 
-# Those that alerts are about exist from the start: the first one would not be noticed otherwise, because
+# Events with alerts have a series from the start. Otherwise the first one would go unnoticed, because
 # Prometheus compares a series with its past.
 _ALWAYS: Final = (
     "sign_in",

@@ -61,10 +61,10 @@ _place: Final[ContextVar[object]] = ContextVar("place", default=None)
 
 @contextmanager
 def place_for_hash(settings: PasswordSettings) -> Generator[None]:
-    """Keep a place for the hash that is made within the block.
+    """Reserve a place in the queue for the hash that is computed within the block.
 
     Raises `UnavailableError` if as many hashes are waiting as the settings allow. Enter it before an
-    attempt is counted, so that requests that are refused for want of a place count nothing.
+    attempt is counted, so that requests that are refused because the queue is full count nothing.
     """
     _require_capacity(settings)
     place = object()

@@ -49,9 +49,9 @@ def _is_unencrypted(url: str) -> bool:
     return parts.scheme == "http" and not _is_this_machine(parts.hostname)
 
 
-# Words in keys that somebody has published as an example, in lower case.
+# Words in keys that were published as examples, in lower case.
 _EXAMPLE_WORDS: Final = ("change", "example", "insecure", "only-for", "replace", "your-", "your_")
-# Examples without such a word: of FastAPI's documentation, of PyJWT's, and of jwt.io.
+# Examples without such a word: from FastAPI's documentation, PyJWT's, and jwt.io.
 _EXAMPLES: Final = {
     "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
     "a-string-secret-at-least-256-bits-long",

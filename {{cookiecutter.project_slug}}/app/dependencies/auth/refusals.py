@@ -11,7 +11,7 @@ from app.models.user import User
 
 
 def install_audit_of_refusals(app: FastAPI) -> None:
-    """Audit each request that is refused with 403, or for want of a fresh sign-in."""
+    """Audit each request that is refused with 403, or because the sign-in is not fresh."""
     for kind in (PermissionError, SignInNotFreshError):
         # Starlette's types allow a handler for requests or for WebSockets, not for both.
         app.add_exception_handler(kind, _refuse)  # type: ignore[arg-type]

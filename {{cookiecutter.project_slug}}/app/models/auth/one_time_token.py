@@ -17,11 +17,11 @@ from app.models.base import Base
 
 
 class OneTimeToken(Base):
-    """A token sent by mail, which proves once and for one purpose that its user reads the mail.
+    """A token sent by mail. It proves, once and for one purpose, that its user reads the mail.
 
-    A new token replaces the previous one of the same purpose and address. The address is that of the
-    account, also for a token that confirms a new address: so each account has one of these, and nobody
-    replaces another's.
+    A new token replaces the previous one of the same purpose and address. The address is the
+    account's, even for a token that confirms a new address: so each account has one of these at most,
+    and nobody can replace another user's.
     """
 
     __tablename__ = "one_time_tokens"

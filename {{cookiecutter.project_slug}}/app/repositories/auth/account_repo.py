@@ -39,7 +39,7 @@ class AccountRepository(Repository[User]):
     model = User
 
     async def get_signed_in(self, user_id: int, session_id: int) -> User | None:
-        """Return a user while a session of theirs lasts, or None."""
+        """Return the user of a session that has not expired, or None."""
         return await self.one(_SIGNED_IN, {"user_id": user_id, "session_id": session_id})
 
     async def get_hashed_password(self, user_id: int) -> str | None:
@@ -49,7 +49,7 @@ class AccountRepository(Repository[User]):
     async def find_by_email(self, email: str, address: str) -> tuple[User | None, bool]:
         """Return a user by e-mail address, and whether they are signed in at an IP address.
 
-        Nobody is at an empty one, which is that of clients without a known address.
+        Nobody is at an empty one, which stands for clients whose address is unknown.
         """
         parameters = {"email": email, "address": address}
         row = await self.row(_BY_EMAIL, parameters)

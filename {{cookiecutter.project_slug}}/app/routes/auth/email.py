@@ -25,6 +25,6 @@ async def confirm_email_verification(
 ) -> None:
     """Confirm an e-mail address by the token of a mail and the password of the account.
 
-    It is that of the account, or the new one for which a change was asked.
+    The address is the account's, or the new one that was requested.
     """
     await emails.confirm(data.token, data.password, client)

@@ -1,6 +1,6 @@
 """Payloads of the jobs that send mail.
 
-They hold addresses, but no token: a job makes that when it writes the mail.
+They hold addresses, but no tokens: a job creates the token when it writes the mail.
 """
 
 from typing import ClassVar, Literal
@@ -11,7 +11,7 @@ from app.core.jobs.payload import JobPayload
 
 
 class SendNotice(JobPayload):
-    """Tell somebody what has happened, by a mail without a link."""
+    """Notify somebody of a change, by a mail without a link."""
 
     job: ClassVar = "send_notice"
 

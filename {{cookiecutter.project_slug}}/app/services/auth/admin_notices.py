@@ -9,7 +9,7 @@ async def notify_admins(
 ) -> None:
     """Mail all administrators what one of them has done, such as `deleted`, to a user.
 
-    The mail goes to the one who did it as well, because somebody else may have used the account.
+    The administrator who did it gets the mail too: somebody else may have used the account.
     """
     values = {"change": change, "user_id": str(user_id), "actor_id": str(actor_id)}
     await jobs.enqueue(

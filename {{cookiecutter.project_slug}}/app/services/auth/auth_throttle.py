@@ -12,8 +12,8 @@ from app.exceptions import TooManyRequestsError
 from app.models.user import User
 from app.services.auth.rate_limit_service import Limit, RateLimitService, count_hit
 
-# What mails are requested for. Each has a limit of its own, so that requests that send nothing, such
-# as for verifying a verified address, do not keep users from resetting a password.
+# The purposes of requested mails. Each has a limit of its own, so that requests that send nothing,
+# such as for verifying a verified address, do not keep users from resetting a password.
 MailRequest = Literal[
     "registration", "verify_email", "password_reset", "change_email", "notification"
 ]
@@ -68,7 +68,7 @@ class AuthThrottle:
     ) -> None:
         """Count a password attempt, before the password is verified.
 
-        `email` is that of the account, or what was typed if there is none. Both count alike, so that
+        `email` is the account's, or the one that was typed if there is no account. Both count alike, so that
         a limit does not change when an account is created. The limit of the account across all
         addresses does not apply to a known address, at which the account is signed in, so that
         attackers cannot lock the owner out. Raises `TooManyRequestsError`.
@@ -103,8 +103,8 @@ class AuthThrottle:
         """Count a mail, which is sent if the session's transaction commits.
 
         This limit protects a mailbox from requests of many clients. Call it last, because the
-        transaction locks the counter. Each kind of request has a limit of its own: others neither
-        use up that of password resets, nor can they be seen to be used up by mails that only
+        transaction locks the counter. Each kind of request has a limit of its own: other kinds
+        neither use up the limit of password resets, nor does a used-up limit reveal mails that only
         accounts get. Raises `TooManyRequestsError`; where the response must not reveal whether there
         is an account, catch that.
         """

@@ -21,7 +21,7 @@ from app.services.permissions import Caller
 
 
 class EmailChange(NamedTuple):
-    """The values to write, and the user's address if another one was asked for."""
+    """The values to write, and the user's current address if a new one was requested."""
 
     values: Mapping[str, Any]
     old_email: str | None = None
@@ -30,10 +30,10 @@ class EmailChange(NamedTuple):
 class EmailService:
     """Changes of e-mail addresses.
 
-    A new address of one's own is pending until it is confirmed, if mail can be delivered. Until then
-    the old one stays. So nothing is looked up, and a taken address gets the same response as a free
-    one. An administrator changes another user's address at once, because the user may have lost both the
-    old mailbox and the password.
+    If mail can be delivered, a user's own new address is pending until it is confirmed. Until then the
+    old one stays. So no account is looked up, and a taken address gets the same response as a free one.
+    An administrator changes another user's address at once, because the user may have lost both the old
+    mailbox and the password.
     """
 
     def __init__(
@@ -95,8 +95,8 @@ class EmailService:
         if self._caller.id == user.id:
             self._require_unchanged(user)
         if change.values.get("pending_email"):
-            # The job makes the new link later. Until then the one before would confirm this address,
-            # although it was sent to another.
+            # The job makes the new link later. Until then the previous link would confirm this
+            # address, although it was sent to another one.
             await self._one_time_tokens.revoke_change(user)
             self._audit("email_change_requested", user)
             await self._jobs.enqueue(

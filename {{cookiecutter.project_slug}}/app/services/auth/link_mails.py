@@ -25,9 +25,9 @@ class LinkMails:
     ) -> Mail | None:
         """Return a mail with a new link, or None if no account can use it.
 
-        Also None if its address has got too many mails. The link of the last one then stays valid.
-        However often it is tried to send a mail, it is counted and audited once: in the transaction
-        that may `claim` its job.
+        Also None if too many mails were sent to its address. The link of the last one then stays
+        valid. However many attempts a mail takes, it is counted and audited once: in the
+        transaction that may `claim` its job.
         """
         try:
             async with self._database.transaction() as session:

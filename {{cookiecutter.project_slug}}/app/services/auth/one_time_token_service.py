@@ -51,7 +51,7 @@ class OneTimeTokenService:
         """Return a mail with a new token, or None if no account can use the token.
 
         The mail is for the stored address, not for the one that was typed. `address` is the network
-        address of who has asked for it.
+        address of the client that requested it.
         """
         token = create_one_time_token()
         expires_at = self._expiry(purpose)

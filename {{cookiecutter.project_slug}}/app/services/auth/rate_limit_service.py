@@ -34,7 +34,7 @@ class Limit:
 
 
 async def count_hit(session: AsyncSession, limit: Limit, *subject: str | int) -> None:
-    """Count a hit in the session's transaction, so that it counts if that is committed.
+    """Count a hit in the session's transaction, so that it counts only if that is committed.
 
     Raises `TooManyRequestsError` if it exceeds the limit.
     """

@@ -39,7 +39,7 @@ class SignInService:
     async def sign_in(self, email: str, password: SecretStr, client: ClientInfo) -> SignedIn:
         """Sign a user in, and return the user and the tokens of the new session.
 
-        Raises `UnavailableError` if too many passwords are being checked, which is no attempt,
+        Raises `UnavailableError` if too many passwords are being checked, which does not count as an attempt,
         `TooManyRequestsError`, and `AuthenticationError` if the account is unknown,
         inactive, not verified or without a password, or if the password is wrong. Neither the
         message nor the time reveals which.
@@ -70,8 +70,8 @@ class SignInService:
     async def require_second_factor(self, user: User) -> Sequence[str] | None:  # noqa: ARG002
         """Return how the user has signed in (RFC 8176), after the password was verified.
 
-        The place of a second factor: return its method too, or None to refuse as for a wrong
-        password, which is audited and limited alike. No connection is held meanwhile. The access
+        A second factor goes here: return its method too, or None to refuse it like a wrong
+        password, with the same audit event and limits. No connection is held meanwhile. The access
         tokens of the session have the result as `amr`.
         """
         return BY_PASSWORD

@@ -36,7 +36,7 @@ class Driver(Protocol):
     def is_connection_error(self, error: Exception) -> bool:
         """Return whether the server cannot be reached, refuses the connection or has closed it.
 
-        `error` is the driver's own, as it is where SQLAlchemy does not wrap it.
+        `error` is the error of the DBAPI, not the one in which SQLAlchemy wraps it.
         """
         ...
 
@@ -53,8 +53,8 @@ class Driver(Protocol):
     ) -> dict[str, Any]:
         """Return the keyword arguments of the driver's `connect()`, beside those in the URL.
 
-        `parameters` are server parameters to set for the connection, those in the URL's `options`
-        among them. For other settings the URL takes precedence.
+        `parameters` are server parameters to set for the connection, including those in the URL's
+        `options`. For other settings the URL takes precedence.
         """
         ...
 

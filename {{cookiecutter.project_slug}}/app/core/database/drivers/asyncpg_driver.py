@@ -29,7 +29,7 @@ _RENAMED: Final = {"dbname": "database", "ssl": "sslmode"}
 # Those that are merged with the settings.
 _MERGED: Final = {"application_name", "fallback_application_name", "connect_timeout", "options"}
 _TAKEN: Final = _ARGUMENTS | _IN_DSN | _RENAMED.keys() | _MERGED
-# Those that asyncpg lacks: accepted with the values that change nothing.
+# Those that asyncpg lacks: accepted only with values that change nothing.
 _WITHOUT_EFFECT: Final = {
     "channel_binding": {"disable", "prefer", "require"},
     "client_encoding": {"auto", "utf8", "UTF8", "utf-8", "UTF-8"},
@@ -58,7 +58,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 def is_connection_error(error: Exception) -> bool:
     """Return whether asyncpg has failed, other than for an invalid argument.
 
-    SQLAlchemy wraps most of them, and asyncpg's is the cause then.
+    SQLAlchemy wraps most of these errors; asyncpg's is then the cause.
     """
     errors = error, error.__cause__
     is_argument = any(isinstance(one, asyncpg.ClientConfigurationError) for one in errors)
@@ -125,8 +125,8 @@ def pooler_args(settings: DatabaseSettings) -> dict[str, Any]:
     """Disable the statement caches of asyncpg and SQLAlchemy, unless PgBouncer supports them.
 
     Without a pooler that tracks them, a named statement may already exist on the next server
-    connection, so every statement is unnamed. With one, names are unique: if the
-    pooler does not track statements after all, they fail instead of running another process's.
+    connection, so every statement is unnamed. With one, names are unique: if the pooler does not
+    track statements after all, they fail instead of running a statement of another process.
     """
     if settings.database_pooler_prepares:
         return {"statement_cache_size": 0, "prepared_statement_name_func": lambda: f"__{uuid4()}__"}
@@ -156,7 +156,7 @@ def sqlstate(error: BaseException | None) -> str:
 
 
 def refuses_value(error: BaseException) -> bool:
-    """Return whether encoding a value failed, for which asyncpg's error names the cause."""
+    """Return whether encoding a value failed: the cause of asyncpg's error tells."""
     data_error = error.__cause__
     return isinstance(data_error, asyncpg.DataError) and isinstance(
         data_error.__cause__, OverflowError | UnicodeEncodeError

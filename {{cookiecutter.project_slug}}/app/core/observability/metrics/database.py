@@ -23,10 +23,10 @@ class _PoolSeries(NamedTuple):
 
 
 class DatabaseMetrics:
-    """Shows what a database counts, and how full its pools are.
+    """Exports the counters of a database and the use of its pools.
 
-    Commits and rollbacks are those of sessions that write. Reads have a transaction behind a pooler only,
-    and its end says nothing.
+    Commits and rollbacks are counted for sessions that write. Reads have a transaction only behind a
+    pooler, and its end says nothing.
     """
 
     def __init__(self, registry: Registry) -> None:

@@ -27,7 +27,7 @@ HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosnif
 
 
 def make_metrics(settings: Settings) -> "Metrics | None":
-    """Return metrics, or None if they are off, or have no room.
+    """Return metrics, or None if they are off or there is no room for them.
 
     Raises `ConfigurationError` if they cannot be shared, or if their port is another service's.
     """

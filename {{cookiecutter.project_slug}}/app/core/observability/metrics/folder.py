@@ -27,8 +27,8 @@ _PORT: Final = "port-of-metrics-"
 # In memory, and writable in a container whose file system is read-only.
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (the folders in it are private)
 
-# Bytes that have to be free when a process starts to write there, which takes 130 KiB of them. No error would say
-# that they are used up: the files are mapped, so the system kills the process (SIGBUS).
+# Bytes that must be free before a process writes there, which takes 130 KiB. Running out raises no error: the
+# files are memory-mapped, so the system kills the process (SIGBUS).
 MIN_FREE: Final = 4 * 2**20
 
 
@@ -99,11 +99,11 @@ class MetricsFolder:
 
     def _has_room(self) -> bool:
         usage = disk_usage(self.path)
-        # A file system in memory that has no limit says that it has no size.
+        # An in-memory file system without a limit reports a size of 0.
         return usage.free >= MIN_FREE or not usage.total
 
     def claim_port(self, port: int) -> None:
-        """Claim a port for the processes of this service, if that can be noted anywhere."""
+        """Claim a port for the processes of this service, if there is a place to record the claim."""
 
     def leave(self) -> None:
         """Say that this process ends."""

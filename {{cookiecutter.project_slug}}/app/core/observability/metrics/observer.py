@@ -20,12 +20,12 @@ from app.core.observability.requests import RequestRecord
 # Seconds. A row by its key takes a few milliseconds, and DATABASE_DEADLINE is 5 seconds by default.
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-# Values of labels must be few: clients choose paths and methods.
+# Labels must have few values, but clients choose paths and methods.
 UNMATCHED: Final = "unmatched"
 OTHER: Final = "other"
 _METHODS: Final = frozenset(HTTPMethod)
 
-# Causes of 503 that exist from the start, so that their first one is an increase.
+# Causes of 503 whose series exist from the start, so that the first 503 is an increase.
 _CAUSES: Final = ("pool", "deadline", "unreachable")
 
 # How often gauges are written for scrapes that other processes respond to.

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 _logger: Final = logging.getLogger(__name__)
 
-# Seconds that a connection has for its request and the response. Prometheus waits as long by default.
+# Seconds that a connection has for its request and the response. Prometheus has the same timeout by
+# default.
 _TIMEOUT: Final = 10
 
-# At a time: each connection has a thread. A few Prometheus servers scrape, for a moment each.
+# Each connection has a thread. Few Prometheus servers scrape, each for a moment.
 _MAX_CONNECTIONS: Final = 8
 
 
@@ -39,7 +40,7 @@ def serve_metrics(metrics: "Metrics", port: int) -> Generator[None]:
         server = MetricsServer(metrics, port)
     except OSError as error:
         raise RuntimeError(f"METRICS: port {port} cannot be used: {error.strerror}") from error
-    # The server's error, if the port is its own as well, does not name the setting.
+    # If this is the port of the service, too, Uvicorn's error will not name the setting.
     _logger.info("METRICS: %s is on port %d", PATH, port)
     with server:
         thread = Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True)
