@@ -156,7 +156,7 @@ def test_page_that_is_added_is_in_the_navigation_and_a_broken_link_fails(
     recipe.write_text("# Soup\n\n[Why](../decisions/0002-layers.md#decision)\n", encoding="utf-8")
     run(project, *BUILD)
     navigation = Page.of(project / "site/index.html").links
-    assert "recipes/soup.html" in navigation
+    assert "./recipes/soup.html" in navigation
 
     recipe.write_text("# Soup\n\n[Why](../decisions/0002-layers.md#soup)\n", encoding="utf-8")
     with pytest.raises(AssertionError, match="anchor does not exist"):
@@ -175,7 +175,7 @@ def test_site_is_searched_from_files_and_without_a_network(
 
     assert seen == {
         "first": "Documentation",
-        "found": True,
+        "found": "Keyset pagination",
         "opened": "patterns/sqlalchemy-patterns.html",
         "complaints": [],
         "other hosts": [],

@@ -33,13 +33,14 @@ def main() -> None:
         look(page, options.screenshots, "first")
         page.get_by_role("button", name="Search").first.click()
         page.get_by_placeholder("Search").press_sequentially("keyset pagination", delay=50)
-        result = page.get_by_role("link", name="Keyset pagination").first
+        result = page.locator("ol li a").filter(has_text="SQLAlchemy patterns").first
         result.wait_for()
-        seen["found"] = result.is_visible()
+        seen["found"] = result.inner_text().partition("\n")[0]
         if options.screenshots:
             page.screenshot(path=options.screenshots / "search.png")
         result.click()
         page.wait_for_url("**/patterns/*")
+        page.wait_for_load_state("networkidle")
         seen["opened"] = page.url.removeprefix(f"{url}/").partition("?")[0].partition("#")[0]
         page.goto(f"{url}/patterns/transactions.html")
         look(page, options.screenshots, "pattern")
