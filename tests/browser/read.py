@@ -30,6 +30,7 @@ def main() -> None:
         page = visit.page
         page.goto(f"{url}/index.html")
         seen["first"] = page.locator("article h1").evaluate("heading => heading.firstChild.data")
+        page.wait_for_load_state("networkidle")
         look(page, options.screenshots, "first")
         page.get_by_role("button", name="Search").first.click()
         page.get_by_placeholder("Search").press_sequentially("keyset pagination", delay=50)
@@ -42,8 +43,9 @@ def main() -> None:
         page.wait_for_url("**/patterns/*")
         page.wait_for_load_state("networkidle")
         seen["opened"] = page.url.removeprefix(f"{url}/").partition("?")[0].partition("#")[0]
-        page.goto(f"{url}/patterns/transactions.html")
-        look(page, options.screenshots, "pattern")
+        if options.screenshots:
+            page.goto(f"{url}/patterns/transactions.html")
+            look(page, options.screenshots, "pattern")
         browser.close()
     print(json.dumps(seen | {"complaints": visit.complaints, "other hosts": visit.strangers}))
 
