@@ -19,7 +19,10 @@ post_likes = Table(
     Column(
         "post_id",
         ForeignKey(
-            "posts.id", ondelete="CASCADE", info=refusal(NotFoundError, "Post {value} not found")
+            "posts.id",
+            ondelete="CASCADE",
+            # A like is data of the user, not of the author of the post.
+            info=refusal(NotFoundError, "Post {value} not found") | {"personal": False},
         ),
         primary_key=True,
     ),
