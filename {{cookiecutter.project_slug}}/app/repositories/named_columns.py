@@ -35,7 +35,7 @@ class NamedColumns(Generic[RowT]):
         return select(*self._columns)
 
     def rows(self, result: Result[Any]) -> Sequence[RowT]:
-        """Return the rows of a result. Raises `NoSuchColumnError` if it lacks a column."""
+        """Return the rows of a result. Raises `KeyError` if it lacks a column."""
         return [self._make(*values) for values in result.columns(*self._keys)]
 
     def one(self, result: Result[Any]) -> RowT | None:
