@@ -20,10 +20,9 @@ class NamedColumns(Generic[RowT]):
 
     def __init__(self, row_type: type[RowT], **columns: Any) -> None:
         names = _fields(row_type)
-        if set(names) != columns.keys():
-            differing = ", ".join(sorted(set(names) ^ columns.keys()))
+        if unlike := sorted(set(names) ^ columns.keys()):
             raise TypeError(
-                f"{row_type.__name__} needs one column for each field, unlike {differing}"
+                f"{row_type.__name__} needs one column for each field, unlike {', '.join(unlike)}"
             )
         self._make: Callable[..., RowT] = row_type
         self._columns = tuple(_labelled(columns[name], name) for name in names)
