@@ -1,9 +1,4 @@
-"""Conditional requests (RFC 9110, section 13). A row's version is its strong entity tag.
-
-A response may show more than the row, such as a number of other rows. Then the tag has that, too, as in
-`"3-12"`, and a reader gets a 304 only if both are as before. `If-Match` compares the version alone: it
-protects an editor from changes of the row that they have not seen, not from those around it.
-"""
+"""Conditional requests (RFC 9110, section 13). A row's version is its strong entity tag."""
 
 import re
 from typing import Any, Final, cast
@@ -12,9 +7,9 @@ from fastapi import FastAPI, Request, Response
 
 from app.core.http.problem_declarations import ETAG
 
-_TAG: Final = re.compile(r'(?P<weak>W/)?"(?P<tag>[^"]*)"')
+_TAG: Final = re.compile(r'(?P<weak>W/)?"(?P<version>[^"-]*)(?P<beside>-[^"]*)?"')
 
-_VERSION: Final = re.compile("(?P<version>[0-9]{1,19})(-.*)?")
+_VERSION: Final = re.compile("[0-9]{1,19}")
 
 # The `responses` of a route that reads one row.
 NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
@@ -32,7 +27,8 @@ class NotModified(Exception):  # noqa: N818 (a response rather than an error)
 def set_etag(request: Request, response: Response, version: int, beside: str = "") -> None:
     """Set the `ETag` header. Raises `NotModified` if the client already has this version.
 
-    `beside` says in a few visible characters what the response shows beside the row.
+    `beside` says what the response shows beside the row, such as a number of other rows. A reader
+    gets a 304 only if that is as before, too. `If-Match` ignores it: no editor is refused for it.
     """
     etag = f'"{version}-{beside}"' if beside else f'"{version}"'
     held = request.headers.get("If-None-Match")
@@ -50,13 +46,16 @@ def parse_if_match(if_match: str) -> frozenset[int] | None:
     if if_match.strip() == "*":
         return None
     tags = _TAG.finditer(if_match)
-    versions = (_VERSION.fullmatch(tag["tag"]) for tag in tags if not tag["weak"])
-    return frozenset(int(version["version"]) for version in versions if version)
+    return frozenset(
+        int(tag["version"])
+        for tag in tags
+        if not tag["weak"] and _VERSION.fullmatch(tag["version"])
+    )
 
 
 def _etags(header: str) -> set[str]:
     """Return the tags of a list, weak ones as strong: `If-None-Match` uses weak comparison."""
-    return {f'"{tag["tag"]}"' for tag in _TAG.finditer(header)}
+    return {f'"{tag["version"]}{tag["beside"] or ""}"' for tag in _TAG.finditer(header)}
 
 
 async def _not_modified(_request: Request, error: Exception) -> Response:
