@@ -42,10 +42,11 @@ class ViewedPost:
     liked_by_me: bool
 
     @property
-    def likes_tag(self) -> str:
-        """What an `ETag` has beside the version of the post, which a like does not change."""
+    def tag(self) -> str:
+        """The `ETag`: the version of the post, which a like does not change, and its likes, if any."""
         mine = "-mine" if self.liked_by_me else ""
-        return f"{self.like_count}{mine}" if self.like_count else ""
+        likes = f"-{self.like_count}{mine}" if self.like_count else ""
+        return f"{self.post.version}{likes}"
 
 
 # Three columns instead of two objects, which is faster (see docs/decisions/0006).

@@ -86,7 +86,7 @@ async def read_post(
 ) -> PostWithLikes:
     """Read a post."""
     found = await posts.get_post(post_id)
-    set_etag(request, response, found.post.version, found.likes_tag)
+    set_etag(request, response, found.tag)
     return PostWithLikes.model_validate(found)
 
 

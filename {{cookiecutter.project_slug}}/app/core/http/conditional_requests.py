@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, section 13). A row's version is its strong entity tag."""
+"""Conditional requests (RFC 9110, section 13): the version of a row is its strong entity tag."""
 
 import re
 from typing import Any, Final, cast
@@ -7,9 +7,9 @@ from fastapi import FastAPI, Request, Response
 
 from app.core.http.problem_declarations import ETAG
 
-_TAG: Final = re.compile(r'(?P<weak>W/)?"(?P<version>[^"-]*)(?P<beside>-[^"]*)?"')
+_TAG: Final = re.compile(r'(?P<weak>W/)?"(?P<version>[^"]*)"')
 
-_VERSION: Final = re.compile("[0-9]{1,19}")
+_VERSION: Final = re.compile("[0-9]{1,19}(-.*)?")  # Python refuses to read very many digits
 
 # The `responses` of a route that reads one row.
 NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
@@ -24,13 +24,12 @@ class NotModified(Exception):  # noqa: N818 (a response rather than an error)
         self.etag = etag
 
 
-def set_etag(request: Request, response: Response, version: int, beside: str = "") -> None:
+def set_etag(request: Request, response: Response, version: int | str) -> None:
     """Set the `ETag` header. Raises `NotModified` if the client already has this version.
 
-    `beside` says what the response shows beside the row, such as a number of other rows. A reader
-    gets a 304 only if that is as before, too. `If-Match` ignores it: no editor is refused for it.
+    `"3-12"` is version 3, with what else the response shows; `If-Match` ignores that.
     """
-    etag = f'"{version}-{beside}"' if beside else f'"{version}"'
+    etag = f'"{version}"'
     held = request.headers.get("If-None-Match")
     if held and request.method == "GET" and (held.strip() == "*" or etag in _etags(held)):
         raise NotModified(etag)
@@ -40,22 +39,21 @@ def set_etag(request: Request, response: Response, version: int, beside: str = "
 def parse_if_match(if_match: str) -> frozenset[int] | None:
     """Return the versions that an `If-Match` header names, or None for any version (`*`).
 
-    Weak tags never match (section 13.1.1), nor do tags that this service did not issue, such as
-    those of so many digits that Python refuses to read them.
+    A weak tag never matches (section 13.1.1), nor does one that this service did not make.
     """
     if if_match.strip() == "*":
         return None
     tags = _TAG.finditer(if_match)
     return frozenset(
-        int(tag["version"])
+        int(tag["version"].partition("-")[0])
         for tag in tags
         if not tag["weak"] and _VERSION.fullmatch(tag["version"])
     )
 
 
 def _etags(header: str) -> set[str]:
-    """Return the tags of a list, weak ones as strong: `If-None-Match` uses weak comparison."""
-    return {f'"{tag["version"]}{tag["beside"] or ""}"' for tag in _TAG.finditer(header)}
+    """Return the tags of a list, weak ones as strong: `If-None-Match` compares weakly."""
+    return {f'"{tag["version"]}"' for tag in _TAG.finditer(header)}
 
 
 async def _not_modified(_request: Request, error: Exception) -> Response:
