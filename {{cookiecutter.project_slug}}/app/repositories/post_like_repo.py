@@ -61,10 +61,7 @@ _PAGE: Final = (
     .subquery("page")
 )
 _LIKES: Final = NamedColumns(
-    PostLike,
-    user_id=User.id,
-    display_name=User.display_name,
-    liked_at=_PAGE.c.created_at,
+    PostLike, user_id=User.id, display_name=User.display_name, liked_at=_PAGE.c.created_at
 )
 # It names the parameter, not the row of the post: so PostgreSQL counts once, not for each row of the page.
 _TOTAL: Final = (

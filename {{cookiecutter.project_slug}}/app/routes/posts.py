@@ -13,13 +13,7 @@ from app.dependencies.pagination import PageCursor, PageLimit
 from app.dependencies.services import service, viewer_service
 from app.routes import post_likes
 from app.schemas.page import Page
-from app.schemas.post import (
-    MAX_POST_BYTES,
-    PostCreate,
-    PostPatch,
-    PostResponse,
-    PostSort,
-)
+from app.schemas.post import MAX_POST_BYTES, PostCreate, PostPatch, PostResponse, PostSort
 from app.schemas.post_like import PostSummaryWithLikes, PostWithAuthorAndLikes, PostWithLikes
 from app.services.post_service import PostService
 

@@ -10,12 +10,7 @@ from app.models.post import Post
 from app.repositories.post_repo import PostRepository, ViewedPost
 from app.schemas.post import PostCreate, PostFields, PostPatch, PostSort
 from app.schemas.post_jobs import AnnouncePost
-from app.services.permissions import (
-    Caller,
-    id_of_user,
-    owner_of_new,
-    require_owner_or_admin,
-)
+from app.services.permissions import Caller, id_of_user, owner_of_new, require_owner_or_admin
 from app.services.rows import require_found, require_version
 
 # The type of the sort value in cursors.
