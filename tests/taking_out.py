@@ -20,6 +20,8 @@ class Feature:
     files: tuple[str, ...]  # glob patterns
     definitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     edits: Edits = field(default_factory=dict)
+    # What is in many files: glob pattern, regular expression, and what takes its place.
+    everywhere: tuple[tuple[str, str, str], ...] = ()
     # Where auth has more of it, or something else than the variant without.
     with_auth: "Feature | None" = None
     without_auth: "Feature | None" = None
@@ -39,10 +41,41 @@ def take_out(project: Path, feature: Feature, *, use_auth: bool) -> None:
                 path.unlink()
         for name, definitions in part.definitions.items():
             remove_definitions(project / name, definitions)
+        for pattern, expression, new in part.everywhere:
+            replace_everywhere(project, pattern, expression, new)
         change(project, part.edits)
+    for name in ("app/routes", "tests/platform"):
+        for path in (project / name).rglob("*.py"):
+            remove_unused_parameters(path)
     remove_section(project / "docs/howto/features.md", feature.heading)
     run(project, "ruff", "check", "--fix", "--quiet", "--select=F401,I", "app", "tests")
     run(project, "ruff", "format", "--quiet", "app", "tests")
+
+
+def replace_everywhere(project: Path, pattern: str, expression: str, new: str) -> None:
+    for path in project.glob(pattern):
+        text = path.read_text(encoding="utf-8")
+        replaced = re.sub(expression, new, text, flags=re.MULTILINE)
+        if replaced != text:
+            path.write_text(replaced, encoding="utf-8")
+
+
+def remove_unused_parameters(path: Path) -> None:
+    """Remove `request` and `response` from routes that no longer use them, as ruff demands (ARG001)."""
+    text = path.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.AsyncFunctionDef) or not node.decorator_list:
+            continue
+        used = {
+            name.id for part in node.body for name in ast.walk(part) if isinstance(name, ast.Name)
+        }
+        signature = text[text.index(f"async def {node.name}(") :].partition(") ->")[0]
+        shorter = signature
+        for name, kind in (("request", "Request"), ("response", "Response")):
+            if name not in used:
+                shorter = re.sub(rf",\s*{name}: {kind}\b", "", shorter)
+        text = text.replace(signature, shorter)
+    path.write_text(text, encoding="utf-8")
 
 
 def remove_definitions(path: Path, names: tuple[str, ...]) -> None:
