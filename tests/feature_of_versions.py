@@ -21,6 +21,18 @@ _REPLACEMENTS: Final = (
 )
 _PARAMETERS: Final = "request: Request, response: Response"
 
+_FOUND: Final = (
+    "require_found(await self._${r.plural}.get_for_update(${r.singular}_id), "
+    'f"${r.human.capitalize()} {${r.singular}_id}")\n'
+)
+_OWNED: Final = "        require_owner_or_admin(self._caller, ${r.singular}.${r.owner.column})\n"
+_RETURNED: Final = "        return ${r.singular}\n"
+_LOCKED: Final = f"        ${{r.singular}} = {_FOUND}% if r.owner:\n{_OWNED}% endif\n{_RETURNED}"
+_LOCKED_AND_RETURNED: Final = (
+    f"% if r.owner:\n        ${{r.singular}} = {_FOUND}{_OWNED}{_RETURNED}"
+    f"% else:\n        return {_FOUND}% endif\n"
+)
+
 VERSIONS: Final = Feature(
     heading="Take out ETags and conditional requests",
     files=(
@@ -38,6 +50,7 @@ VERSIONS: Final = Feature(
             "test_reader_who_is_up_to_date_gets_no_body",
         ),
         "tests/platform/http/test_edge.py": ("test_overrides_of_the_app_hold",),
+        "tests/platform/test_repository_base.py": ("test_values_that_do_not_differ_are_not_written",),
         "tests/platform/http/test_openapi.py": ("test_header_that_saves_the_body_is_declared",),
     },
     edits={
@@ -54,7 +67,13 @@ VERSIONS: Final = Feature(
             ('{"eager_defaults": True, "version_id_col": cls.version}', '{"eager_defaults": True}'),
         ),
         "app/services/rows.py": (("exist, in the version that the client knows.", "exist."),),
-        "app/services/user_service.py": (("a user of a matching version, and", "a user, and"),),
+        "app/services/user_service.py": (
+            ("a user of a matching version, and", "a user, and"),
+            (
+                '        user = require_found(await self._users.get_for_update(user_id), f"User {user_id}")\n        return user\n',
+                '        return require_found(await self._users.get_for_update(user_id), f"User {user_id}")\n',
+            ),
+        ),
         "app/core/http/openapi.py": (
             (
                 (
@@ -133,6 +152,14 @@ VERSIONS: Final = Feature(
                 'ServiceDep,\n) -> ${r.class_name}Response:\n    """Change',
             ),
         ),
+        "scaffold/templates/app/services/SINGULAR_service.py.mako": (
+            ('errors = ["`NotFoundError`", "`VersionMismatchError`"]', 'errors = ["`NotFoundError`"]'),
+            (
+                '" and ".join(errors) if len(errors) == 2 else f"{errors[0]}, {errors[1]} and {errors[2]}"',
+                '" and ".join(errors)',
+            ),
+            (_LOCKED, _LOCKED_AND_RETURNED),
+        ),
         "scaffold/templates/alembic/versions/DATE_REVISION_add_PLURAL_table.py.mako": (
             ('        sa.Column("version", sa.Integer(), server_default="1", nullable=False),\n', ""),
         ),
@@ -184,7 +211,6 @@ VERSIONS: Final = Feature(
             ),
             ('    """ETag, Link, Retry-After', '    """Link, Retry-After'),
         ),
-        "tests/platform/test_repository_base.py": (("    assert updated.version == 1\n", ""),),
         "tests/routes/test_posts.py": (
             (
                 '(read.json(), read.headers["etag"]) == (post, response.headers["etag"])',

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from baking import bake, made_once, run, run_check, run_suite
+from feature_of_keys import IDEMPOTENCY
 from feature_of_versions import VERSIONS
-from features import IDEMPOTENCY
 from postgres import scratch_database
 from repositories import git, make_repository
 from taking_out import Feature, section, take_out, write_migration
-from test_variants import CHECKS, SETTINGS
+from test_variants import CHECKS, SAME_WITHOUT_AUTH, SETTINGS
 from variants import VARIANTS, Variant
 
 # Each with the name of its migration.
@@ -111,5 +111,21 @@ def test_page_names_each_file_that_is_changed(
     ] == []
 
 
+# They depend on no feature, and take most of a suite's time.
+OF_NO_FEATURE = (
+    *SAME_WITHOUT_AUTH, "tests/cli/test_dev.py", "tests/cli/test_embedded_postgres.py",
+    "tests/migrations/test_autogenerate.py", "tests/platform/observability", "tests/platform/test_kubernetes.py",
+    "tests/platform/test_server.py", "tests/test_contract.py",
+)  # fmt: skip
+
+
 def test_suite_passes(without: Without, record_property: Callable[[str, object], None]) -> None:
-    record_property("suite", run_suite(without.path, "--ignore=tests/test_contract.py"))
+    ignored = [f"--ignore={path}" for path in OF_NO_FEATURE]
+    record_property("suite", run_suite(without.path, *ignored))
+
+
+@pytest.mark.full
+def test_suite_of_what_depends_on_no_feature_passes(
+    without: Without, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("suite", run_suite(without.path, *OF_NO_FEATURE))

@@ -1,4 +1,4 @@
-"""What belongs to each feature that tests/test_features.py takes out of a project."""
+"""What belongs to idempotency keys, which tests/test_features.py takes out of a project."""
 
 from typing import Final
 
