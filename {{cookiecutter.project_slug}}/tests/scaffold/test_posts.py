@@ -20,6 +20,7 @@ DIFFERENCES: Final[dict[str, dict[str, str]]] = {
         "module": "the revisions",
         "revision": "the revision",
         "down_revision": "the revision before it",
+        "upgrade": "has the version in a revision of its own, as other features that can be taken out",
     },
     "app/models/post.py": {
         "Post.docstring": "says what a post is",
