@@ -11,6 +11,8 @@ from repositories import git, make_repository
 from variants import VARIANTS, Variant
 
 FOLDER = ROOT / TEMPLATE_FOLDER / "docs" / "recipes"
+# `app recipe add` lists new routers and models there, whatever else is in the lists.
+NOT_IN_PATCHES = ("uv.lock", "app/models/__init__.py", "app/routes/__init__.py")
 # Less if the lines around a change differ between variants.
 LINES_OF_CONTEXT = (3, 2, 1)
 
@@ -67,8 +69,9 @@ def patch_of(project: Path, others: Mapping[Variant, Path], base: str = "HEAD") 
     Raise AssertionError if it fits one of them with no number of lines of context.
     """
     git(project, "add", "--all")
-    names = git(project, "diff", "--cached", "--name-only", base, "--", ".", ":(exclude)uv.lock")
-    return "".join(part_of(project, name, others, base) for name in names.splitlines())
+    names = git(project, "diff", "--cached", "--name-only", base).splitlines()
+    wanted = [name for name in names if name not in NOT_IN_PATCHES]
+    return "".join(part_of(project, name, others, base) for name in wanted)
 
 
 def part_of(project: Path, name: str, others: Mapping[Variant, Path], base: str) -> str:

@@ -9,13 +9,12 @@ from typing import Final
 
 from app.cli.commands import CommandError
 from app.core.env_file import PROJECT
+from scaffold.completing import completed, followed_by, revisions_of
 from scaffold.patches import Checkout, Patch
 from scaffold.project import Project
-from scaffold.writing import head, scripts_of
+from scaffold.writing import head
 
 FOLDER: Final = "docs/recipes"
-_REVISION: Final = re.compile(r'^\+revision: str = "(\w+)"$', re.MULTILINE)
-_FOLLOWS: Final = re.compile(r'^\+down_revision: str \| None = "(\w+)"$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -35,24 +34,15 @@ class Recipe:
 
     @cached_property
     def patch(self) -> Patch:
-        """The patch. Its first revision follows the newest one of the project, or what it followed."""
+        """The patch for this project. Raises `CommandError` if it is missing."""
         text = self.project.read(self.page.removesuffix("md") + "patch")
         if text is None:
             raise CommandError(f"{self.page} has no patch beside it")
-        revisions = _REVISION.findall(text)
-        if not revisions:
-            return Patch(text)
-        (first,) = set(_FOLLOWS.findall(text)) - {*revisions}
-        scripts = {script.revision: script for script in scripts_of(self.project).walk_revisions()}
-        added = [scripts[one].down_revision for one in revisions if one in scripts]
-        follows = str(next((one for one in added if one not in revisions), "")) or head(
-            self.project
-        )
-        return Patch(re.sub(rf"\b{first}\b", follows, text))
+        return completed(self.project, text)
 
     @property
     def revisions(self) -> list[str]:
-        return _REVISION.findall(self.patch.text)
+        return revisions_of(self.patch)
 
     @property
     def settings(self) -> list[str]:
@@ -125,7 +115,9 @@ def remove(name: str, *, dry_run: bool, confirm: Callable[[str], None]) -> Itera
     _require_last(recipe)
     if not dry_run:
         if recipe.revisions:
-            confirm(f"Have all databases run `uv run alembic downgrade {_before(recipe)}`?")
+            confirm(
+                f"Have all databases run `uv run alembic downgrade {followed_by(recipe.patch)}`?"
+            )
         checkout.apply(recipe.patch, reverse=True)
     for file in recipe.patch.files:
         yield f"{'deleted' if file in recipe.patch.created else 'changed'}  {file}"
@@ -164,12 +156,6 @@ def _next(recipe: Recipe) -> Iterator[str]:
     tests = [file for file in recipe.patch.created if re.search(r"/test_\w+\.py$", file)]
     yield f"  uv run pytest {' '.join([*tests, 'tests/test_architecture.py'])}"
     yield f"{recipe.page} says how it works. `uv run app recipe remove {recipe.name}` undoes it."
-
-
-def _before(recipe: Recipe) -> str:
-    """Return the revision that the recipe's first one follows."""
-    (follows,) = set(_FOLLOWS.findall(recipe.patch.text)) - {*recipe.revisions}
-    return str(follows)
 
 
 def _require_last(recipe: Recipe) -> None:

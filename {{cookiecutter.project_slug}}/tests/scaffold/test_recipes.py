@@ -41,6 +41,19 @@ new file mode 100644
 +down_revision: str | None = "fedcba987654"
 +branch_labels = None
 +depends_on = None
+diff --git a/app/models/wombat.py b/app/models/wombat.py
+new file mode 100644
+--- /dev/null
++++ b/app/models/wombat.py
+@@ -0,0 +1,2 @@
++class Wombat(Base):
++    __tablename__ = "wombats"
+diff --git a/app/routes/wombats.py b/app/routes/wombats.py
+new file mode 100644
+--- /dev/null
++++ b/app/routes/wombats.py
+@@ -0,0 +1 @@
++router = APIRouter()
 diff --git a/tests/test_wombats.py b/tests/test_wombats.py
 new file mode 100644
 --- /dev/null
@@ -112,6 +125,16 @@ def test_recipe_is_added_behind_the_newest_revision(project: Path) -> None:
         f"uv run pytest {TEST}",
     ):
         assert line in told
+
+
+def test_routers_and_models_are_listed(project: Path) -> None:
+    add()
+
+    models = (project / "app/models/__init__.py").read_text(encoding="utf-8")
+    routes = (project / "app/routes/__init__.py").read_text(encoding="utf-8")
+    assert "from app.models.wombat import Wombat as Wombat\n" in models
+    assert "    wombats.router,\n" in routes
+    assert ", wombats" in routes
 
 
 def test_removing_undoes_it(project: Path) -> None:
