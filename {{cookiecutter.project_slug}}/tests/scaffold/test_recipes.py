@@ -1,6 +1,7 @@
 """`app recipes` and `app recipe`, on a copy of the project with a recipe of the test."""
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -321,7 +322,7 @@ def test_page_says_what_the_patch_adds(name: str) -> None:
     """A table names packages, settings and migrations, and each part that a reader needs is there."""
     recipe = RECIPES[name]
     text = (PROJECT / recipe.page).read_text(encoding="utf-8")
-    table = dict(line.strip("| ").split(" | ") for line in text.splitlines() if line[:2] == "| ")
+    table = dict(re.findall(r"^\| (packages|settings|migrations) \| (.+) \|$", text, re.MULTILINE))
 
     def named(row: str) -> list[str]:
         return table[row].replace("`", "").split(", ")
