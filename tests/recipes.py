@@ -13,7 +13,7 @@ from variants import VARIANTS, Variant
 FOLDER = ROOT / TEMPLATE_FOLDER / "docs" / "recipes"
 # `app recipe add` lists new routers and models there, whatever else is in the lists.
 NOT_IN_PATCHES = ("uv.lock", "app/models/__init__.py", "app/routes/__init__.py")
-# Less if the lines around a change differ between variants.
+# Less if the lines around a change differ between variants, or other recipes change them.
 LINES_OF_CONTEXT = (3, 2, 1)
 
 
@@ -63,7 +63,7 @@ def apply_problem(project: Path, text: str, *options: str) -> str:
     return completed.stderr if completed.returncode else ""
 
 
-def patch_of(project: Path, others: Mapping[Variant, Path], base: str = "HEAD") -> str:
+def patch_of(project: Path, others: Mapping[str, Path], base: str = "HEAD") -> str:
     """Return what was changed in a project since a commit, as a patch that fits other bakes, too.
 
     Raise AssertionError if it fits one of them with no number of lines of context.
@@ -74,7 +74,7 @@ def patch_of(project: Path, others: Mapping[Variant, Path], base: str = "HEAD") 
     return "".join(part_of(project, name, others, base) for name in wanted)
 
 
-def part_of(project: Path, name: str, others: Mapping[Variant, Path], base: str) -> str:
+def part_of(project: Path, name: str, others: Mapping[str, Path], base: str) -> str:
     """Return the part of a patch for one file, with as many lines of context as fit."""
     problems: Sequence[str] = ()
     for lines in LINES_OF_CONTEXT:
@@ -82,8 +82,8 @@ def part_of(project: Path, name: str, others: Mapping[Variant, Path], base: str)
         # Not `git()`, which would strip a last line that is empty.
         text = plain(output_of("git", "diff", *options, base, "--", name, folder=project))
         problems = [
-            f"{variant.name}: {problem}"
-            for variant, other in others.items()
+            f"{bake}: {problem}"
+            for bake, other in others.items()
             if (problem := apply_problem(other, text, "--check"))
         ]
         if not problems:

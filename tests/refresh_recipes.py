@@ -19,7 +19,6 @@ from baking import ROOT, copy_template
 from processes import output_of
 from recipes import FOLDER, apply_problem, bake_repository, name_of, patch_of, patches, variants_of
 from repositories import commit_all, git
-from variants import Variant
 
 
 def refresh(patch: Path, folder: Path) -> str:
@@ -49,13 +48,19 @@ def replace_files(project: Path, other: Path) -> None:
     shutil.copytree(other, project, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
 
 
-def others(patch: Path, folder: Path) -> dict[Variant, Path]:
-    """Bake each variant that a patch is for."""
+def others(patch: Path, folder: Path) -> dict[str, Path]:
+    """Bake each variant that a patch is for: as it is, and with all other recipes."""
     template = copy_template(folder / "template")
-    return {
-        variant: bake_repository(template, folder / variant.name, variant)
-        for variant in variants_of(patch)
-    }
+    found: dict[str, Path] = {}
+    for variant in variants_of(patch):
+        bare = bake_repository(template, folder / variant.name, variant)
+        full = folder / f"{variant.name}-with-others"
+        shutil.copytree(bare, full)
+        for other in patches():
+            if variant in variants_of(other) and other != patch:
+                apply_problem(full, other.read_text(encoding="utf-8"))  # where that one fits
+        found |= {variant.name: bare, f"{variant.name} with other recipes": full}
+    return found
 
 
 def extract(commit: str, folder: Path) -> Path:

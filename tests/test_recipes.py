@@ -96,6 +96,16 @@ def test_each_recipe_fits_the_bare_project_and_can_be_taken_out(bare: Path) -> N
         assert git(bare, "status", "--porcelain") == "", patch.stem
 
 
+def test_each_recipe_fits_beside_all_others(bare: Path) -> None:
+    """Whatever the order is in which they are added."""
+    texts = [patch.read_text(encoding="utf-8") for patch in patches(bare / "docs" / "recipes")]
+    for last in texts:
+        for text in [*(one for one in texts if one != last), last]:
+            assert apply_problem(bare, text) == ""
+        git(bare, "reset", "--quiet", "--hard")
+        git(bare, "clean", "-d", "--force", "--quiet")
+
+
 def test_recipes_are_those_of_the_variant(bare: Path, request: pytest.FixtureRequest) -> None:
     variant = request.node.callspec.params["bare"]
     wanted = {name_of(patch) for patch in patches() if variant in variants_of(patch)}
@@ -168,7 +178,7 @@ def test_patch_has_as_much_context_as_fits_all_variants(tmp_path: Path) -> None:
     (project / "b.txt").write_text("one\n\n\nnew\n\nfive\n", encoding="utf-8")
     (project / "c.txt").write_text("new\n", encoding="utf-8")
 
-    text = patch_of(project, {VARIANTS[0]: same, VARIANTS[1]: other})
+    text = patch_of(project, {"same": same, "other": other})
 
     assert apply_problem(other, text) == ""
     assert (other / "a.txt").read_text(encoding="utf-8") == "eins\n\nthree\nnew\n\n"
