@@ -12,7 +12,12 @@ from variants import VARIANTS, Variant
 
 FOLDER = ROOT / TEMPLATE_FOLDER / "docs" / "recipes"
 # `app recipe add` lists new routers and models there, whatever else is in the lists.
-NOT_IN_PATCHES = ("uv.lock", "app/models/__init__.py", "app/routes/__init__.py")
+NOT_IN_PATCHES = (
+    "uv.lock",
+    "app/models/__init__.py",
+    "app/routes/__init__.py",
+    "scaffold/resources/post.json",
+)
 # Less if the lines around a change differ between variants, or other recipes change them.
 LINES_OF_CONTEXT = (3, 2, 1)
 

@@ -1,8 +1,10 @@
-"""What a recipe's patch leaves open: what its migration follows, and the lists of routers and models."""
+"""What a recipe's patch leaves open: what its migration follows, and the lists of routers and models, and of what belongs to a resource."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from difflib import unified_diff
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Final
 
@@ -11,6 +13,7 @@ from scaffold import wiring
 from scaffold.formatting import reformatted
 from scaffold.patches import Patch
 from scaffold.project import Project
+from scaffold.records import FOLDER as RECORDS
 from scaffold.writing import head, scripts_of
 
 _REVISION: Final = re.compile(r'^\+revision: str = "(\w+)"$', re.MULTILINE)
@@ -55,7 +58,7 @@ def _following(project: Project, text: str) -> str:
 def _lists(project: Project, patch: Patch) -> Iterator[str]:
     """Yield the parts of the patch for the lists that change."""
     texts: dict[str, tuple[str, str]] = {}  # without the entries, and with them
-    for name, add, take_out in _entries(patch):
+    for name, add, take_out in _entries(project, patch):
         current = project.read(name) or ""
         before, after = texts.get(name, (current, current))
         try:
@@ -71,13 +74,15 @@ def _lists(project: Project, patch: Patch) -> Iterator[str]:
         yield "".join([f"diff --git a/{name} b/{name}\n", *diff])
 
 
-def _entries(patch: Patch) -> Iterator[_Entry]:
+def _entries(project: Project, patch: Patch) -> Iterator[_Entry]:
     for name in patch.created:
         folder, _, stem = name.removesuffix(".py").rpartition("/")
         text = "\n".join(patch.added(name))
         if folder == "app/routes" and _ROUTER.search(text):
             add, take_out = wiring.with_router, wiring.without_router
             yield wiring.ROUTES, partial(add, module=stem), partial(take_out, module=stem)
+            for record in _records_with(project, name):
+                yield record, partial(_listed, router=stem), partial(_unlisted, router=stem)
         elif folder == "app/models" and (found := _MODEL.search(text)):
             model = {"module": f"app.models.{stem}", "class_name": found[1]}
             yield (
@@ -85,3 +90,27 @@ def _entries(patch: Patch) -> Iterator[_Entry]:
                 partial(wiring.with_model, **model),
                 partial(wiring.without_model, **model),
             )
+
+
+def _records_with(project: Project, name: str) -> Iterator[str]:
+    """Yield the records of the resources to which a file belongs, which `app remove` takes out."""
+    for record in project.sources(f"{RECORDS}/*.json"):
+        patterns = json.loads(project.read(record) or "{}")["files"]
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            yield record
+
+
+def _listed(text: str, router: str) -> str:
+    """Return the text of a record with a router."""
+    record = json.loads(text)
+    record["routers"].append(router)
+    return json.dumps(record, indent=2) + "\n"
+
+
+def _unlisted(text: str, router: str) -> str:
+    """Return the text of a record without a router. Raises `CommandError` if it has none."""
+    record = json.loads(text)
+    if router not in record["routers"]:
+        raise CommandError(f"The record does not have the router {router}")
+    record["routers"].remove(router)
+    return json.dumps(record, indent=2) + "\n"

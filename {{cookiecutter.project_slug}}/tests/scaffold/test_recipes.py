@@ -15,6 +15,7 @@ from app.cli.commands import commands as registered
 from app.core.env_file import PROJECT
 from scaffold import recipes
 from scaffold.project import Project
+from scaffold.records import Record, read_record
 from scaffold.writing import head
 from tests.scaffold.conftest import files_of
 
@@ -63,6 +64,7 @@ new file mode 100644
 +"""Tests."""
 '''
 REVISION = "alembic/versions/2026_11_29_0123456789ab_add_wombats.py"
+RECORD = "scaffold/resources/wombat.json"
 TEST = "tests/test_wombats.py"
 IDENTITY = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
 
@@ -81,6 +83,9 @@ def commit(folder: Path) -> None:
 def project(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The copy with a recipe, committed."""
     monkeypatch.setattr(recipes, "PROJECT", checkout)
+    (checkout / RECORD).parent.mkdir(parents=True)
+    record = Record("app new wombat", routers=("marsupials",), files={"app/*/wombats.py": None})
+    (checkout / RECORD).write_text(record.text(), encoding="utf-8", newline="\n")
     folder = checkout / recipes.FOLDER
     folder.mkdir(parents=True)
     (folder / "wombats.md").write_text(PAGE, encoding="utf-8", newline="\n")
@@ -136,6 +141,7 @@ def test_routers_and_models_are_listed(project: Path) -> None:
     assert "from app.models.wombat import Wombat as Wombat\n" in models
     assert "    wombats.router,\n" in routes
     assert ", wombats" in routes
+    assert list(read_record(Project(project), "wombat").routers) == ["marsupials", "wombats"]
 
 
 def test_removing_undoes_it(project: Path) -> None:
@@ -322,7 +328,9 @@ def test_page_says_what_the_patch_adds(name: str) -> None:
     """A table names packages, settings and migrations, and each part that a reader needs is there."""
     recipe = RECIPES[name]
     text = (PROJECT / recipe.page).read_text(encoding="utf-8")
-    table = dict(re.findall(r"^\| (packages|settings|migrations) \| (.+) \|$", text, re.MULTILINE))
+    table: dict[str, str] = dict(
+        re.findall(r"^\| (packages|settings|migrations) \| (.+) \|$", text, re.MULTILINE)
+    )
 
     def named(row: str) -> list[str]:
         return table[row].replace("`", "").split(", ")
