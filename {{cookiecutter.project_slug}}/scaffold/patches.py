@@ -76,7 +76,9 @@ class Checkout:
 
     def require_clean(self) -> None:
         """Raise `CommandError` unless all changes of tracked files are committed."""
-        status = self.git("status", "--porcelain", "--untracked-files=no", "--", ".")
+        # `uv run` itself may have changed the lock.
+        places = (".", ":(exclude)uv.lock")
+        status = self.git("status", "--porcelain", "--untracked-files=no", "--", *places)
         if status.returncode:
             raise CommandError(
                 "This is no git repository, so there would be no way back. "

@@ -244,6 +244,16 @@ def test_uncommitted_changes_are_in_the_way(project: Path) -> None:
     assert files_of(project) == before
 
 
+def test_lock_that_uv_has_changed_is_not_in_the_way(project: Path) -> None:
+    (project / "uv.lock").write_text("", encoding="utf-8")
+    commit(project)
+    (project / "uv.lock").write_text("version = 1\n", encoding="utf-8")
+
+    add()
+
+    assert (project / REVISION).exists()
+
+
 def test_folder_without_a_repository_is_refused(project: Path) -> None:
     (project / ".git").rename(project / "git")
 
