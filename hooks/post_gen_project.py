@@ -20,7 +20,7 @@ ALTERNATIVES = ("*_without_auth.*", "[!.]*/**/*_without_auth.*")
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
         "[ast]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client*.py", "*/cli/*users.py", "docs/*/000[57]-*",
-        "docs/*/asvs.md", "deploy/grafana/*/auth.json", *(f"alembic/versions/*_{name}_*" for name in ("auth", "role_of", "one_time_tokens", "rate_limits", "user_sessions")),
+        "docs/*/asvs.md", "docs/*/auth", "deploy/grafana/*/auth.json", *(f"alembic/versions/*_{name}_*" for name in ("auth", "role_of", "one_time_tokens", "rate_limits", "user_sessions")),
     ), ("use_auth", True): (*ALTERNATIVES, "app/core/http/gateway.py"),
     ("db_driver", "asyncpg"): ("app/**/psycopg_driver.py",), ("db_driver", "psycopg"): ("app/**/asyncpg_driver.py",),
 }  # fmt: skip
