@@ -75,8 +75,12 @@ class Checkout:
         return [name for name in names if (self.root / name).exists()]
 
     def require_clean(self) -> None:
-        """Raise `CommandError` unless all changes of tracked files are committed."""
-        status = self.git("status", "--porcelain", "--untracked-files=no", "--", ".")
+        """Raise `CommandError` unless all changes of tracked files are committed.
+
+        `uv run` itself may have changed uv.lock, after the recipe before has added packages.
+        """
+        others = (".", ":(exclude)uv.lock")
+        status = self.git("status", "--porcelain", "--untracked-files=no", "--", *others)
         if status.returncode:
             raise CommandError(
                 "This is no git repository, so there would be no way back. "

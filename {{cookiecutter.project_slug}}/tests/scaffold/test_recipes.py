@@ -244,6 +244,14 @@ def test_uncommitted_changes_are_in_the_way(project: Path) -> None:
     assert files_of(project) == before
 
 
+def test_lock_that_uv_has_renewed_is_in_nobodys_way(project: Path) -> None:
+    (project / "uv.lock").write_text("old\n", encoding="utf-8")
+    commit(project)
+    (project / "uv.lock").write_text("new\n", encoding="utf-8")
+
+    assert any(line.startswith("created") for line in add())
+
+
 def test_folder_without_a_repository_is_refused(project: Path) -> None:
     (project / ".git").rename(project / "git")
 
