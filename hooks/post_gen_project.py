@@ -19,7 +19,7 @@ ALTERNATIVES = ("*_without_auth.*", "[!.]*/**/*_without_auth.*")
 # (question, answer): what a project with that answer goes without, as glob patterns.
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
-        "[ast]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client*.py", "*/cli/*users.py", "docs/*/000[57]-*", "docs/*/auth-*",
+        "[adst]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client*.py", "*/cli/*users.py", "docs/*/000[57]-*", "docs/*/auth-*",
         "docs/*/asvs.md", "deploy/grafana/*/auth.json", *(f"alembic/versions/*_{name}_*" for name in ("auth", "role_of", "one_time_tokens", "rate_limits", "user_sessions")),
     ), ("use_auth", True): (*ALTERNATIVES, "app/core/http/gateway.py"),
     ("db_driver", "asyncpg"): ("app/**/psycopg_driver.py",), ("db_driver", "psycopg"): ("app/**/asyncpg_driver.py",),
@@ -42,7 +42,13 @@ def main(project: Path, answers: dict[str, Any]) -> None:
         link(project, answers)
         is_here = Path(os.environ.get("PWD", "")).resolve() == project.parent.resolve()
         way = "cd " + shlex.quote(project.name if is_here else str(project))
-        print("Next:", way, "git init && git add -A && git commit -m Bake", "uv run app dev", sep="\n  ")
+        print(
+            "Next:",
+            way,
+            "git init && git add -A && git commit -m Bake",
+            "uv run app dev",
+            sep="\n  ",
+        )
     if (project / BEFORE).exists():
         put_back(project / BEFORE, project, skip=skip)
 
