@@ -30,6 +30,7 @@ LEFTOVERS = ".venv uv.lock .env .postgres .coverage .coverage.* htmlcov dist sit
 
 # Where pre_gen_project.py has moved what stood in the folder, and its sign, which -s leaves as it is.
 BEFORE, SIGN = ".before-bake", "UNFINISHED.md"
+NEXT = "Next:\n  cd {}\n  git init && git add -A && git commit -m Bake\n  uv run app dev"
 
 
 def main(project: Path, answers: dict[str, Any]) -> None:
@@ -41,14 +42,7 @@ def main(project: Path, answers: dict[str, Any]) -> None:
     if "_repo_dir" in answers and "BAKE_WITHOUT_LINK" not in os.environ:  # cruft links by itself
         link(project, answers)
         is_here = Path(os.environ.get("PWD", "")).resolve() == project.parent.resolve()
-        way = "cd " + shlex.quote(project.name if is_here else str(project))
-        print(
-            "Next:",
-            way,
-            "git init && git add -A && git commit -m Bake",
-            "uv run app dev",
-            sep="\n  ",
-        )
+        print(NEXT.format(shlex.quote(project.name if is_here else str(project))))
     if (project / BEFORE).exists():
         put_back(project / BEFORE, project, skip=skip)
 
