@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from feature_of_versions_of_accounts import WITH_AUTH
 from taking_out import Feature
 
 # Routes and services, of the app, of the tests, and of what `app new` writes.
@@ -224,4 +225,5 @@ VERSIONS: Final = Feature(
             ),
         ),
     },
+    with_auth=WITH_AUTH,
 )  # fmt: skip
