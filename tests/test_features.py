@@ -119,6 +119,7 @@ OF_NO_FEATURE = (
 )  # fmt: skip
 
 
+@pytest.mark.full
 def test_suite_passes(without: Without, record_property: Callable[[str, object], None]) -> None:
     ignored = [f"--ignore={path}" for path in OF_NO_FEATURE]
     record_property("suite", run_suite(without.path, *ignored))
