@@ -15,11 +15,7 @@ from types import TracebackType
 from typing import Final, Literal
 
 from app.core.env_file import configured
-from app.core.observability.line_formats import (
-    ConsoleFormatter,
-    EscapedRecord,
-    JSONFormatter,
-)
+from app.core.observability.line_formats import ConsoleFormatter, EscapedRecord, JSONFormatter
 from app.core.observability.line_queue import LineQueue
 from app.core.observability.shutdown import ShutdownDeadline
 
