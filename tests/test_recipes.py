@@ -23,7 +23,7 @@ from variants import VARIANTS, Variant
 
 # Besides the tests that recipes add: what a changed project may break, without the suite of the platform.
 FAST_TESTS = (
-    "tests/test_architecture.py", "tests/test_endpoints.py", "tests/migrations/test_revisions.py",
+    "tests/test_architecture.py", "tests/test_endpoints.py", "tests/migrations",
     "tests/platform/test_config.py", "tests/platform/test_documents.py", "tests/platform/test_interfaces.py",
     "tests/platform/test_migration_lint.py",
 )  # fmt: skip
@@ -68,7 +68,7 @@ def enriched(request: pytest.FixtureRequest, template: Path, workspace: Path) ->
         run(path, "python", "-V")  # which writes uv.lock
         make_repository(path)
         printed = {name: add(path, name) for name in names_in(path)}
-        return str(path), tests_in(path), printed
+        return str(path), added_tests(path), printed
 
     path, tests, printed = made_once(workspace / f"recipes-{variant.name}", make)
     return Enriched(variant, Path(path), tuple(tests), printed)
@@ -81,7 +81,7 @@ def add(project: Path, name: str) -> str:
     return printed
 
 
-def tests_in(project: Path) -> list[str]:
+def added_tests(project: Path) -> list[str]:
     """Return the tests that were added since the first commit."""
     first = git(project, "rev-list", "--max-parents=0", "HEAD")
     names = git(project, "diff", "--name-only", "--diff-filter=A", first, "--", "tests")
@@ -164,7 +164,7 @@ def test_recipe_alone_passes(
     for check in CHECKS:
         run_check(project, workspace, *check)
     migrate_and_back(project, database_server)
-    record_property("suite", run_suite(project, *tests_in(project), *FAST_TESTS, "tests/routes"))
+    record_property("suite", run_suite(project, *added_tests(project), *FAST_TESTS, "tests/routes"))
 
 
 def test_patch_has_as_much_context_as_fits_all_variants(tmp_path: Path) -> None:
