@@ -182,18 +182,22 @@ class _Module:
                 if isinstance(node.ctx, ast.Store | ast.Del):
                     yield f"sets {ast.unparse(node)}"
             case ast.Subscript(value=target, ctx=ast.Store() | ast.Del()):
-                if self._is_of_others(target) or self._is_part_of_others(target, self.scopes[node]):
+                if self._is_of_others(target, self.scopes[node]):
                     yield f"sets {ast.unparse(node)}"
             case ast.Call(func=ast.Attribute(value=target, attr=method)) if method in MUTATING:
-                if self._is_of_others(target) or self._is_part_of_others(target, self.scopes[node]):
+                if self._is_of_others(target, self.scopes[node]):
                     yield f"calls {ast.unparse(node.func)}"
 
     def _note_import(self, alias: ast.alias, module: str, name: str) -> None:
         if module.partition(".")[0] != OWN:
             self.imported[alias.asname or (name or module).partition(".")[0]] = (module, name)
 
-    def _is_of_others(self, target: ast.expr) -> bool:
-        """Say whether something is a name of another package, which does not document to change it."""
+    def _is_of_others(self, target: ast.expr, scope: _Scope) -> bool:
+        """Say whether something belongs to another package, which does not document to change it."""
+        return self._is_name_of_others(target) or self._is_part_of_others(target, scope)
+
+    def _is_name_of_others(self, target: ast.expr) -> bool:
+        """Say whether something is a name of another package, or a part of one."""
         name = ""
         while isinstance(target, ast.Attribute):
             name, target = target.attr, target.value
