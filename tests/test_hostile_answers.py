@@ -200,7 +200,7 @@ def test_text_typed_at_the_prompt_is_shown_unharmed(template: Path, tmp_path: Pa
     text = HOSTILE_TEXTS["Jinja"]
     configuration = tmp_path / "cookiecutter.yaml"
     configuration.write_text(f"replay_dir: {tmp_path / 'replay'}\n")
-    answers = [text, "demo-service", text, text, "me@example.com", "1", "yes", "1"]
+    answers = [text, "demo-service", "yes", "1", text, text, "me@example.com", "1"]
     subprocess.run(
         [sys.executable, "-m", "cookiecutter", template, "--config-file", configuration],
         cwd=tmp_path,
