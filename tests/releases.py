@@ -79,12 +79,15 @@ def gone_names_without_entry(repository: Path, folder: str, release: str) -> lis
     """Return the public names that modules of the folder no longer have, unmentioned.
 
     A name is that of a function, class, constant, method or parameter: `module:name`,
-    `module:Class.method` or `module:function(parameter)`. UPGRADING.md has to have the last word of
-    it between backticks, in a line that it did not have at the release. `moved_without_entry` finds
-    modules that are gone.
+    `module:Class.method`, `module:function(parameter)`, or `module:Class(parameter)` for a
+    constructor. UPGRADING.md has to have its words between backticks, in one line that it did not have
+    at the release. `moved_without_entry` finds modules that are gone. A parameter that became
+    keyword-only, and a new one that callers have to give, are not found.
     """
-    added = _added_entries(repository, release)
-    words = {word for span in added.split("`")[1::2] for word in re.findall(r"\w+", span)}
+    entries = [
+        {word for span in line.split("`")[1::2] for word in re.findall(r"\w+", span)}
+        for line in _added_entries(repository, release).splitlines()
+    ]
     found = []
     files = git(repository, "ls-tree", "-rz", "--name-only", release, f"{folder}/app").split("\0")
     for file in files:
@@ -97,7 +100,7 @@ def gone_names_without_entry(repository: Path, folder: str, release: str) -> lis
         for name in sorted(_gone(then, now)):
             if "(" in name and module.startswith(CALLED_BY_FASTAPI):
                 continue
-            if re.findall(r"\w+", name)[-1] not in words:
+            if not any({*re.findall(r"\w+", name)} <= entry for entry in entries):
                 found.append(f"{module}:{name}")
     return found
 
@@ -120,11 +123,20 @@ def public_names(source: str) -> set[str]:
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(name="__getattr__"):
-                constants = (part for part in ast.walk(node) if isinstance(part, ast.Constant))
-                names |= {part.value for part in constants if isinstance(part.value, str)}
+                names |= {*_texts(node), *_texts(*_dictionaries(tree))}
             case ast.ImportFrom(names=aliases):
                 names |= {alias.asname for alias in aliases if alias.asname}
     return names
+
+
+def _dictionaries(tree: ast.Module) -> list[ast.AST]:
+    """Return the dictionaries of a module, in which `__getattr__` may look names up."""
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Dict)]
+
+
+def _texts(*nodes: ast.AST) -> set[str]:
+    parts = (part for node in nodes for part in ast.walk(node) if isinstance(part, ast.Constant))
+    return {part.value for part in parts if isinstance(part.value, str)}
 
 
 def _names_of(body: list[ast.stmt], prefix: str) -> set[str]:
@@ -135,13 +147,14 @@ def _names_of(body: list[ast.stmt], prefix: str) -> set[str]:
                 names |= {f"{prefix}{name}", *_names_of(inner, f"{prefix}{name}.")}
             case ast.FunctionDef(name=name, args=args) | ast.AsyncFunctionDef(name=name, args=args):
                 parameters = [*args.posonlyargs, *args.args, *args.kwonlyargs]
-                calls = {f"{prefix}{name}({one.arg})" for one in parameters}
-                names |= {f"{prefix}{name}", f"{prefix}{name}()", *calls}
+                called = prefix.removesuffix(".") if name == "__init__" else f"{prefix}{name}"
+                calls = {f"{called}({one.arg})" for one in parameters if one.arg != "self"}
+                names |= {f"{prefix}{name}", f"{called}()", *calls}
             case ast.Assign(value=ast.Call(func=ast.Name("TypeVar"))):
                 pass
             case ast.Assign(targets=[ast.Name(name)]) | ast.AnnAssign(target=ast.Name(name)):
                 names.add(f"{prefix}{name}")
-            case ast.If(body=inner, orelse=other):
+            case ast.If(body=inner, orelse=other) | ast.Try(body=inner, orelse=other):
                 names |= _names_of([*inner, *other], prefix)
     return {name for name in names if not re.search(r"(^|[.(])_|\bmodel_config$|^logger$", name)}
 

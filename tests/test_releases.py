@@ -133,10 +133,16 @@ def test_entry_of_an_older_version_is_none(repository: Path) -> None:
 THEN = """
 from other import moved, settled
 LIMIT = 1
+OLDER = 1
+try:
+    app = 1
+except ValueError:
+    raise
 class Old: ...
 class Kept:
     size: int
     _hidden: int
+    def __init__(self, near, far): ...
     def read(self, by, since): ...
     def write(self): ...
 def call(given, other): ...
@@ -147,13 +153,14 @@ from other import move as move
 class Base:
     size: int
 class Kept(Base):
+    def __init__(self, near): ...
     def read(self, by, *, until): ...
 def call(given): ...
+MOVED = {"OLDER": "other"}
 def __getattr__(name):
-    if name == "Old":
-        return 1
+    return 1 if name == "Old" else MOVED[name]
 """
-GONE = ["LIMIT", "Kept.read(since)", "Kept.write", "call(other)"]
+GONE = ["LIMIT", "app", "Kept(far)", "Kept.read(since)", "Kept.write", "call(other)"]
 
 
 def test_name_that_goes_without_an_entry_is_found(repository: Path) -> None:
@@ -165,5 +172,9 @@ def test_name_that_goes_without_an_entry_is_found(repository: Path) -> None:
         f"app/names.py:{name}" for name in sorted(GONE)
     ]
     text = (repository / "UPGRADING.md").read_text(encoding="utf-8")
-    write(repository, "UPGRADING.md", f"`LIMIT`, `read(by, since)`, `Kept.write`\n\n{text}")
+    write(
+        repository,
+        "UPGRADING.md",
+        f"`LIMIT`, `app`, `Kept(far)`, `read(since)`, `Kept.write`\n\n{text}",
+    )
     assert gone_names_without_entry(repository, "t", release) == ["app/names.py:call(other)"]

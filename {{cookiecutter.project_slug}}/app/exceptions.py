@@ -1,7 +1,7 @@
 """Domain errors.
 
 Each carries the HTTP status and the code of its response, so that services raise them without
-knowing HTTP and one handler in `app.core.http.problems` responds to all of them.
+knowing HTTP and one handler in `app.core.http.problem_handlers` responds to all of them.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
 """What routes need from a request, as `Annotated` aliases: services, caller, page, precondition.
 
-May import services and `app.core`.
+May import services, the layers below them, and `app.core`.
 """

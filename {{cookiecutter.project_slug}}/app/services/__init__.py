@@ -1,1 +1,1 @@
-"""All business rules. May import repositories, schemas and errors, but nothing of HTTP."""
+"""All business rules. May import the layers below and `app.core`, and nothing of FastAPI or Starlette."""

@@ -59,12 +59,17 @@ def install_perimeter(
     respond_to_error: Responder,
     observers: Sequence[RequestObserver],
 ) -> None:
-    """Add the middleware to an app that was created with `middleware=INNERMOST`. Call it after calls of
-    `app.add_middleware` for what belongs within.
+    """Add the middleware to an app that was created with `middleware=INNERMOST`.
+
+    Call it after calls of `app.add_middleware` for what belongs within. Raises `TypeError` for another app.
 
     `respond_to_error` creates the response to an unexpected error, which is raised again for the server
     to log. The observers are told of every request.
     """
+    if INNERMOST[0] not in app.user_middleware:
+        raise TypeError(
+            "Create the application with middleware=INNERMOST of app.core.http.perimeter"
+        )
     app.add_middleware(
         Perimeter,
         settings=settings,

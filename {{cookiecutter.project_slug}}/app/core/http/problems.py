@@ -168,7 +168,6 @@ _MOVED: Final = {
     "may_respond": "problem_declarations",
     "problem_responses": "problem_declarations",
     "install_problem_handlers": "problem_handlers",
-    "respond_to_app_error": "problem_handlers",
     "respond_to_unexpected_error": "problem_handlers",
 }
 

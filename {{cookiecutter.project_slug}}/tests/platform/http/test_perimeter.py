@@ -8,7 +8,9 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.core.http.perimeter import Perimeter
+from app.core.config import Settings
+from app.core.http.perimeter import Perimeter, install_perimeter
+from app.core.http.problem_handlers import respond_to_unexpected_error
 from app.core.observability.requests import RequestRecord
 from tests.conftest import http_client
 
@@ -121,3 +123,8 @@ async def test_route_is_seen_behind_middleware_that_copies_the_scope(
     assert finished.records == [("/items/{item_id}", "GET", 200)]
     # Not the milder one of mounted applications.
     assert response.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_application_without_the_innermost_middleware_is_refused(settings: Settings) -> None:
+    with pytest.raises(TypeError, match="middleware=INNERMOST"):
+        install_perimeter(FastAPI(), settings, respond_to_unexpected_error, [])

@@ -36,7 +36,7 @@ class Driver(Protocol):
     def is_connection_error(self, error: Exception) -> bool:
         """Return whether the server cannot be reached, refuses the connection or has closed it.
 
-        `error` is the error of the DBAPI, not the one in which SQLAlchemy wraps it.
+        `error` is that of the driver or of its DBAPI, as it was before SQLAlchemy wrapped it.
         """
         ...
 
