@@ -19,7 +19,7 @@ from tests.conftest import http_client
 JSON = {"Content-Type": "application/json"}
 SMALL = {
     "max_body_bytes": 2**20,
-    "body_timeout": 0.05,
+    "body_timeout": 0.5,
     "max_json_depth": 4,
     "max_query_bytes": 256,
 }
