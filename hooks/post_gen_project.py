@@ -19,14 +19,14 @@ ALTERNATIVES = ("*_without_auth.*", "[!.]*/**/*_without_auth.*")
 # (question, answer): what a project with that answer goes without, as glob patterns.
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
-        "[ast]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client*.py", "*/cli/*users.py", "docs/*/000[57]-*",
+        "[adst]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client*.py", "*/cli/*users.py", "docs/*/000[57]-*", "docs/*/auth-*",
         "docs/*/asvs.md", "deploy/grafana/*/auth.json", *(f"alembic/versions/*_{name}_*" for name in ("auth", "role_of", "one_time_tokens", "rate_limits", "user_sessions")),
     ), ("use_auth", True): (*ALTERNATIVES, "app/core/http/gateway.py"),
     ("db_driver", "asyncpg"): ("app/**/psycopg_driver.py",), ("db_driver", "psycopg"): ("app/**/asyncpg_driver.py",),
 }  # fmt: skip
 
 # Left in the template folder by running it in place, and copied by the bake.
-LEFTOVERS = ".venv uv.lock .env .postgres .coverage .coverage.* htmlcov dist .hypothesis **/.*_cache **/__pycache__".split()
+LEFTOVERS = ".venv uv.lock .env .postgres .coverage .coverage.* htmlcov dist site .cache .hypothesis **/.*_cache **/__pycache__".split()
 
 # Where pre_gen_project.py has moved what stood in the folder, and its sign, which -s leaves as it is.
 BEFORE, SIGN = ".before-bake", "UNFINISHED.md"

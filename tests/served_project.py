@@ -15,11 +15,18 @@ ADDRESS, PASSWORD = "ann@example.com", "enters-where-she-may"
 
 @contextmanager
 def served_project(
-    project: Path, database_server: str, log: Path, app: str = "", **settings: str
+    project: Path,
+    database_server: str,
+    log: Path,
+    app: str = "",
+    *,
+    admin: str = "",
+    **settings: str,
 ) -> Iterator[str]:
     """Serve a project in development, and yield its address.
 
-    `app` is a module of `faults/served`, instead of the app itself.
+    `app` is a module of `faults/served`, instead of the app itself. `admin` is the address of an
+    administrator to create, with `PASSWORD`.
     """
     with scratch_database(database_server) as url:
         environment = SETTINGS | {
@@ -29,6 +36,9 @@ def served_project(
             **settings,
         }
         run(project, "app", "migrate", env=environment)
+        if admin:
+            secret = environment | {"ADMIN_PASSWORD": PASSWORD}
+            run(project, "app", "create-admin", "--email", admin, env=secret)
         service = Service(project, environment)
         if app:
             service = service.serving(f"{app}:app")

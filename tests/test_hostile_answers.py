@@ -1,6 +1,7 @@
 """Whatever a person types as a name or a description, every file of the project is valid and shows it unharmed."""
 
 import ast
+import html
 import json
 import re
 import subprocess
@@ -75,6 +76,11 @@ def texts_of_toml(source: str) -> Iterator[str]:
     return texts_in(tomllib.loads(source))
 
 
+def texts_of_site(source: str) -> Iterator[str]:
+    """Yield the texts of the site's settings, which its theme puts into pages as they are."""
+    return (html.unescape(text) for text in texts_of_toml(source))
+
+
 def texts_of_yaml(source: str) -> Iterator[str]:
     return texts_in(list(yaml.safe_load_all(source)))
 
@@ -119,6 +125,7 @@ def texts_of_license(source: str) -> Iterator[str]:
 READERS: dict[str, Callable[[str], Iterator[str]]] = {
     "*.py": texts_of_python,
     "*.toml": texts_of_toml,
+    "zensical.toml": texts_of_site,
     "*.yaml": texts_of_yaml,
     "*.yml": texts_of_yaml,
     "*.json": texts_of_json,
@@ -134,6 +141,7 @@ SHOWN = {
     "app/__init__.py": 3,  # name, description, author
     "Dockerfile": 2,  # name, description
     "README.md": 2,  # name, description
+    "zensical.toml": 1,  # name
 }
 
 

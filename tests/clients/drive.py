@@ -12,7 +12,7 @@ from demo_service_client.api.auth import create_token
 from demo_service_client.api.posts import create_post, list_posts, update_post
 from demo_service_client.api.users import create_user
 from demo_service_client.models import (
-    PagePostResponse,
+    PagePostWithLikes,
     PostCreate,
     PostPatch,
     PostResponse,
@@ -42,10 +42,10 @@ again = create_post.sync_detailed(
 seen["created"] = [created.parsed.title, again.parsed == created.parsed]
 
 page = list_posts.sync_detailed(client=client, limit=1)
-assert isinstance(page.parsed, PagePostResponse), page
+assert isinstance(page.parsed, PagePostWithLikes), page
 link = re.fullmatch('<(.+)>; rel="next"', page.headers["link"])
 assert link
-following = PagePostResponse.from_dict(client.get_httpx_client().get(link[1]).json())
+following = PagePostWithLikes.from_dict(client.get_httpx_client().get(link[1]).json())
 by_cursor = list_posts.sync(client=client, limit=1, cursor=page.parsed.next_cursor)
 seen["pages"] = [
     page.parsed.items[0].title,

@@ -28,7 +28,7 @@ from app.core.mail.link_pages import install_link_pages
 from app.core.observability.install import Observability
 from app.core.observability.metrics.endpoint import install_metrics_endpoint
 from app.dependencies.caller import install_caller
-from app.dependencies.idempotency import read_idempotency_key
+from app.dependencies.idempotency import install_idempotency
 from app.jobs import SCHEDULES, make_kinds
 from app.jobs.running import make_job_metrics, running_jobs
 from app.routes import HEALTH, ROUTERS
@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings_of_queue(settings)  # for the errors that it raises, so that `app check` finds them
     app.state.draining = Draining(settings.drain_seconds)
     app.state.readiness = ReadinessProbe(settings)
-    app.state.read_idempotency_key = read_idempotency_key
+    install_idempotency(app)
     install_perimeter(app, settings, respond_to_unexpected_error, observability.observers)
     install_caller(app, settings)
     install_problem_handlers(app)

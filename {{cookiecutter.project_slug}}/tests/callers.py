@@ -1,5 +1,6 @@
 """The callers of the app in tests: signed-in users, and anonymous clients."""
 
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -15,13 +16,16 @@ from tests.auth.accounts import PASSWORD, bearer
 from tests.auth.accounts import new_user as new_user
 from tests.auth.endpoints import AccountEndpoint
 from tests.conftest import http_client
-from tests.endpoints import Access, Arrange, ArrangeOn, Endpoint, Send
+from tests.endpoints import Access, Arrange, ArrangeOn, Endpoint, HeadersOf, Send
 from tests.factories import Factory
 
 pytest_plugins = ("tests.auth.fixtures", "tests.auth.secrets_in_logs")
 
 # The one that deletes the responses stored for the user.
 STATEMENTS_AFTER_DELETION: Final = 1
+
+# The response to a request of nobody, if it needs a user.
+NO_USER: Final = 401
 
 CALLERS: Final = ("anonymous", "another user", "owner", "admin")
 
@@ -37,6 +41,15 @@ def caller_settings() -> dict[str, Any]:
         "argon2_memory_kib": 8,
         "argon2_parallelism": 1,
     }
+
+
+@pytest.fixture
+def headers_of(settings: Settings) -> HeadersOf:
+    return partial(_bearer, settings)
+
+
+async def _bearer(settings: Settings, make: Factory, user: User) -> dict[str, str]:
+    return await bearer(make, user, settings)
 
 
 @pytest.fixture

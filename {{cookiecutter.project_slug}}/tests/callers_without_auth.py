@@ -12,13 +12,24 @@ from fastapi.requests import HTTPConnection
 
 from app.core.database import Database
 from app.core.http.gateway import GatewayCaller
-from app.dependencies.caller_without_auth import Caller, get_caller, require_admin
+from app.dependencies.caller_without_auth import (
+    Caller,
+    get_admitted_caller,
+    get_caller,
+    require_admin,
+)
 from app.exceptions import PermissionError
+from app.models.user import User
 from tests.conftest import http_client
-from tests.endpoints import Access, Arrange, ArrangeOn, Endpoint, Send
+from tests.endpoints import Access, Arrange, ArrangeOn, Endpoint, HeadersOf, Send
 from tests.factories import Factory
 
 STATEMENTS_AFTER_DELETION: Final = 0  # callers are no users
+
+# The response to a request of nobody, if it needs a user.
+NO_USER: Final = 403
+
+_HEADER: Final = "X-Test-Caller"  # the gateway names the caller in it
 
 # The rules let everyone in until a project fills them in; here they refuse, one at a time.
 CALLERS: Final = ("anyone", "unknown", "not the owner", "no admin")
@@ -30,6 +41,16 @@ _OWNER_RULE: Final = "require_owner_or_admin"
 @pytest.fixture(scope="session")
 def caller_settings() -> dict[str, Any]:
     return {}
+
+
+@pytest.fixture
+def headers_of(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> HeadersOf:
+    _install_caller(app, monkeypatch)
+    return _named
+
+
+async def _named(_make: Factory, user: User) -> dict[str, str]:
+    return {_HEADER: str(user.id)}
 
 
 @pytest.fixture
@@ -78,8 +99,19 @@ def _refuse(kind: str) -> None:
 
 
 async def _caller(connection: HTTPConnection) -> GatewayCaller | None:
+    name = connection.headers.get(_HEADER)
+    return GatewayCaller(name) if name else await get_caller(connection)
+
+
+async def _admitted_caller(connection: HTTPConnection) -> GatewayCaller | None:
     _refuse("unknown")
-    return await get_caller(connection)
+    return await _caller(connection)
+
+
+def _install_caller(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a header of the tests name the caller, whatever the settings say."""
+    monkeypatch.setitem(app.dependency_overrides, get_caller, _caller)
+    monkeypatch.setitem(app.dependency_overrides, get_admitted_caller, _admitted_caller)
 
 
 async def _admin(caller: Caller) -> GatewayCaller | None:
@@ -89,7 +121,7 @@ async def _admin(caller: Caller) -> GatewayCaller | None:
 
 def _install_rules(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the rules of the app refuse what `_refused` says."""
-    monkeypatch.setitem(app.dependency_overrides, get_caller, _caller)
+    _install_caller(app, monkeypatch)
     monkeypatch.setitem(app.dependency_overrides, require_admin, _admin)
     for name, module in list(sys.modules.items()):
         if name.startswith("app.services.") and hasattr(module, _OWNER_RULE):
@@ -108,13 +140,15 @@ def arrange_on(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ArrangeOn:
 
     def arrange_on(database: Database, make: Factory) -> Arrange:
         async def arrange(endpoint: Endpoint, caller: str) -> Send:
-            request = await endpoint.request(make, await make.user())
+            owner = await make.user()
+            request = await endpoint.request(make, owner)
+            named = await _named(make, owner)
 
             async def send(**more: str) -> httpx.Response:
                 app.state.database = database
                 _refused.set(caller)
                 try:
-                    async with http_client(app, headers=more) as client:
+                    async with http_client(app, headers=named | more) as client:
                         return await client.request(**request)
                 finally:
                     _refused.set("")

@@ -32,6 +32,8 @@ Maker = Callable[[Factory, User], Awaitable[Any]]
 Send = Callable[..., Awaitable[httpx.Response]]
 Arrange = Callable[["Endpoint", str], Awaitable[Send]]
 ArrangeOn = Callable[[Database, Factory], Arrange]
+# Returns the headers of the requests of a user.
+HeadersOf = Callable[[Factory, User], Awaitable[dict[str, str]]]
 
 _TESTS: Final = Path(__file__).parent
 PARAMETER: Final = re.compile(r"\{(\w+)\}")

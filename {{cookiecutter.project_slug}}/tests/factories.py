@@ -1,6 +1,8 @@
+from collections.abc import Mapping
 from itertools import count
 from typing import Any, TypeVar
 
+from sqlalchemy import Table, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Base
@@ -25,6 +27,11 @@ class Factory:
         self._session.add(row)
         await self._session.commit()
         return row
+
+    async def insert(self, table: Table, values: Mapping[str, Any]) -> None:
+        """Write a row of a table without a model."""
+        await self._session.execute(insert(table), values)
+        await self._session.commit()
 
     async def user(self, **values: Any) -> User:
         number = unique_number()

@@ -60,6 +60,8 @@ class PostOut(Body):
     body: str
     created_at: datetime
     updated_at: datetime
+    like_count: int
+    liked_by_me: bool
 
     @computed_field
     def reading_minutes(self) -> int:

@@ -20,7 +20,7 @@ from bodies import (
     unauthorized,
 )
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
-from starlette_asyncpg import CALLER, NEW_USER, NEXT_PAGE, PAGE, POST, etag
+from starlette_asyncpg import CALLER, NEW_USER, NEXT_PAGE, NOBODY, PAGE, POST, etag
 
 pool: Any = None
 
@@ -39,7 +39,7 @@ health_router = APIRouter(prefix="/health", tags=["health"])
 
 @posts_router.get("/{post_id}")
 async def read_post(post_id: Id, response: Response) -> PostOut:
-    row = await pool.fetchrow(POST, post_id)
+    row = await pool.fetchrow(POST, post_id, NOBODY)
     if row is None:
         raise HTTPException(404)
     response.headers["ETag"] = etag(row)
@@ -58,7 +58,7 @@ async def read_current_user(caller: CallerDep, response: Response) -> AccountOut
 @posts_router.get("")
 async def list_posts(query: PageQueryDep, request: Request, response: Response) -> Page:
     after = query.after or ()
-    rows = await pool.fetch(NEXT_PAGE if after else PAGE, query.limit + 1, *after)
+    rows = await pool.fetch(NEXT_PAGE if after else PAGE, query.limit + 1, NOBODY, *after)
     items = [PostOut(**row) for row in rows[: query.limit]]
     if len(rows) == len(items):
         return Page(items=items, next_cursor=None)

@@ -32,6 +32,8 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    exists,
+    func,
     insert,
     make_url,
     select,
@@ -52,6 +54,12 @@ posts = Table(
     Column("updated_at", DateTime(timezone=True)),
     Column("version", Integer),
 )
+post_likes = Table(
+    "post_likes",
+    metadata,
+    Column("user_id", BigInteger, primary_key=True),
+    Column("post_id", BigInteger, primary_key=True),
+)
 users = Table(
     "users",
     metadata,
@@ -68,13 +76,25 @@ users = Table(
     Column("version", Integer),
 )
 
-POST = select(posts).where(posts.c.id == bindparam("post_id"))
+LIKE_COUNT = (
+    select(func.count())
+    .select_from(post_likes)
+    .where(post_likes.c.post_id == posts.c.id)
+    .scalar_subquery()
+)
+LIKED_BY_ME = exists().where(
+    post_likes.c.post_id == posts.c.id,
+    post_likes.c.user_id == bindparam("viewer_id", type_=BigInteger()),
+)
+POSTS = select(posts, LIKE_COUNT.label("like_count"), LIKED_BY_ME.label("liked_by_me"))
+NOBODY = {"viewer_id": None}  # who asks for posts: the ladder sends no token there
+POST = POSTS.where(posts.c.id == bindparam("post_id"))
 CALLER = select(users).where(
     users.c.id == bindparam("user_id"),
     users.c.is_active,
     users.c.token_generation == bindparam("generation"),
 )
-PAGE = select(posts).order_by(posts.c.created_at.desc(), posts.c.id.desc()).limit(bindparam("n"))
+PAGE = POSTS.order_by(posts.c.created_at.desc(), posts.c.id.desc()).limit(bindparam("n"))
 NEXT_PAGE = PAGE.where(
     tuple_(posts.c.created_at, posts.c.id)
     < tuple_(
@@ -106,7 +126,7 @@ health_router = APIRouter(prefix="/health", tags=["health"])
 @posts_router.get("/{post_id}")
 async def read_post(post_id: Id, response: Response) -> PostOut:
     async with reads.connect() as connection:
-        row = (await connection.execute(POST, {"post_id": post_id})).one_or_none()
+        row = (await connection.execute(POST, NOBODY | {"post_id": post_id})).one_or_none()
     if row is None:
         raise HTTPException(404)
     response.headers["ETag"] = f'"{row.version}"'
@@ -125,7 +145,7 @@ async def read_current_user(caller: CallerDep, response: Response) -> AccountOut
 
 @posts_router.get("")
 async def list_posts(query: PageQueryDep, request: Request, response: Response) -> Page:
-    statement, parameters = PAGE, {"n": query.limit + 1}
+    statement, parameters = PAGE, NOBODY | {"n": query.limit + 1}
     if after := query.after:
         statement = NEXT_PAGE
         parameters |= {"created_at": after[0], "post_id": after[1]}

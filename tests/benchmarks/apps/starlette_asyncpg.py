@@ -25,11 +25,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-POSTS = "SELECT id, author_id, title, body, created_at, updated_at, version FROM posts"
+POSTS = (
+    "SELECT id, author_id, title, body, created_at, updated_at,"
+    " (SELECT count(*) FROM post_likes WHERE post_id = posts.id) AS like_count,"
+    " EXISTS (SELECT FROM post_likes WHERE post_id = posts.id AND user_id = $2) AS liked_by_me,"
+    " version FROM posts"
+)
 NEWEST_FIRST = "ORDER BY created_at DESC, id DESC LIMIT $1"
 POST = f"{POSTS} WHERE id = $1"
 PAGE = f"{POSTS} {NEWEST_FIRST}"
-NEXT_PAGE = f"{POSTS} WHERE (created_at, id) < ($2, $3) {NEWEST_FIRST}"
+NEXT_PAGE = f"{POSTS} WHERE (created_at, id) < ($3, $4) {NEWEST_FIRST}"
+NOBODY = None  # who asks for posts: the ladder sends no token there
 CALLER = (
     "SELECT id, email, display_name, is_active, role, is_email_verified, pending_email,"
     " created_at, updated_at, version FROM users WHERE id = $1 AND is_active AND token_generation = $2"
@@ -62,12 +68,13 @@ def as_post(row: asyncpg.Record) -> dict[str, Any]:
 
 
 def etag(row: asyncpg.Record) -> str:
+    """Return the version of a row. No post has likes here, which would follow it."""
     return f'"{row["version"]}"'
 
 
 async def read_post(request: Request) -> Response:
     post_id = ID.validate_python(request.path_params["post_id"])
-    row = await request.app.state.pool.fetchrow(POST, post_id)
+    row = await request.app.state.pool.fetchrow(POST, post_id, NOBODY)
     if row is None:
         raise HTTPException(404)
     return answer(as_post(row), ETag=etag(row))
@@ -85,7 +92,7 @@ async def list_posts(request: Request) -> Response:
     query = PageQuery.model_validate(request.query_params)
     after = query.after or ()
     statement = NEXT_PAGE if after else PAGE
-    rows = await request.app.state.pool.fetch(statement, query.limit + 1, *after)
+    rows = await request.app.state.pool.fetch(statement, query.limit + 1, NOBODY, *after)
     items = rows[: query.limit]
     if len(rows) == len(items):
         return answer({"items": [as_post(row) for row in items], "next_cursor": None})

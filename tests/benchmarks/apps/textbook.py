@@ -24,10 +24,22 @@ from bodies import (
     unauthorized,
 )
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
-from sqlalchemy import BigInteger, DateTime, Text, func, make_url, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Table,
+    Text,
+    bindparam,
+    exists,
+    func,
+    make_url,
+    select,
+    tuple_,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 url = make_url(os.environ["DATABASE_URL"]).set(
     drivername=f"postgresql+{os.environ['LADDER_DRIVER']}"
@@ -51,6 +63,30 @@ class Post(Base):
     author_id: Mapped[int] = mapped_column(BigInteger)
     title: Mapped[str]
     body: Mapped[str] = mapped_column(Text)
+
+
+post_likes = Table(
+    "post_likes",
+    Base.metadata,
+    Column("user_id", BigInteger, primary_key=True),
+    Column("post_id", BigInteger, primary_key=True),
+)
+Post.like_count = column_property(
+    select(func.count())
+    .select_from(post_likes)
+    .where(post_likes.c.post_id == Post.id)
+    .correlate_except(post_likes)
+    .scalar_subquery()
+)
+# Nobody asks for posts: the ladder sends no token there.
+Post.liked_by_me = column_property(
+    exists()
+    .where(
+        post_likes.c.post_id == Post.id,
+        post_likes.c.user_id == bindparam("viewer_id", None, type_=BigInteger()),
+    )
+    .correlate_except(post_likes)
+)
 
 
 class User(Base):

@@ -1,7 +1,7 @@
 """Add user sessions table.
 
 Revision: 3f7a1c95d2e8
-Follows: 5f2c8a0d914e
+Follows: 9f6c24089caf
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,12 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "3f7a1c95d2e8"
-down_revision: str | None = "5f2c8a0d914e"
+down_revision: str | None = "9f6c24089caf"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    op.add_column(
-        "users", sa.Column("token_generation", sa.Integer(), server_default="1", nullable=False)
-    )
     op.create_table(
         "user_sessions",
         sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
@@ -53,4 +50,3 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("user_sessions")
-    op.drop_column("users", "token_generation")

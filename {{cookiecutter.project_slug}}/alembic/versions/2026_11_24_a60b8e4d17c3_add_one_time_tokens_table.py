@@ -1,7 +1,7 @@
 """Add one-time tokens table.
 
 Revision: a60b8e4d17c3
-Follows: 3f7a1c95d2e8
+Follows: 619fe0362555
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,12 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "a60b8e4d17c3"
-down_revision: str | None = "3f7a1c95d2e8"
+down_revision: str | None = "619fe0362555"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    op.add_column(
-        "users",
-        sa.Column("is_email_verified", sa.Boolean(), server_default=sa.false(), nullable=False),
-    )
     op.create_table(
         "one_time_tokens",
         sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
@@ -59,4 +55,3 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("one_time_tokens")
-    op.drop_column("users", "is_email_verified")

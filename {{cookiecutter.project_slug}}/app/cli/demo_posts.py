@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.schemas.post import PostFields
+from app.services.post_like_service import PostLikeService
 from app.services.post_service import PostService
 
 _TOPICS: Final = ("indexes", "transactions", "migrations", "pagination", "back pressure")
@@ -13,7 +14,7 @@ _SENTENCE: Final = "What {name} learned about {topic} is best told slowly, and w
 
 
 async def write(session: AsyncSession, users: Mapping[int, str]) -> int:
-    """Write five posts for each user, the same every time."""
+    """Write five posts for each user, and likes of other users, the same every time."""
     posts = [
         (
             user_id,
@@ -25,5 +26,16 @@ async def write(session: AsyncSession, users: Mapping[int, str]) -> int:
         for user_id, name in users.items()
         for number, topic in enumerate(_TOPICS, start=1)
     ]
-    await PostService(session).import_posts(posts)
+    service = PostService(session)
+    await service.import_posts(posts)
+    page = await service.list_posts(
+        sort="title", limit=len(posts), cursor=None, author_id=None, text=None
+    )
+    likes = [
+        (found.post.id, user_id)
+        for number, found in enumerate(page.items)
+        for place, user_id in enumerate(users)
+        if (number * number + place) % 5 < 2 and user_id != found.post.author_id
+    ]
+    await PostLikeService(session).import_likes(likes)
     return len(posts)

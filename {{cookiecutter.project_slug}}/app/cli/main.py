@@ -24,6 +24,8 @@ from app.cli.jobs import jobs as jobs
 from app.cli.jobs import worker_command as worker_command
 from app.cli.personal_data import erase_user_command as erase_user_command
 from app.cli.personal_data import export_user_command as export_user_command
+from app.cli.recipes import recipe as recipe
+from app.cli.recipes import recipes_command as recipes_command
 from app.cli.resources import new_command as new_command
 from app.cli.resources import remove_command as remove_command
 from app.cli.resources import rename_command as rename_command

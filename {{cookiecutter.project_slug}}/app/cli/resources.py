@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.commands import CommandError, commands
+from app.cli.commands import commands
 from app.cli.dev_server import database_url, uses_embedded_server
+from app.cli.scaffolding import scaffold_module
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -17,17 +18,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes withou
 
 
 def _work() -> ModuleType:
-    """Return the module that does the work. Raises `CommandError` if it is missing."""
-    try:
-        from scaffold import commands as work
-    except ModuleNotFoundError as error:
-        if error.name != "scaffold":
-            raise
-        raise CommandError(
-            "This command writes code, which takes a checkout of the project: the folder `scaffold` "
-            "beside `app` is not deployed"
-        ) from None
-    return work
+    return scaffold_module("commands")
 
 
 @commands.command("new")

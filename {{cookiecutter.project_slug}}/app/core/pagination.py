@@ -35,6 +35,17 @@ class KeysetPage(Generic[ItemT]):
         return cls(items, cursor_of(items[-1]) if len(rows) > limit else None)
 
 
+@dataclass(frozen=True)
+class NumberedPage(Generic[ItemT]):
+    """The rows of a page that is found by its number, and how many rows all pages have.
+
+    For short lists, where people jump to a page: see docs/patterns/joined-values.md.
+    """
+
+    items: Sequence[ItemT]
+    total: int
+
+
 def encode_cursor(sort: str, value: object, row_id: int) -> str:
     """Return the position of a row in the order `sort`, as opaque text for clients."""
     position = to_json((sort, value, row_id))

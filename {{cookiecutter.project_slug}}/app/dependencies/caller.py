@@ -12,8 +12,7 @@ from app.core.http.problem_declarations import may_respond, requires_credentials
 from app.core.observability.requests import note_user
 from app.core.security.audit_metrics import count_audit_events
 from app.dependencies.auth.refusals import install_audit_of_refusals
-from app.models.idempotency_key import scope_of_user
-from app.models.user import User
+from app.models.user import User, scope_of_user
 from app.services import permissions
 from app.services.auth.auth_service import AuthService
 

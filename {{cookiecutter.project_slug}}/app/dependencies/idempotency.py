@@ -4,12 +4,12 @@ import hashlib
 import re
 from typing import Final
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
-from app.core.http.edge import Replay
+from app.core.http.edge import Claims, Replay
 from app.core.http.problem_declarations import declared_statuses, may_respond
 from app.dependencies.caller import ANYONE, identify_caller
 from app.exceptions import ValidationError
@@ -18,6 +18,25 @@ from app.services.idempotency_service import IdempotencyService, RequestDigests
 
 HEADER: Final = "Idempotency-Key"
 KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
+_PARAMETER: Final = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "A unique name of this request. Repeating it returns the first response.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
+}
+_REPLAYED: Final = {
+    "Idempotency-Replayed": {
+        "description": "`true` if this is the response to an earlier request with the same key.",
+        "schema": {"type": "string", "const": "true"},
+    }
+}
+
+
+def install_idempotency(app: FastAPI) -> None:
+    """Have the edge heed the header, and OpenAPI declare it."""
+    app.state.claims = Claims(read_idempotency_key, _PARAMETER, _REPLAYED)
 
 
 @may_respond(*declared_statuses(identify_caller))

@@ -1,12 +1,16 @@
 """The query parameters of every list."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Query
 
 from app.core.types import Text
 
+# PostgreSQL reads all rows of the pages before. For more of them a list needs a cursor.
+MAX_PAGE: Final = 100
+
 PageLimit = Annotated[int, Query(ge=1, le=100, description="Maximum number of items.")]
 PageCursor = Annotated[
     Text | None, Query(max_length=2000, description="`next_cursor` of the previous page.")
 ]
+PageNumber = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Number of the page, from 1.")]

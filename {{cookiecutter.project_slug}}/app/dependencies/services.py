@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database.unit_of_work import get_async_session, takes_session
-from app.dependencies.caller import Caller
+from app.dependencies.caller import Caller, OptionalCaller
 from app.services import permissions
 
 ServiceT_co = TypeVar("ServiceT_co", covariant=True)
@@ -32,6 +32,17 @@ def service(kind: ServiceClass[ServiceT_co]) -> Callable[..., Awaitable[ServiceT
 
     @takes_session
     async def provide(caller: Caller) -> ServiceT_co:
+        return kind(await get_async_session(), caller)
+
+    return provide
+
+
+@cache
+def viewer_service(kind: ServiceClass[ServiceT_co]) -> Callable[..., Awaitable[ServiceT_co]]:
+    """Return a dependency that provides a service to anyone, with the caller if they are known."""
+
+    @takes_session
+    async def provide(caller: OptionalCaller) -> ServiceT_co:
         return kind(await get_async_session(), caller)
 
     return provide

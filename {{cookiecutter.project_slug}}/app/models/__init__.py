@@ -11,4 +11,5 @@ from app.models.auth.rate_limit import rate_limits as rate_limits
 from app.models.base import Base as Base
 from app.models.idempotency_key import IdempotencyKey as IdempotencyKey
 from app.models.post import Post as Post
+from app.models.post_like import post_likes as post_likes
 from app.models.user import User as User

@@ -7,11 +7,6 @@ from app.exceptions import KeyInUseError
 from app.models.base import Base
 
 
-def scope_of_user(user_id: int | str) -> str:
-    """Return the scope of the keys of a signed-in user."""
-    return f"user {user_id}"
-
-
 class IdempotencyKey(Base):
     """The stored response to a request that its client may repeat."""
 

@@ -6,6 +6,11 @@ from app.core.database.constraints import refusal
 from app.models.base import Base
 
 
+def scope_of_user(user_id: int | str) -> str:
+    """Return the unique name of a signed-in user among callers."""
+    return f"user {user_id}"
+
+
 class User(Base):
     """A person who uses the service."""
 

@@ -68,8 +68,7 @@ class Repository(Generic[ModelT]):
         `after` holds the sort values of the last row of the previous page, for a statement by
         `keyset(..., after=True)`.
         """
-        place = {f"last_{number}": value for number, value in enumerate(after)}
-        return await self.all(statement, {"n": limit, **place, **parameters})
+        return await self.all(statement, {**place(limit, after), **parameters})
 
     async def create(self, values: Mapping[str, Any]) -> ModelT:
         """Insert a row from the values of its attributes, and return it as it is stored.
@@ -148,6 +147,11 @@ def keyset(
         place = tuple_(*columns)
         statement = statement.where(place < last if descending else place > last)
     return statement
+
+
+def place(limit: int, after: Sequence[Any]) -> dict[str, Any]:
+    """Return the parameters of a statement by `keyset`, as `Repository.page` describes them."""
+    return {"n": limit, **{f"last_{number}": value for number, value in enumerate(after)}}
 
 
 def contains(column: InstrumentedAttribute[str]) -> ColumnElement[bool]:

@@ -14,7 +14,8 @@ from sqlalchemy import (
     select,
 )
 
-from app.models.idempotency_key import IdempotencyKey, scope_of_user
+from app.models.idempotency_key import IdempotencyKey
+from app.models.user import scope_of_user
 from app.repositories.base import Repository
 
 _LOCK: Final = select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("name"), 0)))

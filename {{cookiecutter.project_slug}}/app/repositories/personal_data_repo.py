@@ -27,7 +27,8 @@ class PersonalDataRepository:
     """SQL for all that is stored about a person, in whichever table it is.
 
     That is each row with the person's e-mail address in a column `email`, and each row whose
-    foreign key leads to such a row, directly or through other tables.
+    foreign key leads to such a row, directly or through other tables, unless the key has
+    `info={"personal": False}`.
     """
 
     def __init__(self, session: AsyncSession) -> None:
@@ -72,7 +73,7 @@ def _is_about(table: Table, seen: frozenset[Table]) -> ColumnElement[bool] | Non
     conditions = [] if "email" not in table.c else [func.lower(table.c.email) == _EMAIL]
     for key in table.foreign_keys:
         parent = key.column.table
-        if parent not in seen | {table}:
+        if parent not in seen | {table} and key.info.get("personal", True):
             of_parent = _is_about(parent, seen | {table})
             if of_parent is not None:
                 conditions.append(key.parent.in_(select(key.column).where(of_parent)))

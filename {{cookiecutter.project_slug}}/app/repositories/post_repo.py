@@ -1,13 +1,16 @@
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import Select, bindparam, insert, select
 from sqlalchemy.orm import QueryableAttribute, defer, raiseload, selectinload
 
 from app.models.post import Post
 from app.models.user import User
-from app.repositories.base import Repository, containing, contains, keyset
+from app.repositories.base import Repository, containing, contains, keyset, place
+from app.repositories.named_columns import NamedColumns
+from app.repositories.post_like_repo import LIKE_COUNT, LIKED_BY_VIEWER
 
 # raiseload: accessing what a statement has not loaded raises an error instead of querying.
 _POSTS: Final = select(Post).options(raiseload("*"))
@@ -15,26 +18,58 @@ _POSTS: Final = select(Post).options(raiseload("*"))
 _BY_ID: Final = _POSTS.where(Post.id == bindparam("post_id"))
 # populate_existing: the session may have loaded an older state before the lock.
 _FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
-# Three columns instead of two objects, which is faster (see docs/decisions/0006).
-_HEADLINE: Final = (
-    select(Post.id, Post.title, User.display_name)
-    .join(Post.author)
-    .where(Post.id == bindparam("post_id"))
-)
 _SORT_COLUMNS: Final[dict[str, QueryableAttribute[Any]]] = {
     "created_at": Post.created_at,
     "title": Post.title,
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """A post in one line."""
+
+    id: int
+    title: str
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewedPost:
+    """A post, how many users like it, and whether the viewer does."""
+
+    post: Post
+    like_count: int
+    liked_by_me: bool
+
+    @property
+    def tag(self) -> str:
+        """The `ETag`: the version of the post, which a like does not change, and its likes, if any."""
+        mine = "-mine" if self.liked_by_me else ""
+        likes = f"-{self.like_count}{mine}" if self.like_count else ""
+        return f"{self.post.version}{likes}"
+
+
+# Three columns instead of two objects, which is faster (see docs/decisions/0006).
+_HEADLINE: Final = NamedColumns(Headline, id=Post.id, title=Post.title, author=User.display_name)
+_HEADLINE_BY_ID: Final = _HEADLINE.select().join(Post.author).where(Post.id == bindparam("post_id"))
+_VIEWED: Final = NamedColumns(
+    ViewedPost, post=Post, like_count=LIKE_COUNT, liked_by_me=LIKED_BY_VIEWER
+)
+_VIEWED_BY_ID: Final = (
+    _VIEWED.select().options(raiseload("*")).where(Post.id == bindparam("post_id"))
+)
+
+
 @cache
 def _page(
     sort: str, *, after: bool, by_author: bool, by_text: bool, with_author: bool, with_body: bool
-) -> Select[Post]:
+) -> Select[Any]:
     """Build the statement of a list on first use."""
-    statement = _POSTS
+    statement = _VIEWED.select()
     if with_author:
-        statement = select(Post).options(selectinload(Post.author).raiseload("*"))
+        statement = statement.options(selectinload(Post.author).raiseload("*"))
+    else:
+        statement = statement.options(raiseload("*"))
     if not with_body:
         statement = statement.options(defer(Post.body, raiseload=True))
     if by_author:
@@ -47,21 +82,15 @@ def _page(
     )
 
 
-class Headline(NamedTuple):
-    """A post in one line."""
-
-    id: int
-    title: str
-    author: str
-
-
 class PostRepository(Repository[Post]):
     """SQL for posts. Every method runs one statement, unless it says otherwise."""
 
     model = Post
 
-    async def get_by_id(self, post_id: int) -> Post | None:
-        return await self.one(_BY_ID, {"post_id": post_id})
+    async def get_by_id(self, post_id: int, viewer_id: int | None) -> ViewedPost | None:
+        """Return a post as a viewer sees it, who may be nobody."""
+        parameters = {"post_id": post_id, "viewer_id": viewer_id}
+        return _VIEWED.one(await self._session.execute(_VIEWED_BY_ID, parameters))
 
     async def get_for_update(self, post_id: int) -> Post | None:
         """Return a post in its current state, and lock it until the transaction ends."""
@@ -69,20 +98,21 @@ class PostRepository(Repository[Post]):
 
     async def get_headline(self, post_id: int) -> Headline | None:
         """Return the headline of a post, or None."""
-        row = await self.row(_HEADLINE, {"post_id": post_id})
-        return Headline(*row) if row else None
+        parameters = {"post_id": post_id}
+        return _HEADLINE.one(await self._session.execute(_HEADLINE_BY_ID, parameters))
 
     async def list_page(
         self,
         *,
         sort: str,
         limit: int,
+        viewer_id: int | None,
         after: tuple[Any, int] | None = None,
         author_id: int | None = None,
         text: str | None = None,
         with_author: bool = False,
         with_body: bool = True,
-    ) -> Sequence[Post]:
+    ) -> Sequence[ViewedPost]:
         """Return up to `limit` posts in the order `sort`: a column, descending if prefixed by `-`.
 
         Posts with equal sort values are ordered by id. `after` holds the sort value and the id of
@@ -98,12 +128,13 @@ class PostRepository(Repository[Post]):
             with_author=with_author,
             with_body=with_body,
         )
-        filters: dict[str, object] = {}
+        filters: dict[str, object] = {"viewer_id": viewer_id}
         if author_id is not None:
             filters["author_id"] = author_id
         if text is not None:
             filters["pattern"] = containing(text)
-        return await self.page(statement, limit=limit, after=after or (), **filters)
+        parameters = {**place(limit, after or ()), **filters}
+        return _VIEWED.rows(await self._session.execute(statement, parameters))
 
     async def create_many(self, rows: Sequence[dict[str, Any]]) -> None:
         """Insert posts in bulk. Runs no statement if there are none."""

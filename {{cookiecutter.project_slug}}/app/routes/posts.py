@@ -10,23 +10,18 @@ from app.core.http.openapi import Tag, link_to
 from app.core.types import Id, SearchText
 from app.dependencies.if_match import IfMatch
 from app.dependencies.pagination import PageCursor, PageLimit
-from app.dependencies.services import public_service, service
+from app.dependencies.services import service, viewer_service
+from app.routes import post_likes
 from app.schemas.page import Page
-from app.schemas.post import (
-    MAX_POST_BYTES,
-    PostCreate,
-    PostPatch,
-    PostResponse,
-    PostSort,
-    PostSummary,
-    PostWithAuthor,
-)
+from app.schemas.post import MAX_POST_BYTES, PostCreate, PostPatch, PostResponse, PostSort
+from app.schemas.post_like import PostSummaryWithLikes, PostWithAuthorAndLikes, PostWithLikes
 from app.services.post_service import PostService
 
 router = APIRouter(prefix="/posts", tags=[Tag("Posts", "What users write.")], route_class=EdgeRoute)
 
 PostServiceDep = Annotated[PostService, Depends(service(PostService))]
-PublicPostServiceDep = Annotated[PostService, Depends(public_service(PostService))]
+# Anyone may read, and whoever is known sees what they like.
+PublicPostServiceDep = Annotated[PostService, Depends(viewer_service(PostService))]
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=link_to("post"))
@@ -60,7 +55,7 @@ async def list_posts(
     ] = "full",
     limit: PageLimit = 20,
     cursor: PageCursor = None,
-) -> Page[PostResponse] | Page[PostWithAuthor] | Page[PostSummary]:
+) -> Page[PostWithLikes] | Page[PostWithAuthorAndLikes] | Page[PostSummaryWithLikes]:
     """List posts, by default newest first."""
     page = await posts.list_posts(
         sort=sort,
@@ -73,20 +68,20 @@ async def list_posts(
     )
     set_next_link(request, response, page.next_cursor)
     if view == "summary":
-        return Page[PostSummary].model_validate(page)
+        return Page[PostSummaryWithLikes].model_validate(page)
     if include == "author":
-        return Page[PostWithAuthor].model_validate(page)
-    return Page[PostResponse].model_validate(page)
+        return Page[PostWithAuthorAndLikes].model_validate(page)
+    return Page[PostWithLikes].model_validate(page)
 
 
 @router.get("/{post_id:id}", responses=NOT_MODIFIED)
 async def read_post(
     post_id: Id, posts: PublicPostServiceDep, request: Request, response: Response
-) -> PostResponse:
+) -> PostWithLikes:
     """Read a post."""
-    post = await posts.get_post(post_id)
-    set_etag(request, response, post.version)
-    return PostResponse.model_validate(post)
+    found = await posts.get_post(post_id)
+    set_etag(request, response, found.tag)
+    return PostWithLikes.model_validate(found)
 
 
 @router.patch("/{post_id:id}")
@@ -109,3 +104,6 @@ async def update_post(
 async def delete_post(post_id: Id, posts: PostServiceDep, if_match: IfMatch) -> None:
     """Delete a post."""
     await posts.delete_post(post_id, if_match)
+
+
+router.include_router(post_likes.router)

@@ -17,6 +17,13 @@ class PageQuery(BaseModel):
     )
 
 
+class NumberedPage(ResponseBody, Generic[ItemT]):
+    """One page of a list whose pages have numbers."""
+
+    items: list[ItemT]
+    total: int = Field(description="Number of items on all pages.")
+
+
 class Page(ResponseBody, Generic[ItemT]):
     """One page of a list. The `Link` header holds the URL of the next page."""
 

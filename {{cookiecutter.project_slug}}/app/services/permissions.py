@@ -16,6 +16,16 @@ def require_signed_in(caller: Caller | None) -> Caller:
     return caller
 
 
+def id_of_user(caller: Caller | None) -> int | None:
+    """Return the id of the user who asks, or None if that is nobody whom the service knows."""
+    return caller.id if caller else None
+
+
+def require_user(caller: Caller | None) -> int:
+    """Return the id of the user who asks. Raises `AuthenticationError`."""
+    return require_signed_in(caller).id
+
+
 def require_owner_or_admin(caller: Caller | None, owner_id: int) -> None:
     """Raise `PermissionError` unless the caller owns the resource or is an administrator."""
     caller = require_signed_in(caller)

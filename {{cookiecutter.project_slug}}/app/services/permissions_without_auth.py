@@ -3,11 +3,31 @@
 Services call them before every change; add your own rules here.
 """
 
+import re
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.http.gateway import GatewayCaller
+from app.exceptions import PermissionError
 
 Caller = GatewayCaller
+
+
+def id_of_user(caller: Caller | None) -> int | None:
+    """Return the id of the user whom the gateway names, or None if that is no id of a user.
+
+    If your gateway names users by something else, such as their e-mail address, read the id here.
+    """
+    name = caller.name if caller else ""
+    return int(name) if re.fullmatch("[1-9][0-9]{0,14}", name) else None
+
+
+def require_user(caller: Caller | None) -> int:
+    """Return the id of the user whom the gateway names. Raises `PermissionError`."""
+    user_id = id_of_user(caller)
+    if user_id is None:
+        raise PermissionError("Only a user may do this, and the gateway does not name one by an id")
+    return user_id
 
 
 def require_owner_or_admin(caller: Caller | None, owner_id: int) -> None:

@@ -7,10 +7,10 @@ from app.core.jobs.queue import JobQueue
 from app.core.pagination import KeysetPage, decode_cursor, encode_cursor
 from app.core.types import Text, UtcDatetime
 from app.models.post import Post
-from app.repositories.post_repo import PostRepository
+from app.repositories.post_repo import PostRepository, ViewedPost
 from app.schemas.post import PostCreate, PostFields, PostPatch, PostSort
 from app.schemas.post_jobs import AnnouncePost
-from app.services.permissions import Caller, owner_of_new, require_owner_or_admin
+from app.services.permissions import Caller, id_of_user, owner_of_new, require_owner_or_admin
 from app.services.rows import require_found, require_version
 
 # The type of the sort value in cursors.
@@ -48,7 +48,7 @@ class PostService:
         text: str | None,
         with_author: bool = False,
         with_body: bool = True,
-    ) -> KeysetPage[Post]:
+    ) -> KeysetPage[ViewedPost]:
         """Return a page of posts, optionally of an author and with a text in title or body.
 
         Raises `ValidationError` for an invalid cursor, or for one of another sort order.
@@ -57,6 +57,7 @@ class PostService:
         posts = await self._posts.list_page(
             sort=sort,
             limit=limit + 1,
+            viewer_id=id_of_user(self._caller),
             after=decode_cursor(cursor, sort, _SORT_TYPES[column]) if cursor else None,
             author_id=author_id,
             text=text,
@@ -64,12 +65,15 @@ class PostService:
             with_body=with_body,
         )
         return KeysetPage.of(
-            posts, limit, lambda post: encode_cursor(sort, getattr(post, column), post.id)
+            posts,
+            limit,
+            lambda found: encode_cursor(sort, getattr(found.post, column), found.post.id),
         )
 
-    async def get_post(self, post_id: int) -> Post:
-        """Return a post. Raises `NotFoundError`."""
-        return require_found(await self._posts.get_by_id(post_id), f"Post {post_id}")
+    async def get_post(self, post_id: int) -> ViewedPost:
+        """Return a post as the caller sees it. Raises `NotFoundError`."""
+        found = await self._posts.get_by_id(post_id, id_of_user(self._caller))
+        return require_found(found, f"Post {post_id}")
 
     async def update_post(
         self, post_id: int, data: PostPatch, if_match: frozenset[int] | None

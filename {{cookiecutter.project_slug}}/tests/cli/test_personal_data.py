@@ -11,7 +11,8 @@ from app.cli import main as main  # registers the commands
 from app.cli.commands import commands
 from app.core.database import Database
 from app.exceptions import NotFoundError
-from app.models.idempotency_key import IdempotencyKey, scope_of_user
+from app.models.idempotency_key import IdempotencyKey
+from app.models.user import scope_of_user
 from app.services.personal_data_service import PersonalDataService
 from tests.factories import Factory
 from tests.postgres import clone

@@ -121,4 +121,5 @@ def test_revisions_of_the_app_create_all_of_its_objects(database_url: URL) -> No
         return result
 
     scripts = script_directory()
-    assert CreatedObjects(scripts).objects == run(database_url, connect())
+    # They know of more, if a migration drops some by SQL, as migration_lint.py has it do.
+    assert run(database_url, connect()) <= CreatedObjects(scripts).objects

@@ -18,13 +18,16 @@ SECURITY: Final = [PROJECT / "SECURITY.md", *sorted((PROJECT / "docs/security").
 AGENTS: Final = PROJECT / "AGENTS.md"
 HOWTO: Final = sorted(PROJECT.glob("docs/howto/*.md"))
 OPERATIONS: Final = PROJECT / "docs/operations.md"
-WITH_PATHS: Final = [*SECURITY, AGENTS, OPERATIONS, PROJECT / "docs/architecture.md", *HOWTO]
+PATTERNS: Final = sorted(PROJECT.glob("docs/patterns/*.md"))
+PAGES: Final = [PROJECT / "docs/architecture.md", PROJECT / "docs/index.md", *HOWTO, *PATTERNS]
+WITH_PATHS: Final = [*SECURITY, AGENTS, OPERATIONS, *PAGES]
 
 # Names in capitals that are no settings: of the app, of the tests, and of templates.
 NAMES_OF_CODE: Final = {"ENDPOINTS", "OWNER", "CALLER", "ADMIN", "SCHEDULES", "SINGULAR", "PLURAL"}
 
 COMMAND_LINE: Final = re.compile(
-    r"uv run (app|pytest|ruff|mypy|lint-imports|alembic|pre-commit|fastapi|uvicorn|python)\b.*"
+    r"uv run (--group docs )?"
+    r"(app|pytest|ruff|mypy|lint-imports|alembic|pre-commit|fastapi|uvicorn|python|zensical)\b.*"
     r"|(uvx|npx|docker compose|kubectl|git|cp|echo) .+|[A-Z_]+=.+"
 )
 

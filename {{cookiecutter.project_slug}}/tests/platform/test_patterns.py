@@ -1,7 +1,8 @@
 """Every block of Python in the architecture, how-to and pattern documents runs, or is a quotation.
 
-A block whose first line names a file of the app is a quotation: its lines stand in that file, in
-this order, with `...` for what is left out. Every other block is executed, on a database of its own.
+A block whose first line names a file of the project is a quotation: its lines stand in that file, in
+this order, with `...` for what is left out. So do the lines of a `diff` that are not added; those of a
+resource that is an example are not there. Every other block is executed, on a database of its own.
 """
 
 import ast
@@ -32,7 +33,7 @@ DOCUMENTS: Final = sorted(
 _HEADING_OR_BLOCK: Final = re.compile(
     r"^## (?P<heading>.+)$|^```(?P<language>.*)\n(?P<code>(?s:.*?))^```$", re.MULTILINE
 )
-_QUOTED_FILE: Final = re.compile(r"# ((?:app|alembic)/\S+)\n")
+_QUOTED_FILE: Final = re.compile(r"# ((?:app|alembic|tests)/\S+)\n")
 _OMISSION: Final = re.compile(r"^ *\.\.\.\n", re.MULTILINE)
 
 
@@ -49,9 +50,19 @@ class Block:
         match = _QUOTED_FILE.match(self.code)
         return match[1] if match else None
 
+    @property
+    def is_about_an_example(self) -> bool:
+        return self.language == "diff" and "article" in str(self.quoted_file)
+
     def quoted_lines(self) -> list[str]:
-        """Return the parts between omissions."""
-        passages = _OMISSION.split(self.code.partition("\n")[2])
+        """Return the parts between omissions, of a `diff` without what it adds."""
+        text = self.code.partition("\n")[2]
+        if self.language == "diff":
+            lines = text.splitlines(keepends=True)
+            text = "".join(
+                line if line in {"...\n", "\n"} else line[1:] for line in lines if line[0] != "+"
+            )
+        passages = _OMISSION.split(text)
         return [passage.strip("\n") for passage in passages if passage.strip()]
 
     async def run(self, names: dict[str, Any]) -> None:
@@ -87,7 +98,9 @@ BLOCKS: Final = [
     for block in blocks_of(document)
     if block.language != "console"  # see test_documents.py
 ]
-QUOTATIONS: Final = [block for block in BLOCKS if block.quoted_file]
+QUOTATIONS: Final = [
+    block for block in BLOCKS if block.quoted_file and not block.is_about_an_example
+]
 EXAMPLES: Final = [block for block in BLOCKS if not block.quoted_file]
 SECTIONS: Final = dict.fromkeys(
     (block.document, block.section) for block in EXAMPLES if block.section
@@ -137,10 +150,12 @@ async def test_examples_of_a_section_run(
     "block", QUOTATIONS, ids=lambda block: f"{block.document.name}:{block.line}"
 )
 def test_quotation_stands_in_the_file(block: Block) -> None:
-    source = f"\n{(PROJECT / str(block.quoted_file)).read_text(encoding='utf-8')}"
+    passages = block.quoted_lines()
+    path = PROJECT / str(block.quoted_file)
+    source = f"\n{path.read_text(encoding='utf-8')}" if passages else ""  # a new file has none
 
     position = 0
-    for passage in block.quoted_lines():
+    for passage in passages:
         position = source.find(f"\n{passage}\n", position)
         assert position >= 0, f"{block.quoted_file} does not hold, or not there:\n{passage}"
 
@@ -151,4 +166,4 @@ def test_document_holds_no_code_that_is_not_checked(document: Path) -> None:
     blocks = blocks_of(document)
 
     assert len(fences) == 2 * len(blocks)
-    assert {block.language for block in blocks} <= {"python", "console"}
+    assert {block.language for block in blocks} <= {"python", "console", "diff"}

@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.post_repo import PostRepository
+from app.repositories.post_repo import Headline, PostRepository
 from tests.factories import Factory
 from tests.post_factory import make_post
 from tests.repositories.scans import scanned_rows
@@ -47,9 +47,9 @@ async def test_deep_page_reads_as_few_rows_as_the_first(
 ) -> None:
     repo = PostRepository(session)
     start = await scanned_rows(session, "posts")
-    assert len(await repo.list_page(sort=sort, limit=20)) == 20
+    assert len(await repo.list_page(sort=sort, limit=20, viewer_id=None)) == 20
     first = await scanned_rows(session, "posts")
-    assert len(await repo.list_page(sort=sort, limit=20, after=after)) == 20
+    assert len(await repo.list_page(sort=sort, limit=20, viewer_id=None, after=after)) == 20
     deep = await scanned_rows(session, "posts")
 
     assert first - start <= 21
@@ -63,7 +63,7 @@ async def test_deep_page_of_an_author_reads_as_few_rows_as_the_first(
     start = await scanned_rows(session, "posts")
     after = (START + timedelta(minutes=100), 2**40)
     posts = await repo.list_page(
-        sort="-created_at", limit=20, after=after, author_id=author_of_many
+        sort="-created_at", limit=20, viewer_id=None, after=after, author_id=author_of_many
     )
 
     assert len(posts) == 20
@@ -77,19 +77,21 @@ async def test_author_is_loaded_only_where_it_is_asked_for(
     repo = PostRepository(session)
     session.expunge_all()
 
-    for plain in (await repo.get_by_id(post_id), await repo.get_for_update(post_id)):
+    viewed = await repo.get_by_id(post_id, None)
+    assert viewed is not None
+    for plain in (viewed.post, await repo.get_for_update(post_id)):
         assert plain is not None
         with pytest.raises(InvalidRequestError, match="raise"):
             _ = plain.author
     session.expunge_all()
-    (complete,) = await repo.list_page(sort="title", limit=2, with_author=True)
+    (complete,) = await repo.list_page(sort="title", limit=2, viewer_id=None, with_author=True)
 
-    assert complete.author.display_name.startswith("User")
+    assert complete.post.author.display_name.startswith("User")
 
 
 async def test_headline_names_the_author(session: AsyncSession, make: Factory) -> None:
     post = await make_post(make, await make.user(display_name="Ann"), title="Hello")
     repo = PostRepository(session)
 
-    assert await repo.get_headline(post.id) == (post.id, "Hello", "Ann")
+    assert await repo.get_headline(post.id) == Headline(post.id, "Hello", "Ann")
     assert await repo.get_headline(2**40) is None

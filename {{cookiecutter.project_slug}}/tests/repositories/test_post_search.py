@@ -55,7 +55,7 @@ async def database(large_database: Database) -> Database:
 def page(sort: str, after: Any) -> Search:
     async def search(session: AsyncSession, words: str) -> int:
         posts = await PostRepository(session).list_page(
-            sort=sort, limit=21, after=after, text=words
+            sort=sort, limit=21, viewer_id=None, after=after, text=words
         )
         return len(posts)
 

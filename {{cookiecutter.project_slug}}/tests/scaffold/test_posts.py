@@ -20,6 +20,7 @@ DIFFERENCES: Final[dict[str, dict[str, str]]] = {
         "module": "the revisions",
         "revision": "the revision",
         "down_revision": "the revision before it",
+        "upgrade": "has the version in a revision of its own, as other features that can be taken out",
     },
     "app/models/post.py": {
         "Post.docstring": "says what a post is",
@@ -36,16 +37,20 @@ DIFFERENCES: Final[dict[str, dict[str, str]]] = {
         "_FILTERS": "is in `_page`",
         "_page": "searches, and chooses what it loads",
         "PostRepository.docstring": "bulk inserts may run no statement",
+        "PostRepository.get_by_id": "has its likes",
         "PostRepository.list_page": "searches, and chooses what it loads",
     },
     "app/services/post_service.py": {
         "PostService.__init__": "has a queue of jobs",
         "PostService.create_post": "has the post announced",
+        "PostService.get_post": "has its likes",
         "PostService.list_posts": "searches, and chooses what it loads",
     },
     "app/routes/posts.py": {
         "router": "describes its tag",
+        "PublicPostServiceDep": "knows the viewer",
         "create_post": "describes what it does",
+        "read_post": "has its likes",
         "list_posts": "searches, and chooses what it loads",
     },
     "tests/post_factory.py": {"make_post": "has values of one type"},

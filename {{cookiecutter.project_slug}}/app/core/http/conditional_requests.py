@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, section 13). A row's version is its strong entity tag."""
+"""Conditional requests (RFC 9110, section 13): the version of a row is its strong entity tag."""
 
 import re
 from typing import Any, Final, cast
@@ -9,7 +9,7 @@ from app.core.http.problem_declarations import ETAG
 
 _TAG: Final = re.compile(r'(?P<weak>W/)?"(?P<version>[^"]*)"')
 
-_VERSION: Final = re.compile("[0-9]{1,19}")
+_VERSION: Final = re.compile("[0-9]{1,19}(-.*)?")  # Python refuses to read very many digits
 
 # The `responses` of a route that reads one row.
 NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
@@ -24,8 +24,11 @@ class NotModified(Exception):  # noqa: N818 (a response rather than an error)
         self.etag = etag
 
 
-def set_etag(request: Request, response: Response, version: int) -> None:
-    """Set the `ETag` header. Raises `NotModified` if the client already has this version."""
+def set_etag(request: Request, response: Response, version: int | str) -> None:
+    """Set the `ETag` header. Raises `NotModified` if the client already has this version.
+
+    `"3-12"` is version 3, with what else the response shows; `If-Match` ignores that.
+    """
     etag = f'"{version}"'
     held = request.headers.get("If-None-Match")
     if held and request.method == "GET" and (held.strip() == "*" or etag in _etags(held)):
@@ -36,21 +39,20 @@ def set_etag(request: Request, response: Response, version: int) -> None:
 def parse_if_match(if_match: str) -> frozenset[int] | None:
     """Return the versions that an `If-Match` header names, or None for any version (`*`).
 
-    Weak tags never match (section 13.1.1), nor do tags that this service did not issue, such as
-    those of so many digits that Python refuses to read them.
+    A weak tag never matches (section 13.1.1), nor does one that this service did not make.
     """
     if if_match.strip() == "*":
         return None
     tags = _TAG.finditer(if_match)
     return frozenset(
-        int(tag["version"])
+        int(tag["version"].partition("-")[0])
         for tag in tags
         if not tag["weak"] and _VERSION.fullmatch(tag["version"])
     )
 
 
 def _etags(header: str) -> set[str]:
-    """Return the tags of a list, weak ones as strong: `If-None-Match` uses weak comparison."""
+    """Return the tags of a list, weak ones as strong: `If-None-Match` compares weakly."""
     return {f'"{tag["version"]}"' for tag in _TAG.finditer(header)}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from http import HTTPStatus
 from inspect import isasyncgenfunction, isgeneratorfunction
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from fastapi import BackgroundTasks, FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -44,15 +44,23 @@ class Replay(Exception):  # noqa: N818 (a response rather than an error)
 
 
 class Claim(Protocol):
-    """The `Idempotency-Key` of a request."""
+    """What a request claims before its handler runs, such as its `Idempotency-Key`."""
 
     async def acquire(self, session: AsyncSession) -> None:
-        """Claim the key in the session's transaction. Raises `Replay` if it has a response."""
+        """Claim it in the session's transaction. Raises `Replay` if there is a response already."""
         ...
 
     async def store(self, session: AsyncSession, response: Response) -> None:
         """Store the response for repetitions of the request."""
         ...
+
+
+class Claims(NamedTuple):
+    """How requests claim something, and what OpenAPI says of it. The app's are in `app.state.claims`."""
+
+    read: Callable[[Request], Claim | None]
+    parameter: dict[str, Any]
+    headers: dict[str, Any]
 
 
 class EdgeRoute(APIRoute):
@@ -80,7 +88,8 @@ class EdgeRoute(APIRoute):
                 open_session = partial(_open_read_session, request, database)
             else:
                 open_session = database.open_write_session
-                claim = request.app.state.read_idempotency_key(request)
+                claims: Claims | None = getattr(request.app.state, "claims", None)
+                claim = claims.read(request) if claims else None
             if has_body or claim:
                 await read_body(request)
             work = UnitOfWork(

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from app import __author__, __author_email__, __license__
-from app.core.http.edge import SAFE_METHODS, dependencies, wants_session
+from app.core.http.edge import SAFE_METHODS, Claims, dependencies, wants_session
 from app.core.http.paths import prefix
 from app.core.http.problem_declarations import (
     ETAG,
@@ -27,20 +27,6 @@ _IF_NONE_MATCH: Final = {
     "required": False,
     "description": "Send the resource only if it no longer has this `ETag`, else 304.",
     "schema": {"type": "string"},
-}
-_IDEMPOTENCY_KEY: Final = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "A unique name of this request. Repeating it returns the first response.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
-}
-
-_REPLAYED: Final = {
-    "Idempotency-Replayed": {
-        "description": "`true` if this is the response to an earlier request with the same key.",
-        "schema": {"type": "string", "const": "true"},
-    }
 }
 _LINK: Final = {
     "Link": {
@@ -169,10 +155,11 @@ def _complete(app: FastAPI, operation: dict[str, Any], context: RouteContext, me
         statuses.add(404)
     if wants_session(context.dependant) and method not in SAFE_METHODS:
         statuses |= {404, 409}  # constraint violations
-        if method == "POST":
-            parameters.append(_IDEMPOTENCY_KEY)
-            headers |= _REPLAYED
-            statuses.update(declared_statuses(app.state.read_idempotency_key))
+        claims: Claims | None = getattr(app.state, "claims", None)
+        if method == "POST" and claims:
+            parameters.append(claims.parameter)
+            headers |= claims.headers
+            statuses.update(declared_statuses(claims.read))
     for status, declaration in problem_responses(*sorted(statuses)).items():
         responses.setdefault(str(status), declaration)
     for status, response in responses.items():

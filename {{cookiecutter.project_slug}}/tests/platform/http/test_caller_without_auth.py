@@ -10,7 +10,9 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from app.core.caller_settings_without_auth import CallerSettings
 from app.core.http.gateway import GatewayCaller
 from app.dependencies.caller_without_auth import get_caller, identify_caller, install_caller
+from app.exceptions import PermissionError
 from app.models.idempotency_key import IdempotencyKey
+from app.services.permissions_without_auth import id_of_user, require_user
 from tests.conftest import http_client
 
 router = APIRouter()
@@ -88,6 +90,31 @@ async def test_header_that_occurs_twice_is_refused(app: FastAPI) -> None:
 
     assert response.status_code == 422
     assert "more than one X-User" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("name", "user_id"),
+    [
+        ("7", 7),
+        ("0", None),
+        ("07", None),
+        ("-7", None),
+        ("ann", None),
+        ("7" * 16, None),
+        ("\u0667", None),
+    ],
+)
+def test_gateway_names_a_user_by_the_id(name: str, user_id: int | None) -> None:
+    assert id_of_user(GatewayCaller(name)) == user_id
+    if user_id is None:
+        with pytest.raises(PermissionError, match="Only a user may do this"):
+            require_user(GatewayCaller(name))
+    else:
+        assert require_user(GatewayCaller(name)) == user_id
+
+
+def test_nobody_is_no_user() -> None:
+    assert id_of_user(None) is None
 
 
 def test_responses_to_a_caller_that_the_gateway_names_are_not_stored() -> None:

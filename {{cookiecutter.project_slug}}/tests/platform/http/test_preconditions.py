@@ -49,6 +49,8 @@ async def test_created_resource_has_the_etag_that_reading_it_gives(
         ("{etag}", True),
         ("*", True),
         ('"0", {etag}', True),
+        ('"1-12"', True),  # with what a response shows beside the row
+        ('"0-1"', False),
         ('"0"', False),
         ("W/{etag}", False),
         ('"x"', False),

@@ -1,7 +1,7 @@
-"""Add auth columns to users.
+"""Add auth roles of users.
 
 Revision: c27a9e5f613b
-Follows: d90c4f7be215
+Follows: 88c697cf71c5
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,12 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "c27a9e5f613b"
-down_revision: str | None = "d90c4f7be215"
+down_revision: str | None = "88c697cf71c5"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    op.add_column("users", sa.Column("hashed_password", sa.String(255), nullable=True))
     op.add_column("users", sa.Column("role", sa.String(20), server_default="user", nullable=False))
     # NOT VALID skips existing rows, whose check would lock the table. The next revision validates
     # them.
@@ -28,4 +27,3 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_constraint(op.f("ck_users_role"), "users", type_="check")
     op.drop_column("users", "role")
-    op.drop_column("users", "hashed_password")

@@ -1,6 +1,6 @@
 """Add posts table.
 
-Revision: 8e35d7b1c04f
+Revision: b76f971d3e55
 Follows: 4b1f0c6a92d7
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "8e35d7b1c04f"
+revision: str = "b76f971d3e55"
 down_revision: str | None = "4b1f0c6a92d7"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
@@ -28,7 +28,6 @@ def upgrade() -> None:
         sa.Column(
             "updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
         ),
-        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_posts")),
         sa.ForeignKeyConstraint(
             ["author_id"],

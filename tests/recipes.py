@@ -1,0 +1,105 @@
+"""Recipes: the patches in the project's `docs/recipes`, and the variants that each of them is for."""
+
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from baking import ROOT, TEMPLATE_FOLDER, bake
+from processes import output_of
+from repositories import git, make_repository
+from variants import VARIANTS, Variant
+
+FOLDER = ROOT / TEMPLATE_FOLDER / "docs" / "recipes"
+# `app recipe add` lists new routers and models there, whatever else is in the lists.
+NOT_IN_PATCHES = (
+    "uv.lock",
+    "app/models/__init__.py",
+    "app/routes/__init__.py",
+    "scaffold/resources/post.json",
+)
+# Less if the lines around a change differ between variants, or other recipes change them.
+LINES_OF_CONTEXT = (3, 2, 1)
+
+
+def patches(folder: Path = FOLDER) -> list[Path]:
+    return sorted(folder.rglob("*.patch"))
+
+
+def name_of(patch: Path) -> str:
+    """Return the name that a recipe has in projects."""
+    return patch.stem.removesuffix("_without_auth")
+
+
+def variants_of(patch: Path) -> list[Variant]:
+    """Return the variants whose projects have a patch, as the template's second hook decides it."""
+    with_auth = (
+        patch.parent.name == "auth" or patch.with_stem(f"{patch.stem}_without_auth").exists()
+    )
+    without_auth = patch.stem.endswith("_without_auth")
+    return [
+        variant
+        for variant in VARIANTS
+        if (variant.use_auth and not without_auth) or (not variant.use_auth and not with_auth)
+    ]
+
+
+def names_in(project: Path) -> list[str]:
+    return [patch.stem for patch in patches(project / "docs" / "recipes")]
+
+
+def bake_repository(template: Path, folder: Path, variant: Variant) -> Path:
+    """Bake a project and make a repository of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    answers = {"db_driver": variant.db_driver, "use_auth": variant.use_auth}
+    return make_repository(bake(template, folder, **answers))
+
+
+def apply_problem(project: Path, text: str, *options: str) -> str:
+    """Apply a patch, or with `--check` only try to; return what git says if it does not fit."""
+    completed = subprocess.run(
+        ["git", "apply", *options],
+        cwd=project,
+        input=text,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    return completed.stderr if completed.returncode else ""
+
+
+def patch_of(project: Path, others: Mapping[str, Path], base: str = "HEAD") -> str:
+    """Return what was changed in a project since a commit, as a patch that fits other bakes, too.
+
+    Raise AssertionError if it fits one of them with no number of lines of context.
+    """
+    git(project, "add", "--all")
+    names = git(project, "diff", "--cached", "--name-only", base).splitlines()
+    # Of auth, it lists nothing: with those lines the patch is whole.
+    is_whole = any(name.startswith(("app/models/auth/", "app/routes/auth/")) for name in names)
+    left_out = NOT_IN_PATCHES[:1] if is_whole else NOT_IN_PATCHES
+    wanted = [name for name in names if name not in left_out]
+    return "".join(part_of(project, name, others, base) for name in wanted)
+
+
+def part_of(project: Path, name: str, others: Mapping[str, Path], base: str) -> str:
+    """Return the part of a patch for one file, with as many lines of context as fit."""
+    problems: Sequence[str] = ()
+    for lines in LINES_OF_CONTEXT:
+        options = ("--cached", "--no-color", "--no-renames", f"--unified={lines}")
+        # Not `git()`, which would strip a last line that is empty.
+        text = plain(output_of("git", "diff", *options, base, "--", name, folder=project))
+        problems = [
+            f"{bake}: {problem}"
+            for bake, other in others.items()
+            if (problem := apply_problem(other, text, "--check"))
+        ]
+        if not problems:
+            return text
+    raise AssertionError("\n".join(problems))
+
+
+def plain(diff: str) -> str:
+    """Return a diff without the hashes of contents, and without blanks at the ends of lines."""
+    diff = re.sub(r"^index .+\n", "", diff, flags=re.MULTILINE)
+    return re.sub(r"^ $", "", diff, flags=re.MULTILINE)

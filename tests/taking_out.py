@@ -1,0 +1,132 @@
+"""Takes features out of a project, as its docs/howto/features.md says."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from baking import run
+from project_edits import Edits, change
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What goes with a feature: files, definitions in others, texts, and its tables or columns."""
+
+    heading: str  # of its section in docs/howto/features.md
+    files: tuple[str, ...]  # glob patterns
+    definitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    edits: Edits = field(default_factory=dict)
+    # What is in many files: glob pattern, regular expression, and what takes its place.
+    everywhere: tuple[tuple[str, str, str], ...] = ()
+    # Where auth has more of it, or something else than the variant without.
+    with_auth: "Feature | None" = None
+    without_auth: "Feature | None" = None
+
+    def parts(self, *, use_auth: bool) -> Iterator["Feature"]:
+        other = self.with_auth if use_auth else self.without_auth
+        yield from (self, other) if other else (self,)
+
+
+def take_out(project: Path, feature: Feature, *, use_auth: bool) -> None:
+    """Delete and edit what belongs to the feature, and have ruff remove the imports that are left."""
+    for part in feature.parts(use_auth=use_auth):
+        for pattern in part.files:
+            paths = [*project.glob(pattern)]
+            assert paths, f"no file is called {pattern}"
+            for path in paths:
+                path.unlink()
+        for name, definitions in part.definitions.items():
+            remove_definitions(project / name, definitions)
+        for pattern, expression, new in part.everywhere:
+            replace_everywhere(project, pattern, expression, new)
+        change(project, part.edits)
+    for name in ("app/routes", "tests/platform"):
+        for path in (project / name).rglob("*.py"):
+            remove_unused_parameters(path)
+    remove_section(project / "docs/howto/features.md", feature.heading)
+    run(project, "ruff", "check", "--fix", "--quiet", "--select=F401,I", "app", "tests")
+    run(project, "ruff", "format", "--quiet", "app", "tests")
+
+
+def replace_everywhere(project: Path, pattern: str, expression: str, new: str) -> None:
+    for path in project.glob(pattern):
+        text = path.read_text(encoding="utf-8")
+        replaced = re.sub(expression, new, text, flags=re.MULTILINE)
+        if replaced != text:
+            path.write_text(replaced, encoding="utf-8")
+
+
+def remove_unused_parameters(path: Path) -> None:
+    """Remove `request` and `response` from routes that no longer use them, as ruff demands (ARG001)."""
+    text = path.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.AsyncFunctionDef) or not node.decorator_list:
+            continue
+        used = {
+            name.id for part in node.body for name in ast.walk(part) if isinstance(name, ast.Name)
+        }
+        signature = text[text.index(f"async def {node.name}(") :].partition(") ->")[0]
+        shorter = signature
+        for name, kind in (("request", "Request"), ("response", "Response")):
+            if name not in used:
+                shorter = re.sub(rf",\s*{name}: {kind}\b", "", shorter)
+        text = text.replace(signature, shorter)
+    path.write_text(text, encoding="utf-8")
+
+
+def remove_definitions(path: Path, names: tuple[str, ...]) -> None:
+    """Remove functions, classes and their methods, with the comments and decorators above them."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    found = dict(_definitions(ast.parse("".join(lines)).body))
+    for node in sorted((found[name] for name in names), key=lambda node: -node.lineno):
+        first = min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1
+        while first and lines[first - 1].startswith("#"):
+            first -= 1
+        del lines[first : node.end_lineno]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def _definitions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Definition]]:
+    for node in body:
+        if isinstance(node, Definition):
+            yield prefix + node.name, node
+            if isinstance(node, ast.ClassDef):
+                yield from _definitions(node.body, f"{node.name}.")
+
+
+def section(document: Path, heading: str) -> str:
+    """Return a section of a document, with its heading."""
+    text = document.read_text(encoding="utf-8")
+    (found,) = re.findall(rf"^## {heading}\n(?s:.*?)(?=^## |\Z)", text, re.MULTILINE)
+    return str(found)
+
+
+def remove_section(document: Path, heading: str) -> None:
+    text = document.read_text(encoding="utf-8").replace(section(document, heading), "")
+    document.write_text(f"{text.rstrip()}\n", encoding="utf-8")
+
+
+def write_migration(project: Path, message: str, url: str, settings: Mapping[str, str]) -> str:
+    """Have `app revision` write the migration, mark what it drops as intended, and return its name."""
+    env = {**settings, "DATABASE_URL": url}
+    run(project, "app", "migrate", env=env)
+    run(project, "app", "revision", "-m", message, env=env)
+    (path,) = project.glob(f"alembic/versions/*_{message.replace(' ', '_')}.py")
+    upgrade, downgrade = path.read_text(encoding="utf-8").split("def downgrade()")
+    upgrade = re.sub(
+        r"^    op\.drop_index\(.*\n", "", upgrade, flags=re.MULTILINE
+    )  # with the table
+    upgrade = re.sub(r'op\.drop_table\("(\w+)"\)', _dropped("table", r"DROP TABLE \1"), upgrade)
+    column = r'op\.drop_column\("(\w+)", "(\w+)"\)'
+    upgrade = re.sub(column, _dropped("column", r"ALTER TABLE \1 DROP COLUMN \2"), upgrade)
+    path.write_text(f"{upgrade}def downgrade(){downgrade}", encoding="utf-8")
+    run(project, "ruff", "format", "--quiet", str(path))
+    return path.name
+
+
+def _dropped(kind: str, statement: str) -> str:
+    return rf'op.execute("-- squawk-ignore ban-drop-{kind}\\n{statement}")'

@@ -1,0 +1,132 @@
+"""Features are taken out of a project, as docs/howto/features.md says, and leave nothing behind."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from baking import bake, made_once, run, run_check, run_suite
+from feature_of_keys import IDEMPOTENCY
+from feature_of_versions import VERSIONS
+from postgres import scratch_database
+from repositories import git, make_repository
+from taking_out import Feature, section, take_out, write_migration
+from test_variants import CHECKS, SAME_WITHOUT_AUTH, SETTINGS
+from variants import VARIANTS, Variant
+
+# Each with the name of its migration.
+CASES = {
+    "idempotency": (IDEMPOTENCY, "drop idempotency keys"),
+    "versions": (VERSIONS, "drop versions"),
+}
+
+
+# "In the routes", "in the services".
+ALIKE = ("app/routes/", "app/services/")
+
+
+@dataclass(frozen=True)
+class Without:
+    """A project from which a feature was taken out, and the page as it was before."""
+
+    path: Path
+    feature: Feature
+    page: str
+    migration: str
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        # Without auth there is less that does not depend on the feature.
+        pytest.param(
+            (name, variant),
+            id=f"{name}-{variant.name}",
+            marks=[] if variant == VARIANTS[1] else [pytest.mark.full],
+        )
+        for name in CASES
+        for variant in VARIANTS[:2]
+    ],
+)
+def without(
+    request: pytest.FixtureRequest, template: Path, workspace: Path, database_server: str
+) -> Without:
+    name, variant = request.param
+    feature, message = CASES[name]
+
+    def make(output_dir: Path) -> tuple[str, str, str]:
+        return bake_without(template, output_dir, variant, feature, message, database_server)
+
+    path, page, migration = made_once(workspace / f"no-{name}-{variant.name}", make)
+    return Without(Path(path), feature, page, migration)
+
+
+def bake_without(
+    template: Path,
+    output_dir: Path,
+    variant: Variant,
+    feature: Feature,
+    message: str,
+    database_server: str,
+) -> tuple[str, str, str]:
+    path = bake(template, output_dir, db_driver=variant.db_driver, use_auth=variant.use_auth)
+    page = section(path / "docs/howto/features.md", feature.heading)
+    run(path, "python", "-V")  # which writes uv.lock
+    make_repository(path)
+    take_out(path, feature, use_auth=variant.use_auth)
+    with scratch_database(database_server) as url:
+        migration = write_migration(path, message, url, SETTINGS)
+    return str(path), page, migration
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=" ".join)
+def test_check_passes(without: Without, workspace: Path, check: tuple[str, ...]) -> None:
+    run_check(without.path, workspace, *check)
+
+
+def test_migrations_make_what_the_models_say(without: Without, database_server: str) -> None:
+    with scratch_database(database_server) as url:
+        env = SETTINGS | {"DATABASE_URL": url}
+        run(without.path, "app", "migrate", env=env)
+        run(without.path, "alembic", "check", env=env)
+        run(without.path, "alembic", "downgrade", "base", env=env)
+
+
+def test_page_names_each_file_that_is_changed(
+    without: Without, record_property: Callable[[str, object], None]
+) -> None:
+    git(without.path, "add", "--all")
+    record_property("figures", git(without.path, "diff", "--cached", "--stat"))
+    changed = git(without.path, "diff", "--cached", "--name-only", "--no-renames").splitlines()
+    expected = {f"alembic/versions/{without.migration}", "docs/howto/features.md", "uv.lock"}
+    # A folder stands for those of its modules that are alike.
+    named = [*re.findall("`([^`]+)`", without.page), *ALIKE]
+
+    assert [
+        name
+        for name in changed
+        if name not in expected
+        and not any(name == one or (one.endswith("/") and name.startswith(one)) for one in named)
+    ] == []
+
+
+# They depend on no feature, and take most of a suite's time.
+OF_NO_FEATURE = (
+    *SAME_WITHOUT_AUTH, "tests/cli/test_dev.py", "tests/cli/test_embedded_postgres.py",
+    "tests/migrations/test_autogenerate.py", "tests/platform/observability", "tests/platform/test_kubernetes.py",
+    "tests/platform/test_server.py", "tests/test_contract.py",
+)  # fmt: skip
+
+
+@pytest.mark.full
+def test_suite_passes(without: Without, record_property: Callable[[str, object], None]) -> None:
+    ignored = [f"--ignore={path}" for path in OF_NO_FEATURE]
+    record_property("suite", run_suite(without.path, *ignored))
+
+
+@pytest.mark.full
+def test_suite_of_what_depends_on_no_feature_passes(
+    without: Without, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("suite", run_suite(without.path, *OF_NO_FEATURE))

@@ -1,0 +1,90 @@
+"""The how-tos that change code do what they say: their changes and commands are carried out in a bake."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from baking import bake, run, run_check, run_suite
+from documented_edits import Block, blocks_of
+from postgres import scratch_database
+from test_variants import CHECKS, SETTINGS
+from variants import VARIANTS, Variant
+
+# Between them, the two have every answer.
+WITH_AUTH, WITHOUT_AUTH = VARIANTS[0], VARIANTS[3]
+OF_ARTICLES = (
+    "app/models/article.py",
+    "app/repositories/article_repo.py",
+    "app/schemas/article.py",
+    "app/services/article_service.py",
+)
+
+
+def carry_out(project: Path, blocks: list[Block], env: Mapping[str, str]) -> None:
+    """Change files and run commands in their order. Leave out tests, and making resources."""
+    for block in blocks:
+        if block.language == "diff":
+            block.apply(project)
+            continue
+        for command in block.commands():
+            if command[0] != "pytest" and command[:2] != ["app", "new"]:
+                run(project, *command, env=env)
+
+
+def check(project: Path, workspace: Path, *tests: str) -> None:
+    for command in CHECKS:
+        run_check(project, workspace, *command)
+    run_suite(project, *tests, "tests/test_architecture.py", "tests/migrations/test_revisions.py")
+
+
+def one_in(*, full: Variant, always: Variant) -> pytest.MarkDecorator:
+    """Take a minute in each run, and two in a full one."""
+    return pytest.mark.parametrize(
+        "variant",
+        [
+            pytest.param(always, id=always.name),
+            pytest.param(full, id=full.name, marks=pytest.mark.full),
+        ],
+    )
+
+
+@one_in(full=WITHOUT_AUTH, always=WITH_AUTH)
+def test_field_is_added(
+    variant: Variant, template: Path, workspace: Path, tmp_path: Path, database_server: str
+) -> None:
+    project = bake(template, tmp_path, db_driver=variant.db_driver, use_auth=variant.use_auth)
+    blocks = blocks_of(project / "docs/howto/fields.md")
+
+    with scratch_database(database_server) as url:
+        env = SETTINGS | {"DATABASE_URL": url}
+        run(project, "app", "migrate", env=env)
+        carry_out(project, blocks, env)
+
+    check(project, workspace, "tests/routes/test_nicknames.py", "tests/routes/test_users.py")
+
+
+@one_in(full=WITH_AUTH, always=WITHOUT_AUTH)
+def test_relations_are_added_as_the_command_writes_them(
+    variant: Variant, template: Path, workspace: Path, tmp_path: Path, database_server: str
+) -> None:
+    project = bake(template, tmp_path, db_driver=variant.db_driver, use_auth=variant.use_auth)
+    blocks = blocks_of(project / "docs/howto/relations.md")
+    new = [command for block in blocks for command in block.commands() if "new" in command]
+    with_relations, category, tag, article = new
+    for command in (category, tag, with_relations):
+        run(project, *command)
+    written = texts(project)
+    run(project, "app", "remove", "article")
+    run(project, *article)
+
+    with scratch_database(database_server) as url:
+        env = SETTINGS | {"DATABASE_URL": url}
+        run(project, "app", "migrate", env=env)
+        carry_out(project, blocks, env)
+
+    assert texts(project) == written
+    check(project, workspace, "tests/routes/test_articles.py", "tests/test_endpoints.py")
+
+
+def texts(project: Path) -> dict[str, str]:
+    return {name: (project / name).read_text(encoding="utf-8") for name in OF_ARTICLES}

@@ -1,0 +1,26 @@
+"""Add auth e-mail verification of users.
+
+Revision: 619fe0362555
+Follows: 3f7a1c95d2e8
+"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = "619fe0362555"
+down_revision: str | None = "3f7a1c95d2e8"
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+
+def upgrade() -> None:
+    op.add_column(
+        "users",
+        sa.Column("is_email_verified", sa.Boolean(), server_default=sa.false(), nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_column("users", "is_email_verified")

@@ -1,0 +1,128 @@
+"""Patches as git writes and applies them."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from app.cli.commands import CommandError
+
+_FILE: Final = re.compile(r"^diff --git a/(\S+) b/\S+\n", re.MULTILINE)
+_HUNK: Final = re.compile(r"^@@ -(\d+)\S* \+(\d+)\S* @@.*\n", re.MULTILINE)
+# What git says of a patch that it does not apply, in its own language.
+_FAILED: Final = re.compile(r"^error: patch failed: (\S+):(\d+)$", re.MULTILINE)
+_EXISTS: Final = re.compile(r"^error: (\S+): already exists in working directory$", re.MULTILINE)
+_MISSING: Final = re.compile(r"^error: (\S+): No such file or directory$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The text of a patch."""
+
+    text: str
+
+    @cached_property
+    def files(self) -> dict[str, str]:
+        """The part for each file, by the name of the file."""
+        _, *parts = _FILE.split(self.text)
+        return dict(zip(parts[::2], parts[1::2], strict=True))
+
+    @property
+    def created(self) -> list[str]:
+        """The files that the patch creates."""
+        return [name for name, part in self.files.items() if part.startswith("new file")]
+
+    def added(self, name: str) -> list[str]:
+        """Return the lines that are added to a file."""
+        lines = self.files.get(name, "").splitlines()
+        return [line[1:] for line in lines if line.startswith("+") and not line.startswith("+++")]
+
+    def hunk(self, name: str, line: int, *, reverse: bool) -> str:
+        """Return the hunk that starts at a line of a file: before the patch, or after it."""
+        _, *parts = _HUNK.split(self.files[name])
+        starts = parts[1::3] if reverse else parts[::3]
+        return dict(zip(map(int, starts), parts[2::3], strict=True))[line].rstrip()
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """The files of a project, to which git applies patches."""
+
+    root: Path
+
+    def problems(self, patch: Patch, *, reverse: bool = False) -> list[str]:
+        """Return why a patch does not fit, or cannot be undone: file, line and what was expected."""
+        completed = self._apply(patch, "--check", reverse=reverse)
+        if not completed.returncode:
+            return []
+        told = completed.stderr.replace(self._prefix, "") if self._prefix else completed.stderr
+        return list(_sentences(patch, told, reverse=reverse)) or [told.strip()]
+
+    def apply(self, patch: Patch, *, reverse: bool = False) -> None:
+        """Apply a patch, or undo it. Raises `CommandError` if git fails, and changes nothing then."""
+        completed = self._apply(patch, reverse=reverse)
+        if completed.returncode:
+            raise CommandError(f"git changed nothing: {completed.stderr.strip()}")
+
+    def apply_what_fits(self, patch: Patch) -> list[str]:
+        """Apply the hunks that fit, and return the files with the others, named `*.rej`."""
+        self._apply(patch, "--reject")
+        names = [f"{name}.rej" for name in patch.files]
+        return [name for name in names if (self.root / name).exists()]
+
+    def require_clean(self) -> None:
+        """Raise `CommandError` unless all changes of tracked files are committed."""
+        # `uv run` itself may have changed the lock.
+        places = (".", ":(exclude)uv.lock")
+        status = self.git("status", "--porcelain", "--untracked-files=no", "--", *places)
+        if status.returncode:
+            raise CommandError(
+                "This is no git repository, so there would be no way back. "
+                "Run `git init && git add -A && git commit -m Bake` first"
+            )
+        if status.stdout:
+            changed = ", ".join(line[3:] for line in status.stdout.splitlines())
+            raise CommandError(f"Commit or stash your changes first: {changed}")
+
+    def git(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run git in the project. Raises `CommandError` if there is none."""
+        try:
+            return subprocess.run(  # noqa: S603
+                ["git", *arguments],  # noqa: S607 (wherever it is)
+                cwd=self.root,
+                env={**os.environ, "LC_ALL": "C"},
+                input=text,
+                capture_output=True,
+                encoding="utf-8",
+                check=False,
+            )
+        except FileNotFoundError:
+            raise CommandError("This takes git, which is not installed") from None
+
+    @cached_property
+    def _prefix(self) -> str:
+        """The folder of the project in its repository, with a slash, or nothing."""
+        return self.git("rev-parse", "--show-prefix").stdout.strip()
+
+    def _apply(
+        self, patch: Patch, *options: str, reverse: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        if self._prefix:  # otherwise git ignores the patch without a word
+            options = (f"--directory={self._prefix}", *options)
+        if reverse:
+            options = ("--reverse", *options)
+        return self.git("apply", "--whitespace=nowarn", *options, text=patch.text)
+
+
+def _sentences(patch: Patch, told: str, *, reverse: bool) -> Iterator[str]:
+    for name in _EXISTS.findall(told):
+        yield f"{name} is there already"
+    for name in _MISSING.findall(told):
+        yield f"{name} is missing"
+    for name, line in _FAILED.findall(told):
+        hunk = patch.hunk(name, int(line), reverse=reverse).replace("\n", "\n    ")
+        yield f"{name} has been edited where it would change, about line {line}:\n    {hunk}"

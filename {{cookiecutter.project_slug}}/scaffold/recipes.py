@@ -1,0 +1,168 @@
+"""The work of `app recipes` and `app recipe`: the patches in `docs/recipes`, each with its page."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Final
+
+from app.cli.commands import CommandError
+from app.core.env_file import PROJECT
+from scaffold.completing import completed, followed_by, revisions_of
+from scaffold.patches import Checkout, Patch
+from scaffold.project import Project
+from scaffold.writing import head
+
+FOLDER: Final = "docs/recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A page and its patch, which follows the project's own migrations."""
+
+    page: str
+    project: Project
+
+    @property
+    def name(self) -> str:
+        return self.page.rpartition("/")[2].removesuffix(".md")
+
+    @property
+    def title(self) -> str:
+        return (self.project.read(self.page) or "").partition("\n")[0].removeprefix("# ")
+
+    @cached_property
+    def patch(self) -> Patch:
+        """The patch for this project. Raises `CommandError` if it is missing."""
+        text = self.project.read(self.page.removesuffix("md") + "patch")
+        if text is None:
+            raise CommandError(f"{self.page} has no patch beside it")
+        return completed(self.project, text)
+
+    @property
+    def revisions(self) -> list[str]:
+        return revisions_of(self.patch)
+
+    @property
+    def settings(self) -> list[str]:
+        """The settings that it adds, as `.env.example` names them."""
+        lines = "\n".join(self.patch.added(".env.example"))
+        return re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=", lines, re.MULTILINE)
+
+    @property
+    def packages(self) -> list[str]:
+        """The packages that it adds, as pyproject.toml names them."""
+        lines = "\n".join(self.patch.added("pyproject.toml"))
+        return re.findall(r'^    "([\w.-]+)[^"]*>=', lines, re.MULTILINE)
+
+
+def recipes_of(project: Project) -> dict[str, Recipe]:
+    """Return the recipes that a project has, by their names."""
+    pages = [
+        name for name in project.sources(f"{FOLDER}/**/*.md") if not name.endswith("README.md")
+    ]
+    return {recipe.name: recipe for recipe in (Recipe(page, project) for page in pages)}
+
+
+def recipes() -> Iterator[str]:
+    """Yield a line for each recipe: its name, what it is, and whether it was added or fits."""
+    project, checkout = Project(PROJECT), Checkout(PROJECT)
+    found = recipes_of(project)
+    width = max(map(len, found), default=0)
+    for name, recipe in found.items():
+        yield f"{name:{width}}  {recipe.title} ({_state(checkout, recipe)})"
+    yield ""
+    yield f"{FOLDER}/NAME.md says what each is for. `uv run app recipe add NAME` adds one."
+
+
+def add(name: str, *, dry_run: bool, reject: bool = False) -> Iterator[str]:
+    """Apply a recipe to a clean work tree, or with `dry_run` show what would change.
+
+    With `reject`, apply what fits. Raises `CommandError`, which says why, if nothing is changed.
+    """
+    recipe, checkout = _find(name), Checkout(PROJECT)
+    checkout.require_clean()
+    if not checkout.problems(recipe.patch, reverse=True):
+        raise CommandError(f"{name} was added already; `uv run app recipe remove {name}` undoes it")
+    problems = checkout.problems(recipe.patch)
+    if problems and not reject:
+        yield from _why_not(name, problems)
+        raise CommandError(f"Nothing was changed: {name} does not fit")
+    if dry_run:
+        yield recipe.patch.text.rstrip()
+        return
+    rejected = checkout.apply_what_fits(recipe.patch) if reject else []
+    if not reject:
+        checkout.apply(recipe.patch)
+    for file in recipe.patch.files:
+        yield f"{'created' if file in recipe.patch.created else 'changed'}  {file}"
+    yield from (f"rejected {file}" for file in rejected)
+    yield from ("", *_next(recipe))
+
+
+def remove(name: str, *, dry_run: bool, confirm: Callable[[str], None]) -> Iterator[str]:
+    """Undo a recipe while nobody has edited what it added, or with `dry_run` name the files.
+
+    `confirm` raises an exception unless somebody agrees to a question.
+    """
+    recipe, checkout = _find(name), Checkout(PROJECT)
+    checkout.require_clean()
+    problems = checkout.problems(recipe.patch, reverse=True)
+    if problems:
+        yield from _why_not(name, problems)
+        raise CommandError(f"Nothing was changed: {name} is not there, or has been edited")
+    _require_last(recipe)
+    if not dry_run:
+        if recipe.revisions:
+            confirm(
+                f"Have all databases run `uv run alembic downgrade {followed_by(recipe.patch)}`?"
+            )
+        checkout.apply(recipe.patch, reverse=True)
+    for file in recipe.patch.files:
+        yield f"{'deleted' if file in recipe.patch.created else 'changed'}  {file}"
+
+
+def _find(name: str) -> Recipe:
+    found = recipes_of(Project(PROJECT))
+    if name in found:
+        return found[name]
+    near = get_close_matches(name, found, n=3, cutoff=0.4)
+    hint = f"Do you mean {' or '.join(near)}?" if near else "`uv run app recipes` lists them"
+    raise CommandError(f"There is no recipe {name}. {hint}")
+
+
+def _state(checkout: Checkout, recipe: Recipe) -> str:
+    if not checkout.problems(recipe.patch, reverse=True):
+        return "added"
+    return "does not fit" if checkout.problems(recipe.patch) else "fits"
+
+
+def _why_not(name: str, problems: list[str]) -> Iterator[str]:
+    yield "In the way:"
+    yield from (f"  {problem}" for problem in problems)
+    yield ""
+    yield f"`uv run app recipe add {name} --reject` changes what fits, and leaves the rest in files"
+    yield "named *.rej for you to do by hand."
+
+
+def _next(recipe: Recipe) -> Iterator[str]:
+    if recipe.settings:
+        yield f"Settings, described in .env.example: {', '.join(recipe.settings)}"
+    yield "Next:"
+    yield "  uv sync" if recipe.packages else "  git diff"
+    if recipe.revisions:
+        yield "  uv run app migrate"
+    tests = [file for file in recipe.patch.created if re.search(r"/test_\w+\.py$", file)]
+    yield f"  uv run pytest {' '.join([*tests, 'tests/test_architecture.py'])}"
+    yield f"{recipe.page} says how it works. `uv run app recipe remove {recipe.name}` undoes it."
+
+
+def _require_last(recipe: Recipe) -> None:
+    """Raise `CommandError` if another revision follows one of the recipe."""
+    own = {*recipe.revisions}
+    if own and head(recipe.project) not in own:
+        raise CommandError(
+            f"Other revisions follow {', '.join(sorted(own))}: keep what it has added, and write a "
+            "migration that drops its columns and tables"
+        )

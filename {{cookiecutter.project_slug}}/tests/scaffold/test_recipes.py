@@ -1,0 +1,367 @@
+"""`app recipes` and `app recipe`, on a copy of the project with a recipe of the test."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import main as main  # registers the commands
+from app.cli.commands import CommandError
+from app.cli.commands import commands as registered
+from app.core.env_file import PROJECT
+from scaffold import recipes
+from scaffold.project import Project
+from scaffold.records import Record, read_record
+from scaffold.writing import head
+from tests.scaffold.conftest import files_of
+
+PAGE = "# Wombats\n\nThey dig.\n"
+PATCH = '''\
+diff --git a/.env.example b/.env.example
+--- a/.env.example
++++ b/.env.example
+@@ -1,2 +1,3 @@
+ # First
++# WOMBATS_URL=
+ # Last
+diff --git a/alembic/versions/2026_11_29_0123456789ab_add_wombats.py b/alembic/versions/2026_11_29_0123456789ab_add_wombats.py
+new file mode 100644
+--- /dev/null
++++ b/alembic/versions/2026_11_29_0123456789ab_add_wombats.py
+@@ -0,0 +1,10 @@
++"""Add wombats.
++
++Revision: 0123456789ab
++Follows: fedcba987654
++"""
++
++revision: str = "0123456789ab"
++down_revision: str | None = "fedcba987654"
++branch_labels = None
++depends_on = None
+diff --git a/app/models/wombat.py b/app/models/wombat.py
+new file mode 100644
+--- /dev/null
++++ b/app/models/wombat.py
+@@ -0,0 +1,2 @@
++class Wombat(Base):
++    __tablename__ = "wombats"
+diff --git a/app/routes/wombats.py b/app/routes/wombats.py
+new file mode 100644
+--- /dev/null
++++ b/app/routes/wombats.py
+@@ -0,0 +1 @@
++router = APIRouter()
+diff --git a/tests/test_wombats.py b/tests/test_wombats.py
+new file mode 100644
+--- /dev/null
++++ b/tests/test_wombats.py
+@@ -0,0 +1 @@
++"""Tests."""
+'''
+REVISION = "alembic/versions/2026_11_29_0123456789ab_add_wombats.py"
+RECORD = "scaffold/resources/wombat.json"
+TEST = "tests/test_wombats.py"
+IDENTITY = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+
+
+def git(folder: Path, *arguments: str) -> None:
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(["git", *IDENTITY, *arguments], cwd=folder, env=environment, check=True)
+
+
+def commit(folder: Path) -> None:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message=Change")
+
+
+@pytest.fixture
+def project(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The copy with a recipe, committed."""
+    monkeypatch.setattr(recipes, "PROJECT", checkout)
+    (checkout / RECORD).parent.mkdir(parents=True)
+    record = Record("app new wombat", routers=("marsupials",), files={"app/*/wombats.py": None})
+    (checkout / RECORD).write_text(record.text(), encoding="utf-8", newline="\n")
+    folder = checkout / recipes.FOLDER
+    folder.mkdir(parents=True)
+    (folder / "wombats.md").write_text(PAGE, encoding="utf-8", newline="\n")
+    (folder / "wombats.patch").write_text(PATCH, encoding="utf-8", newline="\n")
+    (checkout / ".env.example").write_text("# First\n# Last\n", encoding="utf-8", newline="\n")
+    (checkout / ".gitignore").write_text("__pycache__/\n", encoding="utf-8")
+    git(checkout, "init", "--quiet")
+    commit(checkout)
+    return checkout
+
+
+def add(name: str = "wombats", *, dry_run: bool = False, reject: bool = False) -> list[str]:
+    return list(recipes.add(name, dry_run=dry_run, reject=reject))
+
+
+def remove(name: str = "wombats", *, dry_run: bool = False) -> list[str]:
+    return list(recipes.remove(name, dry_run=dry_run, confirm=lambda _question: None))
+
+
+def why_not() -> list[str]:
+    """Return what is printed of a recipe that does not fit."""
+    told: list[str] = []
+    with pytest.raises(CommandError, match="does not fit"):
+        told.extend(recipes.add("wombats", dry_run=False))
+    return told
+
+
+def test_recipe_is_added_behind_the_newest_revision(project: Path) -> None:
+    newest = head(Project(project))
+
+    told = "\n".join(add())
+
+    assert head(Project(project)) == "0123456789ab"
+    text = (project / REVISION).read_text(encoding="utf-8")
+    assert f'down_revision: str | None = "{newest}"' in text
+    assert f"Follows: {newest}" in text
+    assert "WOMBATS_URL" in (project / ".env.example").read_text(encoding="utf-8")
+    for line in (
+        f"created  {REVISION}",
+        "changed  .env.example",
+        "Settings, described in .env.example: WOMBATS_URL",
+        "uv run app migrate",
+        f"uv run pytest {TEST}",
+    ):
+        assert line in told
+
+
+def test_routers_and_models_are_listed(project: Path) -> None:
+    add()
+
+    models = (project / "app/models/__init__.py").read_text(encoding="utf-8")
+    routes = (project / "app/routes/__init__.py").read_text(encoding="utf-8")
+    assert "from app.models.wombat import Wombat as Wombat\n" in models
+    assert "    wombats.router,\n" in routes
+    assert ", wombats" in routes
+    assert list(read_record(Project(project), "wombat").routers) == ["marsupials", "wombats"]
+
+
+def test_removing_undoes_it(project: Path) -> None:
+    before = files_of(project)
+    add()
+    commit(project)
+
+    assert f"deleted  {REVISION}" in remove()
+
+    assert files_of(project) == before
+
+
+def test_removing_asks_whether_databases_are_ready(project: Path) -> None:
+    newest = head(Project(project))
+    add()
+    commit(project)
+    questions: list[str] = []
+
+    list(recipes.remove("wombats", dry_run=False, confirm=questions.append))
+
+    assert questions == [f"Have all databases run `uv run alembic downgrade {newest}`?"]
+
+
+def test_dry_run_shows_the_changes_and_makes_none(project: Path) -> None:
+    before = files_of(project)
+
+    (diff,) = add(dry_run=True)
+
+    assert "+# WOMBATS_URL=" in diff
+    assert "fedcba987654" not in diff
+    assert files_of(project) == before
+    add()
+    commit(project)
+    before = files_of(project)
+    remove(dry_run=True)
+    assert files_of(project) == before
+
+
+def test_list_says_what_was_added(project: Path) -> None:
+    assert next(recipes.recipes()) == "wombats  Wombats (fits)"
+    add()
+    assert next(recipes.recipes()) == "wombats  Wombats (added)"
+    (project / TEST).write_text("", encoding="utf-8")
+    assert next(recipes.recipes()) == "wombats  Wombats (does not fit)"
+
+
+def edit(project: Path) -> None:
+    (project / ".env.example").write_text("# First\n# Second\n# Last\n", encoding="utf-8")
+    commit(project)
+
+
+def clash(project: Path) -> None:
+    (project / TEST).parent.mkdir()
+    (project / TEST).write_text("", encoding="utf-8")
+    commit(project)
+
+
+def delete(project: Path) -> None:
+    (project / ".env.example").unlink()
+    commit(project)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (edit, ".env.example has been edited where it would change, about line 1:\n"),
+        (clash, f"{TEST} is there already"),
+        (delete, ".env.example is missing"),
+    ],
+    ids=["edited", "clash", "missing"],
+)
+def test_recipe_that_does_not_fit_changes_nothing_and_says_why(
+    project: Path, spoil: Callable[[Path], None], reason: str
+) -> None:
+    spoil(project)
+    before = files_of(project)
+
+    assert any(line.strip().startswith(reason) for line in why_not())
+    assert files_of(project) == before
+
+
+def test_what_fits_can_be_applied_alone(project: Path) -> None:
+    edit(project)
+
+    told = add(reject=True)
+
+    assert "rejected .env.example.rej" in told
+    assert "+# WOMBATS_URL=" in (project / ".env.example.rej").read_text(encoding="utf-8")
+    assert (project / REVISION).exists()
+
+
+def test_uncommitted_changes_are_in_the_way(project: Path) -> None:
+    (project / "untracked").write_text("", encoding="utf-8")
+    (project / ".env.example").write_text("# First\n# Last\n# More\n", encoding="utf-8")
+    before = files_of(project)
+
+    with pytest.raises(CommandError, match=r"Commit or stash your changes first: \.env\.example$"):
+        add()
+
+    assert files_of(project) == before
+
+
+def test_lock_that_uv_has_changed_is_not_in_the_way(project: Path) -> None:
+    (project / "uv.lock").write_text("", encoding="utf-8")
+    commit(project)
+    (project / "uv.lock").write_text("version = 1\n", encoding="utf-8")
+
+    add()
+
+    assert (project / REVISION).exists()
+
+
+def test_folder_without_a_repository_is_refused(project: Path) -> None:
+    (project / ".git").rename(project / "git")
+
+    with pytest.raises(CommandError, match=r"no git repository.*`git init"):
+        add()
+
+
+def test_project_in_a_folder_of_its_repository_is_changed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = project / "service"
+    service.mkdir()
+    for path in [path for path in project.iterdir() if path not in {service, project / ".git"}]:
+        path.rename(service / path.name)
+    commit(project)
+    monkeypatch.setattr(recipes, "PROJECT", service)
+
+    add()
+
+    assert (service / REVISION).exists()
+    commit(project)
+    (service / TEST).write_text("", encoding="utf-8")
+    commit(project)
+    assert f"  {TEST} is there already" in why_not()
+
+
+def test_second_time_is_refused(project: Path) -> None:
+    add()
+    commit(project)
+
+    with pytest.raises(CommandError, match="added already"):
+        add()
+
+
+def test_unknown_name_brings_a_suggestion(project: Path) -> None:
+    with pytest.raises(CommandError, match=r"no recipe wombat\. Do you mean wombats\?"):
+        add("wombat")
+
+
+def test_recipe_that_a_later_revision_follows_is_kept(project: Path) -> None:
+    add()
+    later = (project / REVISION).read_text(encoding="utf-8")
+    later = later.replace(head(Project(project)), "aaaaaaaaaaaa")
+    first = later.index('None = "') + len('None = "')
+    later = f"{later[:first]}0123456789ab{later[first + 12 :]}"
+    (project / "alembic/versions/later.py").write_text(later, encoding="utf-8")
+    commit(project)
+
+    with pytest.raises(CommandError, match="Other revisions follow 0123456789ab"):
+        remove()
+
+
+def test_recipe_that_was_edited_is_not_removed(project: Path) -> None:
+    add()
+    (project / TEST).write_text('"""Mine."""\n', encoding="utf-8")
+    commit(project)
+    before = files_of(project)
+    told: list[str] = []
+
+    with pytest.raises(CommandError, match="is not there, or has been edited"):
+        told.extend(recipes.remove("wombats", dry_run=False, confirm=lambda _question: None))
+
+    assert files_of(project) == before
+
+
+def test_commands_print_what_is_done(project: Path) -> None:
+    runner = CliRunner()
+
+    assert "wombats" in runner.invoke(registered, ["recipes"]).stdout
+    assert TEST in runner.invoke(registered, ["recipe", "add", "wombats"]).stdout
+    commit(project)
+    refused = runner.invoke(registered, ["recipe", "remove", "wombats"], input="n\n")
+    assert refused.exit_code == 1
+    assert TEST in runner.invoke(registered, ["recipe", "remove", "wombats", "--yes"]).stdout
+
+
+RECIPES = recipes.recipes_of(Project(PROJECT))
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_page_says_what_the_patch_adds(name: str) -> None:
+    """A table names packages, settings and migrations, and each part that a reader needs is there."""
+    recipe = RECIPES[name]
+    text = (PROJECT / recipe.page).read_text(encoding="utf-8")
+    table: dict[str, str] = dict(
+        re.findall(r"^\| (packages|settings|migrations) \| (.+) \|$", text, re.MULTILINE)
+    )
+
+    def named(row: str) -> list[str]:
+        return table[row].replace("`", "").split(", ")
+
+    assert named("packages") == (recipe.packages or ["none"])
+    assert named("settings") == (recipe.settings or ["none"])
+    assert (table["migrations"] != "none") == bool(recipe.revisions)
+    for part in ("What it gives", "What it costs", "When not to take it", "Take it out"):
+        assert f"\n## {part}\n" in text
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_page_names_files_that_exist_or_that_the_patch_adds(name: str) -> None:
+    recipe = RECIPES[name]
+    text = (PROJECT / recipe.page).read_text(encoding="utf-8")
+    named = {part for part in text.split("`")[1::2] if part.startswith(("app/", "tests/"))}
+
+    assert {one for one in named - {*recipe.patch.files} if not (PROJECT / one).exists()} == set()
+
+
+def test_each_patch_has_a_page() -> None:
+    patches = sorted(path.stem for path in (PROJECT / recipes.FOLDER).rglob("*.patch"))
+
+    assert patches == sorted(RECIPES)
