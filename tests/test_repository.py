@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from baking import ROOT, TEMPLATE_FOLDER
+from cast import COMMANDS, PICTURE, commands_in, without_blanks
 from post_gen_project import PRUNE
 from variants import VARIANTS
 
@@ -104,6 +105,14 @@ def test_ci_gets_every_variant_and_both_ends_of_the_python_range() -> None:
     jobs = json.loads(printed.stdout)
     assert {job["variant"] for job in jobs} == {variant.name for variant in VARIANTS}
     assert {job["python"] for job in jobs} == {"3.11", "3.13", "3.14"}
+
+
+def test_readme_shows_the_commands_that_its_script_runs() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = commands_in(PICTURE.read_text(encoding="utf-8"))
+
+    assert f"({PICTURE.relative_to(ROOT).as_posix()})" in readme
+    assert shown == "".join(without_blanks(f"$ {command}") for command in COMMANDS)
 
 
 def test_ci_script_runs_the_readme_s_test_command() -> None:
