@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel
 
 from app.cli.commands import CommandError
+from app.schemas.base import PatchBody
 
 if TYPE_CHECKING:
     import inflect
@@ -128,11 +129,13 @@ MODEL: Final = frozenset(
     {"id", "created_at", "updated_at", "version", "metadata", "registry", "self"}
 )
 BODY: Final = frozenset(name for name in dir(BaseModel) if not name.startswith("_"))
+PATCH: Final = frozenset(name for name in dir(PatchBody) if not name.startswith("_")) - BODY
 # Types in annotations of the same class.
 TYPES: Final = frozenset({"bool", "date", "datetime", "dict", "float", "int", "list", "str"})
 # Variables of factories, whose parameters are the references.
 FACTORY: Final = frozenset({"defaults", "make", "number", "serial", "values"})
-QUERY: Final = frozenset({"cursor", "limit", "sort"})
+# Parameters of lists: of the query, of the repository, and of its statements.
+QUERY: Final = frozenset({"after", "cursor", "last_0", "last_1", "limit", "n", "sort", "statement"})
 # Variables of the generated code, and of FastAPI's.
 VARIABLES: Final = frozenset(
     [
@@ -256,6 +259,7 @@ def refuse_field_name(name: str, *, is_column: bool) -> None:
         ("a variable of the code that would be written", frozenset() if is_column else FACTORY),
         ("a column of every table, or an attribute of every model", MODEL),
         ("an attribute of Pydantic's models", BODY),
+        ("a method of the bodies of requests", PATCH),
         ("the name of a type", TYPES),
     )
     if name.startswith("model_"):
