@@ -13,7 +13,14 @@ from scaffold.formatting import formatted
 from scaffold.project import Project
 from scaffold.records import Record, digest, files_of, read_record, record_name
 from scaffold.removing import removal_of
-from scaffold.words import class_case, plural_of, refuse_resource_name, snake_case, with_article
+from scaffold.words import (
+    class_case,
+    plural_of,
+    refuse_name,
+    refuse_resource_name,
+    snake_case,
+    with_article,
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ def renaming_of(
     Raises `CommandError` if the new name cannot be one, is taken, or others use the resource.
     """
     record = read_record(project, old)
+    refuse_name(snake_case(new), "resource")
     names = Names(snake_case(new), snake_case(plural) if plural else plural_of(snake_case(new)))
     refuse_resource_name(names.singular, names.plural)
     if "_" in names.singular + names.plural and "_" not in old:

@@ -30,6 +30,12 @@ def project(tmp_path: Path) -> Project:
         ("person", "people", "/people"),
         ("address", "addresses", "/addresses"),
         ("order", "orders", "/orders"),
+        ("item", "items", "/items"),
+        ("bus", "buses", "/buses"),
+        ("analysis", "analyses", "/analyses"),
+        ("campus_map", "campus_maps", "/campus-maps"),
+        ("alias", "aliases", "/aliases"),
+        ("APIKey", "api_keys", "/api-keys"),
     ],
 )
 def test_plural_is_the_usual_one(project: Project, name: str, plural: str, path: str) -> None:
@@ -50,11 +56,20 @@ def test_plural_may_be_another_one(project: Project) -> None:
         ("list", "a built-in function"),
         ("request", "a variable of the code"),
         ("analyse", "the plural"),
-        ("1st", "use small letters"),
-        ("café", "use small letters"),
+        ("1st", "use letters from a to z"),
+        ("café", "use letters from a to z"),
+        ("", "use letters from a to z"),
+        ("order_", "use letters from a to z"),
+        ("self", "a variable of the code"),
+        ("field", "a variable of the code"),
+        ("none", "Python has a None"),
+        ("warning", "Python has a Warning"),
+        ("aux", "a device on Windows"),
+        ("a", "'as' cannot be the name of a table: .* plural of a by --plural"),
         ("news", "--plural news_items"),
         ("metric", "routes at /metrics"),
-        ("articles", "give the singular, article"),
+        ("articles", "give the singular, article, or"),
+        ("menus", "give the singular, menu"),
         ("a" * 60, "63 characters"),
     ],
 )
@@ -63,6 +78,12 @@ def test_name_of_a_resource_is_refused(project: Project, name: str, reason: str)
     reason = "a reserved word of SQL" if plural else reason
     with pytest.raises(CommandError, match=reason):
         define(project, name, ["title:str:20"], plural)
+
+
+@pytest.mark.parametrize("plural", ["pg_things", "pgqueuer", "alembic_version", "select"])
+def test_table_of_another_owner_is_refused(project: Project, plural: str) -> None:
+    with pytest.raises(CommandError, match=f"'{plural}' cannot be the name of a table"):
+        define(project, "thing", ["title:str:20"], plural)
 
 
 @pytest.mark.parametrize(
