@@ -1,4 +1,9 @@
-"""${message}
+<%!
+    def docstring(text):
+        """Return a text as it stands in a docstring."""
+        return text.replace("\\", r"\\").replace('"""', r'\"\"\"')
+%>\
+"""${message | docstring}
 
 Revision: ${up_revision}
 Follows: ${down_revision | comma,n}

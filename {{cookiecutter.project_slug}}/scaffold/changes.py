@@ -1,11 +1,20 @@
 """Changes to files, which are made all together or not at all."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from app.cli.commands import CommandError
+
+# They end the process without an exception. Windows has other ones.
+_ENDING: Final = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+]
 
 
 @dataclass(frozen=True)
@@ -30,20 +39,47 @@ class Changes:
             )
 
     def apply(self) -> None:
-        """Make the changes. If one of them fails, undo the others, and raise its error."""
+        """Make the changes, or none of them. Raises `CommandError`."""
+        with self.applied():
+            pass
+
+    @contextmanager
+    def applied(self) -> Generator[None]:
+        """Make the changes, and undo them if one of them fails, or the block, or a signal comes.
+
+        Raises `CommandError` if a file cannot be written.
+        """
         before = {name: self._read(name) for name in self.files}
         folders: list[Path] = []
+        with _handled(_exit, *_ENDING):
+            try:
+                self._write_all(folders)
+                yield
+            except BaseException:
+                with _handled(signal.SIG_IGN, signal.SIGINT, *_ENDING):
+                    self._undo(before, folders)
+                raise
+
+    def _write_all(self, folders: list[Path]) -> None:
         try:
             for name, new in self.files.items():
                 self._write(name, new, folders)
-        except BaseException as error:
-            for name, old in before.items():
+        except OSError as error:
+            raise CommandError(f"Nothing was changed: {error}") from None
+
+    def _undo(self, before: Mapping[str, str | None], folders: list[Path]) -> None:
+        """Restore all files. If that fails for some, restore the others, and raise `CommandError`."""
+        failures = []
+        for name, old in before.items():
+            try:
                 self._write(name, old, folders)
-            for folder in reversed(folders):
+            except OSError as error:
+                failures.append(str(error))
+        for folder in reversed(folders):
+            with suppress(OSError):  # something else is in it
                 folder.rmdir()
-            if isinstance(error, OSError):
-                raise CommandError(f"Nothing was changed: {error}") from None
-            raise
+        if failures:
+            raise CommandError(f"Some files could not be restored: {', '.join(failures)}")
 
     def _read(self, name: str) -> str | None:
         path = self.root / name
@@ -53,11 +89,36 @@ class Changes:
     def _write(self, name: str, text: str | None, folders: list[Path]) -> None:
         """Write or delete a file, and note the folders that are created for it."""
         path = self.root / name
+        if self._read(name) == text:
+            return
         if text is None:
-            path.unlink(missing_ok=True)
-        elif self._read(name) != text:
-            for folder in reversed(path.parents):
-                if not folder.exists():
-                    folder.mkdir()
-                    folders.append(folder)
-            path.write_bytes(text.encode())
+            path.unlink()
+            return
+        for folder in reversed(path.parents):
+            if not folder.exists():
+                folder.mkdir()
+                folders.append(folder)
+        path.write_bytes(text.encode())
+
+
+def _exit(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def _handled(
+    handler: Callable[[int, object], None] | signal.Handlers, *signals: int
+) -> Generator[None]:
+    """Handle signals in another way, but those that are ignored, as by `nohup`."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may do so
+        yield
+        return
+    before = {one: signal.getsignal(one) for one in signals}
+    chosen = [one for one, old in before.items() if old not in {signal.SIG_IGN, None}]
+    for one in chosen:
+        signal.signal(one, handler)
+    try:
+        yield
+    finally:
+        for one in chosen:
+            signal.signal(one, before[one])

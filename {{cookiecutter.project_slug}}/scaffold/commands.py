@@ -52,7 +52,7 @@ def remove(
     if removal.unchecked and changed is None:
         confirm(f"Delete {len(removal.unchecked)} files? They are in no git repository")
     dropped = drop_tables(
-        removal.record.tables, removal.revisions, removal.changes.apply, anywhere=drop_table
+        removal.record.tables, removal.revisions, removal.changes.applied(), anywhere=drop_table
     )
     for file, text in sorted(removal.changes.files.items()):
         yield f"{'deleted' if text is None else 'changed'}  {file}"
@@ -74,7 +74,7 @@ def rename(old: str, new: str, *, plural: str, dry_run: bool) -> Iterator[str]:
     changed = uncommitted(project, [name for name, text in changes.files.items() if text is None])
     if changed and not any(record.files.values()):
         raise CommandError(f"Commit these first: {', '.join(changed)}")
-    tables = rename_tables(record.tables, renaming, changes.apply)
+    tables = rename_tables(record.tables, renaming, changes.applied())
     for file, text in sorted(changes.files.items()):
         yield f"{'deleted' if text is None else 'written'}  {file}"
     yield from (f"renamed  the table {table}" for table in tables)

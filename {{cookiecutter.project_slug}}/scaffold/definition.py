@@ -8,11 +8,12 @@ from app.cli.commands import CommandError
 from scaffold.parsing import parse_field, wrong
 from scaffold.project import Model, Project
 from scaffold.resource import USER, Resource
+from scaffold.taken import QUERY
 from scaffold.words import (
     MAX_IDENTIFIER,
-    QUERY,
     class_case,
     plural_of,
+    refuse_name,
     refuse_resource_name,
     snake_case,
 )
@@ -31,6 +32,7 @@ def define(
     Raises `CommandError` for a name that cannot be one or is taken, an unknown type, and so on.
     """
     singular = snake_case(name)
+    refuse_name(singular, "resource")
     chosen = snake_case(plural) if plural else plural_of(singular)
     refuse_resource_name(singular, chosen)
     known = project.models.get(singular)

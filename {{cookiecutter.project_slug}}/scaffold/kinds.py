@@ -80,7 +80,7 @@ KINDS: Final[dict[str, Kind]] = {
         sent=("-1", "-2"),
         refused="2**31",
         made="number",
-        defaults=r"-?\d{1,9}",
+        defaults=r"0|-?[1-9][0-9]{0,9}",
         default_example="views:int=0",
     ),
     "bigint": Kind(
@@ -92,7 +92,7 @@ KINDS: Final[dict[str, Kind]] = {
         sent=("-1", "-2"),
         refused="2**53",
         made="number",
-        defaults=r"-?\d{1,15}",
+        defaults=r"0|-?[1-9][0-9]{0,15}",
         default_example="bytes:bigint=0",
     ),
     "decimal": Kind(
@@ -108,7 +108,7 @@ KINDS: Final[dict[str, Kind]] = {
         sent=("{first}", "{second}"),
         refused="1.5",
         made="Decimal(number % 10**{precision}).scaleb(-{scale})",
-        defaults=r"-?\d+(\.\d+)?",
+        defaults=r"-?[0-9]+(\.[0-9]+)?",
         default_example="price:decimal:10:2=0.00",
     ),
     "float": Kind(
@@ -122,7 +122,7 @@ KINDS: Final[dict[str, Kind]] = {
         sent=("-1.5", "-2.5"),
         refused='"many"',
         made="number / 4",
-        defaults=r"-?\d{1,9}(\.\d{1,6})?",
+        defaults=r"-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?",
         default_example="rating:float=0.5",
     ),
     "bool": Kind(
@@ -148,7 +148,7 @@ KINDS: Final[dict[str, Kind]] = {
         sent=('"2025-01-31"', '"2025-02-28"'),
         refused='"soon"',
         made="date(2026, 1, 1) + timedelta(days=number)",
-        defaults=r"\d{4}-\d\d-\d\d",
+        defaults="[0-9]{4}-[0-9]{2}-[0-9]{2}",
         default_example="starts_on:date=2026-01-31",
     ),
     "datetime": Kind(

@@ -115,6 +115,8 @@ def _is_default(defined: Field, default: str) -> bool:
             return bool(re.fullmatch(_digits(arguments), default))
         case "int":
             return -(2**31) <= int(default) < 2**31
+        case "bigint":
+            return -(2**53) < int(default) < 2**53
         case "date":
             try:
                 date.fromisoformat(default)
@@ -126,21 +128,21 @@ def _is_default(defined: Field, default: str) -> bool:
 def _digits(arguments: Mapping[str, str]) -> str:
     """Return a regular expression of decimals that have a precision and a scale."""
     precision, scale = int(arguments["precision"]), int(arguments["scale"])
-    whole = f"\\d{{1,{precision - scale}}}" if precision > scale else "0"
-    return rf"-?{whole}(\.\d{{1,{scale}}})?" if scale else f"-?{whole}"
+    whole = f"[0-9]{{1,{precision - scale}}}" if precision > scale else "0"
+    return rf"-?{whole}(\.[0-9]{{1,{scale}}})?" if scale else f"-?{whole}"
 
 
 def _arguments(text: str, kind: str, given: Sequence[str]) -> dict[str, str]:
     """Return the arguments of a type by their names. Raises `CommandError`."""
     match kind, given:
-        case "str", [length] if length.isdecimal() and 1 <= int(length) <= 10_000:
-            return {"length": length}
+        case "str", [length] if 1 <= _number(length) <= 10_000:
+            return {"length": str(_number(length))}
         case "text", []:
             return {"length": f"{LONGEST_TEXT:_}"}
-        case "text", [length] if length.isdecimal() and 1 <= int(length) <= 1_000_000:
-            return {"length": f"{int(length):_}"}
+        case "text", [length] if 1 <= _number(length) <= 1_000_000:
+            return {"length": f"{_number(length):_}"}
         case "decimal", [precision, scale] if _is_precision(precision, scale):
-            return {"precision": str(int(precision)), "scale": str(int(scale))}
+            return {"precision": str(_number(precision)), "scale": str(_number(scale))}
         case "enum", [values] if _are_values(values.split(",")):
             each = values.split(",")
             return {
@@ -154,10 +156,13 @@ def _arguments(text: str, kind: str, given: Sequence[str]) -> dict[str, str]:
     raise CommandError(f"{text!r}: {usage}")
 
 
+def _number(text: str) -> int:
+    """Return the number that a text states, or -1."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
+
+
 def _is_precision(precision: str, scale: str) -> bool:
-    if not (precision.isdecimal() and scale.isdecimal()):
-        return False
-    return 1 <= int(precision) <= 100 and int(scale) <= int(precision)
+    return 1 <= _number(precision) <= 100 and 0 <= _number(scale) <= _number(precision)
 
 
 def _are_values(values: Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -47,6 +47,23 @@ def read_record(project: Project, singular: str) -> Record:
         )
     values: dict[str, Any] = json.loads(text)
     return Record(**values)
+
+
+def files_of(project: Project, singular: str, record: Record) -> Iterator[tuple[str, str]]:
+    """Yield the patterns of a record with each file that matches, but not those of other resources.
+
+    So `app/*/post_*.py` of the demo does not take a `post_office` in.
+    """
+    others = {
+        name
+        for other in project.sources(f"{FOLDER}/*.json")
+        if other != record_name(singular)
+        for name in json.loads(project.read(other) or "{}").get("files", {})
+    }
+    for pattern in record.files:
+        for name in project.sources(pattern):
+            if name not in others:
+                yield pattern, name
 
 
 def digest(text: str) -> str:

@@ -12,7 +12,7 @@ from scaffold import wiring
 from scaffold.changes import Changes
 from scaffold.formatting import reformatted
 from scaffold.project import Project
-from scaffold.records import Record, digest, read_record, record_name
+from scaffold.records import Record, digest, files_of, read_record, record_name
 from scaffold.writing import scripts_of
 
 
@@ -31,11 +31,10 @@ def removal_of(project: Project, singular: str) -> Removal:
     """Return what removing a resource changes. Raises `CommandError` if there is no record of it."""
     record = read_record(project, singular)
     problems: list[str] = []
-    files: dict[str, str | None] = {}
+    belonging = list(files_of(project, singular, record))
+    files: dict[str, str | None] = dict.fromkeys(name for _, name in belonging)
     for pattern, expected in record.files.items():
-        names = list(project.sources(pattern))
-        files |= dict.fromkeys(names)
-        if expected and not names:
+        if expected and pattern not in files:
             problems.append(f"{pattern} is gone")
         elif expected and digest(project.read(pattern) or "") != expected:
             problems.append(f"{pattern} has been edited")
@@ -44,12 +43,7 @@ def removal_of(project: Project, singular: str) -> Removal:
     revisions = _revisions(project, files)
     files |= _followers(project, revisions, files)
     problems += _leftovers(project, record, files)
-    unchecked = tuple(
-        name
-        for pattern, expected in record.files.items()
-        if not expected
-        for name in project.sources(pattern)
-    )
+    unchecked = tuple(name for pattern, name in belonging if not record.files[pattern])
     return Removal(record, Changes(project.root, files), revisions, unchecked, tuple(problems))
 
 

@@ -11,9 +11,16 @@ from scaffold.changes import Changes
 from scaffold.definition import OWN_PATHS
 from scaffold.formatting import formatted
 from scaffold.project import Project
-from scaffold.records import Record, digest, read_record, record_name
+from scaffold.records import Record, digest, files_of, read_record, record_name
 from scaffold.removing import removal_of
-from scaffold.words import class_case, plural_of, refuse_resource_name, snake_case, with_article
+from scaffold.words import (
+    class_case,
+    plural_of,
+    refuse_name,
+    refuse_resource_name,
+    snake_case,
+    with_article,
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ def renaming_of(
     Raises `CommandError` if the new name cannot be one, is taken, or others use the resource.
     """
     record = read_record(project, old)
+    refuse_name(snake_case(new), "resource")
     names = Names(snake_case(new), snake_case(plural) if plural else plural_of(snake_case(new)))
     refuse_resource_name(names.singular, names.plural)
     if "_" in names.singular + names.plural and "_" not in old:
@@ -90,10 +98,9 @@ def renaming_of(
 def _files(project: Project, record: Record, old: str, rename: Renaming) -> dict[str, str | None]:
     gone: dict[str, str | None] = {record_name(old): None}
     texts: dict[str, str] = {}
-    for pattern in record.files:
-        for name in project.sources(pattern):
-            gone[name] = None
-            texts[rename(name)] = rename(project.read(name) or "")
+    for _, name in files_of(project, old, record):
+        gone[name] = None
+        texts[rename(name)] = rename(project.read(name) or "")
     if existing := [name for name in texts if name not in gone and (project.root / name).exists()]:
         raise CommandError(f"{existing[0]} is there already")
     for name, before, _ in record.edits:

@@ -1,6 +1,7 @@
 """The tables of a resource that is removed, in the database that the commands use."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import Final
 
 from sqlalchemy import MetaData, Table, text
@@ -39,9 +40,13 @@ Removed = Mapping[str, str]  # revisions, with the ones that they follow
 
 
 def drop_tables(
-    tables: Sequence[str], revisions: Removed, change_files: Callable[[], None], *, anywhere: bool
+    tables: Sequence[str],
+    revisions: Removed,
+    changed_files: AbstractContextManager[None],
+    *,
+    anywhere: bool,
 ) -> list[str]:
-    """Drop the tables, and change the files in the same transaction. Return the dropped tables.
+    """Drop the tables, and change the files unless that fails. Return the dropped tables.
 
     Without `anywhere` only tables of the embedded server are dropped. Raises `CommandError` if
     there are any in another database.
@@ -58,7 +63,7 @@ def drop_tables(
     return _change_tables(
         tables,
         drop,
-        change_files,
+        changed_files,
         "{table}, whose rows would be lost. Repeat the command with --drop-table if that is what you "
         "want",
         anywhere=anywhere,
@@ -66,9 +71,11 @@ def drop_tables(
 
 
 def rename_tables(
-    tables: Sequence[str], rename: Callable[[str], str], change_files: Callable[[], None]
+    tables: Sequence[str],
+    rename: Callable[[str], str],
+    changed_files: AbstractContextManager[None],
 ) -> list[str]:
-    """Rename tables of the embedded server, and change the files in the same transaction.
+    """Rename tables of the embedded server, and change the files unless that fails.
 
     Return the new names of those that existed. Raises `CommandError` if there are any in another
     database.
@@ -80,35 +87,37 @@ def rename_tables(
                 await session.execute(verbatim(f"{command} TO {rename(name)}"))
 
     refusal = "{table}: rename it in a migration, or keep its name"
-    return [rename(name) for name in _change_tables(tables, rename_all, change_files, refusal)]
+    return [rename(name) for name in _change_tables(tables, rename_all, changed_files, refusal)]
 
 
 def _change_tables(
     tables: Sequence[str],
     change: Callable[[AsyncSession, Sequence[str]], Awaitable[None]],
-    change_files: Callable[[], None],
+    changed_files: AbstractContextManager[None],
     refusal: str,
     *,
     anywhere: bool = False,
 ) -> list[str]:
-    """Change the tables that exist, and the files, in one transaction. Return those tables.
+    """Change the tables that exist, and the files: both or neither. Return those tables.
 
     Without `anywhere`, raises `CommandError` for tables of another server than the embedded one.
     """
     is_embedded = dev_server.uses_embedded_server()
     if is_embedded and not _has_embedded_data():
-        change_files()
-        return []
+        with changed_files:
+            return []
 
     async def work(database: Database) -> list[str]:
-        async with database.transaction() as session:
-            exists = text("SELECT to_regclass(:name) IS NOT NULL")
-            found = [name for name in tables if await session.scalar(exists, {"name": name})]
-            if found and not (anywhere or is_embedded):
-                shown = refusal.format(table=found[0])
-                raise CommandError(f"The database of DATABASE_URL has the table {shown}")
-            await change(session, found)
-            change_files()
+        # The stack undoes the changes of files if the transaction is not committed.
+        with ExitStack() as stack:
+            async with database.transaction() as session:
+                exists = text("SELECT to_regclass(:name) IS NOT NULL")
+                found = [name for name in tables if await session.scalar(exists, {"name": name})]
+                if found and not (anywhere or is_embedded):
+                    shown = refusal.format(table=found[0])
+                    raise CommandError(f"The database of DATABASE_URL has the table {shown}")
+                await change(session, found)
+                stack.enter_context(changed_files)
         return found
 
     with dev_server.database_url() as url:

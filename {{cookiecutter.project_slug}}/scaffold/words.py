@@ -1,14 +1,11 @@
-"""Names: their forms, and those that are taken by Python, PostgreSQL and the libraries."""
+"""Names: their forms, and which are refused."""
 
-import builtins
-import keyword
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from pydantic import BaseModel
-
 from app.cli.commands import CommandError
+from scaffold import taken
 
 if TYPE_CHECKING:
     import inflect
@@ -17,159 +14,9 @@ NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # PostgreSQL cuts off what is longer.
 MAX_IDENTIFIER: Final = 63
 
-# `SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')`
-SQL: Final = frozenset(
-    [
-        "all",
-        "analyse",
-        "analyze",
-        "and",
-        "any",
-        "array",
-        "as",
-        "asc",
-        "asymmetric",
-        "authorization",
-        "binary",
-        "both",
-        "case",
-        "cast",
-        "check",
-        "collate",
-        "collation",
-        "column",
-        "concurrently",
-        "constraint",
-        "create",
-        "cross",
-        "current_catalog",
-        "current_date",
-        "current_role",
-        "current_schema",
-        "current_time",
-        "current_timestamp",
-        "current_user",
-        "default",
-        "deferrable",
-        "desc",
-        "distinct",
-        "do",
-        "else",
-        "end",
-        "except",
-        "false",
-        "fetch",
-        "for",
-        "foreign",
-        "freeze",
-        "from",
-        "full",
-        "grant",
-        "group",
-        "having",
-        "ilike",
-        "in",
-        "initially",
-        "inner",
-        "intersect",
-        "into",
-        "is",
-        "isnull",
-        "join",
-        "lateral",
-        "leading",
-        "left",
-        "like",
-        "limit",
-        "localtime",
-        "localtimestamp",
-        "natural",
-        "not",
-        "notnull",
-        "null",
-        "offset",
-        "on",
-        "only",
-        "or",
-        "order",
-        "outer",
-        "overlaps",
-        "placing",
-        "primary",
-        "references",
-        "returning",
-        "right",
-        "select",
-        "session_user",
-        "similar",
-        "some",
-        "symmetric",
-        "system_user",
-        "table",
-        "tablesample",
-        "then",
-        "to",
-        "trailing",
-        "true",
-        "union",
-        "unique",
-        "user",
-        "using",
-        "variadic",
-        "verbose",
-        "when",
-        "where",
-        "window",
-        "with",
-    ]
-)
-# Columns of every table, and what SQLAlchemy gives a model.
-MODEL: Final = frozenset(
-    {"id", "created_at", "updated_at", "version", "metadata", "registry", "self"}
-)
-BODY: Final = frozenset(name for name in dir(BaseModel) if not name.startswith("_"))
-# Types in annotations of the same class.
-TYPES: Final = frozenset({"bool", "date", "datetime", "dict", "float", "int", "list", "str"})
-# Variables of factories, whose parameters are the references.
-FACTORY: Final = frozenset({"defaults", "make", "number", "serial", "values"})
-QUERY: Final = frozenset({"cursor", "limit", "sort"})
-# Variables of the generated code, and of FastAPI's.
-VARIABLES: Final = frozenset(
-    [
-        "after",
-        "body",
-        "caller",
-        "client",
-        "column",
-        "cursor",
-        "data",
-        "expected",
-        "filters",
-        "first",
-        "if_match",
-        "item",
-        "items",
-        "limit",
-        "make",
-        "make_live",
-        "number",
-        "page",
-        "position",
-        "query",
-        "request",
-        "response",
-        "row",
-        "rows",
-        "second",
-        "seen",
-        "session",
-        "sort",
-        "statement",
-        "status",
-        "value",
-        "values",
-    ]
-)
+# Words that end as plurals do. Of those in -us and -sis, a few are plurals nevertheless.
+_SINGULAR: Final = re.compile(r".*(us|[sx]is)|alias|atlas|bias|canvas|gas|iris|lens")
+_PLURALS: Final = frozenset({"bureaus", "cpus", "emus", "gpus", "gurus", "menus", "taxis"})
 
 
 @cache
@@ -184,8 +31,8 @@ def _engine() -> "inflect.engine":
 
 
 def snake_case(name: str) -> str:
-    """Return `book_shelf` for `BookShelf`, `book-shelf` and `book_shelf`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|-", "_", name).lower()
+    """Return `book_shelf` for `BookShelf`, `book-shelf` and `book_shelf`, and `api_key` for `APIKey`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|-", "_", name).lower()
 
 
 def class_case(name: str) -> str:
@@ -195,7 +42,8 @@ def class_case(name: str) -> str:
 def plural_of(singular: str) -> str:
     """Return the plural of a name in the singular. Raises `CommandError` if it has none of its own."""
     *before, word = singular.split("_")
-    singular_word = str(_engine().singular_noun(word) or word)
+    is_singular = _SINGULAR.fullmatch(word) and word not in _PLURALS
+    singular_word = word if is_singular else str(_engine().singular_noun(word) or word)
     plural = str(_engine().plural_noun(word))
     if plural == word:
         raise CommandError(
@@ -222,27 +70,44 @@ def with_article(noun: str) -> str:
     return str(_engine().a(noun))
 
 
-def refuse_name(name: str, what: str, *taken: tuple[str, frozenset[str]]) -> None:
+def refuse_name(name: str, what: str, *owners: tuple[str, frozenset[str]]) -> None:
     """Raise `CommandError` for a name that is malformed, or taken by one of the owners."""
     if not NAME.fullmatch(name):
         raise CommandError(
-            f"{name!r} cannot be the name of a {what}: use small letters, digits and underscores, "
-            "such as book_shelf"
+            f"{name!r} cannot be the name of a {what}: use letters from a to z, and after them digits "
+            "and single underscores, as in book_shelf"
         )
-    for owner, names in (("a keyword of Python", frozenset(keyword.kwlist)), *taken):
+    for owner, names in (("a keyword of Python", taken.KEYWORDS), *owners):
         if name in names:
             raise CommandError(f"{name!r} cannot be the name of a {what}: it is {owner}")
 
 
 def refuse_resource_name(singular: str, plural: str) -> None:
     """Raise `CommandError` if a resource cannot have these names."""
-    functions = frozenset(name for name in dir(builtins) if name.islower())
-    taken = (
-        ("a built-in function of Python", functions),
-        ("a variable of the code that would be written", VARIABLES),
+    of_code = (
+        ("a built-in function of Python", taken.FUNCTIONS),
+        ("a variable of the code that would be written", taken.VARIABLES),
     )
-    refuse_name(singular, "resource", *taken)
-    refuse_name(plural, "resource", ("a reserved word of SQL", SQL), *taken)  # it names the table
+    refuse_name(singular, "resource", ("a device on Windows", taken.WINDOWS), *of_code)
+    class_name = class_case(singular)
+    if class_name in taken.KEYWORDS | taken.BUILTINS:
+        raise CommandError(
+            f"{singular!r} cannot be the name of a resource: Python has a {class_name} of its own"
+        )
+    try:
+        refuse_name(
+            plural,
+            "table",
+            ("a reserved word of SQL", taken.SQL),
+            ("a table of a library", taken.TABLES),
+            *of_code,
+        )
+        if plural.startswith("pg_"):
+            raise CommandError(
+                f"{plural!r} cannot be the name of a table: PostgreSQL reserves `pg_`"
+            )
+    except CommandError as error:
+        raise CommandError(f"{error}. Name another plural of {singular} by --plural") from None
     if singular == plural:
         raise CommandError(f"The singular and the plural must differ, and both are {singular}")
 
@@ -252,11 +117,15 @@ def refuse_field_name(name: str, *, is_column: bool) -> None:
     refuse_name(
         name,
         "field",
-        ("a reserved word of SQL", SQL if is_column else frozenset()),
-        ("a variable of the code that would be written", frozenset() if is_column else FACTORY),
-        ("a column of every table, or an attribute of every model", MODEL),
-        ("an attribute of Pydantic's models", BODY),
-        ("the name of a type", TYPES),
+        ("a reserved word of SQL", taken.SQL if is_column else frozenset()),
+        (
+            "a variable of the code that would be written",
+            frozenset() if is_column else taken.FACTORY,
+        ),
+        ("a column of every table, or an attribute of every model", taken.MODEL),
+        ("an attribute of Pydantic's models", taken.BODY),
+        ("a method of the bodies of requests", taken.PATCH),
+        ("the name of a type", taken.TYPES),
     )
     if name.startswith("model_"):
         raise CommandError(f"{name!r} cannot be the name of a field: Pydantic reserves `model_`")

@@ -80,6 +80,8 @@ def error_sentence(error: Exception) -> str:
     match error:
         case AppError() | CommandError() | ConfigurationError() | MigrationError():
             return explain(error)
+        case OSError(filename=str()):  # drivers name hosts and ports
+            return explain(error)
         case OSError() | InterfaceError() | OperationalError():
             return f"The database cannot be used: {explain(error)}"
         case DBAPIError(orig=cause) if str(getattr(cause, "sqlstate", "")).startswith(_NO_ENTRY):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.commands import commands
+from app.cli.commands import CommandError, commands
 from app.cli.dev_server import database_url, uses_embedded_server
 from app.cli.scaffolding import scaffold_module
 
@@ -98,6 +98,10 @@ def revision_command(
     """Write a migration for the differences between the models and the database."""
     from app.core.database.migrations import migrate, write_revision
 
+    if not any(map(str.isalnum, message)):  # it names the file
+        raise CommandError(
+            f'{message!r} does not say what the migration does: name it, such as "add a column"'
+        )
     with database_url() as url:
         if uses_embedded_server():
             migrate(url)

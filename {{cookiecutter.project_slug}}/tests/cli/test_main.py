@@ -387,6 +387,10 @@ def test_key_error_of_a_migration_is_not_taken_for_a_missing_file(
         (DBAPIError("SELECT 1", {}, refusal("28P01")), "The database cannot be used: "),
         (DBAPIError("SELECT 1", {}, refusal("3D000")), "The database cannot be used: "),
         (DBAPIError("SELECT 1", {}, refusal("42601")), "The database refused a statement: "),
+        (
+            PermissionError(13, "Permission denied", "app/main.py"),
+            "[Errno 13] Permission denied: 'app/main.py'",
+        ),
     ],
 )
 def test_sentence_says_whether_the_database_was_asked(error: Exception, sentence: str) -> None:

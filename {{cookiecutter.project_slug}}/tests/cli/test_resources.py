@@ -1,7 +1,10 @@
 """Commands that write code, on a database."""
 
+import ast
 import shutil
 import sys
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -59,8 +62,38 @@ def test_revision_of_nothing_is_not_written_unless_it_is_wanted(
     assert path.stem.endswith("_some_data")
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "rename \"old\" to 'new'",
+        '"""" at the start and at the end """',
+        r"import C:\Users\N{x} and \d+ \\",
+        "a first line\n\nand more  ",
+        "café ☕ – ${message} %s {x}",
+    ],
+)
+def test_message_of_a_revision_may_be_any_text(
+    empty_database: URL, versions: Path, message: str
+) -> None:
+    migrate(empty_database)
+    before = set(versions.glob("*.py"))
+
+    run("revision", "-m", message, "--empty")
+
+    (path,) = set(versions.glob("*.py")) - before
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    assert docstring.startswith(message.rstrip())
+
+
+@pytest.mark.parametrize("message", ["", "  ", "..."])
+def test_revision_needs_a_message(versions: Path, message: str) -> None:
+    with pytest.raises(CommandError, match="does not say what the migration does"):
+        run("revision", "-m", message)
+
+
 def test_tables_are_dropped_elsewhere_only_if_that_is_wanted(empty_database: URL) -> None:
     changed: list[str] = []
+    change = noted(changed)
 
     async def make(database: Database) -> None:
         async with database.transaction() as session:
@@ -79,13 +112,52 @@ def test_tables_are_dropped_elsewhere_only_if_that_is_wanted(empty_database: URL
 
     def drop(*, anywhere: bool) -> list[str]:
         tables = ["others", "things"]
-        return drop_tables(tables, removed, lambda: changed.append("files"), anywhere=anywhere)
+        return drop_tables(tables, removed, change(), anywhere=anywhere)
 
     with pytest.raises(CommandError, match="--drop-table"):
         drop(anywhere=False)
     assert (changed, with_database(empty_database, read)) == ([], ("c", True))
     assert drop(anywhere=True) == ["things"]
     assert (changed, with_database(empty_database, read)) == (["files"], ("a", False))
+
+
+def noted(changed: list[str]) -> Callable[[], AbstractContextManager[None]]:
+    """Return what changes files, and undoes that, as far as tables are concerned."""
+
+    @contextmanager
+    def change() -> Generator[None]:
+        changed.append("files")
+        try:
+            yield
+        except BaseException:
+            changed.remove("files")
+            raise
+
+    return change
+
+
+def test_tables_that_cannot_be_dropped_keep_their_files(empty_database: URL) -> None:
+    changed: list[str] = []
+
+    async def make(database: Database) -> None:
+        async with database.transaction() as session:
+            for statement in (
+                "CREATE TABLE things (id int)",
+                "CREATE TABLE alembic_version (version_num text)",
+                "INSERT INTO alembic_version VALUES ('b')",
+                "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$ BEGIN RAISE 'not now'; END $$",
+                "CREATE CONSTRAINT TRIGGER at_commit AFTER UPDATE ON alembic_version"
+                " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()",
+            ):
+                await session.execute(sa.text(statement))
+
+    with_database(empty_database, make)
+
+    with pytest.raises(sa.exc.DBAPIError, match="not now"):
+        drop_tables(["things"], {"b": "a"}, noted(changed)(), anywhere=True)
+
+    assert changed == []
 
 
 def test_files_that_cannot_be_changed_keep_their_tables(empty_database: URL) -> None:
@@ -97,13 +169,15 @@ def test_files_that_cannot_be_changed_keep_their_tables(empty_database: URL) -> 
         async with database.read() as session:
             return bool(await session.scalar(sa.text("SELECT to_regclass('things') IS NOT NULL")))
 
-    def fail() -> None:
+    @contextmanager
+    def fail() -> Generator[None]:
         raise CommandError("Nothing was changed")
+        yield
 
     with_database(empty_database, make)
 
     with pytest.raises(CommandError, match="Nothing was changed"):
-        drop_tables(["things"], {}, fail, anywhere=True)
+        drop_tables(["things"], {}, fail(), anywhere=True)
 
     assert with_database(empty_database, exists)
 
@@ -115,7 +189,7 @@ def test_embedded_server_without_data_is_not_started(
     monkeypatch.setattr(dev_server, "DIRECTORY", tmp_path)
     changed: list[str] = []
 
-    assert drop_tables(["things"], {}, lambda: changed.append("files"), anywhere=False) == []
+    assert drop_tables(["things"], {}, noted(changed)(), anywhere=False) == []
 
     assert changed == ["files"]
     assert list(tmp_path.rglob("PG_VERSION")) == []
@@ -151,10 +225,10 @@ def test_all_names_in_tables_of_the_embedded_server_are_changed(
         return name.replace("owl", "hawk")
 
     with pytest.raises(CommandError, match="has the table owls"):
-        rename_tables(["owls", "owl_nests"], rename, lambda: None)
+        rename_tables(["owls", "owl_nests"], rename, nullcontext())
     monkeypatch.setattr(dev_server, "uses_embedded_server", lambda: True)
     monkeypatch.setattr("scaffold.tables._has_embedded_data", lambda: True)
-    found = rename_tables(["owls", "owl_nests", "owl_eggs"], rename, lambda: None)
+    found = rename_tables(["owls", "owl_nests", "owl_eggs"], rename, nullcontext())
 
     assert found == ["hawks", "hawk_nests"]
     assert with_database(empty_database, names) == set(map(rename, before))

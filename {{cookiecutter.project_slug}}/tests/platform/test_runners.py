@@ -23,6 +23,14 @@ def test_with_the_client_of_fastapi(settings: Settings) -> None:
         assert client.get("/health/live").status_code == 200
 
 
+class Testimonial:
+    # As a model that a test has imported.
+
+    __module__ = "app.models.testimonial"
+
+    def __init__(self) -> None: ...
+
+
 def test_that_another_package_warns() -> None:
     warnings.warn_explicit("old", DeprecationWarning, "site-packages/other.py", 1, module="other")
 
@@ -63,6 +71,7 @@ def test_own_tests_run_and_a_warning_of_the_app_fails_them(
     assert "1 failed, 2 passed" in output, output
     assert "E       DeprecationWarning: old" in output, output
     assert "test_that_the_app_warns" in output, output
+    assert "cannot collect test class" not in output, output
 
 
 def test_own_tests_run_without_plugins(tmp_path: Path, template_url: URL) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -130,6 +131,62 @@ def test_failure_half_way_restores_the_files(
     assert not [path for path in checkout.rglob("*") if path.is_dir() and not any(path.iterdir())]
 
 
+def test_file_where_a_folder_is_needed_restores_the_files(checkout: Path, new: Command) -> None:
+    (checkout / "tests").mkdir()
+    (checkout / "tests/routes").touch()
+    before = files_of(checkout)
+
+    with pytest.raises(CommandError, match=r"Nothing was changed: .*tests/routes"):
+        new("quokka", *FIELDS)
+
+    assert files_of(checkout) == before
+    assert not (checkout / "app/services").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_signal_half_way_restores_the_files_even_if_it_is_repeated(
+    checkout: Path, new: Command, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before = files_of(checkout)
+    number = signal.Signals[name]
+    write = Changes._write
+    calls = 0
+
+    def interrupt(self: Changes, *arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls in {8, 10}:
+            signal.raise_signal(number)
+        write(self, *arguments)
+
+    monkeypatch.setattr(Changes, "_write", interrupt)
+    handler = signal.getsignal(number)
+
+    with pytest.raises((SystemExit, KeyboardInterrupt)):
+        new("quokka", *FIELDS)
+
+    assert calls > 10
+    assert files_of(checkout) == before
+    assert signal.getsignal(number) == handler
+
+
+def test_files_that_cannot_be_restored_are_named_and_the_others_restored(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).write_text("before", encoding="utf-8")
+
+    def spoil() -> None:
+        with Changes(tmp_path, {"first": "after", "second": "after"}).applied():
+            (tmp_path / "first").unlink()
+            (tmp_path / "first").mkdir()
+            raise KeyboardInterrupt
+
+    with pytest.raises(CommandError, match=r"could not be restored: .*first"):
+        spoil()
+
+    assert (tmp_path / "second").read_text(encoding="utf-8") == "before"
+
+
 def test_edited_resource_is_not_removed_but_listed(
     checkout: Path, new: Command, remove: Command
 ) -> None:
@@ -203,6 +260,28 @@ def test_resource_is_not_renamed_to_one_that_is_there_or_while_others_use_it(
     with pytest.raises(CommandError, match="Others use quokka"):
         list(commands.rename("quokka", "koala", plural="", dry_run=False))
 
+    assert files_of(checkout) == before
+
+
+def test_patterns_of_a_resource_take_no_other_one_in(
+    checkout: Path, new: Command, remove: Command
+) -> None:
+    """The demo's record has patterns, such as `app/*/post_*.py`."""
+    before = files_of(checkout)
+    new("quokka_office", *FIELDS)
+    office = files_of(checkout)
+    new("quokka", *FIELDS)
+    file = checkout / "scaffold/resources/quokka.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["files"] |= {"app/*/quokka_*.py": None, "tests/**/test_quokka_*.py": None}
+    file.write_text(json.dumps(record), encoding="utf-8")
+
+    list(commands.rename("quokka", "koala", plural="", dry_run=False))
+
+    assert files_of(checkout).keys() >= office.keys()
+    remove("koala")
+    assert files_of(checkout) == office
+    remove("quokka_office")
     assert files_of(checkout) == before
 
 

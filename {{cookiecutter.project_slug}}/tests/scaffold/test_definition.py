@@ -30,6 +30,12 @@ def project(tmp_path: Path) -> Project:
         ("person", "people", "/people"),
         ("address", "addresses", "/addresses"),
         ("order", "orders", "/orders"),
+        ("item", "items", "/items"),
+        ("bus", "buses", "/buses"),
+        ("analysis", "analyses", "/analyses"),
+        ("campus_map", "campus_maps", "/campus-maps"),
+        ("alias", "aliases", "/aliases"),
+        ("APIKey", "api_keys", "/api-keys"),
     ],
 )
 def test_plural_is_the_usual_one(project: Project, name: str, plural: str, path: str) -> None:
@@ -50,11 +56,20 @@ def test_plural_may_be_another_one(project: Project) -> None:
         ("list", "a built-in function"),
         ("request", "a variable of the code"),
         ("analyse", "the plural"),
-        ("1st", "use small letters"),
-        ("café", "use small letters"),
+        ("1st", "use letters from a to z"),
+        ("café", "use letters from a to z"),
+        ("", "use letters from a to z"),
+        ("order_", "use letters from a to z"),
+        ("self", "a variable of the code"),
+        ("field", "a variable of the code"),
+        ("none", "Python has a None"),
+        ("warning", "Python has a Warning"),
+        ("aux", "a device on Windows"),
+        ("a", "'as' cannot be the name of a table: .* plural of a by --plural"),
         ("news", "--plural news_items"),
         ("metric", "routes at /metrics"),
-        ("articles", "give the singular, article"),
+        ("articles", "give the singular, article, or"),
+        ("menus", "give the singular, menu"),
         ("a" * 60, "63 characters"),
     ],
 )
@@ -63,6 +78,12 @@ def test_name_of_a_resource_is_refused(project: Project, name: str, reason: str)
     reason = "a reserved word of SQL" if plural else reason
     with pytest.raises(CommandError, match=reason):
         define(project, name, ["title:str:20"], plural)
+
+
+@pytest.mark.parametrize("plural", ["pg_things", "pgqueuer", "alembic_version", "select"])
+def test_table_of_another_owner_is_refused(project: Project, plural: str) -> None:
+    with pytest.raises(CommandError, match=f"'{plural}' cannot be the name of a table"):
+        define(project, "thing", ["title:str:20"], plural)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +104,14 @@ def test_name_of_a_resource_is_refused(project: Project, name: str, reason: str)
         ("body:json!", "cannot be unique"),
         ("is_public:bool!", "cannot be unique"),
         ("is_public:bool=maybe", "is_public:bool=false"),
+        ("title:str:２０", "maximum length"),
         ("views:int=9999999999", "cannot be the default"),
+        ("views:int=2147483648", "cannot be the default"),
+        ("views:int=007", "cannot be the default"),
+        ("views:int=１", "cannot be the default"),
+        ("size:bigint=9007199254740992", "cannot be the default"),
+        ("rating:float=007", "cannot be the default"),
+        ("price:decimal:5:2=１", "cannot be the default"),
         ("views:int!=0", "cannot be unique"),
         ("price:decimal:2:3", "precision"),
         ("price:decimal:5:2=1000.00", "cannot be the default"),
@@ -98,9 +126,13 @@ def test_name_of_a_resource_is_refused(project: Project, name: str, reason: str)
         ("version:int", "a column of every table"),
         ("json:json", "an attribute of Pydantic's models"),
         ("model_year:int", "Pydantic reserves"),
+        ("columns:int", "a method of the bodies"),
         ("date:date", "the name of a type"),
         ("limit:int^", "a reserved word of SQL"),
         ("sort:int^", "another parameter"),
+        ("after:int^", "another parameter"),
+        ("statement:str:20^", "another parameter"),
+        ("n:int!", "another parameter"),
         ("make:user", "a variable of the code"),
         ("author:user:delete", "cascade, restrict, set_null"),
         ("author:user:set_null", "optional"),
@@ -132,6 +164,24 @@ def test_field_is_refused(project: Project, field: str, reason: str) -> None:
 def test_fields_are_refused_together(project: Project, fields: list[str], reason: str) -> None:
     with pytest.raises(CommandError, match=reason):
         define(project, "article", fields)
+
+
+@pytest.mark.parametrize(
+    ("field", "argument", "default"),
+    [
+        ("title:str:0020", "20", ""),
+        ("views:int=2147483647", None, "2147483647"),
+        ("size:bigint=-9007199254740991", None, "-9007199254740991"),
+        ("rating:float=-0.5", None, "-0.5"),
+        ("price:decimal:5:2=-0.50", None, 'Decimal("-0.50")'),
+    ],
+)
+def test_numbers_are_written_as_python_has_them(
+    project: Project, field: str, argument: str | None, default: str
+) -> None:
+    (parsed,) = define(project, "article", [field]).fields
+
+    assert (parsed.arguments.get("length"), parsed.body_default) == (argument, default)
 
 
 def test_first_user_whom_each_row_has_is_the_owner(project: Project) -> None:
