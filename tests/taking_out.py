@@ -45,6 +45,19 @@ class Feature:
 
 def take_out(project: Path, feature: Feature, *, use_auth: bool) -> None:
     """Delete and edit what belongs to the feature, and have ruff remove the imports that are left."""
+    remove_parts(project, feature, use_auth=use_auth)
+    for name in ("app/routes", "tests/platform"):
+        for path in (project / name).rglob("*.py"):
+            remove_unused_parameters(path)
+    remove_section(project / "docs/howto/features.md", feature.heading)
+    for document in (project / "docs").rglob("*.md"):
+        remove_stale_quotations(project, document)
+    run(project, "ruff", "check", "--fix", "--quiet", "--select=F401,I", "app", "tests")
+    run(project, "ruff", "format", "--quiet", "app", "tests")
+
+
+def remove_parts(project: Path, feature: Feature, *, use_auth: bool) -> None:
+    """Delete files and definitions, and make edits."""
     for part in feature.parts(use_auth=use_auth):
         for pattern in part.files:
             paths = [*project.glob(pattern)]
@@ -60,14 +73,6 @@ def take_out(project: Path, feature: Feature, *, use_auth: bool) -> None:
         change(project, part.edits)
         if part.patch:
             git(project, "apply", str(PATCHES / part.patch))
-    for name in ("app/routes", "tests/platform"):
-        for path in (project / name).rglob("*.py"):
-            remove_unused_parameters(path)
-    remove_section(project / "docs/howto/features.md", feature.heading)
-    for document in (project / "docs").rglob("*.md"):
-        remove_stale_quotations(project, document)
-    run(project, "ruff", "check", "--fix", "--quiet", "--select=F401,I", "app", "tests")
-    run(project, "ruff", "format", "--quiet", "app", "tests")
 
 
 def remove_stale_quotations(project: Path, document: Path) -> None:

@@ -34,6 +34,7 @@ _HEADING_OR_BLOCK: Final = re.compile(
     r"^## (?P<heading>.+)$|^```(?P<language>.*)\n(?P<code>(?s:.*?))^```$", re.MULTILINE
 )
 _QUOTED_FILE: Final = re.compile(r"# ((?:app|alembic|tests)/\S+|\.env\.example|compose\.yaml)\n")
+_EXAMPLE: Final = re.compile(r"article|\*")
 _OMISSION: Final = re.compile(r"^ *\.\.\.\n", re.MULTILINE)
 
 
@@ -52,7 +53,7 @@ class Block:
 
     @property
     def is_about_an_example(self) -> bool:
-        return self.language == "diff" and re.search(r"article|\*", str(self.quoted_file)) is not None
+        return self.language == "diff" and bool(_EXAMPLE.search(str(self.quoted_file)))
 
     def quoted_lines(self) -> list[str]:
         """Return the parts between omissions, of a `diff` without what it adds."""
