@@ -46,8 +46,11 @@ class Block:
 
 
 def blocks_of(document: Path) -> list[Block]:
+    return blocks_in(document.read_text(encoding="utf-8"))
+
+
+def blocks_in(text: str) -> list[Block]:
     """Return the blocks in order, each with the heading of the second level above it, or ""."""
-    text = document.read_text(encoding="utf-8")
     head, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
     parts = [("", head)] + [(part.partition("\n")[0], part) for part in sections]
     return [Block(heading, *found) for heading, part in parts for found in BLOCK.findall(part)]

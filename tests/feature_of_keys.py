@@ -64,10 +64,10 @@ IDEMPOTENCY: Final = Feature(
         "README.md": (
             (
                 ("- **A POST can be repeated.** With an `Idempotency-Key` the first response is stored in the same\n"
-                "  transaction as the work, and sent again.\n"),
+                "  transaction as the work, and sent again for each repetition.\n"),
                 "",
             ),
-            ("what has expired, such as old idempotency keys; a job", "what has expired; a job"),
+            ("delete expired rows, such as old idempotency keys; a job", "delete expired rows; a job"),
         ),
         "docs/patterns/sqlalchemy-patterns.md": (
             (

@@ -6,8 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from baking import run
+from baking import ROOT, run
 from project_edits import Edits, change
+from repositories import git
+
+# Patches fit what is left of a bake without the files and definitions of their feature.
+PATCHES = ROOT / "tests" / "features"
+QUOTATION = re.compile(
+    r"^```python\n# (?P<path>(?:app|alembic|tests)/\S+)\n(?P<code>(?s:.*?))^```\n\n?", re.MULTILINE
+)
+OMISSION = re.compile(r"^ *\.\.\.\n", re.MULTILINE)
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -22,6 +30,10 @@ class Feature:
     edits: Edits = field(default_factory=dict)
     # What is in many files: glob pattern, regular expression, and what takes its place.
     everywhere: tuple[tuple[str, str, str], ...] = ()
+    # The tests to delete: glob pattern, and regular expression for what they use.
+    tests: tuple[tuple[str, str], ...] = ()
+    # What a feature of many lines leaves to edit, in tests/features/.
+    patch: str = ""
     # Where auth has more of it, or something else than the variant without.
     with_auth: "Feature | None" = None
     without_auth: "Feature | None" = None
@@ -33,6 +45,19 @@ class Feature:
 
 def take_out(project: Path, feature: Feature, *, use_auth: bool) -> None:
     """Delete and edit what belongs to the feature, and have ruff remove the imports that are left."""
+    remove_parts(project, feature, use_auth=use_auth)
+    for name in ("app/routes", "tests/platform"):
+        for path in (project / name).rglob("*.py"):
+            remove_unused_parameters(path)
+    remove_section(project / "docs/howto/features.md", feature.heading)
+    for document in (project / "docs").rglob("*.md"):
+        remove_stale_quotations(project, document)
+    run(project, "ruff", "check", "--fix", "--quiet", "--select=F401,I", "app", "tests")
+    run(project, "ruff", "format", "--quiet", "app", "tests")
+
+
+def remove_parts(project: Path, feature: Feature, *, use_auth: bool) -> None:
+    """Delete files and definitions, and make edits."""
     for part in feature.parts(use_auth=use_auth):
         for pattern in part.files:
             paths = [*project.glob(pattern)]
@@ -41,15 +66,25 @@ def take_out(project: Path, feature: Feature, *, use_auth: bool) -> None:
                 path.unlink()
         for name, definitions in part.definitions.items():
             remove_definitions(project / name, definitions)
+        for pattern, expression in part.tests:
+            remove_tests(project, pattern, expression)
         for pattern, expression, new in part.everywhere:
             replace_everywhere(project, pattern, expression, new)
         change(project, part.edits)
-    for name in ("app/routes", "tests/platform"):
-        for path in (project / name).rglob("*.py"):
-            remove_unused_parameters(path)
-    remove_section(project / "docs/howto/features.md", feature.heading)
-    run(project, "ruff", "check", "--fix", "--quiet", "--select=F401,I", "app", "tests")
-    run(project, "ruff", "format", "--quiet", "app", "tests")
+        if part.patch:
+            git(project, "apply", str(PATCHES / part.patch))
+
+
+def remove_stale_quotations(project: Path, document: Path) -> None:
+    """Remove the blocks of code that quote what is no longer there, as the project's test_patterns.py asks."""
+    text = document.read_text(encoding="utf-8")
+    for block in QUOTATION.finditer(text):
+        path = project / block["path"]
+        source = f"\n{path.read_text(encoding='utf-8')}" if path.exists() else ""
+        passages = [part.strip("\n") for part in OMISSION.split(block["code"])]
+        if not all(f"\n{passage}\n" in source for passage in passages if passage):
+            text = text.replace(block[0], "")
+    document.write_text(text, encoding="utf-8")
 
 
 def replace_everywhere(project: Path, pattern: str, expression: str, new: str) -> None:
@@ -58,6 +93,20 @@ def replace_everywhere(project: Path, pattern: str, expression: str, new: str) -
         replaced = re.sub(expression, new, text, flags=re.MULTILINE)
         if replaced != text:
             path.write_text(replaced, encoding="utf-8")
+
+
+def remove_tests(project: Path, pattern: str, expression: str) -> None:
+    """Remove the tests whose source, with its decorators, has a match."""
+    for path in project.glob(pattern):
+        source = path.read_text(encoding="utf-8")
+        lines = source.splitlines()
+        using = [
+            name
+            for name, node in _definitions(ast.parse(source).body)
+            if name.startswith("test_")
+            and re.search(expression, "\n".join(lines[_first_line(node) : node.end_lineno]))
+        ]
+        remove_definitions(path, tuple(using))
 
 
 def remove_unused_parameters(path: Path) -> None:
@@ -83,11 +132,16 @@ def remove_definitions(path: Path, names: tuple[str, ...]) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     found = dict(_definitions(ast.parse("".join(lines)).body))
     for node in sorted((found[name] for name in names), key=lambda node: -node.lineno):
-        first = min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1
+        first = _first_line(node)
         while first and lines[first - 1].startswith("#"):
             first -= 1
         del lines[first : node.end_lineno]
     path.write_text("".join(lines), encoding="utf-8")
+
+
+def _first_line(node: Definition) -> int:
+    """Return the index of the first line, which may be a decorator."""
+    return min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1
 
 
 def _definitions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, Definition]]:
@@ -110,8 +164,8 @@ def remove_section(document: Path, heading: str) -> None:
     document.write_text(f"{text.rstrip()}\n", encoding="utf-8")
 
 
-def write_migration(project: Path, message: str, url: str, settings: Mapping[str, str]) -> str:
-    """Have `app revision` write the migration, mark what it drops as intended, and return its name."""
+def write_migration(project: Path, message: str, url: str, settings: Mapping[str, str]) -> None:
+    """Have `app revision` write the migration, and mark what it drops as intended."""
     env = {**settings, "DATABASE_URL": url}
     run(project, "app", "migrate", env=env)
     run(project, "app", "revision", "-m", message, env=env)
@@ -125,7 +179,6 @@ def write_migration(project: Path, message: str, url: str, settings: Mapping[str
     upgrade = re.sub(column, _dropped("column", r"ALTER TABLE \1 DROP COLUMN \2"), upgrade)
     path.write_text(f"{upgrade}def downgrade(){downgrade}", encoding="utf-8")
     run(project, "ruff", "format", "--quiet", str(path))
-    return path.name
 
 
 def _dropped(kind: str, statement: str) -> str:

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from baking import bake, made_once, run, run_check, run_suite
+from documented_edits import blocks_in
 from feature_of_keys import IDEMPOTENCY
+from feature_of_registration import REGISTRATION
+from feature_of_sessions import SESSIONS
 from feature_of_versions import VERSIONS
 from postgres import scratch_database
 from repositories import git, make_repository
 from taking_out import Feature, section, take_out, write_migration
+from test_howtos import carry_out
 from test_variants import CHECKS, SAME_WITHOUT_AUTH, SETTINGS
 from variants import VARIANTS, Variant
 
@@ -19,11 +23,15 @@ from variants import VARIANTS, Variant
 CASES = {
     "idempotency": (IDEMPOTENCY, "drop idempotency keys"),
     "versions": (VERSIONS, "drop versions"),
+    "registration": (REGISTRATION, "drop invitations"),
+    "sessions": (SESSIONS, "drop sessions"),
 }
+OF_AUTH = ("registration", "sessions")
+WITH_AUTH, WITHOUT_AUTH = VARIANTS[:2]
 
 
-# "In the routes", "in the services".
-ALIKE = ("app/routes/", "app/services/")
+# "In the routes", "in the services", "in the repositories".
+ALIKE = ("app/routes/", "app/services/", "app/repositories/")
 
 
 @dataclass(frozen=True)
@@ -43,10 +51,10 @@ class Without:
         pytest.param(
             (name, variant),
             id=f"{name}-{variant.name}",
-            marks=[] if variant == VARIANTS[1] else [pytest.mark.full],
+            marks=[pytest.mark.full] if variant.use_auth and name not in OF_AUTH else [],
         )
         for name in CASES
-        for variant in VARIANTS[:2]
+        for variant in ([WITH_AUTH] if name in OF_AUTH else [WITH_AUTH, WITHOUT_AUTH])
     ],
 )
 def without(
@@ -75,9 +83,14 @@ def bake_without(
     run(path, "python", "-V")  # which writes uv.lock
     make_repository(path)
     take_out(path, feature, use_auth=variant.use_auth)
+    blocks = blocks_in(page)
     with scratch_database(database_server) as url:
-        migration = write_migration(path, message, url, SETTINGS)
-    return str(path), page, migration
+        if any(block.language == "diff" for block in blocks):
+            carry_out(path, blocks, SETTINGS | {"DATABASE_URL": url})
+        else:
+            write_migration(path, message, url, SETTINGS)
+    (migration,) = path.glob(f"alembic/versions/*_{message.replace(' ', '_')}.py")
+    return str(path), page, migration.name
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=" ".join)
@@ -109,6 +122,18 @@ def test_page_names_each_file_that_is_changed(
         if name not in expected
         and not any(name == one or (one.endswith("/") and name.startswith(one)) for one in named)
     ] == []
+
+
+def test_layers_endpoints_and_documents_are_as_stated(without: Without) -> None:
+    names = (
+        "test_architecture.py",
+        "test_endpoints.py",
+        "platform/test_documents.py",
+        "platform/test_patterns.py",
+    )
+    run_suite(
+        without.path, *(f"tests/{name}" for name in names), "tests/migrations/test_revisions.py"
+    )
 
 
 # They depend on no feature, and take most of a suite's time.

@@ -63,6 +63,19 @@ def test_field_is_added(
     check(project, workspace, "tests/routes/test_nicknames.py", "tests/routes/test_users.py")
 
 
+@one_in(full=WITHOUT_AUTH, always=WITH_AUTH)
+def test_setting_job_and_permission_are_added(
+    variant: Variant, template: Path, workspace: Path, tmp_path: Path
+) -> None:
+    project = bake(template, tmp_path, db_driver=variant.db_driver, use_auth=variant.use_auth)
+
+    for page in ("settings", "jobs", "permissions"):
+        carry_out(project, blocks_of(project / f"docs/howto/{page}.md"), SETTINGS)
+
+    tests = ("tests/jobs", "tests/test_endpoints.py", "tests/platform/test_config.py")
+    check(project, workspace, *tests, "tests/platform/test_documents.py", "tests/cli/test_jobs.py")
+
+
 @one_in(full=WITH_AUTH, always=WITHOUT_AUTH)
 def test_relations_are_added_as_the_command_writes_them(
     variant: Variant, template: Path, workspace: Path, tmp_path: Path, database_server: str

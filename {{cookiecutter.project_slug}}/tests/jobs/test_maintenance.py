@@ -22,7 +22,7 @@ class Dead(JobPayload):
 
 
 def test_rows_are_pruned_every_night() -> None:
-    assert [schedule.payload for schedule in SCHEDULES] == [Prune()]
+    assert Prune() in [schedule.payload for schedule in SCHEDULES]
 
 
 async def test_job_prunes_and_says_how_much(

@@ -2,7 +2,7 @@
 
 A block whose first line names a file of the project is a quotation: its lines stand in that file, in
 this order, with `...` for what is left out. So do the lines of a `diff` that are not added; those of a
-resource that is an example are not there. Every other block is executed, on a database of its own.
+resource that is an example, and of a revision that is yet to be written, are not there. Every other block is executed, on a database of its own.
 """
 
 import ast
@@ -33,7 +33,8 @@ DOCUMENTS: Final = sorted(
 _HEADING_OR_BLOCK: Final = re.compile(
     r"^## (?P<heading>.+)$|^```(?P<language>.*)\n(?P<code>(?s:.*?))^```$", re.MULTILINE
 )
-_QUOTED_FILE: Final = re.compile(r"# ((?:app|alembic|tests)/\S+)\n")
+_QUOTED_FILE: Final = re.compile(r"# ((?:app|alembic|tests)/\S+|\.env\.example|compose\.yaml)\n")
+_EXAMPLE: Final = re.compile(r"article|\*")
 _OMISSION: Final = re.compile(r"^ *\.\.\.\n", re.MULTILINE)
 
 
@@ -52,7 +53,7 @@ class Block:
 
     @property
     def is_about_an_example(self) -> bool:
-        return self.language == "diff" and "article" in str(self.quoted_file)
+        return self.language == "diff" and bool(_EXAMPLE.search(str(self.quoted_file)))
 
     def quoted_lines(self) -> list[str]:
         """Return the parts between omissions, of a `diff` without what it adds."""
