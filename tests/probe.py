@@ -1,0 +1,96 @@
+"""Asks the baked service and its peers the same questions: `uv run tests/probe.py --help`."""
+
+import argparse
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from baking import bake, copy_template, run_uv
+from benchmarks.bench import demand_password
+from faults.postgres_process import running
+from probes import rates
+from probes.asking import calling
+from probes.database import OPTIONS
+from probes.finding import Finding
+from probes.launches import Launch, template_launch
+from probes.peers import PEERS, TEMPLATE
+from probes.service import Target, target
+from probes.table import PROBES, Probe, table
+
+RATES = "rates"
+
+
+def main() -> None:
+    """Print what each probe finds, and the table in the end."""
+    options = parser().parse_args()
+    wanted = options.only or [*PROBES, RATES]
+    with targets(options.peer) as found:
+        columns = [f"{one.peer.name} ({one.launch.version})" for one in found]
+        rows: dict[str, list[Finding]] = {}
+        for name in [name for name in PROBES if name in wanted]:
+            rows[name] = [asked(one, name) for one in found]
+        if RATES in wanted:
+            rows |= rates.measure(found, options.rounds, options.seconds)
+    print(f"\n{datetime.now(UTC):%Y-%m-%d}\n\n{table(columns, rows)}")
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(description=__doc__)
+    found.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help=f"a peer, and the file that says how it is started; of: {', '.join(PEERS)}",
+    )
+    names = ", ".join([*PROBES, RATES])
+    found.add_argument("--only", action="append", choices=[*PROBES, RATES], help=f"of: {names}")
+    found.add_argument("--rounds", type=int, default=5, help="rounds of load")
+    found.add_argument("--seconds", type=float, default=2.0, help="seconds of load in each round")
+    return found
+
+
+@contextmanager
+def targets(peers: Sequence[str]) -> Iterator[list[Target]]:
+    """Bake this template, and prepare it and the peers on one server."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="probes-")))
+        launches = [(TEMPLATE, template_launch(baked(folder)))]
+        for peer in peers:
+            name, _, file = peer.partition("=")
+            launches.append((PEERS[name], Launch.read(Path(file).resolve())))
+        postgres = stack.enter_context(running())
+        stack.enter_context(postgres.started_with(**OPTIONS))
+        demand_password(postgres)
+        yield [
+            stack.enter_context(target(peer, launch, postgres, folder)) for peer, launch in launches
+        ]
+
+
+def baked(folder: Path) -> Path:
+    os.environ["BAKE_WITHOUT_LINK"] = "1"  # it gets no updates
+    template = copy_template(folder / "template")
+    project = bake(template, folder, project_slug="probed", db_driver="asyncpg", use_auth=True)
+    run_uv(project, "sync", "--no-dev", "--compile-bytecode", "--quiet")
+    return project
+
+
+def asked(one: Target, name: str) -> Finding:
+    """Start a service, ask it one thing, and stop it, so that no probe meets what another has left."""
+    with one.started():
+        finding = asyncio.run(answered(one, PROBES[name]))
+    print(f"{name}: {one.peer.name}: {finding}", flush=True)
+    return finding
+
+
+async def answered(one: Target, probe: Probe) -> Finding:
+    async with calling(one.process.url) as caller:
+        return await probe(await one.service(caller), caller)
+
+
+if __name__ == "__main__":
+    main()
