@@ -4,14 +4,14 @@ import argparse
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from baking import bake, copy_template, run_uv
 from benchmarks.bench import demand_password
-from faults.postgres_process import running
+from faults import postgres_process
 from probes import rates
 from probes.asking import calling
 from probes.database import OPTIONS
@@ -22,17 +22,20 @@ from probes.service import Target, target
 from probes.table import PROBES, Probe, table
 
 RATES = "rates"
+RECOVERED = 15.0  # seconds for a read between two probes
 
 
 def main() -> None:
     """Print what each probe finds, and the table in the end."""
     options = parser().parse_args()
     wanted = options.only or [*PROBES, RATES]
+    if options.postgres:
+        postgres_process.POSTGRES_BIN_PATH = options.postgres
     with targets(options.peer) as found:
         columns = [f"{one.peer.name} ({one.launch.version})" for one in found]
-        rows: dict[str, list[Finding]] = {}
-        for name in [name for name in PROBES if name in wanted]:
-            rows[name] = [asked(one, name) for one in found]
+        chosen = {name: probe for name, probe in PROBES.items() if name in wanted}
+        by_target = [asyncio.run(findings(one, chosen)) for one in found]
+        rows = {name: [one[name] for one in by_target] for name in chosen}
         if RATES in wanted:
             rows |= rates.measure(found, options.rounds, options.seconds)
     print(f"\n{datetime.now(UTC):%Y-%m-%d}\n\n{table(columns, rows)}")
@@ -46,6 +49,12 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=FILE",
         help=f"a peer, and the file that says how it is started; of: {', '.join(PEERS)}",
+    )
+    found.add_argument(
+        "--postgres",
+        type=Path,
+        metavar="FOLDER",
+        help="programs of another PostgreSQL, if a peer needs an extension that the embedded one lacks",
     )
     names = ", ".join([*PROBES, RATES])
     found.add_argument("--only", action="append", choices=[*PROBES, RATES], help=f"of: {names}")
@@ -63,7 +72,7 @@ def targets(peers: Sequence[str]) -> Iterator[list[Target]]:
         for peer in peers:
             name, _, file = peer.partition("=")
             launches.append((PEERS[name], Launch.read(Path(file).resolve())))
-        postgres = stack.enter_context(running())
+        postgres = stack.enter_context(postgres_process.running())
         stack.enter_context(postgres.started_with(**OPTIONS))
         demand_password(postgres)
         yield [
@@ -79,17 +88,20 @@ def baked(folder: Path) -> Path:
     return project
 
 
-def asked(one: Target, name: str) -> Finding:
-    """Start a service, ask it one thing, and stop it, so that no probe meets what another has left."""
+async def findings(one: Target, probes: Mapping[str, Probe]) -> dict[str, Finding]:
+    """Ask a service everything. It is started anew where a probe has left it unable to serve."""
+    found: dict[str, Finding] = {}
     with one.started():
-        finding = asyncio.run(answered(one, PROBES[name]))
-    print(f"{name}: {one.peer.name}: {finding}", flush=True)
-    return finding
-
-
-async def answered(one: Target, probe: Probe) -> Finding:
-    async with calling(one.process.url) as caller:
-        return await probe(await one.service(caller), caller)
+        for name, probe in probes.items():
+            async with calling(one.process.url) as caller:
+                service = await one.service(caller)
+                if not (await caller.ask(service.page, RECOVERED)).succeeded:
+                    print(f"{one.peer.name} is started anew", flush=True)
+                    one.process.stop()
+                    one.process.start()
+                found[name] = await probe(service, caller)
+            print(f"{one.peer.name}: {name}: {found[name]}", flush=True)
+    return found
 
 
 if __name__ == "__main__":

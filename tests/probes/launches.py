@@ -23,6 +23,7 @@ from baking import project_environment
 from benchmarks.servers import on_cores
 from faults.postgres_process import free_port, wait_until
 
+START_SECONDS = 90.0  # on a machine that does other things, too
 STOP_SECONDS = 20.0
 
 
@@ -68,7 +69,7 @@ class Process:
     def prepare(self) -> None:
         """Run what has to run before the first start."""
         for command in self._launch.prepare:
-            assert self._popen(command, []).wait(300) == 0, f"{command}, log in {self._log}"
+            assert self._popen(command, []).wait(300) == 0, f"{command}:\n{self.log_tail()}"
 
     @contextmanager
     def beside(self) -> Iterator[None]:
@@ -84,7 +85,7 @@ class Process:
         """Start on these cores, or on all, and wait until an answer comes, whatever its status is."""
         self._told = 0.0
         self._process = self._popen(self._launch.start, cores or [])
-        wait_until(self._answers, f"the service starts, log in {self._log}")
+        wait_until(self._answers, "the service starts", START_SECONDS, self.log_tail)
 
     def terminate(self) -> None:
         """Send SIGTERM to the process that was started, and to none of its children."""
@@ -112,6 +113,10 @@ class Process:
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def log_tail(self) -> str:
+        """Return what the service has written last."""
+        return self._log.read_text(encoding="utf-8", errors="replace")[-3000:]
+
     def _popen(self, command: list[str], cores: list[int]) -> "subprocess.Popen[bytes]":
         environment = {
             name: self._filled(value) for name, value in self._launch.environment.items()
@@ -133,7 +138,7 @@ class Process:
         return text
 
     def _answers(self) -> bool:
-        assert self.is_running(), f"the service ended, log in {self._log}"
+        assert self.is_running(), f"the service ended:\n{self.log_tail()}"
         try:
             httpx.get(f"{self.url}/health/live", timeout=2, trust_env=False)
         except httpx.TransportError:

@@ -58,8 +58,8 @@ class Target:
 
     @contextmanager
     def started(self, cores: list[int] | None = None) -> Iterator[None]:
-        self.process.start(cores)
         try:
+            self.process.start(cores)
             yield
         finally:
             if self.process.is_running():
