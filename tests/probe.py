@@ -4,17 +4,18 @@ import argparse
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from baking import bake, copy_template, run_uv
 from benchmarks.bench import demand_password
-from faults import postgres_process
+from faults.postgres_process import PostgresProcess, running
 from probes import rates
 from probes.asking import calling
 from probes.database import OPTIONS
+from probes.database_faults import seconds_until_served
 from probes.finding import Finding
 from probes.launches import Launch, template_launch
 from probes.peers import PEERS, TEMPLATE
@@ -22,16 +23,15 @@ from probes.service import Target, target
 from probes.table import PROBES, Probe, table
 
 RATES = "rates"
-RECOVERED = 15.0  # seconds for a read between two probes
+TRIES = 2
+RECOVERED = 15.0  # seconds for a read to succeed between two probes
 
 
 def main() -> None:
     """Print what each probe finds, and the table in the end."""
     options = parser().parse_args()
     wanted = options.only or [*PROBES, RATES]
-    if options.postgres:
-        postgres_process.POSTGRES_BIN_PATH = options.postgres
-    with targets(options.peer) as found:
+    with server(options.postgres) as postgres, targets(options, postgres) as found:
         columns = [f"{one.peer.name} ({one.launch.version})" for one in found]
         chosen = {name: probe for name, probe in PROBES.items() if name in wanted}
         by_target = [asyncio.run(findings(one, chosen)) for one in found]
@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="programs of another PostgreSQL, if a peer needs an extension that the embedded one lacks",
     )
+    found.add_argument("--logs", type=Path, metavar="FOLDER", help="keep what the services log")
     names = ", ".join([*PROBES, RATES])
     found.add_argument("--only", action="append", choices=[*PROBES, RATES], help=f"of: {names}")
     found.add_argument("--rounds", type=int, default=5, help="rounds of load")
@@ -64,19 +65,28 @@ def parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def targets(peers: Sequence[str]) -> Iterator[list[Target]]:
-    """Bake this template, and prepare it and the peers on one server."""
+def server(programs: Path | None) -> Iterator[PostgresProcess]:
+    """Start the PostgreSQL of all services."""
+    with (
+        running(programs) if programs else running() as postgres,
+        postgres.started_with(**OPTIONS),
+    ):
+        demand_password(postgres)
+        yield postgres
+
+
+@contextmanager
+def targets(options: argparse.Namespace, postgres: PostgresProcess) -> Iterator[list[Target]]:
+    """Bake this template, and prepare it and the peers."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="probes-")))
         launches = [(TEMPLATE, template_launch(baked(folder)))]
-        for peer in peers:
+        for peer in options.peer:
             name, _, file = peer.partition("=")
             launches.append((PEERS[name], Launch.read(Path(file).resolve())))
-        postgres = stack.enter_context(postgres_process.running())
-        stack.enter_context(postgres.started_with(**OPTIONS))
-        demand_password(postgres)
         yield [
-            stack.enter_context(target(peer, launch, postgres, folder)) for peer, launch in launches
+            stack.enter_context(target(peer, launch, postgres, options.logs or folder))
+            for peer, launch in launches
         ]
 
 
@@ -89,19 +99,31 @@ def baked(folder: Path) -> Path:
 
 
 async def findings(one: Target, probes: Mapping[str, Probe]) -> dict[str, Finding]:
-    """Ask a service everything. It is started anew where a probe has left it unable to serve."""
+    """Ask a service everything, and again what the machine was too busy for."""
     found: dict[str, Finding] = {}
     with one.started():
         for name, probe in probes.items():
-            async with calling(one.process.url) as caller:
-                service = await one.service(caller)
-                if not (await caller.ask(service.page, RECOVERED)).succeeded:
-                    print(f"{one.peer.name} is started anew", flush=True)
-                    one.process.stop()
-                    one.process.start()
-                found[name] = await probe(service, caller)
-            print(f"{one.peer.name}: {name}: {found[name]}", flush=True)
+            for _ in range(TRIES):
+                before = one.process.disturbances()
+                found[name] = await answered(one, probe)
+                print(f"{one.peer.name}: {name}: {found[name]}", flush=True)
+                if one.process.disturbances() == before:
+                    break
+                print(f"{one.peer.name}: the machine was too busy for it", flush=True)
     return found
+
+
+async def answered(one: Target, probe: Probe) -> Finding:
+    """Ask a service one thing. It is started anew where the last probe has left it unable to serve."""
+    async with calling(one.process.url) as caller:
+        if not one.process.is_running():
+            one.process.start()
+        service = await one.service(caller)
+        if await seconds_until_served(service, caller, RECOVERED) is None:
+            print(f"{one.peer.name} is started anew", flush=True)
+            one.process.stop()
+            one.process.start()
+        return await probe(service, caller)
 
 
 if __name__ == "__main__":

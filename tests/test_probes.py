@@ -132,8 +132,11 @@ class Tiny:
 
     paused = locked
 
+    def waiting(self) -> int:
+        return 0
+
     def restart(self) -> None:
-        self.dead_connections = 0 if self.sound else 5
+        self.dead_connections = 0 if self.sound else 10_000
 
     def terminate_sessions(self) -> None:
         self.ended = True

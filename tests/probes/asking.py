@@ -4,8 +4,9 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 import httpx
@@ -55,8 +56,8 @@ class Answer:
 class Caller:
     """Sends requests on as many connections as there are requests at once."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
+    def __init__(self, clients: list[httpx.AsyncClient]) -> None:
+        self._clients = cycle(clients)
 
     async def ask(self, request: Request, patience: float = PATIENCE) -> Answer:
         """Send a request; wait so many seconds for the answer at most."""
@@ -69,7 +70,7 @@ class Caller:
             options["headers"] = {"Content-Type": "application/json"} | request.headers
         started = time.monotonic()
         try:
-            response = await self._client.request(request.method, request.path, **options)
+            response = await next(self._clients).request(request.method, request.path, **options)
         except httpx.TransportError as error:
             return Answer(0, time.monotonic() - started, lack=lack_of(error))
         seconds = time.monotonic() - started
@@ -83,10 +84,17 @@ def lack_of(error: httpx.TransportError) -> str:
 
 
 @asynccontextmanager
-async def calling(url: str) -> AsyncIterator[Caller]:
+async def calling(url: str, clients: int = 20) -> AsyncIterator[Caller]:
+    """Open clients. Several, because the time httpx takes for a request grows with its connections."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(base_url=url, limits=limits, trust_env=False) as client:
-        yield Caller(client)
+    async with AsyncExitStack() as stack:
+        opened = [
+            await stack.enter_async_context(
+                httpx.AsyncClient(base_url=url, limits=limits, trust_env=False)
+            )
+            for _ in range(clients)
+        ]
+        yield Caller(opened)
 
 
 def tally(answers: Iterable[Answer]) -> str:

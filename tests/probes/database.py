@@ -22,6 +22,9 @@ class Database(Protocol):
     def locked(self) -> AbstractContextManager[None]:
         """Let nobody read the table of `page`, as a query that takes its time does."""
 
+    def waiting(self) -> int:
+        """Return how many sessions of the service wait for that."""
+
     def paused(self) -> AbstractContextManager[None]:
         """Let connections stay open, and answer nothing."""
 
@@ -52,6 +55,9 @@ class PostgresDatabase:
         with self._postgres.connect(self._name) as connection, connection.transaction():
             connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
             yield
+
+    def waiting(self) -> int:
+        return len(self._postgres.sessions("wait_event_type = 'Lock'"))
 
     def paused(self) -> AbstractContextManager[None]:
         return self._postgres.paused()

@@ -114,10 +114,12 @@ async def at_once(
     return list(await asyncio.gather(*asking))
 
 
-async def seconds_until_served(service: Service, caller: Caller) -> float | None:
+async def seconds_until_served(
+    service: Service, caller: Caller, patience: float = RECOVERY
+) -> float | None:
     """Return after how many seconds a read succeeds, or None if none does in time."""
     started = time.monotonic()
-    while (left := started + RECOVERY - time.monotonic()) > 0:
+    while (left := started + patience - time.monotonic()) > 0:
         if (await caller.ask(service.page, left)).succeeded:
             return time.monotonic() - started
         await asyncio.sleep(0.1)

@@ -2,7 +2,8 @@
 
 The file is JSON: `version` (what the table says), `folder` (where the commands run), `environment`,
 `prepare` (commands that run once, such as the migration), `start` (the command of the service) and,
-if it needs more than PostgreSQL, `beside` (commands of servers that run meanwhile). In the texts,
+if it needs more than PostgreSQL, `beside` (commands of servers that run meanwhile). `disturbed` is
+what its log says when a machine was too busy for it, such as that a supervisor gave a process up. In the texts,
 `{port}` is where the service has to listen, and `{database_port}`, `{database}`, `{user}` and
 `{password}` say where its database is.
 """
@@ -37,6 +38,7 @@ class Launch:
     environment: dict[str, str] = field(default_factory=dict)
     prepare: list[list[str]] = field(default_factory=list)
     beside: list[list[str]] = field(default_factory=list)
+    disturbed: str = ""
 
     @classmethod
     def read(cls, path: Path) -> "Launch":
@@ -112,6 +114,11 @@ class Process:
 
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    def disturbances(self) -> int:
+        """Return how often its log says that the machine was too busy for it."""
+        said = self._launch.disturbed
+        return self._log.read_text(encoding="utf-8", errors="replace").count(said) if said else 0
 
     def log_tail(self) -> str:
         """Return what the service has written last."""

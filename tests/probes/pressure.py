@@ -12,6 +12,7 @@ READS = 200
 LOCK_SECONDS = 34.0  # longer than the half minute for which SQLAlchemy's pools let requests wait
 PROMPT = 1.0  # seconds for a request that needs no database
 WAITING = 8
+HELD = 0.9  # seconds for which the reads wait after SIGTERM
 STOPPED = 10.0  # seconds in which a service refuses connections after SIGTERM
 CLIENTS = 8
 
@@ -26,7 +27,7 @@ async def slow_reads(service: Service, caller: Caller) -> Finding:
     with service.database.locked():
         reads = [asyncio.create_task(caller.ask(service.page)) for _ in range(READS)]
         await asyncio.sleep(1)
-        async with calling(service.url) as other:
+        async with calling(service.url, clients=1) as other:
             trivial = [await other.ask(service.peer.trivial, 5) for _ in range(10)]
         await asyncio.wait(reads, timeout=LOCK_SECONDS)
     return bounded(trivial, await asyncio.gather(*reads))
@@ -47,30 +48,40 @@ async def sigterm(service: Service, caller: Caller) -> Finding:
     Each deployment does this. That new connections are refused is how a client learns to go elsewhere; an
     answer that never comes, or half of one, is what it cannot handle.
     """
+    told = asyncio.Event()
+    clients = [asyncio.create_task(until_refused(service, told)) for _ in range(CLIENTS)]
     await caller.ask(service.page)
     with service.database.locked():
         reads = [asyncio.create_task(caller.ask(service.page)) for _ in range(WAITING)]
-        await asyncio.sleep(0.3)
-        clients = [asyncio.create_task(until_refused(service)) for _ in range(CLIENTS)]
-        await asyncio.sleep(0.3)
+        await all_wait(service)
         service.process.terminate()
-        await asyncio.sleep(0.9)
+        told.set()
+        await asyncio.sleep(HELD)
     waiting = await asyncio.gather(*reads)
     asked = [answer for answers in await asyncio.gather(*clients) for answer in answers]
     seconds = await asyncio.to_thread(service.process.stop)
     return all_answered(waiting, asked, seconds)
 
 
-async def until_refused(service: Service) -> list[Answer]:
+async def all_wait(service: Service) -> None:
+    """Wait until the database has all reads, so that none is still to be accepted when SIGTERM comes."""
+    end = time.monotonic() + STOPPED
+    while service.database.waiting() < WAITING and time.monotonic() < end:
+        await asyncio.sleep(0.05)
+
+
+async def until_refused(service: Service, told: asyncio.Event) -> list[Answer]:
     """Ask what needs no database, one request after the other, until no connection is to be had."""
     answers: list[Answer] = []
-    end = time.monotonic() + STOPPED
-    async with calling(service.url) as caller:
+    end = float("inf")
+    async with calling(service.url, clients=1) as caller:
         while time.monotonic() < end:
             answer = await caller.ask(service.peer.trivial, STOPPED)
             if answer.lack == "refused":
                 break
             answers.append(answer)
+            if told.is_set() and end == float("inf"):
+                end = time.monotonic() + STOPPED
     return answers
 
 
