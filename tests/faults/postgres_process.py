@@ -56,7 +56,8 @@ def wait_until(
 class PostgresProcess:
     """A server with a data directory and a TCP port of its own. Made stopped; see `running()`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, programs: Path = POSTGRES_BIN_PATH) -> None:
+        self._programs = programs
         self.port = free_port()
         self._user = prepare_stand_in(directory)
         self._data = directory / "data"
@@ -81,7 +82,7 @@ class PostgresProcess:
         arguments = [f"--{name}={value}" for name, value in settings.items()]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [POSTGRES_BIN_PATH / "postgres", "-D", self._data, *arguments],
+                [self._programs / "postgres", "-D", self._data, *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._data,
@@ -232,7 +233,7 @@ class PostgresProcess:
 
     def _run(self, program: str, *arguments: str) -> None:
         completed = subprocess.run(
-            [POSTGRES_BIN_PATH / program, *arguments],
+            [self._programs / program, *arguments],
             capture_output=True,
             cwd=self._data.parent,
             user=self._user,
@@ -255,11 +256,14 @@ def prepare_stand_in(directory: Path) -> str | None:
 
 
 @contextmanager
-def running() -> Iterator[PostgresProcess]:
-    """Start a server with a role `app`, which is no superuser, and stop it in the end."""
+def running(programs: Path = POSTGRES_BIN_PATH) -> Iterator[PostgresProcess]:
+    """Start a server with a role `app`, which is no superuser, and stop it in the end.
+
+    `programs` is the folder of the server's own, if it is not the embedded one.
+    """
     # Not one of pytest's folders: they are closed to other users.
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as directory:
-        server = PostgresProcess(Path(directory))
+        server = PostgresProcess(Path(directory), programs)
         try:
             server.start()
             server.query("CREATE ROLE app LOGIN CREATEDB")

@@ -1,0 +1,94 @@
+"""Probes of a service that has more to do than it can, or is told to stop while it works."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from probes.asking import Answer, Caller, calling, tally
+from probes.finding import Finding
+from probes.service import Service
+
+READS = 200
+LOCK_SECONDS = 34.0  # longer than the half minute for which SQLAlchemy's pools let requests wait
+PROMPT = 1.0  # seconds for a request that needs no database
+WAITING = 8
+HELD = 0.9  # seconds for which the reads wait after SIGTERM
+STOPPED = 10.0  # seconds in which a service refuses connections after SIGTERM
+CLIENTS = 8
+
+
+async def slow_reads(service: Service, caller: Caller) -> Finding:
+    """Keep 200 reads waiting for the database: a request without it takes a second at most.
+
+    And nobody gets a 500. What has to wait for a connection should end with a 503 after a bound, and
+    the health check that decides over a restart should not wait in the same line.
+    """
+    await caller.ask(service.page)
+    with service.database.locked():
+        reads = [asyncio.create_task(caller.ask(service.page)) for _ in range(READS)]
+        await asyncio.sleep(1)
+        async with calling(service.url, clients=1) as other:
+            trivial = [await other.ask(service.peer.trivial, 5) for _ in range(10)]
+        await asyncio.wait(reads, timeout=LOCK_SECONDS)
+    return bounded(trivial, await asyncio.gather(*reads))
+
+
+def bounded(trivial: Sequence[Answer], reads: Sequence[Answer]) -> Finding:
+    slowest = max(answer.seconds for answer in trivial)
+    prompt = slowest <= PROMPT and all(answer.status for answer in trivial)
+    longest = max(answer.seconds for answer in reads)
+    crashed = [answer for answer in reads if answer.status in {0, 500}]
+    seen = f"{slowest * 1000:.0f} ms; reads: {tally(reads)}, the last after {longest:.0f} s"
+    return Finding(prompt and not crashed, seen)
+
+
+async def sigterm(service: Service, caller: Caller) -> Finding:
+    """Send SIGTERM while 8 reads wait for the database and 8 clients ask: all are answered.
+
+    Each deployment does this. That new connections are refused is how a client learns to go elsewhere; an
+    answer that never comes, or half of one, is what it cannot handle.
+    """
+    told = asyncio.Event()
+    clients = [asyncio.create_task(until_refused(service, told)) for _ in range(CLIENTS)]
+    await caller.ask(service.page)
+    with service.database.locked():
+        reads = [asyncio.create_task(caller.ask(service.page)) for _ in range(WAITING)]
+        await all_wait(service)
+        service.process.terminate()
+        told.set()
+        await asyncio.sleep(HELD)
+    waiting = await asyncio.gather(*reads)
+    asked = [answer for answers in await asyncio.gather(*clients) for answer in answers]
+    seconds = await asyncio.to_thread(service.process.stop)
+    return all_answered(waiting, asked, seconds)
+
+
+async def all_wait(service: Service) -> None:
+    """Wait until the database has all reads, so that none is still to be accepted when SIGTERM comes."""
+    end = time.monotonic() + STOPPED
+    while service.database.waiting() < WAITING and time.monotonic() < end:
+        await asyncio.sleep(0.05)
+
+
+async def until_refused(service: Service, told: asyncio.Event) -> list[Answer]:
+    """Ask what needs no database, one request after the other, until no connection is to be had."""
+    answers: list[Answer] = []
+    end = float("inf")
+    async with calling(service.url, clients=1) as caller:
+        while time.monotonic() < end:
+            answer = await caller.ask(service.peer.trivial, STOPPED)
+            if answer.lack == "refused":
+                break
+            answers.append(answer)
+            if told.is_set() and end == float("inf"):
+                end = time.monotonic() + STOPPED
+    return answers
+
+
+def all_answered(waiting: Sequence[Answer], asked: Sequence[Answer], seconds: float) -> Finding:
+    cut = [answer for answer in asked if not answer.status]
+    held = all(answer.status for answer in waiting) and not cut
+    return Finding(
+        held,
+        f"waiting: {tally(waiting)}; {len(cut)} of {len(asked)} cut; ended after {seconds:.1f} s",
+    )
