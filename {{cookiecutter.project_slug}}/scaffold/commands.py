@@ -41,10 +41,13 @@ def remove(
     singular = snake_case(name)
     removal = removal_of(project, singular)
     if removal.problems:
-        yield from _to_do(removal)
-        raise CommandError(f"Nothing was removed: {singular} is not as it was written")
+        yield from _to_do(removal, singular)
     if dry_run:
         yield removal.changes.diff().rstrip()
+    if removal.problems:
+        reason = "is used by others" if removal.users else "is not as it was written"
+        raise CommandError(f"Nothing was removed: {singular} {reason}")
+    if dry_run:
         return
     changed = uncommitted(project, removal.unchecked)
     if changed:
@@ -80,16 +83,20 @@ def rename(old: str, new: str, *, plural: str, dry_run: bool) -> Iterator[str]:
     yield from (f"renamed  the table {table}" for table in tables)
     yield ""
     yield "Next:"
-    yield "  git diff    # texts may need a hand"
+    yield "  git add -A && git diff --cached -M    # texts may need a hand"
     yield "  uv run pytest --ignore tests/platform"
     yield "A database that has run the migrations has the old names: rename them there."
 
 
-def _to_do(removal: Removal) -> Iterator[str]:
+def _to_do(removal: Removal, singular: str) -> Iterator[str]:
     """Yield what keeps a resource from being removed, and what is to be done by hand."""
     yield "In the way:"
     yield from (f"  {problem}" for problem in removal.problems)
-    yield "Undo that, or remove by hand:"
+    if removal.users:
+        yield "Remove these first, or what they have of it:"
+        yield from (f"  uv run app remove {user}" for user in removal.users)
+        return
+    yield f"Undo that, or remove by hand, as `uv run app remove {singular} --dry-run` shows:"
     files = sorted(removal.changes.files.items())
     yield from (f"  delete {name}" for name, text in files if text is None)
     yield from (f"  change {name}" for name, text in files if text is not None)

@@ -21,7 +21,7 @@ def formatted(root: Path, files: Mapping[str, str], *, keep_commas: bool = False
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
         settings = ("--quiet", "--no-cache", "--config", str(root / "pyproject.toml"))
-        _ruff(folder, "check", "--fix", *settings, ".")
+        _ruff(folder, "check", "--fix", "--output-format", "concise", *settings, ".")
         _ruff(folder, "format", *settings, *options, ".")
         return {name: Path(folder, name).read_text(encoding="utf-8") for name in files}
 
@@ -41,5 +41,5 @@ def _ruff(folder: str | Path, *arguments: str, text: str = "") -> str:
     )
     if completed.returncode:
         told = (completed.stdout + completed.stderr).decode()
-        raise CommandError(f"`ruff {arguments[0]}` refuses what would be written: {told}")
+        raise CommandError(f"`ruff {arguments[0]}` refuses what would be written: {told.strip()}")
     return completed.stdout.decode()

@@ -206,6 +206,9 @@ KINDS: Final[dict[str, Kind]] = {
     ),
 }
 
+# The type of links, as in `tags:many:tag`.
+MANY: Final = "many"
+
 # To one row of another resource, and to many.
 REFERENCE: Final = Kind(
     python="int",

@@ -8,9 +8,10 @@ from typing import Final
 
 from app.cli.commands import CommandError
 from scaffold.fields import Field
-from scaffold.kinds import KINDS, LINKS, MAX_INDEXED_LENGTH, ON_DELETE, REFERENCE
+from scaffold.kinds import KINDS, LINKS, MANY, MAX_INDEXED_LENGTH, ON_DELETE, REFERENCE
 from scaffold.project import Model, Project
 from scaffold.resource import USER
+from scaffold.unknown import unknown_type
 from scaffold.words import MAX_IDENTIFIER, class_case, refuse_field_name, singular_of, with_article
 
 _FIELD: Final = re.compile(
@@ -18,14 +19,17 @@ _FIELD: Final = re.compile(
     r"(?P<default>=.*)?",
     re.DOTALL,
 )
+_MISPLACED: Final = re.compile(r"^[^=]*?([?!^])[^=]*:|=.*([?!^])$", re.DOTALL)
 _VALUE: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-MANY: Final = "many"
 LONGEST_TEXT: Final = 50_000
 USAGE: Final = {
     "str": "give the maximum length, up to 10000, as in title:str:200; if it may be longer, use text",
     "text": "give nothing, or the maximum length, up to 1000000, as in body:text:10000",
     "decimal": "give precision, up to 100, and scale, as in price:decimal:10:2",
-    "enum": "give two or more values in small letters, as in status:enum:draft,published",
+    "enum": (
+        "give two or more different values of letters from a to z, digits and underscores, as in "
+        "status:enum:draft,published"
+    ),
 }
 # What a schema imports.
 SCHEMA_NAMES: Final = {
@@ -40,6 +44,11 @@ def parse_field(project: Project, text: str, singular: str, itself: Model) -> Fi
     Raises `CommandError` for a name that cannot be one, an unknown type, and so on.
     """
     match = _FIELD.fullmatch(text)
+    if misplaced := _MISPLACED.search(text):
+        raise CommandError(
+            f"{text!r}: {misplaced[1] or misplaced[2]} belongs behind the type and before a default, "
+            "as in 'title:str:200?=untitled'"
+        )
     if match is None:
         raise CommandError(f"{text!r} is no field: write NAME:TYPE, such as title:str:200")
     name, kind, marks, given = match["name"], match["kind"], match["marks"], match["arguments"]
@@ -66,11 +75,7 @@ def parse_field(project: Project, text: str, singular: str, itself: Model) -> Fi
         return _with_target(project, parsed, arguments, models[kind], itself)
     if kind == MANY and len(arguments) == 1 and arguments[0] in models:
         return _with_links(project, parsed, arguments[0], models[arguments[0]], itself)
-    raise wrong(
-        parsed,
-        f"{kind} is neither a type ({', '.join(KINDS)}) nor a resource "
-        f"({', '.join(sorted(project.models))}), nor {MANY}:RESOURCE",
-    )
+    raise wrong(parsed, unknown_type(project, kind, arguments))
 
 
 def _with_kind(parsed: Field, given: list[str]) -> Field:

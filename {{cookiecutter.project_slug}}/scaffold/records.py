@@ -35,12 +35,17 @@ def record_name(singular: str) -> str:
     return f"{FOLDER}/{singular}.json"
 
 
+def records_of(project: Project) -> list[str]:
+    """Return the resources of which there are records."""
+    names = [name.rpartition("/")[2] for name in project.sources(f"{FOLDER}/*.json")]
+    return [name.removesuffix(".json") for name in names]
+
+
 def read_record(project: Project, singular: str) -> Record:
     """Return the record of a resource. Raises `CommandError` if there is none."""
     text = project.read(record_name(singular))
     if text is None:
-        names = [name.rpartition("/")[2] for name in project.sources(f"{FOLDER}/*.json")]
-        known = ", ".join(name.removesuffix(".json") for name in names) or "none"
+        known = ", ".join(records_of(project)) or "none"
         raise CommandError(
             f"{record_name(singular)} is missing, which would tell what belongs to {singular}. "
             f"There are records of: {known}"

@@ -12,7 +12,7 @@ from scaffold import wiring
 from scaffold.changes import Changes
 from scaffold.formatting import reformatted
 from scaffold.project import Project
-from scaffold.records import Record, digest, files_of, read_record, record_name
+from scaffold.records import Record, digest, files_of, read_record, record_name, records_of
 from scaffold.writing import scripts_of
 
 
@@ -25,6 +25,7 @@ class Removal:
     revisions: Mapping[str, str]  # the removed ones, each with the one that it followed
     unchecked: tuple[str, ...]  # files to delete that may have been edited
     problems: tuple[str, ...]
+    users: tuple[str, ...]  # the resources that use it
 
 
 def removal_of(project: Project, singular: str) -> Removal:
@@ -42,9 +43,17 @@ def removal_of(project: Project, singular: str) -> Removal:
     files |= _unwired(project, record, problems)
     revisions = _revisions(project, files)
     files |= _followers(project, revisions, files)
-    problems += _leftovers(project, record, files)
+    uses = dict(_leftovers(project, record, files))
+    problems += uses
+    others = {
+        other: {name for _, name in files_of(project, other, read_record(project, other))}
+        for other in records_of(project)
+        if other != singular
+    }
+    users = tuple(other for other, names in others.items() if names & {*uses.values()})
     unchecked = tuple(name for pattern, name in belonging if not record.files[pattern])
-    return Removal(record, Changes(project.root, files), revisions, unchecked, tuple(problems))
+    changes = Changes(project.root, files)
+    return Removal(record, changes, revisions, unchecked, tuple(problems), users)
 
 
 def _unwired(project: Project, record: Record, problems: list[str]) -> dict[str, str | None]:
@@ -98,8 +107,10 @@ def _followers(
     return texts
 
 
-def _leftovers(project: Project, record: Record, files: Mapping[str, str | None]) -> Iterator[str]:
-    """Yield where the rest of the project uses what is to be removed."""
+def _leftovers(
+    project: Project, record: Record, files: Mapping[str, str | None]
+) -> Iterator[tuple[str, str]]:
+    """Yield where the rest of the project uses what is to be removed, with the file."""
     gone = {
         name.removesuffix(".py").replace("/", ".") for name, text in files.items() if text is None
     }
@@ -110,10 +121,10 @@ def _leftovers(project: Project, record: Record, files: Mapping[str, str | None]
         for node in ast.walk(ast.parse(text)):
             for module in _imported(node):
                 if module in gone:
-                    yield f"{name}, line {getattr(node, 'lineno', 0)}, imports {module}"
+                    yield f"{name}, line {getattr(node, 'lineno', 0)}, imports {module}", name
         for table in record.tables:
             if f'"{table}.id"' in text:
-                yield f"{name} refers to the table {table}"
+                yield f"{name} refers to the table {table}", name
 
 
 def _imported(node: ast.AST) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """A resource, in the words of the templates."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import wrap
 from typing import Final
 
 from scaffold.fields import Field
@@ -10,6 +11,7 @@ from scaffold.project import Model
 from scaffold.words import class_case, with_article
 
 USER: Final = "user"
+LINE_LENGTH: Final = 100  # as in pyproject.toml
 # The default of MAX_BODY_BYTES.
 DEFAULT_BODY_BYTES: Final = 64 * 2**10
 
@@ -39,6 +41,21 @@ class Resource:
     @cached_property
     def a(self) -> str:
         return with_article(self.human)
+
+    @staticmethod
+    def either(names: Sequence[str]) -> str:
+        """Return `author, editor or tag`."""
+        *others, last = names
+        return f"{', '.join(others)} or {last}" if others else last
+
+    @staticmethod
+    def docstring(first: str, more: str) -> str:
+        """Return the docstring of a method: in one line if that is short enough."""
+        indent = " " * 8
+        if len(line := f'{indent}"""{first} {more}'.rstrip() + '"""') <= LINE_LENGTH:
+            return line
+        wrapped = wrap(more, LINE_LENGTH - 2, initial_indent=indent, subsequent_indent=indent)
+        return "\n".join([f'{indent}"""{first}', "", *wrapped, f'{indent}"""'])
 
     @property
     def path(self) -> str:

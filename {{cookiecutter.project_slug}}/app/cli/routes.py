@@ -38,6 +38,8 @@ def routes_command(
     # ENDPOINTS states, so that is shown; a copy in the package could differ from it.
     stated = _stated_endpoints()
     rows = sorted(_rows(_make_app(), stated), key=lambda row: (row["path"], row["method"]))
+    if not as_json:
+        rows = [_with_query_in_path(row) for row in rows]
     shown = [name for name in rows[0] if any(row[name] is not None for row in rows)]
     if as_json:
         typer.echo(json.dumps([{name: row[name] for name in shown} for row in rows], indent=2))
@@ -97,11 +99,23 @@ def _rows(app: FastAPI, stated: dict[str, list[Endpoint]]) -> Iterator[Row]:
                 yield {
                     "method": method,
                     "path": path,
+                    "query": _parameters(endpoint.query) if endpoint else None,
                     "who": who_may_call(calls, endpoint.access.name if endpoint else ""),
                     "statements": endpoint.statements if endpoint else None,
                     "status": endpoint.status if endpoint else None,
                     "max_body": _max_body(app, route) if isinstance(route, APIRoute) else None,
                 }
+
+
+def _parameters(query: str) -> str | None:
+    """Return the names in a query, by which the requests to a route differ, or None."""
+    return "&".join(part.partition("=")[0] for part in query.split("&")) or None
+
+
+def _with_query_in_path(row: Row) -> Row:
+    """Return a row of the table, which has no column for the few queries."""
+    query = f"?{row['query']}" if row["query"] else ""
+    return row | {"path": row["path"] + query, "query": None}
 
 
 def _max_body(app: FastAPI, route: APIRoute) -> int | None:

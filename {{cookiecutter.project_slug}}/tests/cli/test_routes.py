@@ -20,6 +20,8 @@ def test_routes_are_listed_with_the_statements_that_tests_count(app: FastAPI) ->
     assert stated <= listed
     assert {name for name, _, _ in listed} >= routes(app).keys()
     assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
+    queries = [row["query"] for row in rows if (row["method"], row["path"]) == ("GET", "/users")]
+    assert queries == [None, "q"]
     limits = {f"{row['method']} {row['path']}": row["max_body"] for row in rows}
     assert limits["POST /users"] == 64 * 2**10
     assert limits["GET /users"] is None
@@ -33,7 +35,8 @@ def test_table_fits_into_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(len(line) <= 100 for line in (heading, *lines))
     (health,) = [line for line in lines if " /health/live " in line]
     assert health[heading.index("statements")] == "0"
-    assert any(line.startswith("GET     /api/v1/users ") for line in lines)
+    for path in ("/api/v1/users", "/api/v1/users?q"):
+        assert any(line.startswith(f"GET     {path} ") for line in lines)
 
 
 def test_statements_are_left_out_where_there_are_no_tests(

@@ -62,8 +62,11 @@ def test_removing_undoes_what_new_has_done(checkout: Path, new: Command, remove:
     new("quokka", *FIELDS)
     new("wombat", "quokka:quokka", "author:user", "text:text")
 
-    with pytest.raises(CommandError, match="quokka is not as it was written"):
-        remove("quokka")
+    told: list[str] = []
+    lines = commands.remove("quokka", drop_table=False, dry_run=False, confirm=lambda _: None)
+    with pytest.raises(CommandError, match="quokka is used by others"):
+        told.extend(lines)
+    assert told[-1] == "  uv run app remove wombat"
     remove("wombat")
     remove("quokka")
 
@@ -203,6 +206,11 @@ def test_edited_resource_is_not_removed_but_listed(
     assert "  app/models/quokka.py has been edited" in told
     assert "  delete app/routes/quokkas.py" in told
     assert "  change app/routes/__init__.py" in told
+    assert any("`uv run app remove quokka --dry-run` shows" in line for line in told)
+    lines = commands.remove("quokka", drop_table=False, dry_run=True, confirm=lambda _: None)
+    with pytest.raises(CommandError, match="Nothing was removed: quokka is not as it was written"):
+        told.extend(lines)
+    assert "-    quokkas.router,\n" in told[-1]
     assert files_of(checkout) == before
 
 

@@ -26,7 +26,7 @@ _serials: Final = count()
 
 % endif
 async def make_${r.singular}(make: Factory, ${"".join(f"{one}, " for one in parameters)}**values: Any) -> ${r.class_name}:
-    """Write ${r.a}${f", of a new {' and a new '.join(one.human for one in made)} if none is given" if made else ""}."""
+    """Write ${r.a}${f", and a new {r.either([one.human for one in made])} if none is given" if made else ""}."""
 % for one in made:
     ${one.name} = ${one.name} or await ${"make.user()" if one.target_name == "user" else f"make_{one.target_name}(make)"}
 % endfor

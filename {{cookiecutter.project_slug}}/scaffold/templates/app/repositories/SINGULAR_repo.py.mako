@@ -61,13 +61,20 @@ def _page(sort: str, ${"filters: frozenset[str], " if r.filters else ""}*, after
 
 
 class ${r.class_name}Repository(Repository[${r.class_name}]):
-    """SQL for ${r.humans}. Every method runs one statement${", unless it says otherwise" if r.links else ""}."""
+% if r.links:
+    """SQL for ${r.humans}. Every method runs one statement, unless it says otherwise.
+
+    One that reads ${r.humans} runs ${"another" if len(r.links) == 1 else f"{len(r.links)} more"}, for the rows that they link to.
+    """
+% else:
+    """SQL for ${r.humans}. Every method runs one statement."""
+% endif
 
     model = ${r.class_name}
 
     async def get_by_id(self, ${r.singular}_id: int) -> ${r.class_name} | None:
 % if r.links:
-        """Return ${r.a} with the rows that it links to, in ${len(r.links) + 1} statements."""
+        """Return ${r.a} with the rows that it links to."""
 % endif
         return await self.one(_BY_ID, {"${r.singular}_id": ${r.singular}_id})
 

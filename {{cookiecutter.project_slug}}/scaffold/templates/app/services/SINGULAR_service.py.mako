@@ -13,11 +13,11 @@ from app.services.permissions import Caller, owner_of_new, require_owner_or_admi
 from app.services.rows import require_found, require_version
 
 <%
-    unknown = [one.human for one in r.references + r.links]
-    raises = [f"`NotFoundError` for an unknown {' or '.join(unknown)}"] if unknown else []
+    unknown = [one.human for one in r.references] + [one.singular_human for one in r.links]
+    raises = [f"`NotFoundError` for an unknown {r.either(unknown)}"] if unknown else []
     unique = [one.human for one in r.columns if one.is_unique]
-    raises += [f"`ConflictError` for a {' or '.join(unique)} that is taken"] if unique else []
-    created = f" Raises {', '.join(raises)}." if raises else ""
+    raises += [f"`ConflictError` for a {r.either(unique)} that is taken"] if unique else []
+    created = f"Raises {', and '.join(raises)}." if raises else ""
     more = [one for one in r.references + r.links if one is not r.owner]
     errors = ["`NotFoundError`", "`VersionMismatchError`"] + (["`ConflictError`"] if unique else [])
     excluded = ", ".join(f'"{link.column}"' for link in r.links)
@@ -39,7 +39,7 @@ class ${r.class_name}Service:
         self._${r.plural} = ${r.class_name}Repository(session)
 
     async def create_${r.singular}(self, data: ${r.class_name}Create) -> ${r.class_name}:
-        """Create ${r.a}.${created}"""
+${r.docstring(f"Create {r.a}.", created)}
 % if r.owner:
         ${r.owner.column} = owner_of_new(self._caller, data.${r.owner.column})
 % endif

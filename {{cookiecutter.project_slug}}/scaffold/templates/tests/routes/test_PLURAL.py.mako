@@ -52,6 +52,9 @@ ENDPOINTS = [
     # Links take two statements: one writes them, and one reads what they lead to.
 % endif
     Endpoint("POST ${r.path}", ${access}, statements=${1 + 2 * links}, status=201, json=NEW_${r.singular.upper()}),
+% if links:
+    # An empty page: rows take ${"another one" if links == 1 else f"{links} more"}, for what they link to.
+% endif
     Endpoint("GET ${r.path}", OPEN, statements=1),
     Endpoint("GET ${r.path}/{${r.singular}_id}", OPEN, statements=${1 + links}),
     Endpoint("PATCH ${r.path}/{${r.singular}_id}", ${access}, statements=${r.patch[1]}, json=${r.patch[0]}),
