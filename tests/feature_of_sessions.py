@@ -6,7 +6,7 @@ from taking_out import Feature
 
 USES_SESSIONS: Final = (
     r"/auth/(sessions|refresh|logout)|\brefresh\(|[rR]efresh_?[tT]oken|LoginSession|login_session|"
-    r"user_sessions|session_(idle_)?days|sessions_per_user|SESSION_(IDLE_)?DAYS|of_the_session|"
+    r"user_sessions|session_(idle_)?days|sessions_per_user|SESSION_(IDLE_)?DAYS|"
     r"session_of_another|address with a session"
 )
 
