@@ -85,7 +85,8 @@ def patch_of(project: Path, others: Mapping[str, Path], base: str = "HEAD") -> s
 def part_of(project: Path, name: str, others: Mapping[str, Path], base: str) -> str:
     """Return the part of a patch for one file, with as many lines of context as fit."""
     problems: Sequence[str] = ()
-    for lines in LINES_OF_CONTEXT:
+    # Of the lists, as little as can be: `app recipe add` changes other lines there for other recipes.
+    for lines in LINES_OF_CONTEXT[-1:] if name in NOT_IN_PATCHES else LINES_OF_CONTEXT:
         options = ("--cached", "--no-color", "--no-renames", f"--unified={lines}")
         # Not `git()`, which would strip a last line that is empty.
         text = plain(output_of("git", "diff", *options, base, "--", name, folder=project))
