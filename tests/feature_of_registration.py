@@ -42,5 +42,10 @@ REGISTRATION: Final = Feature(
         ("tests/routes/auth/test_registration.py", ""),
         ("tests/**/test_*.py", REGISTERS),
     ),
+    edits={
+        "docs/howto/features.md": (
+            ("| registration | `REGISTRATION=closed`, or `invitation` |\n", ""),
+        ),
+    },
     patch="registration.patch",
 )

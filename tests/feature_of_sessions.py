@@ -40,5 +40,19 @@ SESSIONS: Final = Feature(
         "tests/routes/auth/test_sign_in.py": ("pass_time",),
     },
     tests=(("tests/**/test_*.py", USES_SESSIONS),),
+    edits={
+        "docs/howto/features.md": (
+            (
+                "| sessions | nothing: every sign-in is one. `SESSION_DAYS` and `SESSION_IDLE_DAYS` limit them |\n",
+                "",
+            ),
+        ),
+        # No statement deletes sessions or writes one.
+        "tests/routes/auth/test_access.py": (
+            ("ADMIN, statements=6, json", "ADMIN, statements=5, json"),
+            ('/sessions", ADMIN, statements=4,', '/sessions", ADMIN, statements=3,'),
+        ),
+        "tests/routes/auth/test_recovery.py": (("statements=11,", "statements=8,"),),
+    },
     patch="sessions.patch",
 )
