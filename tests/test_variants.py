@@ -82,13 +82,16 @@ OTHER_MEANINGS = {
     "tests/platform/database/test_url_parameters.py": r"pass(word|file)\w*|verify[_-]\w+",
     "tests/platform/test_documents.py": r"without auth\b",
     # Reserved words of SQL.
-    "scaffold/words.py": r"\bauthorization\b|\bcurrent_role\b",
+    "scaffold/taken.py": r"\bauthorization\b|\bcurrent_role\b",
     # The same role and its password.
     "app/core/database/grants.py": r"\brole\b|\bpassword\b|_SET_VERIFIER|(scram_)?verifier",
     "app/core/database/scram.py": r"\brole\b|\\?\bpasswords?\b|pg_authid|rolpassword|(scram_)?verifiers?\b|signs in|token_bytes",
     "tests/migrations/test_add_trigram_index_of_users.py": r"\brole\b|role=",
     "tests/platform/database/test_grants.py": r"\b(the_)?roles?\b|\bpassword\b|role_(reads|that|is|limits)|(new|test)_password|of_the_role|passwd|scram_verifier|test_verifier|test_password_is",
     "docs/security/runbooks.md": r"\broles\b|\bALTER ROLE\b|\\password\b|\bPASSWORD\b",
+    # The role of the database whom policies bind, a password of it, and the header.
+    "docs/recipes/tenants.md": r"\brole\b",
+    "docs/recipes/tenants.patch": r"\brole\b|\bpassword=|\bAuthorization\b",
     # The tokens of Python's source.
     "tests/platform/interfaces.py": r"tokeni[sz]e|\btokens?\b|generate_tokens",
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 from app.core.database import Database
-from app.dependencies.services import public_service
+from app.dependencies.services import viewer_service
 from app.exceptions import NotFoundError
 from app.main import create_app
 from app.models.user import User
@@ -130,7 +130,7 @@ async def dependency_overrides() -> object:
             raise NotFoundError("overridden")
 
     app = create_app()
-    app.dependency_overrides[public_service(PostService)] = Posts
+    app.dependency_overrides[viewer_service(PostService)] = Posts
     async with app.router.lifespan_context(app), client(app) as http:
         return (await http.get("/posts/7")).json()["detail"]
 

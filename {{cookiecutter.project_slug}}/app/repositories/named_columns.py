@@ -12,8 +12,8 @@ RowT = TypeVar("RowT")
 class NamedColumns(Generic[RowT]):
     """The columns of a statement that become the fields of a dataclass.
 
-    `NamedColumns(Headline, id=Post.id, title=Post.title, author=User.display_name)` names the column of
-    each field; instead of a column there may be a model. A row of a statement is a tuple, in which two
+    `NamedColumns(Headline, id=Article.id, author=User.display_name)` names the column of each field;
+    instead of a column there may be a model. A row of a statement is a tuple, in which two
     columns of one type can change places without mypy or the database noticing. Raises `TypeError` if
     a field has no column, or a column no field.
     """

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,11 @@ def test_file_where_a_folder_is_needed_restores_the_files(checkout: Path, new: C
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_signal_half_way_restores_the_files_even_if_it_is_repeated(
-    checkout: Path, new: Command, monkeypatch: pytest.MonkeyPatch, name: str
+    checkout: Path,
+    new: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    name: str,
 ) -> None:
     before = files_of(checkout)
     number = signal.Signals[name]
@@ -164,6 +169,9 @@ def test_signal_half_way_restores_the_files_even_if_it_is_repeated(
         write(self, *arguments)
 
     monkeypatch.setattr(Changes, "_write", interrupt)
+    if name == "SIGINT":  # which shells have programs in the background ignore
+        request.addfinalizer(partial(signal.signal, number, signal.getsignal(number)))
+        signal.signal(number, signal.default_int_handler)
     handler = signal.getsignal(number)
 
     with pytest.raises((SystemExit, KeyboardInterrupt)):
