@@ -22,7 +22,8 @@ class Block:
 
     def commands(self) -> list[list[str]]:
         """Return the commands, without `uv run`."""
-        lines = [shlex.split(line, comments=True) for line in self.text.splitlines()]
+        typed = self.text.splitlines() if self.language == "console" else []
+        lines = [shlex.split(line, comments=True) for line in typed]
         return [line[2:] for line in lines if line[:2] == ["uv", "run"]]
 
     def apply(self, project: Path) -> None:
