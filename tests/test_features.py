@@ -51,7 +51,7 @@ class Without:
         pytest.param(
             (name, variant),
             id=f"{name}-{variant.name}",
-            marks=[pytest.mark.full] if variant.use_auth and name not in OF_AUTH else [],
+            marks=[pytest.mark.full] if variant.use_auth else [],
         )
         for name in CASES
         for variant in ([WITH_AUTH] if name in OF_AUTH else [WITH_AUTH, WITHOUT_AUTH])

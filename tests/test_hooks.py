@@ -318,7 +318,12 @@ def test_prune_table_names_only_paths_that_exist() -> None:
 
 def test_prune_removes_what_the_answers_do_not_want(tmp_path: Path) -> None:
     drivers = {name: f"app/core/database/drivers/{name}_driver.py" for name in DRIVERS}
-    kept = ["app/core/config.py", "app/services/authors.py", "licenses/auth/a.md", drivers["psycopg"]]
+    kept = [
+        "app/core/config.py",
+        "app/services/authors.py",
+        "licenses/auth/a.md",
+        drivers["psycopg"],
+    ]
     auth = ["app/auth/a.py", "app/routes/auth/b/c.py", "tests/auth/d.py", "app/core/security/e.py"]
     project = make_project(tmp_path, *kept, *auth, drivers["asyncpg"])
     post_gen_project.prune(project, GOOD_ANSWERS | {"use_auth": False, "db_driver": "psycopg"})
