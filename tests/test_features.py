@@ -16,7 +16,7 @@ from postgres import scratch_database
 from repositories import git, make_repository
 from taking_out import Feature, section, take_out, write_migration
 from test_howtos import carry_out
-from test_variants import CHECKS, SAME_WITHOUT_AUTH, SETTINGS
+from test_variants import CHECKS, SAME_WITHOUT_AUTH, SETTINGS, migrate_and_back
 from variants import VARIANTS, Variant
 
 # Each with the name of its migration.
@@ -99,11 +99,7 @@ def test_check_passes(without: Without, workspace: Path, check: tuple[str, ...])
 
 
 def test_migrations_make_what_the_models_say(without: Without, database_server: str) -> None:
-    with scratch_database(database_server) as url:
-        env = SETTINGS | {"DATABASE_URL": url}
-        run(without.path, "app", "migrate", env=env)
-        run(without.path, "alembic", "check", env=env)
-        run(without.path, "alembic", "downgrade", "base", env=env)
+    migrate_and_back(without.path, database_server)
 
 
 def test_page_names_each_file_that_is_changed(

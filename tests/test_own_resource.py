@@ -11,7 +11,7 @@ from baking import bake, made_once, run, run_check, run_suite
 from postgres import scratch_database
 from project_edits import ARTICLES, LISTING, change
 from repositories import commit_all, git, make_repository
-from test_variants import CHECKS, SETTINGS
+from test_variants import CHECKS, SETTINGS, migrate_and_back
 from variants import VARIANTS, Variant
 
 # What is typed after `app new`: every type, mark and relation.
@@ -144,11 +144,7 @@ def test_check_passes(changed: Changed, workspace: Path, check: tuple[str, ...])
 
 
 def test_migrations_make_what_the_models_say(changed: Changed, database_server: str) -> None:
-    with scratch_database(database_server) as url:
-        env = SETTINGS | {"DATABASE_URL": url}
-        run(changed.path, "app", "migrate", env=env)
-        run(changed.path, "alembic", "check", env=env)
-        run(changed.path, "alembic", "downgrade", "base", env=env)
+    migrate_and_back(changed.path, database_server)
 
 
 # Files that name no resource, which a test above proves. They take most of a suite's time.

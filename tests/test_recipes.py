@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from baking import ROOT, bake, made_once, run, run_check, run_suite
-from postgres import scratch_database
 from recipes import (
     apply_problem,
     bake_repository,
@@ -18,7 +17,7 @@ from recipes import (
 )
 from refresh_recipes import refresh
 from repositories import commit_all, git, make_repository
-from test_variants import CHECKS, SETTINGS
+from test_variants import CHECKS, migrate_and_back
 from variants import VARIANTS, Variant
 
 # Besides the tests that recipes add: what a changed project may break, without the suite of the platform.
@@ -127,14 +126,6 @@ def test_check_passes(enriched: Enriched, workspace: Path, check: tuple[str, ...
 
 def test_migrations_make_what_the_models_say(enriched: Enriched, database_server: str) -> None:
     migrate_and_back(enriched.path, database_server)
-
-
-def migrate_and_back(project: Path, database_server: str) -> None:
-    with scratch_database(database_server) as url:
-        env = SETTINGS | {"DATABASE_URL": url}
-        run(project, "app", "migrate", env=env)
-        run(project, "alembic", "check", env=env)
-        run(project, "alembic", "downgrade", "base", env=env)
 
 
 def test_suite_passes(enriched: Enriched, record_property: Callable[[str, object], None]) -> None:

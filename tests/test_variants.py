@@ -105,6 +105,15 @@ for module in pkgutil.walk_packages(app.__path__, "app."):
 """
 
 
+def migrate_and_back(project: Path, database_server: str) -> None:
+    """Run all migrations of a project, compare what they make with the models, and undo them."""
+    with scratch_database(database_server) as url:
+        env = SETTINGS | {"DATABASE_URL": url}
+        run(project, "app", "migrate", env=env)
+        run(project, "alembic", "check", env=env)
+        run(project, "alembic", "downgrade", "base", env=env)
+
+
 @dataclass(frozen=True)
 class Project:
     variant: Variant
