@@ -16,6 +16,8 @@ from app.core.security.tokens import RefreshToken
 
 # Shorter texts also occur in ordinary words. It is the minimum length of a password.
 _SHORTEST: Final = 8
+# Fewer different characters also occur in what is no secret: a password may be a line of `x`.
+_FEWEST: Final = 3
 
 _kept: Final[set[str]] = set()  # of the whole run, because fixtures create them for several tests
 _of_this_test: Final[set[str]] = set()
@@ -51,7 +53,7 @@ def found(texts: Iterable[str]) -> list[str]:
     return sorted(
         f"{secret[:3]}... ({len(secret)} characters)"
         for secret in _kept | _of_this_test
-        if len(secret.strip()) >= _SHORTEST and secret in together
+        if len(secret.strip()) >= _SHORTEST and len({*secret}) >= _FEWEST and secret in together
     )
 
 

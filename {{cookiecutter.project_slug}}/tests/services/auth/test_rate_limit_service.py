@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Iterator
 from datetime import timedelta
 from unicodedata import normalize
 
@@ -68,11 +69,10 @@ async def test_spellings_share_a_limit_exactly_if_they_are_one_address_to_the_da
     )
     counted = []
     async with live_database.transaction() as session:
-        rows = await session.execute(changed)
-        folded = {chr(n): chr(n) for n in range(1, 0x110000)} | {row[0]: row[1] for row in rows}
-        doubtful = [c for c in folded if {folded[c], *python_foldings(c)} != {c}]
+        folded = {row[0]: row[1] for row in await session.execute(changed)}
+        doubtful = {*folded, *folded_by_python()}
         spellings = {
-            c for d in doubtful for c in {d, folded[d], *python_foldings(d)} if c in folded
+            c for d in doubtful for c in {d, folded.get(d, d), *python_foldings(d)} if len(c) == 1
         }
         limits = RateLimitRepository(session)
         for spelling in sorted(spellings):
@@ -81,7 +81,17 @@ async def test_spellings_share_a_limit_exactly_if_they_are_one_address_to_the_da
                 counted.append(spelling)
 
     assert len(spellings) > 2000
-    assert sorted(folded[c] for c in counted) == sorted({folded[c] for c in spellings})
+    assert sorted(folded.get(c, c) for c in counted) == sorted(
+        {folded.get(c, c) for c in spellings}
+    )
+
+
+def folded_by_python() -> Iterator[str]:
+    """Yield each character that Python takes for another one, after a look at many at once."""
+    for start in range(0, 0x110000, 256):
+        block = "".join(map(chr, range(start, start + 256)))
+        if python_foldings(block) != {block}:
+            yield from (c for c in block if python_foldings(c) != {c})
 
 
 def python_foldings(text: str) -> set[str]:
