@@ -213,8 +213,8 @@ def _end(session: Session, transaction: SessionTransaction) -> None:
 class RolledBackDatabase(Database):
     """A database whose sessions share one connection and commit to a savepoint only."""
 
-    def __init__(self, settings: Settings, connection: AsyncConnection) -> None:
-        super().__init__(settings)
+    def __init__(self, pool: Database, connection: AsyncConnection) -> None:
+        vars(self).update(vars(pool))  # its engines, because making others takes as long as a request
         options: dict[str, Any] = {
             "expire_on_commit": False,
             "close_resets_only": False,  # as in the app: use after the request is an error
@@ -231,9 +231,9 @@ class RolledBackDatabase(Database):
 
 
 @pytest.fixture
-async def database(pool: Database, settings: Settings) -> AsyncGenerator[Database]:
+async def database(pool: Database) -> AsyncGenerator[Database]:
     async with pool.writer.connect() as connection, connection.begin() as transaction:
-        yield RolledBackDatabase(settings, connection)
+        yield RolledBackDatabase(pool, connection)
         await transaction.rollback()
 
 
