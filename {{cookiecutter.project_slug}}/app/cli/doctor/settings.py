@@ -9,9 +9,16 @@ from app.core.config import ConfigurationError, Settings, load_settings
 
 async def check_settings(examined: Examined) -> Sequence[Finding]:
     """Check that the service would start with the settings, as `app check` does."""
-    return [
-        error(problem, "see .env.example (`app dev` needs none)") for problem in examined.problems
-    ] or [ok("valid")]
+    from app.main import create_app
+
+    problems = [*examined.problems]
+    if examined.all_settings:
+        try:
+            create_app(examined.all_settings)
+        except ConfigurationError as refused:
+            problems.append(str(refused))
+    todo = "see .env.example (`app dev` needs none)"
+    return [error(problem, todo) for problem in problems] or [ok("valid")]
 
 
 async def check_weak_settings(examined: Examined) -> Sequence[Finding]:
