@@ -4,6 +4,7 @@ import ast
 from collections.abc import Callable, Sequence
 
 from app.cli.commands import CommandError
+from scaffold.project import parsed
 
 MODELS = "app/models/__init__.py"
 ROUTES = "app/routes/__init__.py"
@@ -14,7 +15,7 @@ def with_model(text: str, module: str, class_name: str) -> str:
     lines = text.splitlines(keepends=True)
     imports = [
         node
-        for node in ast.parse(text).body
+        for node in parsed(text, MODELS).body
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("app.")
     ]
     line = f"from {module} import {class_name} as {class_name}\n"
@@ -57,7 +58,7 @@ def _without(text: str, line: str, name: str) -> str:
 
 
 def _routers(text: str) -> ast.Tuple | ast.List:
-    for node in ast.parse(text).body:
+    for node in parsed(text, ROUTES).body:
         match node:
             case (
                 ast.AnnAssign(target=ast.Name("ROUTERS"), value=ast.Tuple() | ast.List() as found)
@@ -69,7 +70,7 @@ def _routers(text: str) -> ast.Tuple | ast.List:
 
 def _with_names(text: str, change: Callable[[list[str]], Sequence[str]]) -> str:
     """Return the text with other names in the import of the routers."""
-    for node in ast.parse(text).body:
+    for node in parsed(text, ROUTES).body:
         if isinstance(node, ast.ImportFrom) and node.module == "app.routes":
             lines = text.splitlines(keepends=True)
             names = change([alias.name for alias in node.names])
