@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from app.cli.commands import Yes, commands
-from app.cli.scaffolding import DryRun, confirm_unless, print_lines, scaffold_module
+from app.cli.scaffolding import DryRun as DryRun
+from app.cli.scaffolding import confirm_unless, print_lines, scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name, from `app recipes`.")]
 

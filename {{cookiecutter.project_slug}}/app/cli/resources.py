@@ -8,7 +8,8 @@ import typer
 
 from app.cli.commands import CommandError, Yes, commands
 from app.cli.dev_server import database_url, uses_embedded_server
-from app.cli.scaffolding import DryRun, confirm_unless, print_lines, scaffold_module
+from app.cli.scaffolding import DryRun as DryRun
+from app.cli.scaffolding import confirm_unless, print_lines, scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name in the singular, such as book_shelf.")]
 
