@@ -292,6 +292,20 @@ def test_module_in_use_keeps_a_resource_from_being_renamed_whatever_it_is_called
     assert files_of(checkout) == before
 
 
+def test_router_does_not_take_the_name_of_another_one(checkout: Path, new: Command) -> None:
+    routes = checkout / "app/routes/__init__.py"
+    text = routes.read_text(encoding="utf-8")
+    routes.write_text(f"from app.routes.inner import wombats\n{text}", encoding="utf-8")
+    before = files_of(checkout)
+
+    with pytest.raises(
+        CommandError, match=r"name for wombats: app/routes/__init__\.py imports one"
+    ):
+        new("wombat", *FIELDS)
+
+    assert files_of(checkout) == before
+
+
 @pytest.mark.parametrize(("content", "said"), [(b"def (\n", "line 1: "), (b"\xff", "is not UTF-8")])
 def test_module_that_cannot_be_read_is_named(
     checkout: Path, new: Command, remove: Command, content: bytes, said: str
