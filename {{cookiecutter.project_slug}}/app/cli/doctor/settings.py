@@ -8,13 +8,15 @@ from app.core.config import ConfigurationError, Settings, load_settings
 
 
 async def check_settings(examined: Examined) -> Sequence[Finding]:
-    """Check that the service would start with the settings, as `app check` does."""
+    """Check that the service would start with the settings, as `app check` does, but for metrics."""
     from app.main import create_app
 
     problems = [*examined.problems]
     if examined.all_settings:
+        # Metrics may write into a folder that they share with the running service.
+        quiet = examined.all_settings.model_copy(update={"metrics": "off"})
         try:
-            create_app(examined.all_settings)
+            create_app(quiet)
         except ConfigurationError as refused:
             problems.append(str(refused))
     todo = "see .env.example (`app dev` needs none)"
