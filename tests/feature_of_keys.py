@@ -19,7 +19,10 @@ IDEMPOTENCY: Final = Feature(
             "CallerSettings.stores_responses_to_anyone",
         ),
         "tests/cli/test_jobs.py": ("test_worker_reports_its_health_and_ends_well",),
-        "tests/jobs/test_maintenance.py": ("test_job_prunes_and_says_how_much",),
+        "tests/jobs/test_maintenance.py": (
+            "test_job_prunes_and_says_how_much",
+            "test_keys_are_deleted_in_batches",
+        ),
         "tests/platform/http/test_openapi.py": ("test_key_is_declared_where_it_is_heeded",),
         "tests/platform/observability/test_request_log.py": (
             "test_line_says_that_a_response_was_replayed",

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from http_answers import Answer
 from probes import database_faults, pressure
-from probes.asking import Answer, Request, calling
+from probes.asking import Request, calling
 from probes.database_faults import kept_promises
 from probes.finding import NOT_THERE, Finding
 from probes.launches import Launch

@@ -1,16 +1,15 @@
 """A client that keeps every answer it got, and what an answer may be while things fail."""
 
 import os
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
 from itertools import cycle
 from typing import Any
 from uuid import uuid4
 
 import httpx
+from http_answers import Answer, answer_to, clients_of
 
 DEADLINE = 5.0  # the service's default
 # Beyond the deadline: two busy cores, on which client, service and server take turns. Where other
@@ -19,27 +18,17 @@ MARGIN = 10.0 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
 BROKEN = 0  # the status of a request whose connection broke
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    seconds: float
-    headers: httpx.Headers = field(default_factory=httpx.Headers)
-    content: bytes = b""
-
-    def json(self) -> Any:
-        return httpx.Response(200, content=self.content).json()
-
-    def fault(self, allowed: Collection[int]) -> str | None:
-        """Say what is wrong with the answer, if anything is."""
-        if self.seconds > DEADLINE + MARGIN:
-            return f"{self.status} took {self.seconds:.1f} s"
-        if self.status not in allowed:
-            return f"{self.status} is not one of {sorted(allowed)}: {self.content[:300]!r}"
-        if self.status == httpx.codes.SERVICE_UNAVAILABLE:
-            problem = self.headers.get("content-type") == "application/problem+json"
-            if not problem or int(self.headers.get("retry-after", 0)) < 1:
-                return f"503 without what belongs to it: {self.headers} {self.content[:300]!r}"
-        return None
+def fault_of(answer: Answer, allowed: Collection[int]) -> str | None:
+    """Say what is wrong with an answer, if anything is."""
+    if answer.seconds > DEADLINE + MARGIN:
+        return f"{answer.status} took {answer.seconds:.1f} s"
+    if answer.status not in allowed:
+        return f"{answer.status} is not one of {sorted(allowed)}: {answer.content[:300]!r}"
+    if answer.status == httpx.codes.SERVICE_UNAVAILABLE:
+        problem = answer.headers.get("content-type") == "application/problem+json"
+        if not problem or int(answer.headers.get("retry-after", 0)) < 1:
+            return f"503 without what belongs to it: {answer.headers} {answer.content[:300]!r}"
+    return None
 
 
 class Caller:
@@ -56,14 +45,7 @@ class Caller:
             client.headers["Authorization"] = f"Bearer {token}"
 
     async def send(self, method: str, path: str, **options: Any) -> Answer:
-        started = time.monotonic()
-        try:
-            response = await next(self._clients).request(method, path, **options)
-        except httpx.TransportError:
-            answer = Answer(BROKEN, time.monotonic() - started)
-        else:
-            seconds = time.monotonic() - started
-            answer = Answer(response.status_code, seconds, response.headers, response.content)
+        answer = await answer_to(next(self._clients), method, path, **options)
         self.answers.append(answer)
         return answer
 
@@ -85,30 +67,14 @@ class Caller:
 
     def check(self, *allowed: int) -> None:
         """Fail unless each answer so far is one of those allowed, complete and in time."""
-        faults = [fault for answer in self.answers if (fault := answer.fault(allowed))]
+        faults = [fault for answer in self.answers if (fault := fault_of(answer, allowed))]
         assert not faults, f"{len(faults)} of {len(self.answers)} answers: {faults[:10]}"
 
 
 @asynccontextmanager
 async def calling(url: str) -> AsyncIterator[Caller]:
-    """Open clients without a limit on connections, and with far more patience than the deadline.
-
-    Several, because the time that httpx takes for a request grows with the number of connections.
-    """
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with AsyncExitStack() as stack:
-        clients = [
-            httpx.AsyncClient(
-                base_url=url,
-                timeout=30,
-                limits=limits,
-                trust_env=False,
-                verify=False,  # noqa: S501
-            )
-            for _ in range(20)
-        ]
-        for client in clients:
-            await stack.enter_async_context(client)
+    """Open clients with far more patience than the deadline."""
+    async with clients_of(url, timeout=30, verify=False) as clients:
         yield Caller(clients)
 
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from faults.caller import BROKEN, Answer, Caller
+from http_answers import Answer
+
+from faults.caller import BROKEN, Caller
 from faults.postgres_process import PATIENCE, PostgresProcess
 
 PAUSE = 0.1  # seconds between two attempts at the same write

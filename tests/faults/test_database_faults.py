@@ -8,8 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from http_answers import Answer
 
-from faults.caller import DEADLINE, Answer, Caller
+from faults.caller import DEADLINE, Caller
 from faults.conftest import POOL_SIZE
 from faults.postgres_process import PostgresProcess, wait_until
 

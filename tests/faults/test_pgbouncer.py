@@ -15,8 +15,9 @@ from uuid import uuid4
 
 import pytest
 from baking import project_environment
+from http_answers import Answer
 
-from faults.caller import DEADLINE, Answer, Caller, calling, create_author
+from faults.caller import DEADLINE, Caller, calling, create_author
 from faults.pgbouncer_process import PgBouncerProcess, keeps_statements, pooling
 from faults.postgres_process import PostgresProcess
 from faults.service_process import Service, ServiceProcess, serving

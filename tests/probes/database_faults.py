@@ -5,7 +5,9 @@ import random
 import time
 from collections.abc import Sequence
 
-from probes.asking import Answer, Caller, tally
+from http_answers import Answer
+
+from probes.asking import Caller, tally
 from probes.finding import Finding
 from probes.service import Service, new_name
 

@@ -4,7 +4,9 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from probes.asking import Answer, Caller, calling, tally
+from http_answers import Answer
+
+from probes.asking import Caller, calling, tally
 from probes.finding import Finding
 from probes.service import Service
 

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from probes.asking import Answer, Caller, tally
+from http_answers import Answer
+
+from probes.asking import Caller, tally
 from probes.finding import NOT_THERE, Finding
 from probes.service import Service, new_name, succeeded
 

@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from benchmarks.bench import DATABASE_PASSWORD
 from faults.postgres_process import PostgresProcess
+from http_answers import Answer
 
-from probes.asking import Answer, Caller, Request
+from probes.asking import Caller, Request
 from probes.database import Database, PostgresDatabase
 from probes.launches import Launch, Process
 from probes.peers import Account, Peer

@@ -11,7 +11,7 @@ from typing import Final
 
 from app.cli.commands import CommandError
 
-# They end the process without an exception. Windows has other ones.
+# Signals that end the process without raising an exception. Each platform has some of them.
 _ENDING: Final = [
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 ]
@@ -109,7 +109,7 @@ def _exit(number: int, _frame: object) -> None:
 def _handled(
     handler: Callable[[int, object], None] | signal.Handlers, *signals: int
 ) -> Generator[None]:
-    """Handle signals in another way, but those that are ignored, as by `nohup`."""
+    """Handle signals by `handler` during a block, except those that are ignored, as under `nohup`."""
     if threading.current_thread() is not threading.main_thread():  # which alone may do so
         yield
         return

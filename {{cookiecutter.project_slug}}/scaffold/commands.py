@@ -63,7 +63,8 @@ def remove(
     yield ""
     yield "Next:"
     yield "  uv run pytest --ignore tests/platform"
-    yield f"A database that has run {', '.join(removal.revisions)} keeps the table: drop it there."
+    run = ", ".join(removal.revisions) or "its migration"
+    yield f"A database that has run {run} keeps the table: drop it there."
 
 
 def rename(old: str, new: str, *, plural: str, dry_run: bool) -> Iterator[str]:

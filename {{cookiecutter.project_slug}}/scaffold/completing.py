@@ -1,4 +1,4 @@
-"""What a recipe's patch leaves open: what its migration follows, and the lists of routers and models, and of what belongs to a resource."""
+"""Completes the patch of a recipe: its migration follows the newest one, and its routers and models are listed."""
 
 import json
 import re

@@ -1,6 +1,6 @@
 """The definition of a resource, as it is typed: `article title:str:200 author:user`."""
 
-import re
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -61,10 +61,7 @@ def _refuse_taken(resource: Resource, project: Project) -> None:
 
 
 def _command(name: str, texts: Iterable[str], plural: str | None) -> str:
-    words = [name, *texts, *(["--plural", plural] if plural else [])]
-    return " ".join(
-        f"'{word}'" if re.search(r"[?!^*{}=<>|&;$\s]", word) else word for word in words
-    )
+    return shlex.join([name, *texts, *(["--plural", plural] if plural else [])])
 
 
 def _refuse_clashes(resource: Resource) -> None:

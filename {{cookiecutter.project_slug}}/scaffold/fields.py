@@ -101,9 +101,9 @@ class Field:
 
     @property
     def numbered_by(self) -> str:
-        """The variable that makes a value in tests unique.
+        """The variable that makes a value in tests unique: `number`, which rows of all tables share.
 
-        A short value would soon be repeated by the number that all rows share.
+        In a short value it would soon repeat, so there it is `serial`, which counts the rows of one table.
         """
         digits = self.arguments.get("precision") or self.arguments.get("length") or "9"
         return "serial" if self.is_unique and int(digits.replace("_", "")) < 6 else "number"

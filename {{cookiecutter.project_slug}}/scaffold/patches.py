@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.cli.commands import CommandError
 
@@ -17,6 +17,17 @@ _HUNK: Final = re.compile(r"^@@ -(\d+)\S* \+(\d+)\S* @@.*\n", re.MULTILINE)
 _FAILED: Final = re.compile(r"^error: patch failed: (\S+):(\d+)$", re.MULTILINE)
 _EXISTS: Final = re.compile(r"^error: (\S+): already exists in working directory$", re.MULTILINE)
 _MISSING: Final = re.compile(r"^error: (\S+): No such file or directory$", re.MULTILINE)
+
+
+class Rest(NamedTuple):
+    """What of a patch was not applied.
+
+    `rejected` are files with hunks, named `*.rej`. `skipped` are files of which nothing was applied,
+    each with the reason.
+    """
+
+    rejected: list[str]
+    skipped: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ class Checkout:
         completed = self._apply(patch, "--check", reverse=reverse)
         if not completed.returncode:
             return []
-        told = completed.stderr.replace(self._prefix, "") if self._prefix else completed.stderr
+        told = self._told(completed)
         return list(_sentences(patch, told, reverse=reverse)) or [told.strip()]
 
     def apply(self, patch: Patch, *, reverse: bool = False) -> None:
@@ -68,11 +79,12 @@ class Checkout:
         if completed.returncode:
             raise CommandError(f"git changed nothing: {completed.stderr.strip()}")
 
-    def apply_what_fits(self, patch: Patch) -> list[str]:
-        """Apply the hunks that fit, and return the files with the others, named `*.rej`."""
-        self._apply(patch, "--reject")
+    def apply_what_fits(self, patch: Patch) -> Rest:
+        """Apply the hunks that fit, and return the rest."""
+        completed = self._apply(patch, "--reject")
         names = [f"{name}.rej" for name in patch.files]
-        return [name for name in names if (self.root / name).exists()]
+        rejected = [name for name in names if (self.root / name).exists()]
+        return Rest(rejected, _left_alone(self._told(completed)))
 
     def require_clean(self) -> None:
         """Raise `CommandError` unless all changes of tracked files are committed."""
@@ -108,6 +120,10 @@ class Checkout:
         """The folder of the project in its repository, with a slash, or nothing."""
         return self.git("rev-parse", "--show-prefix").stdout.strip()
 
+    def _told(self, completed: subprocess.CompletedProcess[str]) -> str:
+        """Return what git says, with the names of files as the patch has them."""
+        return completed.stderr.replace(self._prefix, "") if self._prefix else completed.stderr
+
     def _apply(
         self, patch: Patch, *options: str, reverse: bool = False
     ) -> subprocess.CompletedProcess[str]:
@@ -118,11 +134,14 @@ class Checkout:
         return self.git("apply", "--whitespace=nowarn", *options, text=patch.text)
 
 
+def _left_alone(told: str) -> dict[str, str]:
+    """Return the files that git does not create or change, each with the reason."""
+    there = dict.fromkeys(_EXISTS.findall(told), "is there already")
+    return there | dict.fromkeys(_MISSING.findall(told), "is missing")
+
+
 def _sentences(patch: Patch, told: str, *, reverse: bool) -> Iterator[str]:
-    for name in _EXISTS.findall(told):
-        yield f"{name} is there already"
-    for name in _MISSING.findall(told):
-        yield f"{name} is missing"
+    yield from (f"{name} {reason}" for name, reason in _left_alone(told).items())
     for name, line in _FAILED.findall(told):
         hunk = patch.hunk(name, int(line), reverse=reverse).replace("\n", "\n    ")
         yield f"{name} has been edited where it would change, about line {line}:\n    {hunk}"

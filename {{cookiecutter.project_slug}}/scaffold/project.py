@@ -32,14 +32,14 @@ class Project:
     def read(self, name: str) -> str | None:
         """Return the text of a file, or None if there is none."""
         path = self.root / name
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        try:
+            return path.read_text(encoding="utf-8") if path.is_file() else None
+        except UnicodeError:
+            raise CommandError(f"{name} is not UTF-8 text: save it as UTF-8") from None
 
     def parse(self, name: str) -> ast.Module:
-        """Return the syntax tree of a module. Raises `CommandError` if it has none."""
-        try:
-            return ast.parse(self.read(name) or "")
-        except SyntaxError as error:
-            raise CommandError(f"{name}, line {error.lineno}: {error.msg}") from None
+        """Return the syntax tree of a module. Raises as `parsed` does."""
+        return parsed(self.read(name) or "", name)
 
     def sources(self, *patterns: str) -> Iterator[str]:
         """Yield the names of the project's modules that match one of the patterns."""
@@ -99,6 +99,14 @@ class Project:
             f"async def {name}(" in (self.read(module) or "")
             for module in self.sources("app/routes/**/*.py")
         )
+
+
+def parsed(text: str, name: str) -> ast.Module:
+    """Return the syntax tree of the text of a module. Raises `CommandError` if it has none."""
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        raise CommandError(f"{name}, line {error.lineno}: {error.msg}") from None
 
 
 def _table_of(node: ast.ClassDef) -> str | None:

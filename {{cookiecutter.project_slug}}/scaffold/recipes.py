@@ -10,7 +10,7 @@ from typing import Final
 from app.cli.commands import CommandError
 from app.core.env_file import PROJECT
 from scaffold.completing import completed, followed_by, revisions_of
-from scaffold.patches import Checkout, Patch
+from scaffold.patches import Checkout, Patch, Rest
 from scaffold.project import Project
 from scaffold.writing import head
 
@@ -32,10 +32,14 @@ class Recipe:
     def title(self) -> str:
         return (self.project.read(self.page) or "").partition("\n")[0].removeprefix("# ")
 
+    @property
+    def patch_name(self) -> str:
+        return self.page.removesuffix("md") + "patch"
+
     @cached_property
     def patch(self) -> Patch:
         """The patch for this project. Raises `CommandError` if it is missing."""
-        text = self.project.read(self.page.removesuffix("md") + "patch")
+        text = self.project.read(self.patch_name)
         if text is None:
             raise CommandError(f"{self.page} has no patch beside it")
         return completed(self.project, text)
@@ -87,17 +91,23 @@ def add(name: str, *, dry_run: bool, reject: bool = False) -> Iterator[str]:
         raise CommandError(f"{name} was added already; `uv run app recipe remove {name}` undoes it")
     problems = checkout.problems(recipe.patch)
     if problems and not reject:
-        yield from _why_not(name, problems)
+        yield from _in_the_way(problems)
+        yield f"`uv run app recipe add {name} --reject` changes what fits, and leaves the rest in files"
+        yield "named *.rej for you to do by hand."
         raise CommandError(f"Nothing was changed: {name} does not fit")
     if dry_run:
         yield recipe.patch.text.rstrip()
         return
-    rejected = checkout.apply_what_fits(recipe.patch) if reject else []
-    if not reject:
+    rest = Rest([], {})
+    if reject:
+        rest = checkout.apply_what_fits(recipe.patch)
+    else:
         checkout.apply(recipe.patch)
     for file in recipe.patch.files:
-        yield f"{'created' if file in recipe.patch.created else 'changed'}  {file}"
-    yield from (f"rejected {file}" for file in rejected)
+        if file not in rest.skipped:
+            yield f"{'created' if file in recipe.patch.created else 'changed'}  {file}"
+    yield from (f"skipped  {file}, which {reason}" for file, reason in rest.skipped.items())
+    yield from (f"rejected {file}" for file in rest.rejected)
     yield from ("", *_next(recipe))
 
 
@@ -110,7 +120,8 @@ def remove(name: str, *, dry_run: bool, confirm: Callable[[str], None]) -> Itera
     checkout.require_clean()
     problems = checkout.problems(recipe.patch, reverse=True)
     if problems:
-        yield from _why_not(name, problems)
+        yield from _in_the_way(problems)
+        yield f"Undo the edits, or take out by hand what {recipe.patch_name} adds."
         raise CommandError(f"Nothing was changed: {name} is not there, or has been edited")
     _require_last(recipe)
     if not dry_run:
@@ -138,12 +149,10 @@ def _state(checkout: Checkout, recipe: Recipe) -> str:
     return "does not fit" if checkout.problems(recipe.patch) else "fits"
 
 
-def _why_not(name: str, problems: list[str]) -> Iterator[str]:
+def _in_the_way(problems: list[str]) -> Iterator[str]:
     yield "In the way:"
     yield from (f"  {problem}" for problem in problems)
     yield ""
-    yield f"`uv run app recipe add {name} --reject` changes what fits, and leaves the rest in files"
-    yield "named *.rej for you to do by hand."
 
 
 def _next(recipe: Recipe) -> Iterator[str]:

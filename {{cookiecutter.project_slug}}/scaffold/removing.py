@@ -6,14 +6,17 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from app.cli.commands import CommandError
 from scaffold import wiring
 from scaffold.changes import Changes
 from scaffold.formatting import reformatted
-from scaffold.project import Project
+from scaffold.project import Project, parsed
 from scaffold.records import Record, digest, files_of, read_record, record_name, records_of
 from scaffold.writing import scripts_of
+
+_EDITED: Final = "has been edited"
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Removal:
     problems: tuple[str, ...]
     users: tuple[str, ...]  # the resources that use it
 
+    @property
+    def problems_but_edits(self) -> tuple[str, ...]:
+        """The problems that also prevent the resource from being renamed."""
+        return tuple(one for one in self.problems if not one.endswith(_EDITED))
+
 
 def removal_of(project: Project, singular: str) -> Removal:
     """Return what removing a resource changes. Raises `CommandError` if there is no record of it."""
@@ -38,7 +46,7 @@ def removal_of(project: Project, singular: str) -> Removal:
         if expected and pattern not in files:
             problems.append(f"{pattern} is gone")
         elif expected and digest(project.read(pattern) or "") != expected:
-            problems.append(f"{pattern} has been edited")
+            problems.append(f"{pattern} {_EDITED}")
     files[record_name(singular)] = None
     files |= _unwired(project, record, problems)
     revisions = _revisions(project, files)
@@ -118,7 +126,7 @@ def _leftovers(
         text = files.get(name, project.read(name))
         if text is None:
             continue
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(text, name)):
             for module in _imported(node):
                 if module in gone:
                     yield f"{name}, line {getattr(node, 'lineno', 0)}, imports {module}", name

@@ -88,7 +88,7 @@ def renaming_of(
         raise CommandError(f"{names.singular} is there already")
     if f"/{names.plural.replace('_', '-')}" in OWN_PATHS | project.prefixes:
         raise CommandError(f"The service has routes at /{names.plural} already")
-    in_the_way = [one for one in removal_of(project, old).problems if "edited" not in one]
+    in_the_way = removal_of(project, old).problems_but_edits
     if in_the_way:
         raise CommandError(f"Others use {old}, and would have to be changed, too: {in_the_way[0]}")
     rename = Renaming(Names(old, record.tables[0]), names)

@@ -13,7 +13,8 @@ from app.cli.commands import CommandError, with_database
 from app.core.database import Database
 from app.core.database.statements import verbatim
 
-# What has a name in tables, and how it gets another one; the tables themselves come last.
+# The statements that rename what tables have, each up to the new name, with the old name. Those of the tables
+# themselves come last.
 _NAMED: Final = text(
     """
     SELECT format('ALTER TABLE %s RENAME CONSTRAINT %I', CAST(conrelid AS regclass), conname), CAST(conname AS text)

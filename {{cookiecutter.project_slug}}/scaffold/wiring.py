@@ -4,9 +4,11 @@ import ast
 from collections.abc import Callable, Sequence
 
 from app.cli.commands import CommandError
+from scaffold.project import parsed
 
 MODELS = "app/models/__init__.py"
 ROUTES = "app/routes/__init__.py"
+_PACKAGE = "app.routes"
 
 
 def with_model(text: str, module: str, class_name: str) -> str:
@@ -14,7 +16,7 @@ def with_model(text: str, module: str, class_name: str) -> str:
     lines = text.splitlines(keepends=True)
     imports = [
         node
-        for node in ast.parse(text).body
+        for node in parsed(text, MODELS).body
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("app.")
     ]
     line = f"from {module} import {class_name} as {class_name}\n"
@@ -34,7 +36,11 @@ def without_model(text: str, module: str, class_name: str) -> str:
 
 
 def with_router(text: str, module: str) -> str:
-    """Return the text of `ROUTES` with a router, the first of the list."""
+    """Return the text of `ROUTES` with a router, the first of the list.
+
+    Raises `CommandError` if something else of its name is imported there.
+    """
+    _require_free(text, module)
     text = _with_names(text, lambda names: sorted([*names, module]))
     first = _routers(text).elts[0] if _routers(text).elts else None
     if first is None:
@@ -50,6 +56,16 @@ def without_router(text: str, module: str) -> str:
     return _with_names(text, lambda names: [name for name in names if name != module])
 
 
+def _require_free(text: str, router: str) -> None:
+    for node in parsed(text, ROUTES).body:
+        match node:
+            case ast.ImportFrom(module=str(other), names=names) if other != _PACKAGE:
+                if router in {alias.asname or alias.name for alias in names}:
+                    raise CommandError(
+                        f"Choose another name for {router}: {ROUTES} imports one from {other}"
+                    )
+
+
 def _without(text: str, line: str, name: str) -> str:
     if text.count(line) != 1:
         raise CommandError(f"{name} does not have the line {line.strip()!r} once")
@@ -57,7 +73,7 @@ def _without(text: str, line: str, name: str) -> str:
 
 
 def _routers(text: str) -> ast.Tuple | ast.List:
-    for node in ast.parse(text).body:
+    for node in parsed(text, ROUTES).body:
         match node:
             case (
                 ast.AnnAssign(target=ast.Name("ROUTERS"), value=ast.Tuple() | ast.List() as found)
@@ -69,8 +85,8 @@ def _routers(text: str) -> ast.Tuple | ast.List:
 
 def _with_names(text: str, change: Callable[[list[str]], Sequence[str]]) -> str:
     """Return the text with other names in the import of the routers."""
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.ImportFrom) and node.module == "app.routes":
+    for node in parsed(text, ROUTES).body:
+        if isinstance(node, ast.ImportFrom) and node.module == _PACKAGE:
             lines = text.splitlines(keepends=True)
             names = change([alias.name for alias in node.names])
             statement = f"from app.routes import {', '.join(names)}\n"

@@ -60,6 +60,7 @@ DEVELOPMENT_SETTINGS: Final[dict[str, str]] = {
 # terminal shows, by title.
 DEVELOPMENT_STEPS: Final[list[Callable[[Database], Awaitable[dict[str, str]]]]] = []
 
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")]
 
 # SQLSTATEs of connections that are refused: wrong credentials, a database that does not exist.
 _NO_ENTRY: Final = ("28", "3D")
@@ -80,7 +81,7 @@ def error_sentence(error: Exception) -> str:
     match error:
         case AppError() | CommandError() | ConfigurationError() | MigrationError():
             return explain(error)
-        case OSError(filename=str()):  # drivers name hosts and ports
+        case OSError(filename=str()):  # of a file; the others are of connections
             return explain(error)
         case OSError() | InterfaceError() | OperationalError():
             return f"The database cannot be used: {explain(error)}"

@@ -42,9 +42,9 @@ def database_url() -> Generator[URL]:
             _tell(settings.database_direct_url, "DATABASE_DIRECT_URL, for migrations")
         yield settings.database_url
         return
-    for variable in ("DATABASE_DIRECT_URL", "DATABASE_REPLICA_URL"):
+    for variable in ("DATABASE_DIRECT_URL", "DATABASE_REPLICA_URL", "WORKER_DATABASE_URL"):
         if configured(variable):
-            raise CommandError(f"{variable} is set, but DATABASE_URL is not")
+            raise CommandError(f"{variable} is set, but DATABASE_URL is not: set both, or neither")
     try:
         from app.cli.embedded_postgres import data_folder, embedded_postgres
     except ImportError:

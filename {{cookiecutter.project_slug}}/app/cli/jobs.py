@@ -55,7 +55,6 @@ def list_command(
     limit: Annotated[int, typer.Option(help="Number of dead jobs to show.", min=1)] = 20,
 ) -> None:
     """Show how many jobs there are, and the dead ones with their last error."""
-
     from app.core.observability.line_formats import escape
 
     async def read(service: JobService) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.commands import DEVELOPMENT_STEPS, commands, error_sentence, with_database
+from app.cli.commands import DEVELOPMENT_STEPS, Yes, commands, error_sentence, with_database
 from app.cli.dev_server import (
     database_url,
     require_free_port,
@@ -123,9 +123,7 @@ def migrate_command() -> None:
 
 
 @commands.command("seed")
-def seed_command(
-    *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")] = False
-) -> None:
+def seed_command(*, yes: Yes = False) -> None:
     """Write the demo data, unless it exists. Asks before it writes to DATABASE_URL."""
     from app.cli.demo_data import seed
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.commands import commands, with_database
+from app.cli.commands import Yes, commands, with_database
 from app.cli.dev_server import database_url
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def export_user_command(email: Email) -> None:
 
 
 @commands.command("erase-user")
-def erase_user_command(
-    email: Email, *, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False
-) -> None:
+def erase_user_command(email: Email, *, yes: Yes = False) -> None:
     """Delete all that is stored about a person. This cannot be undone."""
     with database_url() as url:
         if not yes:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from app.cli.commands import commands
-from app.cli.scaffolding import scaffold_module
+from app.cli.commands import Yes, commands
+from app.cli.scaffolding import DryRun as DryRun
+from app.cli.scaffolding import confirm_unless, print_lines, scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name, from `app recipes`.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes, and make none.")]
 
 recipe = typer.Typer(no_args_is_help=True, help="Add what `app recipes` lists, or remove it.")
 commands.add_typer(recipe, name="recipe")
@@ -19,8 +19,7 @@ commands.add_typer(recipe, name="recipe")
 @commands.command("recipes")
 def recipes_command() -> None:
     """List the recipes: what many services want, and not every one."""
-    for line in scaffold_module("recipes").recipes():
-        typer.echo(line)
+    print_lines(scaffold_module("recipes").recipes())
 
 
 @recipe.command("add")
@@ -33,22 +32,11 @@ def add_command(
     dry_run: DryRun = False,
 ) -> None:
     """Apply a recipe to a clean work tree, or say why it does not fit."""
-    for line in scaffold_module("recipes").add(name, dry_run=dry_run, reject=reject):
-        typer.echo(line)
+    print_lines(scaffold_module("recipes").add(name, dry_run=dry_run, reject=reject))
 
 
 @recipe.command("remove")
-def remove_recipe_command(
-    name: Name,
-    *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")] = False,
-    dry_run: DryRun = False,
-) -> None:
+def remove_recipe_command(name: Name, *, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Undo a recipe while nobody has edited what it added."""
-
-    def confirm(question: str) -> None:
-        if not yes:
-            typer.confirm(question, abort=True)
-
-    for line in scaffold_module("recipes").remove(name, dry_run=dry_run, confirm=confirm):
-        typer.echo(line)
+    confirm = confirm_unless(yes=yes)
+    print_lines(scaffold_module("recipes").remove(name, dry_run=dry_run, confirm=confirm))

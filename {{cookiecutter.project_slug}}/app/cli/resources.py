@@ -1,24 +1,17 @@
-"""Commands that write code. Their work is done by `scaffold`, which is not deployed."""
+"""Commands that write the code of resources and migrations."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from app.cli.commands import CommandError, commands
+from app.cli.commands import CommandError, Yes, commands
 from app.cli.dev_server import database_url, uses_embedded_server
-from app.cli.scaffolding import scaffold_module
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from app.cli.scaffolding import DryRun as DryRun
+from app.cli.scaffolding import confirm_unless, print_lines, scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name in the singular, such as book_shelf.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")]
-
-
-def _work() -> ModuleType:
-    return scaffold_module("commands")
 
 
 @commands.command("new")
@@ -47,8 +40,8 @@ def new_command(
 
     docs/howto/resources.md says more.
     """
-    for line in _work().new(name, fields, plural=plural, dry_run=dry_run):
-        typer.echo(line)
+    new = scaffold_module("commands").new
+    print_lines(new(name, fields, plural=plural, dry_run=dry_run))
 
 
 @commands.command("remove")
@@ -58,18 +51,12 @@ def remove_command(
     drop_table: Annotated[
         bool, typer.Option("--drop-table", help="Drop its table in DATABASE_URL, with all rows.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Remove a resource that `app new` wrote and nobody has edited, or the demo: `app remove post`."""
-
-    def confirm(question: str) -> None:
-        if not yes:
-            typer.confirm(question, abort=True)
-
-    lines = _work().remove(name, drop_table=drop_table, dry_run=dry_run, confirm=confirm)
-    for line in lines:
-        typer.echo(line)
+    remove, confirm = scaffold_module("commands").remove, confirm_unless(yes=yes)
+    print_lines(remove(name, drop_table=drop_table, dry_run=dry_run, confirm=confirm))
 
 
 @commands.command("rename")
@@ -83,8 +70,8 @@ def rename_command(
     dry_run: DryRun = False,
 ) -> None:
     """Give a resource of `app new` another name, or the demo: `app rename post article`."""
-    for line in _work().rename(old, new, plural=plural, dry_run=dry_run):
-        typer.echo(line)
+    rename = scaffold_module("commands").rename
+    print_lines(rename(old, new, plural=plural, dry_run=dry_run))
 
 
 @commands.command("revision")

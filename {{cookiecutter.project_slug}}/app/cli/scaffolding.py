@@ -1,14 +1,19 @@
-"""Finds `scaffold`, which does the work of commands that write code, and is not deployed."""
+"""Shared by the commands that write code. Their work is done by `scaffold`, which is not deployed."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from app.cli.commands import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from types import ModuleType
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")]
 
 
 def scaffold_module(name: str) -> ModuleType:
@@ -23,3 +28,19 @@ def scaffold_module(name: str) -> ModuleType:
             "beside `app` is not deployed"
         ) from None
     return import_module(f"scaffold.{name}")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print what a command yields, as soon as it is known."""
+    for line in lines:
+        typer.echo(line)
+
+
+def confirm_unless(*, yes: bool) -> Callable[[str], None]:
+    """Return a function that asks a question, unless `yes`, and ends the command if nobody agrees."""
+
+    def confirm(question: str) -> None:
+        if not yes:
+            typer.confirm(question, abort=True)
+
+    return confirm

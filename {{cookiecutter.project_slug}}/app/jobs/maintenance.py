@@ -20,9 +20,20 @@ class Prune(JobPayload):
     job: ClassVar = "prune"
 
 
+async def _repeat(delete_some: Callable[[], Awaitable[int]]) -> int:
+    """Delete rows of a large table until none is left. A single transaction would exceed its time limit."""
+    total = 0
+    while deleted := await delete_some():
+        total += deleted
+    return total
+
+
 async def _prune_idempotency_keys(database: Database) -> int:
-    async with database.transaction() as session:
-        return await IdempotencyService(session, database.settings).prune()
+    async def delete_some() -> int:
+        async with database.transaction() as session:
+            return await IdempotencyService(session, database.settings).prune()
+
+    return await _repeat(delete_some)
 
 
 async def _prune_dead_jobs(database: Database) -> int:
@@ -31,13 +42,11 @@ async def _prune_dead_jobs(database: Database) -> int:
 
 
 async def _prune_job_log(database: Database) -> int:
-    """Delete in several transactions: the log is by far the longest of these tables."""
-    total, deleted = 0, 1
-    while deleted:
+    async def delete_some() -> int:
         async with database.transaction() as session:
-            deleted = await JobService(session).prune_log()
-        total += deleted
-    return total
+            return await JobService(session).prune_log()
+
+    return await _repeat(delete_some)
 
 
 # Each function deletes expired rows and returns their number.

@@ -144,8 +144,8 @@ def keyset(
                 for number, column in enumerate(columns)
             )
         )
-        place = tuple_(*columns)
-        statement = statement.where(place < last if descending else place > last)
+        row = tuple_(*columns)
+        statement = statement.where(row < last if descending else row > last)
     return statement
 
 

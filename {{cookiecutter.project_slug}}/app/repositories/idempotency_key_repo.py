@@ -52,7 +52,9 @@ class IdempotencyKeyRepository(Repository[IdempotencyKey]):
         """Delete the keys of a user, and those whose response created the user."""
         await self._session.execute(delete(IdempotencyKey).where(is_about_user(literal(user_id))))
 
-    async def delete_older_than(self, moment: datetime) -> int:
-        """Delete the older keys, and return the number."""
-        statement = delete(IdempotencyKey).where(IdempotencyKey.created_at < moment)
+    async def delete_older_than(self, moment: datetime, most: int) -> int:
+        """Delete up to `most` older keys, the oldest first, and return the number."""
+        is_older = IdempotencyKey.created_at < moment
+        oldest = select(IdempotencyKey.id).where(is_older).order_by(IdempotencyKey.created_at)
+        statement = delete(IdempotencyKey).where(IdempotencyKey.id.in_(oldest.limit(most)))
         return await self.changed_rows(statement.returning(IdempotencyKey.id))

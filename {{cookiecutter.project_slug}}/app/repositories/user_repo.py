@@ -52,8 +52,8 @@ class UserRepository(Repository[User]):
         filters["pattern"] = None if text is None else containing(text)
         wanted = {name: value for name, value in filters.items() if value is not None}
         statement = _page(frozenset(wanted), after=after is not None)
-        place = () if after is None else (after,)
-        return await self.page(statement, limit=limit, after=place, **wanted)
+        last = () if after is None else (after,)
+        return await self.page(statement, limit=limit, after=last, **wanted)
 
     async def create_many(self, rows: Sequence[dict[str, Any]]) -> Sequence[int]:
         """Insert users in bulk, and return their ids in the order of the rows.

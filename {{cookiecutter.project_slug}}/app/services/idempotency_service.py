@@ -3,7 +3,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Final, Self
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,6 +11,9 @@ from app.core.config import DatabaseSettings
 from app.exceptions import AlreadyProcessedError, KeyInUseError, KeyReusedError
 from app.models.idempotency_key import IdempotencyKey
 from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
+
+# Deleting this many takes a fraction of DATABASE_STATEMENT_TIMEOUT.
+_PRUNED_AT_ONCE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,5 +111,7 @@ class IdempotencyService:
         await self.store(request, status=0, headers=(), body=b"")
 
     async def prune(self) -> int:
-        """Delete the expired keys, and return the number."""
-        return await self._keys.delete_older_than(datetime.now(UTC) - self._lifetime)
+        """Delete a batch of expired keys, and return the number: 0 when none is left."""
+        return await self._keys.delete_older_than(
+            datetime.now(UTC) - self._lifetime, _PRUNED_AT_ONCE
+        )

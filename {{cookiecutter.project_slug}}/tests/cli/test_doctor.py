@@ -92,6 +92,10 @@ ERRORS = [
     Case("settings +DATABASE_URL: not set", {"DATABASE_URL": ""}),
     Case("settings +ENV_FILE names a file", {"ENV_FILE": "/no/such/file"}),
     Case(
+        "settings +WORKER_DATABASE_URL: not set",
+        {"DATABASE_POOLER": "true", "WORKER_IN_SERVICE": "true"},
+    ),
+    Case(
         r"database +DATABASE_URL: .*:\*\*\*@127.0.0.1:1/app: The database cannot be reached, ",
         {"DATABASE_URL": f"postgresql://api:{SECRET}@127.0.0.1:1/app"},
     ),
@@ -107,8 +111,8 @@ ERRORS = [
     Case(r"connections +500 x 24 .* of \d+ \(max_connections", {"WEB_CONCURRENCY": "500"}),
     Case("connections +500 x 24 ", arguments=("--processes", "500")),
     Case("connections +1 x 24 .* 99 x 23 ", arguments=("--workers", "99")),
-    Case("connections +WEB_CONCURRENCY is not a number", {"WEB_CONCURRENCY": "two"}),
-    Case("connections +WEB_CONCURRENCY is not a number", {"WEB_CONCURRENCY": "0"}),
+    Case("connections +WEB_CONCURRENCY is 'two'. To do: ", {"WEB_CONCURRENCY": "two"}),
+    Case("connections +WEB_CONCURRENCY is '0'. To do: ", {"WEB_CONCURRENCY": "0"}),
     Case(
         r"replica +500 x 13 = 6500 of \d+ \(max_connections",
         {"DATABASE_REPLICA_URL": "{service_url}", "WEB_CONCURRENCY": "500"},
@@ -126,6 +130,12 @@ ERRORS = [
     Case(
         "connections .* of 20 .CONNECTION LIMIT of the database",
         statements=("ALTER DATABASE {database} CONNECTION LIMIT 20",),
+    ),
+    # No pooler responds, so PostgreSQL has to accept them all.
+    Case(
+        "connections .* of 21 .CONNECTION LIMIT of the database",
+        {"DATABASE_POOLER": "true"},
+        ("ALTER DATABASE {database} CONNECTION LIMIT 21",),
     ),
     Case(
         "connections .* of 21 .CONNECTION LIMIT of the user",

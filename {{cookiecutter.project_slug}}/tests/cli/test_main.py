@@ -146,7 +146,9 @@ def test_database_of_a_command_is_named_without_its_secret(
     assert f":{url.password}@" not in shown
 
 
-@pytest.mark.parametrize("variable", ["DATABASE_DIRECT_URL", "DATABASE_REPLICA_URL"])
+@pytest.mark.parametrize(
+    "variable", ["DATABASE_DIRECT_URL", "DATABASE_REPLICA_URL", "WORKER_DATABASE_URL"]
+)
 def test_embedded_server_is_not_mixed_with_another(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:

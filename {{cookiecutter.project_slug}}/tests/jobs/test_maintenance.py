@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import ConfigurationError, Settings
@@ -13,7 +13,7 @@ from app.exceptions import UnavailableError
 from app.jobs import SCHEDULES, make_kinds
 from app.jobs.maintenance import PRUNERS, Prune, PruneError, prune
 from app.models.idempotency_key import IdempotencyKey
-from app.services import job_service
+from app.services import idempotency_service, job_service
 from tests.inline_jobs import InlineJobs
 
 
@@ -77,6 +77,27 @@ async def test_log_is_deleted_in_batches(
 
     assert deleted["log entries of jobs"] == 5
     assert live_database.transactions.commits - transactions >= len(deleted) + 2
+
+
+async def test_keys_are_deleted_in_batches(
+    live_session: AsyncSession, live_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service whose clients send keys may store millions of responses in a day."""
+    monkeypatch.setattr(idempotency_service, "_PRUNED_AT_ONCE", 2)
+    old = datetime.now(UTC) - timedelta(days=365)
+    stored = {"scope": "", "fingerprint": b"", "status": 0, "headers": [], "body": b""}
+    live_session.add_all(
+        IdempotencyKey(key=str(number), created_at=created_at, **stored)
+        for number, created_at in enumerate([*[old] * 5, datetime.now(UTC)])
+    )
+    await live_session.commit()
+    transactions = live_database.transactions.commits
+
+    deleted = (await prune(live_database)).deleted
+
+    assert deleted["idempotency keys"] == 5
+    assert live_database.transactions.commits - transactions >= len(deleted) + 2
+    assert (await live_session.scalars(select(IdempotencyKey.key))).all() == ["5"]
 
 
 async def test_rows_that_cannot_be_deleted_do_not_keep_the_others(

@@ -279,6 +279,44 @@ def test_resource_is_not_renamed_to_one_that_is_there_or_while_others_use_it(
     assert files_of(checkout) == before
 
 
+def test_module_in_use_keeps_a_resource_from_being_renamed_whatever_it_is_called(
+    checkout: Path, new: Command
+) -> None:
+    new("quokka", *FIELDS)
+    (checkout / "app/models/edited.py").write_text("from app.models.quokka import Quokka\n")
+    before = files_of(checkout)
+
+    with pytest.raises(CommandError, match=r"Others use quokka.*app/models/edited\.py"):
+        list(commands.rename("quokka", "koala", plural="", dry_run=False))
+
+    assert files_of(checkout) == before
+
+
+def test_router_does_not_take_the_name_of_another_one(checkout: Path, new: Command) -> None:
+    routes = checkout / "app/routes/__init__.py"
+    text = routes.read_text(encoding="utf-8")
+    routes.write_text(f"from app.routes.inner import wombats\n{text}", encoding="utf-8")
+    before = files_of(checkout)
+
+    with pytest.raises(
+        CommandError, match=r"name for wombats: app/routes/__init__\.py imports one"
+    ):
+        new("wombat", *FIELDS)
+
+    assert files_of(checkout) == before
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"def (\n", "line 1: "), (b"\xff", "is not UTF-8")])
+def test_module_that_cannot_be_read_is_named(
+    checkout: Path, new: Command, remove: Command, content: bytes, said: str
+) -> None:
+    new("quokka", *FIELDS)
+    (checkout / "app/routes/broken.py").write_bytes(content)
+
+    with pytest.raises(CommandError, match=rf"^app/routes/broken\.py,? {said}"):
+        remove("quokka")
+
+
 def test_patterns_of_a_resource_take_no_other_one_in(
     checkout: Path, new: Command, remove: Command
 ) -> None:

@@ -1,5 +1,6 @@
 """What can be typed after `app new`, and what is refused."""
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def test_plural_is_the_usual_one(project: Project, name: str, plural: str, path:
 
 def test_plural_may_be_another_one(project: Project) -> None:
     assert define(project, "news", ["title:str:20"], "news_items").plural == "news_items"
+
+
+def test_command_is_remembered_as_a_shell_takes_it(project: Project) -> None:
+    fields = ["title:str:20^=it's", "options:json?={}"]
+
+    command = define(project, "news", fields, "news_items").command
+
+    assert shlex.split(command) == ["news", *fields, "--plural", "news_items"]
 
 
 @pytest.mark.parametrize(

@@ -233,6 +233,19 @@ def test_what_fits_can_be_applied_alone(project: Path) -> None:
     assert (project / REVISION).exists()
 
 
+def test_files_that_are_left_alone_are_named(project: Path) -> None:
+    clash(project)
+    delete(project)
+
+    told = add(reject=True)
+
+    assert f"skipped  {TEST}, which is there already" in told
+    assert "skipped  .env.example, which is missing" in told
+    assert f"created  {TEST}" not in told
+    assert (project / TEST).read_text(encoding="utf-8") == ""
+    assert (project / REVISION).exists()
+
+
 def test_uncommitted_changes_are_in_the_way(project: Path) -> None:
     (project / "untracked").write_text("", encoding="utf-8")
     (project / ".env.example").write_text("# First\n# Last\n# More\n", encoding="utf-8")
@@ -316,6 +329,9 @@ def test_recipe_that_was_edited_is_not_removed(project: Path) -> None:
     with pytest.raises(CommandError, match="is not there, or has been edited"):
         told.extend(recipes.remove("wombats", dry_run=False, confirm=lambda _question: None))
 
+    assert any(line.startswith(f"  {TEST} has been edited") for line in told)
+    assert "Undo the edits, or take out by hand what docs/recipes/wombats.patch adds." in told
+    assert not any("recipe add" in line for line in told)
     assert files_of(project) == before
 
 

@@ -75,6 +75,7 @@ async def examine(examined: Examined) -> list[tuple[str, Finding]]:
 async def _run(check: Check, examined: Examined) -> Sequence[Finding]:
     """Run a check. Whatever goes wrong with it is a finding, so that the others go on."""
     from app.cli.doctor.findings import NotCheckedError, error, warning
+    from app.exceptions import UnavailableError
 
     try:
         async with asyncio.timeout(examined.seconds):
@@ -84,4 +85,6 @@ async def _run(check: Check, examined: Examined) -> Sequence[Finding]:
     except TimeoutError:
         return [error(f"no result after {examined.seconds:g} s", "try again with --timeout 30")]
     except Exception as failure:  # noqa: BLE001 (each is a finding)
+        if isinstance(failure, UnavailableError) and failure.kind == "unreachable":
+            return [warning(f"not checked: {failure}")]  # the check of the database says why
         return [error(error_sentence(failure).partition(" [SQL: ")[0])]

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import URL, text
 
-from app.cli.doctor.database import connected
+from app.cli.doctor.database import connected, look_for_pooler
 from app.cli.doctor.findings import Examined, Finding, error, ok
 from app.core.config import DatabaseSettings
 
@@ -34,8 +34,9 @@ async def check_connections(examined: Examined) -> Sequence[Finding]:
     settings = examined.database
     processes = _processes(examined)
     if processes is None:
-        return [error("WEB_CONCURRENCY is not a number", "set it to the number of processes")]
-    if settings.database_pooler:
+        found = f"WEB_CONCURRENCY is {os.environ['WEB_CONCURRENCY']!r}"
+        return [error(found, "set it to the number of processes, 1 or more")]
+    if settings.database_pooler and (await look_for_pooler(examined))[0]:
         each = _pools(settings) + _READINESS
         accepted, name = await _accepted(examined, settings.database_url)
         pooler = f"{processes} x {each} = {processes * each} of max_client_conn of the pooler"

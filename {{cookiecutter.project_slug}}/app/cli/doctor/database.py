@@ -10,7 +10,7 @@ from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.dev_server import without_secret
-from app.cli.doctor.findings import Examined, Finding, NotCheckedError, error, ok, warning
+from app.cli.doctor.findings import Examined, Finding, error, ok, warning
 from app.core.config import DatabaseSettings
 from app.core.database.budget import Budget, budgeted
 from app.core.database.counted_sessions import ReadSession
@@ -35,19 +35,12 @@ _LONGEST_WAIT: Final = 300.0  # as the alert JobsWait has it
 async def connected(
     examined: Examined, settings: DatabaseSettings, url: URL | None = None
 ) -> AsyncGenerator[AsyncSession]:
-    """Open a read session. Raises `NotCheckedError` if there is no connection.
-
-    A server that hangs ends the budget, not the task (see `app.core.database.budget`).
-    """
+    """Open a read session. A server that hangs ends the budget, not the task (`app.core.database.budget`)."""
     engine = make_engine(url or settings.database_url, settings, read_only=True, pool_size=1)
     try:
         with budgeted(Budget(examined.seconds * 0.8)):
             async with ReadSession(engine) as session:
                 yield session
-    except UnavailableError as failure:
-        if failure.kind == "unreachable":
-            raise NotCheckedError(str(failure)) from failure
-        raise
     finally:
         await engine.dispose()
 
@@ -99,8 +92,6 @@ async def check_schema(examined: Examined) -> Sequence[Finding]:
     try:
         state = await probe.check()
     except UnavailableError as failure:
-        if failure.kind == "unreachable":
-            raise NotCheckedError(str(failure)) from failure
         if failure.kind == "schema":
             return [error(f"not at head: {failure.__cause__}", "run `app migrate`")]
         raise
@@ -111,16 +102,25 @@ async def check_schema(examined: Examined) -> Sequence[Finding]:
     return [ok("at head")]
 
 
-async def check_pooler(examined: Examined) -> Sequence[Finding]:
-    """Find out whether a pooler responds: its process id differs from PostgreSQL's."""
-    said = examined.database.database_pooler
+async def look_for_pooler(examined: Examined) -> tuple[bool, str]:
+    """Return whether a pooler responds, and the time limit of statements.
+
+    The process id that a pooler sends differs from PostgreSQL's.
+    """
     # A pooler refuses the parameters that PostgreSQL itself is given.
     settings = examined.database.model_copy(update={"database_pooler": True})
     async with connected(examined, settings) as session:
         raw = await (await session.connection()).get_raw_connection()
         sent = driver_for(settings.database_url).backend_pid(raw.driver_connection)
         process, statement_timeout = (await session.execute(_PROCESS)).one()
-    if sent == process:
+    return sent != process, statement_timeout
+
+
+async def check_pooler(examined: Examined) -> Sequence[Finding]:
+    """Compare DATABASE_POOLER with what responds."""
+    said = examined.database.database_pooler
+    is_there, statement_timeout = await look_for_pooler(examined)
+    if not is_there:
         if said:
             return [
                 warning("DATABASE_POOLER is on, but there is none", "set DATABASE_POOLER=false")

@@ -54,7 +54,7 @@ class Examined:
     seconds: float = 5  # for each check
 
     @classmethod
-    def load(cls, **options: int | float | None) -> Self:
+    def load(cls, *, processes: int | None = None, workers: int = 1, seconds: float = 5) -> Self:
         """Read the settings. Those of the database may be valid where others are not."""
         problems: Sequence[str] = ()
         settings: Settings | None = None
@@ -66,7 +66,7 @@ class Examined:
             problems = lines or [heading]
             with suppress(ConfigurationError):
                 database = load_settings(DatabaseSettings)
-        return cls(problems, settings, database, **options)  # type: ignore[arg-type]
+        return cls(problems, settings, database, processes, workers, seconds)
 
     @property
     def settings(self) -> Settings:

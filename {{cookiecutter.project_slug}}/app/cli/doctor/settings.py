@@ -8,10 +8,19 @@ from app.core.config import ConfigurationError, Settings, load_settings
 
 
 async def check_settings(examined: Examined) -> Sequence[Finding]:
-    """Check that the service would start with the settings, as `app check` does."""
-    return [
-        error(problem, "see .env.example (`app dev` needs none)") for problem in examined.problems
-    ] or [ok("valid")]
+    """Check that the service would start with the settings, as `app check` does, but for metrics."""
+    from app.main import create_app
+
+    problems = [*examined.problems]
+    if examined.all_settings:
+        # Metrics may write into a folder that they share with the running service.
+        quiet = examined.all_settings.model_copy(update={"metrics": "off"})
+        try:
+            create_app(quiet)
+        except ConfigurationError as refused:
+            problems.append(str(refused))
+    todo = "see .env.example (`app dev` needs none)"
+    return [error(problem, todo) for problem in problems] or [ok("valid")]
 
 
 async def check_weak_settings(examined: Examined) -> Sequence[Finding]:

@@ -2,10 +2,13 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from typing import Final
+from weakref import WeakSet
 
-from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy.event import listens_for
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, SessionTransaction
 
 _logger: Final = logging.getLogger("app.audit")
 
@@ -26,11 +29,30 @@ def audit(event: str, **fields: object) -> None:
 
 
 def audit_on_commit(session: AsyncSession, event: str, **fields: object) -> None:
-    """Log an event after the session's transaction has committed."""
+    """Log an event after the session's transaction has committed.
 
-    @sqlalchemy_event.listens_for(session.sync_session, "after_commit", once=True)
-    def log(_: object) -> None:
-        audit(event, **fields)
+    An event within a savepoint that is rolled back is not logged.
+    """
+    due = [fields]
+    enclosing = WeakSet(_current_transactions(session.sync_session))
+
+    @listens_for(session.sync_session, "after_commit")
+    def log(committed: Session) -> None:
+        if due and not committed.in_nested_transaction():  # else a savepoint has ended
+            audit(event, **due.pop())
+
+    @listens_for(session.sync_session, "after_soft_rollback")
+    def drop(_: Session, rolled_back: SessionTransaction) -> None:
+        if rolled_back in enclosing:
+            due.clear()
+
+
+def _current_transactions(session: Session) -> Iterator[SessionTransaction]:
+    """Yield the innermost savepoint, those around it, and the transaction."""
+    current = session.get_nested_transaction() or session.get_transaction()
+    while current:
+        yield current
+        current = current.parent
 
 
 def _quoted(value: object) -> str:

@@ -1,6 +1,8 @@
 """A proxy in front of PostgreSQL that can freeze, like a network that is cut."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ class Proxy:
         self.url = server
         self.tasks: set[asyncio.Task[None]] = set()
         self.freezes_at: bytes | None = None
+        self._clients: list[asyncio.StreamWriter] = []
         self._server = server
         self._open = asyncio.Event()
         self._open.set()
@@ -38,7 +41,15 @@ class Proxy:
         self._open = asyncio.Event()
         self._open.set()
 
+    def reset(self) -> None:
+        """Reset all connections, as a load balancer does with those that were idle for too long."""
+        for writer in self._clients:
+            at_once = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+            writer.transport.abort()
+
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients.append(writer)
         task = asyncio.create_task(self._serve((reader, writer)))
         self.tasks.add(task)
 

@@ -1,5 +1,6 @@
 """A failure of the database leaves one line that says why, and a bug is no failure of it."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from app.core.config import Settings
 from app.core.database.drivers import driver_for
 from app.core.http.edge import EdgeRoute
 from app.dependencies.database import SessionDep
+from app.dependencies.settings import SettingsDep
 from app.exceptions import UnavailableError, explain
 from app.main import create_app
 from tests.conftest import http_client
@@ -24,6 +26,18 @@ router = APIRouter(route_class=EdgeRoute)
 @router.get("/ask")
 @router.post("/ask")
 async def ask(session: SessionDep) -> None:
+    await session.execute(text("SELECT 1"))
+
+
+@router.get("/lose")
+@router.post("/lose")
+async def lose_connection(session: SessionDep, settings: SettingsDep) -> None:
+    pid = await session.scalar(text("SELECT pg_backend_pid()"))
+    engine = make_test_engine(settings.database_url)
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    await engine.dispose()
+    await asyncio.sleep(0.05)  # the end of the stream is under way
     await session.execute(text("SELECT 1"))
 
 
@@ -92,6 +106,22 @@ async def test_every_503_leaves_one_line_with_its_cause(
     assert said in line
     assert "\n" not in line
     assert record.levelname == ("WARNING" if path == "/health/ready" else "ERROR")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_connection_that_is_lost_between_two_statements_is_a_503(
+    settings: Settings, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    """The driver may say so by an error that is none of PostgreSQL's, such as an `InterfaceError`."""
+    app = app_on(settings, settings.database_url)
+    async with app.router.lifespan_context(app), http_client(app) as client:
+        caplog.clear()
+        response = await client.request(method, "/lose")
+
+    assert response.status_code == 503
+    lines = [one.getMessage() for one in caplog.records if one.name.startswith("app.")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{method} /lose: 503, The ")
 
 
 @pytest.mark.parametrize(("spoil", "said"), WRONG)

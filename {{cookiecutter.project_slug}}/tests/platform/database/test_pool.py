@@ -318,6 +318,19 @@ async def test_connection_that_was_just_lost_is_noticed(
     assert await backend(single) != lost
 
 
+async def test_connections_that_were_reset_while_idle_are_replaced(
+    settings: Settings, open_database: Callable[..., Database]
+) -> None:
+    """A ping finds the first one dead. The others are closed without a ping."""
+    async with proxy_to(settings.database_url) as proxy:
+        database = open_database(database_url=proxy.url, database_read_pool_size=3)
+        lost = await at_once(database, 3)
+        proxy.reset()
+        await asyncio.sleep(0.15)
+
+        assert await backend(database) not in lost
+
+
 async def test_idle_connection_that_died_is_replaced(
     single: Database, open_database: Callable[..., Database]
 ) -> None:

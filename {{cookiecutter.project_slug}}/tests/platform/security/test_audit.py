@@ -74,8 +74,25 @@ async def test_event_of_a_transaction_that_rolls_back_has_not_happened(
     assert caplog.messages == []
 
 
+async def test_event_within_a_savepoint_counts_unless_that_is_rolled_back(
+    live_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with live_database.transaction() as session:
+        audit_on_commit(session, "role_changed", user_id=7)
+        async with session.begin_nested():
+            audit_on_commit(session, "deactivated", user_id=7)
+        async with session.begin_nested() as savepoint:
+            async with session.begin_nested():
+                audit_on_commit(session, "reactivated", user_id=7)
+            await savepoint.rollback()
+
+    assert caplog.messages == ["role_changed user_id=7", "deactivated user_id=7"]
+
+
 async def change_and_fail(database: Database) -> None:
     async with database.transaction() as session:
         await session.execute(text("SELECT 1"))
         audit_on_commit(session, "role_changed", user_id=7)
+        async with session.begin_nested():  # whose end is no commit
+            audit_on_commit(session, "deactivated", user_id=7)
         raise ConflictError("half-way")

@@ -6,6 +6,7 @@ import re
 import selectors
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -101,7 +102,9 @@ def abort(connection: psycopg.AsyncConnection[object]) -> None:
 
     `close()` would free libpq's connection while those coroutines still use it.
     """
-    if not connection.closed:
+    if connection.closed:
+        return
+    with suppress(OSError):  # the peer has reset it, which libpq notices only when it uses it
         borrowed = socket.socket(fileno=connection.pgconn.socket)
         try:
             borrowed.shutdown(socket.SHUT_RDWR)
