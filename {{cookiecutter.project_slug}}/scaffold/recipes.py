@@ -73,7 +73,7 @@ def recipes() -> Iterator[str]:
     for name, recipe in found.items():
         yield f"{name:{width}}  {recipe.title} ({_state(checkout, recipe)})"
     yield ""
-    yield f"{FOLDER}/NAME.md says what each is for. `uv run app recipe add NAME` adds one."
+    yield f"{FOLDER}/NAME.md describes each. `uv run app recipe add NAME` adds one."
 
 
 def add(name: str, *, dry_run: bool, reject: bool = False) -> Iterator[str]:
@@ -143,7 +143,7 @@ def _why_not(name: str, problems: list[str]) -> Iterator[str]:
     yield from (f"  {problem}" for problem in problems)
     yield ""
     yield f"`uv run app recipe add {name} --reject` changes what fits, and leaves the rest in files"
-    yield "named *.rej for you to do by hand."
+    yield "named *.rej, for you to change by hand."
 
 
 def _next(recipe: Recipe) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Commands for recipes: patches for what many services want, and not every one."""
+"""Commands for recipes: patches for what only some services want."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from app.cli.commands import commands
 from app.cli.scaffolding import scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name, from `app recipes`.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes, and make none.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")]
 
-recipe = typer.Typer(no_args_is_help=True, help="Add what `app recipes` lists, or remove it.")
+recipe = typer.Typer(no_args_is_help=True, help="Add or remove a recipe, as listed by `app recipes`.")
 commands.add_typer(recipe, name="recipe")
 
 
 @commands.command("recipes")
 def recipes_command() -> None:
-    """List the recipes: what many services want, and not every one."""
+    """List the recipes: patches for what only some services want."""
     for line in scaffold_module("recipes").recipes():
         typer.echo(line)
 
@@ -44,7 +44,7 @@ def remove_recipe_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Undo a recipe while nobody has edited what it added."""
+    """Undo a recipe, unless somebody has edited what it added."""
 
     def confirm(question: str) -> None:
         if not yes:
