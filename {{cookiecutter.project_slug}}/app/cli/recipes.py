@@ -12,7 +12,7 @@ from app.cli.scaffolding import scaffold_module
 Name = Annotated[str, typer.Argument(help="Its name, from `app recipes`.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")]
 
-recipe = typer.Typer(no_args_is_help=True, help="Add or remove a recipe, as listed by `app recipes`.")
+recipe = typer.Typer(no_args_is_help=True, help="Add or remove a recipe.")
 commands.add_typer(recipe, name="recipe")
 
 
