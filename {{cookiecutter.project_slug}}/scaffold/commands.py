@@ -84,7 +84,7 @@ def rename(old: str, new: str, *, plural: str, dry_run: bool) -> Iterator[str]:
     yield from (f"renamed  the table {table}" for table in tables)
     yield ""
     yield "Next:"
-    yield "  git add -A && git diff --cached -M    # texts may need a hand"
+    yield "  git add -A && git diff --cached -M    # texts may need editing"
     yield "  uv run pytest --ignore tests/platform"
     yield "A database that has run the migrations has the old names: rename them there."
 
@@ -94,7 +94,7 @@ def _to_do(removal: Removal, singular: str) -> Iterator[str]:
     yield "In the way:"
     yield from (f"  {problem}" for problem in removal.problems)
     if removal.users:
-        yield "Remove these first, or what they have of it:"
+        yield "Remove these first, or their references to it:"
         yield from (f"  uv run app remove {user}" for user in removal.users)
         return
     yield f"Undo that, or remove by hand, as `uv run app remove {singular} --dry-run` shows:"

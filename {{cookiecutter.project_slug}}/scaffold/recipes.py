@@ -77,7 +77,7 @@ def recipes() -> Iterator[str]:
     for name, recipe in found.items():
         yield f"{name:{width}}  {recipe.title} ({_state(checkout, recipe)})"
     yield ""
-    yield f"{FOLDER}/NAME.md says what each is for. `uv run app recipe add NAME` adds one."
+    yield f"{FOLDER}/NAME.md describes each. `uv run app recipe add NAME` adds one."
 
 
 def add(name: str, *, dry_run: bool, reject: bool = False) -> Iterator[str]:
@@ -93,7 +93,7 @@ def add(name: str, *, dry_run: bool, reject: bool = False) -> Iterator[str]:
     if problems and not reject:
         yield from _in_the_way(problems)
         yield f"`uv run app recipe add {name} --reject` changes what fits, and leaves the rest in files"
-        yield "named *.rej for you to do by hand."
+        yield "named *.rej, for you to change by hand."
         raise CommandError(f"Nothing was changed: {name} does not fit")
     if dry_run:
         yield recipe.patch.text.rstrip()

@@ -21,7 +21,7 @@ ResultT = TypeVar("ResultT")
 
 _TIME: Final = "%Y-%m-%d %H:%M:%S %Z"
 
-jobs = typer.Typer(no_args_is_help=True, help="Look after background jobs.")
+jobs = typer.Typer(no_args_is_help=True, help="List, retry and discard background jobs.")
 commands.add_typer(jobs, name="jobs")
 
 
@@ -85,7 +85,7 @@ def retry_command(
 def discard_command(
     ids: Annotated[list[int], typer.Argument(help="Ids of dead jobs, from `app jobs list`.")],
 ) -> None:
-    """Delete dead jobs. Their work is never done."""
+    """Delete dead jobs. Their work will not be done."""
     _report("Deleted", ids, _run(lambda service: service.discard(ids)))
 
 

@@ -1,4 +1,4 @@
-"""Commands for recipes: patches for what many services want, and not every one."""
+"""Commands for recipes: patches for what only some services want."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from app.cli.scaffolding import confirm_unless, print_lines, scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name, from `app recipes`.")]
 
-recipe = typer.Typer(no_args_is_help=True, help="Add what `app recipes` lists, or remove it.")
+recipe = typer.Typer(no_args_is_help=True, help="Add or remove a recipe.")
 commands.add_typer(recipe, name="recipe")
 
 
 @commands.command("recipes")
 def recipes_command() -> None:
-    """List the recipes: what many services want, and not every one."""
+    """List the recipes: patches for what only some services want."""
     print_lines(scaffold_module("recipes").recipes())
 
 
@@ -37,6 +37,6 @@ def add_command(
 
 @recipe.command("remove")
 def remove_recipe_command(name: Name, *, yes: Yes = False, dry_run: DryRun = False) -> None:
-    """Undo a recipe while nobody has edited what it added."""
+    """Undo a recipe, unless somebody has edited what it added."""
     confirm = confirm_unless(yes=yes)
     print_lines(scaffold_module("recipes").remove(name, dry_run=dry_run, confirm=confirm))

@@ -33,7 +33,7 @@ def openapi_command() -> None:
 def routes_command(
     *, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
-    """List the routes, with the statements that tests count and the limits of bodies."""
+    """List the routes, with the number of statements that the tests state, and body limits."""
     # Only a measurement gives the number of statements. The tests measure, and fail unless it is what
     # ENDPOINTS states, so that is shown; a copy in the package could differ from it.
     stated = _stated_endpoints()

@@ -24,7 +24,7 @@ def scaffold_module(name: str) -> ModuleType:
         if error.name != "scaffold":
             raise
         raise CommandError(
-            "This command writes code, which takes a checkout of the project: the folder `scaffold` "
+            "This command writes code and needs a checkout of the project: the folder `scaffold` "
             "beside `app` is not deployed"
         ) from None
     return import_module(f"scaffold.{name}")

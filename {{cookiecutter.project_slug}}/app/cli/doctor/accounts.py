@@ -28,7 +28,7 @@ async def check_mail(examined: Examined) -> Sequence[Finding]:
 def weak_account_settings(settings: Settings) -> Iterator[Finding]:
     """Yield settings that make accounts easier to attack."""
     if not settings.password_refuse_common:
-        yield warning("PASSWORD_REFUSE_COMMON is off: common passwords are guessed", "set it")
+        yield warning("PASSWORD_REFUSE_COMMON is off: common passwords are guessed", "turn it on")
 
 
 CHECKS: Final[dict[str, Check]] = {"mail": check_mail}

@@ -20,7 +20,7 @@ _COLOURS = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "error": t
 @commands.command("doctor")
 def doctor_command(
     *,
-    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail, too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail for warnings, too.")] = False,
     processes: Annotated[
         int | None,
         typer.Option(

@@ -80,7 +80,7 @@ async def _check_server(
         return warning(f"{found}, not a replica", "name a replica, or remove the setting")
     if is_superuser and name == "DATABASE_URL":
         return warning(
-            f"{found}, a superuser", "use one that only has rows to read and write: app grant"
+            f"{found}, a superuser", "use one that can only read and write rows: see `app grant`"
         )
     return ok(found)
 
