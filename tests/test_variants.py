@@ -349,7 +349,7 @@ IN_PLACE = {
         "-n", "2", "tests/cli/test_dev.py", "tests/cli/test_main.py",
         "tests/migrations/test_revisions.py", "tests/routes",
     ),
-    "psycopg": ("tests/cli", "tests/repositories"),
+    "psycopg": ("tests/cli/test_dev.py", "tests/cli/test_main.py", "tests/repositories"),
 }  # fmt: skip
 
 
