@@ -328,7 +328,11 @@ async def test_connections_that_were_reset_while_idle_are_replaced(
         proxy.reset()
         await asyncio.sleep(0.15)
 
-        assert await backend(database) not in lost
+        async with AsyncExitStack() as stack:
+            sessions = [await stack.enter_async_context(database.read()) for _ in range(3)]
+            found = {await session.scalar(PID) for session in sessions}
+        assert len(found) == 3
+        assert not found & lost
 
 
 async def test_idle_connection_that_died_is_replaced(
