@@ -141,7 +141,10 @@ ERRORS = [
         "connections .* of 21 .CONNECTION LIMIT of the user",
         statements=("ALTER ROLE {service} CONNECTION LIMIT 21",),
     ),
-    Case('jobs .*"pgqueuer" does not exist(?!.*SQL)', statements=("DROP TABLE pgqueuer",)),
+    Case(
+        'jobs .*"pgqueuer" does not exist(?!.*SQL).* To do: run `app migrate`, then `app grant`',
+        statements=("DROP TABLE pgqueuer",),
+    ),
     Case("jobs .*permission denied", statements=("REVOKE SELECT ON pgqueuer FROM {service}",)),
 ]
 
@@ -208,7 +211,7 @@ def test_wrong_clock_is_reported_and_fails_if_that_is_asked_for(
 
 
 def test_pooler_that_settings_do_not_name_is_reported(
-    sound: Environment, monkeypatch: pytest.MonkeyPatch
+    sound: Environment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A pooler sends a process id of its own."""
     monkeypatch.setattr(driver_for(sound.service), "backend_pid", lambda _connection: -1)
@@ -218,6 +221,7 @@ def test_pooler_that_settings_do_not_name_is_reported(
     monkeypatch.setenv("DATABASE_POOLER", "true")
     assert re.search("warning +pooler .* no time limit.*`app set-limits`", run("doctor").stdout)
     assert re.search("ok +connections +1 x 24 = 24 of max_client_conn", run("doctor").stdout)
+    assert caplog.messages == []  # the missing limit is not said twice
 
     run("set-limits")
     assert re.search("error +pooler +WORKER_DATABASE_URL is not set", run("doctor").stdout)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +12,7 @@ import typer
 from app.cli.commands import commands, error_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from app.cli.doctor.findings import Check, Examined, Finding
 
@@ -40,7 +42,8 @@ def doctor_command(
     examined = Examined.load(processes=processes, workers=workers, seconds=timeout)
     database = examined.database_settings
     url = database.database_url if database else URL.create(f"postgresql+{DRIVERS[0]}")
-    findings = run(url, examine(examined))
+    with _unlogged():
+        findings = run(url, examine(examined))
     for name, finding in findings:
         level = typer.style(f"{finding.level:8}", fg=_COLOURS[finding.level])
         todo = f". To do: {finding.todo}" if finding.todo else ""
@@ -48,6 +51,16 @@ def doctor_command(
     bad = {"warning", "error"} if strict else {"error"}
     if any(finding.level in bad for _, finding in findings):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _unlogged() -> Generator[None]:
+    """Leave the terminal to the findings: some of what is examined is logged as well."""
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 async def examine(examined: Examined) -> list[tuple[str, Finding]]:
@@ -74,6 +87,8 @@ async def examine(examined: Examined) -> list[tuple[str, Finding]]:
 
 async def _run(check: Check, examined: Examined) -> Sequence[Finding]:
     """Run a check. Whatever goes wrong with it is a finding, so that the others go on."""
+    from sqlalchemy.exc import ProgrammingError
+
     from app.cli.doctor.findings import NotCheckedError, error, warning
     from app.exceptions import UnavailableError
 
@@ -87,4 +102,7 @@ async def _run(check: Check, examined: Examined) -> Sequence[Finding]:
     except Exception as failure:  # noqa: BLE001 (each is a finding)
         if isinstance(failure, UnavailableError) and failure.kind == "unreachable":
             return [warning(f"not checked: {failure}")]  # the check of the database says why
-        return [error(error_sentence(failure).partition(" [SQL: ")[0])]
+        found = error_sentence(failure).partition(" [SQL: ")[0]
+        # A table is missing, or the right to read it.
+        is_denied = isinstance(failure, ProgrammingError)
+        return [error(found, "run `app migrate`, then `app grant`" if is_denied else "")]
