@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 from weakref import WeakSet
 
-from sqlalchemy.event import listens_for
+from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -36,12 +36,12 @@ def audit_on_commit(session: AsyncSession, event: str, **fields: object) -> None
     due = [fields]
     enclosing = WeakSet(_current_transactions(session.sync_session))
 
-    @listens_for(session.sync_session, "after_commit")
+    @sqlalchemy_event.listens_for(session.sync_session, "after_commit")
     def log(committed: Session) -> None:
         if due and not committed.in_nested_transaction():  # else a savepoint has ended
             audit(event, **due.pop())
 
-    @listens_for(session.sync_session, "after_soft_rollback")
+    @sqlalchemy_event.listens_for(session.sync_session, "after_soft_rollback")
     def drop(_: Session, rolled_back: SessionTransaction) -> None:
         if rolled_back in enclosing:
             due.clear()
