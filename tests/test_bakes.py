@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from baking import ROOT, TEMPLATE_FOLDER, closing_line, copy_template, uv_executable
+from parameters import FIRST_AND_LAST, in_each_run
 from repositories import IDENTITY, git, make_repository
-from variants import OLDEST_COOKIECUTTER, VARIANTS, Variant
+from variants import OLDEST_COOKIECUTTER, Variant
 
 TOOLS = {
     f"cookiecutter {OLDEST_COOKIECUTTER}": f"cookiecutter=={OLDEST_COOKIECUTTER}",
@@ -87,13 +88,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize(
-    "variant",
-    [  # the first and the last differ in every answer; the full size is all four
-        pytest.param(variant, id=variant.name, marks=[pytest.mark.full] if number in {1, 2} else [])
-        for number, variant in enumerate(VARIANTS)
-    ],
-)
+@pytest.mark.parametrize("variant", in_each_run(FIRST_AND_LAST))
 def test_tools_bake_the_same_byte_for_byte(
     repository: Path, tmp_path: Path, variant: Variant
 ) -> None:

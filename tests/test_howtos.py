@@ -50,37 +50,22 @@ def one_in(*, full: Variant, always: Variant) -> pytest.MarkDecorator:
 
 
 @one_in(full=WITHOUT_AUTH, always=WITH_AUTH)
-def test_field_is_added(
+def test_field_setting_job_and_permission_are_added(
     variant: Variant, template: Path, workspace: Path, tmp_path: Path, database_server: str
 ) -> None:
     project = bake(template, tmp_path, db_driver=variant.db_driver, use_auth=variant.use_auth)
-    blocks = blocks_of(project / "docs/howto/fields.md")
 
     with scratch_database(database_server) as url:
         env = SETTINGS | {"DATABASE_URL": url}
         run(project, "app", "migrate", env=env)
-        carry_out(project, blocks, env)
+        for page in ("fields", "settings", "jobs", "permissions"):
+            carry_out(project, blocks_of(project / f"docs/howto/{page}.md"), env)
 
     check(
-        project,
-        workspace,
-        "tests/routes/test_nicknames.py",
-        "tests/routes/test_users.py",
-        REVISIONS,
-    )
-
-
-@one_in(full=WITHOUT_AUTH, always=WITH_AUTH)
-def test_setting_job_and_permission_are_added(
-    variant: Variant, template: Path, workspace: Path, tmp_path: Path
-) -> None:
-    project = bake(template, tmp_path, db_driver=variant.db_driver, use_auth=variant.use_auth)
-
-    for page in ("settings", "jobs", "permissions"):
-        carry_out(project, blocks_of(project / f"docs/howto/{page}.md"), SETTINGS)
-
-    tests = ("tests/jobs", "tests/test_endpoints.py", "tests/platform/test_config.py")
-    check(project, workspace, *tests, "tests/platform/test_documents.py", "tests/cli/test_jobs.py")
+        project, workspace,
+        "tests/routes/test_nicknames.py", "tests/routes/test_users.py", "tests/jobs", "tests/test_endpoints.py",
+        "tests/cli/test_jobs.py", "tests/platform/test_config.py", "tests/platform/test_documents.py", REVISIONS,
+    )  # fmt: skip
 
 
 @one_in(full=WITH_AUTH, always=WITHOUT_AUTH)

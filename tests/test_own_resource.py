@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from baking import bake, made_once, run, run_check, run_suite
+from parameters import FIRST, FIRST_AND_LAST, in_each_run
 from postgres import scratch_database
 from project_edits import ARTICLES, LISTING, change
 from repositories import commit_all, git, make_repository
 from test_variants import CHECKS, SETTINGS, migrate_and_back
-from variants import VARIANTS, Variant
+from variants import Variant
 
 # What is typed after `app new`: every type, mark and relation.
 RESOURCES = (
@@ -49,11 +50,7 @@ class Changed:
 
 @pytest.fixture(
     scope="session",
-    params=[
-        # Between them, the first and the last have every answer.
-        pytest.param(variant, id=variant.name, marks=[pytest.mark.full] if number in {1, 2} else [])
-        for number, variant in enumerate(VARIANTS)
-    ],
+    params=in_each_run(FIRST_AND_LAST),
 )
 def changed(
     request: pytest.FixtureRequest, template: Path, workspace: Path, database_server: str
@@ -156,6 +153,7 @@ OF_NO_RESOURCE = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("changed", in_each_run(FIRST), indirect=True)
 def test_suite_passes(changed: Changed, record_property: Callable[[str, object], None]) -> None:
     ignored = [f"--ignore={path}" for path in OF_NO_RESOURCE]
     record_property("suite", run_suite(changed.path, *ignored))
@@ -170,7 +168,7 @@ def test_suite_of_what_names_no_resource_passes(
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("variant", VARIANTS[::3], ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", FIRST_AND_LAST, ids=lambda variant: variant.name)
 def test_suite_passes_with_the_demo_under_another_name(
     variant: Variant,
     template: Path,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from baking import ROOT, bake, made_once, run, run_check, run_suite
+from parameters import FIRST, FIRST_AND_LAST, in_each_run
 from recipes import (
     apply_problem,
     bake_repository,
@@ -53,11 +54,7 @@ def bare(
 
 @pytest.fixture(
     scope="session",
-    params=[
-        # Between them, the first and the last have every answer.
-        pytest.param(variant, id=variant.name, marks=[pytest.mark.full] if number in {1, 2} else [])
-        for number, variant in enumerate(VARIANTS)
-    ],
+    params=in_each_run(FIRST_AND_LAST),
 )
 def enriched(request: pytest.FixtureRequest, template: Path, workspace: Path) -> Enriched:
     variant: Variant = request.param
@@ -128,6 +125,7 @@ def test_migrations_make_what_the_models_say(enriched: Enriched, database_server
     migrate_and_back(enriched.path, database_server)
 
 
+@pytest.mark.parametrize("enriched", in_each_run(FIRST), indirect=True)
 def test_suite_passes(enriched: Enriched, record_property: Callable[[str, object], None]) -> None:
     record_property("suite", run_suite(enriched.path, *enriched.tests, *FAST_TESTS[:2]))
 

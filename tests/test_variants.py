@@ -347,7 +347,7 @@ def test_check_passes_in_place(unrendered: Path, workspace: Path, check: tuple[s
 IN_PLACE = {
     "asyncpg": (
         "-n", "2", "tests/cli/test_dev.py", "tests/cli/test_main.py",
-        "tests/migrations/test_revisions.py", "tests/routes",
+        "tests/migrations/test_revisions.py", "tests/routes/test_users.py",
     ),
     "psycopg": ("tests/cli/test_dev.py", "tests/cli/test_main.py", "tests/repositories"),
 }  # fmt: skip

@@ -23,10 +23,15 @@ _kept: Final[set[str]] = set()  # of the whole run, because fixtures create them
 _of_this_test: Final[set[str]] = set()
 
 
+def _note(text: str, noted: set[str]) -> None:
+    if len(text.strip()) >= _SHORTEST and len({*text}) >= _FEWEST:
+        noted.add(text)
+
+
 def _note_result(function: Callable[..., str]) -> Callable[..., str]:
     def note(*arguments: Any, **options: Any) -> str:
         result = function(*arguments, **options)
-        _of_this_test.add(result)
+        _note(result, _of_this_test)
         return result
 
     return note
@@ -34,7 +39,7 @@ def _note_result(function: Callable[..., str]) -> Callable[..., str]:
 
 def _note_value(method: Callable[[Any, str], None]) -> Callable[[Any, str], None]:
     def note(self: Any, value: str) -> None:
-        _kept.add(value)
+        _note(value, _kept)
         method(self, value)
 
     return note
@@ -53,7 +58,7 @@ def found(texts: Iterable[str]) -> list[str]:
     return sorted(
         f"{secret[:3]}... ({len(secret)} characters)"
         for secret in _kept | _of_this_test
-        if len(secret.strip()) >= _SHORTEST and len({*secret}) >= _FEWEST and secret in together
+        if secret in together
     )
 
 
