@@ -120,3 +120,9 @@ def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> R
             await database.dispose()
 
     return run(url, use())
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask a question, unless `yes`. Raises `typer.Abort` if the answer is no."""
+    if not yes:
+        typer.confirm(question, abort=True)

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.commands import DEVELOPMENT_STEPS, Yes, commands, error_sentence, with_database
+from app.cli.commands import (
+    DEVELOPMENT_STEPS,
+    Yes,
+    commands,
+    confirm,
+    error_sentence,
+    with_database,
+)
 from app.cli.dev_server import (
     database_url,
     require_free_port,
@@ -128,8 +135,7 @@ def seed_command(*, yes: Yes = False) -> None:
     from app.cli.demo_data import seed
 
     with database_url() as url:
-        if not yes and not uses_embedded_server():
-            typer.confirm("Write the demo data to this database?", abort=True)
+        confirm("Write the demo data to this database?", yes=yes or uses_embedded_server())
         written = with_database(url, seed)
     if written:
         kinds = " and ".join(f"{number} {kind}" for kind, number in written.items())

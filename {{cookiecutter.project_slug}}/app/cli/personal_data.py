@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.commands import Yes, commands, with_database
+from app.cli.commands import Yes, commands, confirm, with_database
 from app.cli.dev_server import database_url
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ def export_user_command(email: Email) -> None:
 def erase_user_command(email: Email, *, yes: Yes = False) -> None:
     """Delete all that is stored about a person. This cannot be undone."""
     with database_url() as url:
-        if not yes:
-            typer.confirm(f"Delete all that this database has about {email}?", abort=True)
+        confirm(f"Delete all that this database has about {email}?", yes=yes)
         with_database(url, lambda database: _erase(database, email))
     typer.echo("Erased. Logs and backups keep what they have until they are deleted.")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from app.cli.commands import Yes, commands
+from app.cli.commands import Yes, commands, confirm
 from app.cli.scaffolding import DryRun as DryRun
-from app.cli.scaffolding import confirm_unless, print_lines, scaffold_module
+from app.cli.scaffolding import print_lines, scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name, from `app recipes`.")]
 
@@ -38,5 +39,5 @@ def add_command(
 @recipe.command("remove")
 def remove_recipe_command(name: Name, *, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Undo a recipe, unless somebody has edited what it added."""
-    confirm = confirm_unless(yes=yes)
-    print_lines(scaffold_module("recipes").remove(name, dry_run=dry_run, confirm=confirm))
+    remove = scaffold_module("recipes").remove
+    print_lines(remove(name, dry_run=dry_run, confirm=partial(confirm, yes=yes)))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from app.cli.commands import CommandError, Yes, commands
+from app.cli.commands import CommandError, Yes, commands, confirm
 from app.cli.dev_server import database_url, uses_embedded_server
 from app.cli.scaffolding import DryRun as DryRun
-from app.cli.scaffolding import confirm_unless, print_lines, scaffold_module
+from app.cli.scaffolding import print_lines, scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name in the singular, such as book_shelf.")]
 
@@ -55,8 +56,8 @@ def remove_command(
     dry_run: DryRun = False,
 ) -> None:
     """Remove a resource that `app new` wrote and nobody has edited, or the demo: `app remove post`."""
-    remove, confirm = scaffold_module("commands").remove, confirm_unless(yes=yes)
-    print_lines(remove(name, drop_table=drop_table, dry_run=dry_run, confirm=confirm))
+    remove, ask = scaffold_module("commands").remove, partial(confirm, yes=yes)
+    print_lines(remove(name, drop_table=drop_table, dry_run=dry_run, confirm=ask))
 
 
 @commands.command("rename")

@@ -10,14 +10,14 @@ import typer
 from app.cli.commands import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from types import ModuleType
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")]
 
 
 def scaffold_module(name: str) -> ModuleType:
-    """Return a module of `scaffold`. Raises `CommandError` where that is not there."""
+    """Return a module of `scaffold`. Raises `CommandError` in a deployed service, which has none."""
     try:
         import_module("scaffold")
     except ModuleNotFoundError as error:
@@ -34,13 +34,3 @@ def print_lines(lines: Iterable[str]) -> None:
     """Print what a command yields, as soon as it is known."""
     for line in lines:
         typer.echo(line)
-
-
-def confirm_unless(*, yes: bool) -> Callable[[str], None]:
-    """Return a function that asks a question, unless `yes`, and ends the command if nobody agrees."""
-
-    def confirm(question: str) -> None:
-        if not yes:
-            typer.confirm(question, abort=True)
-
-    return confirm
