@@ -14,7 +14,7 @@ from scaffold.formatting import reformatted
 from scaffold.patches import Patch
 from scaffold.project import Project
 from scaffold.records import FOLDER as RECORDS
-from scaffold.writing import head, scripts_of
+from scaffold.revisions import head, scripts_of
 
 _REVISION: Final = re.compile(r'^\+revision: str = "(\w+)"$', re.MULTILINE)
 _FOLLOWS: Final = re.compile(r'^\+down_revision: str \| None = "(\w+)"$', re.MULTILINE)

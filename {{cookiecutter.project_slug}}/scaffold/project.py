@@ -1,4 +1,4 @@
-"""What a project has already: its models, tables, factories and revisions.
+"""What a project has already: its models, tables, routes and factories.
 
 The files are read, not imported, so that a mistake in one of them does not get in the way.
 """

@@ -12,7 +12,7 @@ from app.core.env_file import PROJECT
 from scaffold.completing import completed, followed_by, revisions_of
 from scaffold.patches import Checkout, Patch, Rest
 from scaffold.project import Project
-from scaffold.writing import head
+from scaffold.revisions import head
 
 FOLDER: Final = "docs/recipes"
 

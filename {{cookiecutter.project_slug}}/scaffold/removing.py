@@ -14,7 +14,7 @@ from scaffold.changes import Changes
 from scaffold.formatting import reformatted
 from scaffold.project import Project, parsed
 from scaffold.records import Record, digest, files_of, read_record, record_name, records_of
-from scaffold.writing import scripts_of
+from scaffold.revisions import scripts_of
 
 _EDITED: Final = "has been edited"
 

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import uuid4
 
 from app.cli.commands import CommandError
@@ -14,9 +14,7 @@ from scaffold.formatting import formatted, reformatted
 from scaffold.project import Project
 from scaffold.records import Record, digest, record_name
 from scaffold.resource import Resource
-
-if TYPE_CHECKING:
-    from alembic.script import ScriptDirectory
+from scaffold.revisions import head
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -76,25 +74,6 @@ def render(project: Project, resource: Resource) -> dict[str, str]:
             found[name] = text
     _refuse_double_meanings(found)
     return formatted(project.root, found)
-
-
-def scripts_of(project: Project) -> "ScriptDirectory":
-    """Return Alembic's view of the revisions."""
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
-    return ScriptDirectory.from_config(Config(toml_file=project.root / "pyproject.toml"))
-
-
-def head(project: Project) -> str:
-    """Return the revision that the next one follows. Raises `CommandError` if there are several."""
-    heads = scripts_of(project).get_heads()
-    if len(heads) != 1:
-        raise CommandError(
-            f"There are {len(heads)} newest revisions, and a new one follows one: join them by "
-            "`uv run alembic merge heads`"
-        )
-    return heads[0]
 
 
 def _refuse_double_meanings(files: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from app.core.env_file import PROJECT
 from scaffold import recipes
 from scaffold.project import Project
 from scaffold.records import Record, read_record
-from scaffold.writing import head
+from scaffold.revisions import head
 from tests.scaffold.conftest import files_of
 
 PAGE = "# Wombats\n\nThey dig.\n"

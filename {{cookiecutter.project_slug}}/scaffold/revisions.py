@@ -1,0 +1,28 @@
+"""The migrations of a project, as Alembic reads them."""
+
+from typing import TYPE_CHECKING
+
+from app.cli.commands import CommandError
+from scaffold.project import Project
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+
+
+def scripts_of(project: Project) -> "ScriptDirectory":
+    """Return Alembic's view of the revisions."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(Config(toml_file=project.root / "pyproject.toml"))
+
+
+def head(project: Project) -> str:
+    """Return the revision that the next one follows. Raises `CommandError` if there are several."""
+    heads = scripts_of(project).get_heads()
+    if len(heads) != 1:
+        raise CommandError(
+            f"There are {len(heads)} newest revisions, and a new one follows one: join them by "
+            "`uv run alembic merge heads`"
+        )
+    return heads[0]
