@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from scaffold.kinds import Kind
 from scaffold.project import Model
+from scaffold.words import path_of
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Field:
 
     @property
     def target_path(self) -> str:
-        return f"/{self.table.replace('_', '-')}"
+        return path_of(self.table)
 
     @property
     def sql_values(self) -> str:

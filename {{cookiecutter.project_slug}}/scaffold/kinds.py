@@ -23,11 +23,11 @@ class Kind:
     sent: tuple[str, str]
     refused: str
     made: str
-    parameters: tuple[str, ...] = ()
     is_named: bool = False
     response: str = ""  # otherwise the type in Python
     cursor: str = ""  # the type of a sort value in cursors, if lists may be sorted by it
-    # Lists are filtered by a range, and this is what a value of it is; otherwise by a value.
+    # What a list contains if it is filtered by a lower bound, and by an upper one: "a later" date.
+    # Without these words, it is filtered by a value.
     range: tuple[str, str] = ("", "")
     may_be_indexed: bool = True
     may_be_unique: bool = True
@@ -45,7 +45,6 @@ KINDS: Final[dict[str, Kind]] = {
             "Field(examples=[{example}]), Visible(one_line=True), Trimmed]"
         ),
         is_named=True,
-        parameters=("length",),
         cursor="Text",
         sent=("{example}", "{other}"),
         refused='""',
@@ -62,7 +61,6 @@ KINDS: Final[dict[str, Kind]] = {
             "Field(examples=[{example}]), Visible()]"
         ),
         is_named=True,
-        parameters=("length",),
         may_be_indexed=False,
         may_be_unique=False,
         sent=("{example}", "{other}"),
@@ -102,7 +100,6 @@ KINDS: Final[dict[str, Kind]] = {
         body="Annotated[Decimal, ExactDecimal({precision}, {scale})]",
         response="{body}",
         is_named=True,
-        parameters=("precision", "scale"),
         cursor="Decimal",
         range=("a greater", "a smaller"),
         sent=("{first}", "{second}"),
@@ -196,7 +193,6 @@ KINDS: Final[dict[str, Kind]] = {
         body="Literal[{values}]",
         response="{body}",
         is_named=True,
-        parameters=("values",),
         may_be_unique=False,
         sent=("{first}", "{second}"),
         refused='"another"',

@@ -12,7 +12,14 @@ from scaffold.kinds import KINDS, LINKS, MANY, MAX_INDEXED_LENGTH, ON_DELETE, RE
 from scaffold.project import Model, Project
 from scaffold.resource import USER
 from scaffold.unknown import unknown_type
-from scaffold.words import MAX_IDENTIFIER, class_case, refuse_field_name, singular_of, with_article
+from scaffold.words import (
+    MAX_IDENTIFIER,
+    NAME,
+    class_case,
+    refuse_field_name,
+    singular_of,
+    with_article,
+)
 
 _FIELD: Final = re.compile(
     r"(?P<name>[^:]*):(?P<kind>[^:?!^=]+)(?P<arguments>(:[^:?!^=]*)*)(?P<marks>[?!^]*)"
@@ -20,7 +27,6 @@ _FIELD: Final = re.compile(
     re.DOTALL,
 )
 _MISPLACED: Final = re.compile(r"^[^=]*?([?!^])[^=]*:|=.*([?!^])$", re.DOTALL)
-_VALUE: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 LONGEST_TEXT: Final = 50_000
 USAGE: Final = {
     "str": "give the maximum length, up to 10000, as in title:str:200; if it may be longer, use text",
@@ -171,7 +177,7 @@ def _is_precision(precision: str, scale: str) -> bool:
 
 
 def _are_values(values: Sequence[str]) -> bool:
-    is_each = all(_VALUE.fullmatch(value) and len(value) <= MAX_IDENTIFIER for value in values)
+    is_each = all(NAME.fullmatch(value) and len(value) <= MAX_IDENTIFIER for value in values)
     return is_each and len(values) >= 2 and len(set(values)) == len(values)
 
 

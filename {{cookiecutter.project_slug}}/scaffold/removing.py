@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from app.cli.commands import CommandError
 from scaffold import wiring
 from scaffold.changes import Changes
 from scaffold.formatting import reformatted
+from scaffold.patches import Checkout
 from scaffold.project import Project, parsed
 from scaffold.records import Record, digest, files_of, read_record, record_name, records_of
 from scaffold.revisions import scripts_of
@@ -149,13 +149,7 @@ def uncommitted(project: Project, names: Sequence[str]) -> list[str] | None:
     if not names:  # without names, git would report all files
         return []
     try:
-        completed = subprocess.run(  # noqa: S603
-            ["git", "status", "--porcelain", "--", *names],  # noqa: S607 (wherever it is)
-            cwd=project.root,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
-    except OSError:  # there is no git
+        status = Checkout(project.root).git("status", "--porcelain", "--", *names)
+    except CommandError:  # there is no git
         return None
-    return None if completed.returncode else [line[3:] for line in completed.stdout.splitlines()]
+    return None if status.returncode else [line[3:] for line in status.stdout.splitlines()]

@@ -15,6 +15,7 @@ from scaffold.records import Record, digest, files_of, read_record, record_name
 from scaffold.removing import removal_of
 from scaffold.words import (
     class_case,
+    path_of,
     plural_of,
     refuse_name,
     refuse_resource_name,
@@ -86,8 +87,9 @@ def renaming_of(
         )
     if names.singular in project.models or names.plural in project.tables:
         raise CommandError(f"{names.singular} is there already")
-    if f"/{names.plural.replace('_', '-')}" in OWN_PATHS | project.prefixes:
-        raise CommandError(f"The service has routes at /{names.plural} already")
+    path = path_of(names.plural)
+    if path in OWN_PATHS | project.prefixes:
+        raise CommandError(f"The service has routes at {path} already")
     in_the_way = removal_of(project, old).problems_but_edits
     if in_the_way:
         raise CommandError(f"Others use {old}, and would have to be changed, too: {in_the_way[0]}")

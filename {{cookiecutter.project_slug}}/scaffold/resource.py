@@ -8,7 +8,7 @@ from typing import Final
 
 from scaffold.fields import Field
 from scaffold.project import Model
-from scaffold.words import class_case, with_article
+from scaffold.words import class_case, path_of, with_article
 
 USER: Final = "user"
 LINE_LENGTH: Final = 100  # as in pyproject.toml
@@ -59,7 +59,7 @@ class Resource:
 
     @property
     def path(self) -> str:
-        return f"/{self.plural.replace('_', '-')}"
+        return path_of(self.plural)
 
     @property
     def references(self) -> tuple[Field, ...]:
@@ -109,7 +109,10 @@ class Resource:
 
     @property
     def filtered_in_order(self) -> tuple[Field, ...]:
-        """The columns by which lists are filtered, but not sorted."""
+        """The columns with an index for lists that are filtered by them, newest first.
+
+        Columns by which lists are sorted, and unique ones, have other indexes.
+        """
         wanted = (one for one in self.columns if one.is_filter and not one.sorts)
         return tuple(one for one in wanted if not one.is_unique)
 

@@ -42,11 +42,11 @@ def with_router(text: str, module: str) -> str:
     """
     _require_free(text, module)
     text = _with_names(text, lambda names: sorted([*names, module]))
-    first = _routers(text).elts[0] if _routers(text).elts else None
-    if first is None:
+    listed = _routers(text).elts
+    if not listed:
         raise CommandError(f"{ROUTES}: ROUTERS is empty")
     lines = text.splitlines(keepends=True)
-    at = first.lineno - 1
+    at = listed[0].lineno - 1
     return "".join([*lines[:at], f"    {module}.router,\n", *lines[at:]])
 
 

@@ -14,7 +14,7 @@ NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # PostgreSQL cuts off what is longer.
 MAX_IDENTIFIER: Final = 63
 
-# Words that end as plurals do. Of those in -us and -sis, a few are plurals nevertheless.
+# Words that end as plurals do. Of those in -us, -sis and -xis, a few are plurals nevertheless.
 _SINGULAR: Final = re.compile(r".*(us|[sx]is)|alias|atlas|bias|canvas|gas|iris|lens")
 _PLURALS: Final = frozenset({"bureaus", "cpus", "emus", "gpus", "gurus", "menus", "taxis"})
 
@@ -37,6 +37,11 @@ def snake_case(name: str) -> str:
 
 def class_case(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
+
+
+def path_of(plural: str) -> str:
+    """Return the path of a resource's routes: `/book-shelves` for `book_shelves`."""
+    return f"/{plural.replace('_', '-')}"
 
 
 def plural_of(singular: str) -> str:
