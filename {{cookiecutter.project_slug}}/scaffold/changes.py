@@ -11,7 +11,7 @@ from typing import Final
 
 from app.cli.commands import CommandError
 
-# Signals that end the process without raising an exception. Each platform has some of them.
+# Signals that end a process without an exception. Each platform has some of them.
 _ENDING: Final = [
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 ]
@@ -45,7 +45,7 @@ class Changes:
 
     @contextmanager
     def applied(self) -> Generator[None]:
-        """Make the changes, and undo them if one of them fails, or the block, or a signal comes.
+        """Make the changes, and undo them if one of them or the block fails, or a signal ends the process.
 
         Raises `CommandError` if a file cannot be written.
         """

@@ -1,4 +1,4 @@
-"""Completes the patch of a recipe: its migration follows the newest one, and its routers and models are listed."""
+"""Fits the patch of a recipe to the project: where its migration follows, and the lists of routers and models."""
 
 import json
 import re
@@ -21,7 +21,7 @@ _FOLLOWS: Final = re.compile(r'^\+down_revision: str \| None = "(\w+)"$', re.MUL
 _ROUTER: Final = re.compile(r"^router\b", re.MULTILINE)
 _MODEL: Final = re.compile(r"^class (\w+)\((?:.+, )?Base\):", re.MULTILINE)
 
-# The name of a list, and what adds an entry to its text or takes it out.
+# The file of a list, and what adds an entry to its text or takes it out.
 _Entry = tuple[str, Callable[[str], str], Callable[[str], str]]
 
 
@@ -93,7 +93,7 @@ def _entries(project: Project, patch: Patch) -> Iterator[_Entry]:
 
 
 def _records_with(project: Project, name: str) -> Iterator[str]:
-    """Yield the records of the resources to which a file belongs, which `app remove` takes out."""
+    """Yield the records that name a file: `app remove` then takes out its router, too."""
     for record in project.sources(f"{RECORDS}/*.json"):
         patterns = json.loads(project.read(record) or "{}")["files"]
         if any(fnmatchcase(name, pattern) for pattern in patterns):

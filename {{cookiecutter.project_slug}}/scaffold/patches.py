@@ -13,7 +13,7 @@ from app.cli.commands import CommandError
 
 _FILE: Final = re.compile(r"^diff --git a/(\S+) b/\S+\n", re.MULTILINE)
 _HUNK: Final = re.compile(r"^@@ -(\d+)\S* \+(\d+)\S* @@.*\n", re.MULTILINE)
-# What git says of a patch that it does not apply, in its own language.
+# What git says of a patch that it does not apply, if no locale translates it.
 _FAILED: Final = re.compile(r"^error: patch failed: (\S+):(\d+)$", re.MULTILINE)
 _EXISTS: Final = re.compile(r"^error: (\S+): already exists in working directory$", re.MULTILINE)
 _MISSING: Final = re.compile(r"^error: (\S+): No such file or directory$", re.MULTILINE)
@@ -106,7 +106,7 @@ class Checkout:
             return subprocess.run(  # noqa: S603
                 ["git", *arguments],  # noqa: S607 (wherever it is)
                 cwd=self.root,
-                env={**os.environ, "LC_ALL": "C"},
+                env={**os.environ, "LC_ALL": "C"},  # messages are parsed
                 input=text,
                 capture_output=True,
                 encoding="utf-8",

@@ -30,7 +30,7 @@ class Project:
     root: Path
 
     def read(self, name: str) -> str | None:
-        """Return the text of a file, or None if there is none."""
+        """Return the text of a file, or None if there is none. Raises `CommandError` if it is not UTF-8."""
         path = self.root / name
         try:
             return path.read_text(encoding="utf-8") if path.is_file() else None
@@ -38,11 +38,11 @@ class Project:
             raise CommandError(f"{name} is not UTF-8 text: save it as UTF-8") from None
 
     def parse(self, name: str) -> ast.Module:
-        """Return the syntax tree of a module. Raises as `parsed` does."""
+        """Return the syntax tree of a module. Raises `CommandError` if it cannot be read."""
         return parsed(self.read(name) or "", name)
 
     def sources(self, *patterns: str) -> Iterator[str]:
-        """Yield the names of the project's modules that match one of the patterns."""
+        """Yield the names of the files that match one of the patterns."""
         for pattern in patterns:
             for path in sorted(self.root.glob(pattern)):
                 yield path.relative_to(self.root).as_posix()
@@ -60,7 +60,7 @@ class Project:
 
     @cached_property
     def tables(self) -> frozenset[str]:
-        """The names of all tables, also of those without a model."""
+        """The names of all tables, including those without a model."""
         return frozenset(
             {model.table for model in self.models.values()}
             | {

@@ -1,4 +1,4 @@
-"""The tables of a resource that is removed, in the database that the commands use."""
+"""The tables of a resource that is removed or renamed, in the database that the commands use."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -13,8 +13,8 @@ from app.cli.commands import CommandError, with_database
 from app.core.database import Database
 from app.core.database.statements import verbatim
 
-# The statements that rename what tables have, each up to the new name, with the old name. Those of the tables
-# themselves come last.
+# The statements that rename tables and what belongs to them, each up to the new name, with the old name. The
+# tables themselves come last.
 _NAMED: Final = text(
     """
     SELECT format('ALTER TABLE %s RENAME CONSTRAINT %I', CAST(conrelid AS regclass), conname), CAST(conname AS text)

@@ -137,7 +137,7 @@ TABLES: Final = frozenset(
 WINDOWS: Final = frozenset({"aux", "con", "nul", "prn"}) | {
     f"{device}{number}" for device in ("com", "lpt") for number in range(1, 10)
 }
-# Variables of the generated code, and of FastAPI's.
+# What the code that is written, and FastAPI, use as names of variables.
 VARIABLES: Final = frozenset(
     [
         "after",

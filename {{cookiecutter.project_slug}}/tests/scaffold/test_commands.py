@@ -292,6 +292,15 @@ def test_module_in_use_keeps_a_resource_from_being_renamed_whatever_it_is_called
     assert files_of(checkout) == before
 
 
+def test_resource_is_not_renamed_to_one_whose_path_is_served(checkout: Path, new: Command) -> None:
+    new("quokka_pen", *FIELDS)
+    router = 'router = APIRouter(prefix="/wombat-pens")\n'
+    (checkout / "app/routes/pens.py").write_text(router, encoding="utf-8")
+
+    with pytest.raises(CommandError, match="has routes at /wombat-pens already"):
+        list(commands.rename("quokka_pen", "wombat_pen", plural="", dry_run=False))
+
+
 def test_router_does_not_take_the_name_of_another_one(checkout: Path, new: Command) -> None:
     routes = checkout / "app/routes/__init__.py"
     text = routes.read_text(encoding="utf-8")
