@@ -41,6 +41,7 @@ def options(
             "--version", callback=_print_version, is_eager=True, help="Print the version."
         ),
     ] = False,
+    # For --help alone: `cli` takes it out, so that it may also follow the name of a command.
     traceback: Annotated[
         bool, typer.Option("--traceback", help="Show the traceback of an error.")
     ] = False,
@@ -107,7 +108,7 @@ def _place(error: Exception) -> str:
 
 
 def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> ResultT:
-    """Run a coroutine function with a database, and close that afterwards."""
+    """Call a coroutine function with a database, and close its connections afterwards."""
     from app.core.config import DatabaseSettings, load_settings
     from app.core.database import Database
     from app.core.database.drivers import run

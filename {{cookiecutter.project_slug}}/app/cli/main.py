@@ -1,4 +1,4 @@
-"""The command line of the service: `uv run app --help`.
+"""The command line of the service: `uv run app --help`. An import registers the commands of a module.
 
 Commands that need a database use the embedded server if `DATABASE_URL` is not set. They import the
 service when they run, so that `app --help` is quick.
@@ -112,7 +112,7 @@ def check_command() -> None:
     from app.core.config import Settings, load_settings
 
     settings = load_settings(Settings)
-    # After the settings, as the service does: what it refuses besides, such as variables of libraries.
+    # Imported after that, as in `app.asgi`. It refuses more, such as variables of libraries.
     from app.main import create_app
 
     create_app(settings)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.endpoints import Endpoint
 
-# What a row of `app routes` has, in this order.
+# A row of `app routes`, by the names of its columns. A column without values is not shown.
 Row = dict[str, Any]
 
 
@@ -91,8 +91,10 @@ def _rows(app: FastAPI, stated: dict[str, list[Endpoint]]) -> Iterator[Row]:
     for context in iter_route_contexts(app.routes):
         path = context.path_format or ""
         route = context.original_route
-        is_api = isinstance(route, APIRoute)  # others serve pages, such as the documentation
-        calls = dependencies(context.dependant) if is_api else set()
+        calls: set[Any] = set()
+        max_body: int | None = None
+        if isinstance(route, APIRoute):  # others serve pages, such as the documentation
+            calls, max_body = dependencies(context.dependant), _max_body(app, route)
         for method in sorted(set(context.methods or ()) - {"HEAD"}):
             found: list[Any] = stated.get(f"{method} {path.removeprefix(prefix)}") or [None]
             for endpoint in found:
@@ -103,7 +105,7 @@ def _rows(app: FastAPI, stated: dict[str, list[Endpoint]]) -> Iterator[Row]:
                     "who": who_may_call(calls, endpoint.access.name if endpoint else ""),
                     "statements": endpoint.statements if endpoint else None,
                     "status": endpoint.status if endpoint else None,
-                    "max_body": _max_body(app, route) if isinstance(route, APIRoute) else None,
+                    "max_body": max_body,
                 }
 
 

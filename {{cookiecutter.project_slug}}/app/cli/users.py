@@ -56,9 +56,9 @@ def create_admin_command(
 async def create_admin(database: Database, email: str, display_name: str, password: str) -> User:
     """Create an administrator with a verified address.
 
-    Raises `CommandError` for invalid values, `ValidationError` for a password that the policy
-    refuses, and `ConflictError` if the address is taken. It never promotes an existing account,
-    which anyone may have registered.
+    Raises `CommandError` for invalid values and for a password that the policy refuses, and
+    `EmailTakenError` if the address is taken: it never promotes an existing account, which anyone may
+    have registered.
     """
     from pydantic import ValidationError as InvalidBodyError
 

@@ -24,8 +24,9 @@ _LIMIT_NAMES: Final = (
     "CONNECTION LIMIT of the database",
 )
 
+# Connections beside the pools: of the readiness check of a process, the queue of a worker, and `app migrate`.
 _READINESS: Final = 1
-_QUEUE: Final = 3  # of a worker
+_QUEUE: Final = 3
 _MIGRATION: Final = 2
 
 
@@ -45,7 +46,7 @@ async def check_connections(examined: Examined) -> Sequence[Finding]:
 
 
 async def check_replica(examined: Examined) -> Sequence[Finding]:
-    """Do the same for the replica, on which the pools for reading exist a second time."""
+    """Compare them on the replica, too, where the pools for reading exist a second time."""
     settings, processes = examined.database_settings, _processes(examined)
     if settings is None or settings.database_replica_url is None or processes is None:
         return []
@@ -68,9 +69,9 @@ async def _accepted(examined: Examined, url: URL) -> tuple[int, str]:
     return min((limit, name) for limit, name in named if limit >= 0)
 
 
-async def _compared(examined: Examined, url: URL, needed: int, sum_: str) -> Finding:
+async def _compared(examined: Examined, url: URL, needed: int, parts: str) -> Finding:
     accepted, name = await _accepted(examined, url)
-    found = f"{sum_} = {needed} of {accepted} ({name})"
+    found = f"{parts} = {needed} of {accepted} ({name})"
     if needed > accepted:
         todo = "raise that limit, make DATABASE_*POOL_SIZE smaller, or see docs/scaling.md"
         return error(found, todo)

@@ -35,10 +35,13 @@ _LONGEST_WAIT: Final = 300.0  # as the alert JobsWait has it
 async def connected(
     examined: Examined, settings: DatabaseSettings, url: URL | None = None
 ) -> AsyncGenerator[AsyncSession]:
-    """Open a read session. A server that hangs ends the budget, not the task (`app.core.database.budget`)."""
+    """Open a read session with a budget: a server that hangs would outlast the cancelled check.
+
+    `app.core.database.budget` says why.
+    """
     engine = make_engine(url or settings.database_url, settings, read_only=True, pool_size=1)
     try:
-        with budgeted(Budget(examined.seconds * 0.8)):
+        with budgeted(Budget(examined.budget)):
             async with ReadSession(engine) as session:
                 yield session
     finally:
@@ -87,8 +90,8 @@ async def _check_server(
 
 async def check_schema(examined: Examined) -> Sequence[Finding]:
     """Compare the revision of the database with that of the code, as /health/ready does."""
-    seconds = examined.seconds * 0.8
-    probe = ReadinessProbe(examined.database.model_copy(update={"readiness_timeout": seconds}))
+    settings = examined.database.model_copy(update={"readiness_timeout": examined.budget})
+    probe = ReadinessProbe(settings)
     try:
         state = await probe.check()
     except UnavailableError as failure:
@@ -131,8 +134,8 @@ async def check_pooler(examined: Examined) -> Sequence[Finding]:
         return [error("DATABASE_POOLER is off, but a pooler responds", todo)]
     if statement_timeout == "0":
         return [warning("statements have no time limit behind the pooler", "run `app set-limits`")]
-    every = examined.all_settings
-    if every and every.worker_database_url is None and examined.workers:
+    settings = examined.all_settings
+    if settings and settings.worker_database_url is None and examined.workers:
         todo = "set it to PostgreSQL itself"
         return [error("WORKER_DATABASE_URL is not set: behind a pooler no worker runs", todo)]
     return [ok("a pooler, as DATABASE_POOLER says")]

@@ -69,6 +69,11 @@ class Examined:
         return cls(problems, settings, database, processes, workers, seconds)
 
     @property
+    def budget(self) -> float:
+        """Seconds for the database: less than a check has, so that it can say what did not respond."""
+        return self.seconds * 0.8
+
+    @property
     def settings(self) -> Settings:
         """All settings. Raises `NotCheckedError` if one of them is invalid."""
         if self.all_settings is None:
