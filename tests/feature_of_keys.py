@@ -43,9 +43,8 @@ IDEMPOTENCY: Final = Feature(
                 "        without what the cascade deleted.\n"),
             ),
             (
-                ("        person = exists().where(func.lower(User.email) == _EMAIL, is_about_user(User.id))\n"
-                "        kept = delete(IdempotencyKey).where(person)\n"
-                '        await self._session.execute(kept, {"email": email})\n'),
+                ("        is_about_person = exists().where(func.lower(User.email) == _EMAIL, is_about_user(User.id))\n"
+                '        await self._session.execute(delete(IdempotencyKey).where(is_about_person), {"email": email})\n'),
                 "",
             ),
         ),

@@ -26,7 +26,7 @@ class NamedColumns(Generic[RowT]):
             )
         self._make: Callable[..., RowT] = row_type
         self._columns = tuple(_labelled(columns[name], name) for name in names)
-        # By these names results know the columns, and a model by that of its class.
+        # The names of the columns in results: that of a model is the name of its class.
         self._keys = tuple(one["name"] for one in self.select().column_descriptions)
 
     def select(self) -> Select[Any]:

@@ -56,9 +56,8 @@ class PersonalDataRepository:
         for repeated requests: the person's, and those that created the person. Returns the
         number of rows, without those responses and without what the cascade deleted.
         """
-        person = exists().where(func.lower(User.email) == _EMAIL, is_about_user(User.id))
-        kept = delete(IdempotencyKey).where(person)
-        await self._session.execute(kept, {"email": email})
+        is_about_person = exists().where(func.lower(User.email) == _EMAIL, is_about_user(User.id))
+        await self._session.execute(delete(IdempotencyKey).where(is_about_person), {"email": email})
         deleted = 0
         for table in reversed(metadata.sorted_tables):
             if "email" in table.c:

@@ -14,12 +14,12 @@ from app.repositories.named_columns import NamedColumns
 
 _OF_POST: Final = post_likes.c.post_id == Post.id
 
-# Columns of a statement about posts, which says in the parameter `viewer_id` who asks. A subquery for
+# Columns for a statement about posts, of which the parameter `viewer_id` names the viewer. A subquery for
 # each row of a page reads the likes of that row alone; GROUP BY would count those of all posts first.
 LIKE_COUNT: Final = (
     select(func.count()).select_from(post_likes).where(_OF_POST).correlate(Post).scalar_subquery()
 )
-# For nobody the parameter is NULL, to which nothing is equal: false.
+# Without a viewer the parameter is NULL, which equals nothing: false.
 LIKED_BY_VIEWER: Final = (
     exists()
     .where(_OF_POST, post_likes.c.user_id == bindparam("viewer_id", type_=BigInteger()))
@@ -51,7 +51,7 @@ class PostLike:
     liked_at: datetime
 
 
-# Only then come the users, and none for the likes that are skipped.
+# A page of likes, before users are joined: no user is read for a like that is skipped.
 _PAGE: Final = (
     select(post_likes.c.user_id, post_likes.c.created_at)
     .where(post_likes.c.post_id == bindparam("post_id"))
@@ -63,7 +63,7 @@ _PAGE: Final = (
 _LIKES: Final = NamedColumns(
     PostLike, user_id=User.id, display_name=User.display_name, liked_at=_PAGE.c.created_at
 )
-# It names the parameter, not the row of the post: so PostgreSQL counts once, not for each row of the page.
+# Compared with the parameter, not with the post of the row, so that PostgreSQL counts once, not for each row.
 _TOTAL: Final = (
     select(func.count())
     .select_from(post_likes)

@@ -88,7 +88,7 @@ class PostRepository(Repository[Post]):
     model = Post
 
     async def get_by_id(self, post_id: int, viewer_id: int | None) -> ViewedPost | None:
-        """Return a post as a viewer sees it, who may be nobody."""
+        """Return a post as a viewer sees it, or as anyone does if `viewer_id` is None."""
         parameters = {"post_id": post_id, "viewer_id": viewer_id}
         return _VIEWED.one(await self._session.execute(_VIEWED_BY_ID, parameters))
 

@@ -26,7 +26,7 @@ async def like_post(post_id: Id, likes: PostLikeServiceDep) -> None:
 
 @router.delete("/like", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(403))
 async def unlike_post(post_id: Id, likes: PostLikeServiceDep) -> None:
-    """Like a post no longer. Repeating it changes nothing."""
+    """Take your like back. Repeating it changes nothing."""
     await likes.unlike_post(post_id)
 
 

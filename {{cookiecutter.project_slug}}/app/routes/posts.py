@@ -20,7 +20,7 @@ from app.services.post_service import PostService
 router = APIRouter(prefix="/posts", tags=[Tag("Posts", "What users write.")], route_class=EdgeRoute)
 
 PostServiceDep = Annotated[PostService, Depends(service(PostService))]
-# Anyone may read, and whoever is known sees what they like.
+# Anyone may read, and a known caller also sees which posts they like.
 PublicPostServiceDep = Annotated[PostService, Depends(viewer_service(PostService))]
 
 

@@ -18,9 +18,9 @@ _PRUNED_AT_ONCE: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class RequestDigests:
-    """The digests that the database stores of a request and its key.
+    """What the database stores of a request and its key: digests, which tell neither key nor body.
 
-    It learns neither the key nor the body. `names` and `fingerprints` are made with the current
+    `names` and `fingerprints` are made with the current
     secret key and then with the previous one, if there is one.
     """
 
@@ -36,7 +36,7 @@ class RequestDigests:
         """Digest a request, given as the digest of its method, URL and body.
 
         A key belongs to its caller. An anonymous caller's key belongs to the request: a stranger who
-        guesses it learns nothing without the whole request, and cannot take it from anybody.
+        guesses it learns nothing without the whole request, and keeps nobody else from using it.
         """
         message = b"idempotency\0" + key.encode() + b"\0" + request
         fingerprints = tuple(hmac.digest(secret, message, "sha256") for secret in secrets)

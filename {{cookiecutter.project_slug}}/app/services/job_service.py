@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.job_repo import DeadJob, JobRepository, QueuedJobs
 
-# Long enough to find out why a job failed. Payloads may name persons.
+# Long enough to find out why a job failed, and no longer: payloads may hold personal data.
 _DEAD_KEPT: Final = timedelta(days=30)
 _LOG_KEPT: Final = timedelta(days=7)
 # Each job has a few. Deleting this many takes a fraction of DATABASE_STATEMENT_TIMEOUT.

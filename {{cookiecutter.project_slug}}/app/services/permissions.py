@@ -17,12 +17,12 @@ def require_signed_in(caller: Caller | None) -> Caller:
 
 
 def id_of_user(caller: Caller | None) -> int | None:
-    """Return the id of the user who asks, or None if that is nobody whom the service knows."""
+    """Return the id of the caller, or None if they are not signed in."""
     return caller.id if caller else None
 
 
 def require_user(caller: Caller | None) -> int:
-    """Return the id of the user who asks. Raises `AuthenticationError`."""
+    """Return the id of the caller. Raises `AuthenticationError` if they are not signed in."""
     return require_signed_in(caller).id
 
 

@@ -14,7 +14,7 @@ Caller = GatewayCaller
 
 
 def id_of_user(caller: Caller | None) -> int | None:
-    """Return the id of the user whom the gateway names, or None if that is no id of a user.
+    """Return the id of the user whom the gateway names, or None if it names none by an id.
 
     If your gateway names users by something else, such as their e-mail address, read the id here.
     """
@@ -23,7 +23,7 @@ def id_of_user(caller: Caller | None) -> int | None:
 
 
 def require_user(caller: Caller | None) -> int:
-    """Return the id of the user whom the gateway names. Raises `PermissionError`."""
+    """Return the id of the user whom the gateway names. Raises `PermissionError` if it names none."""
     user_id = id_of_user(caller)
     if user_id is None:
         raise PermissionError("Only a user may do this, and the gateway does not name one by an id")
@@ -41,7 +41,7 @@ def owner_of_new(caller: Caller | None, owner_id: int) -> int:
 
 
 def require_admin(caller: Caller | None) -> None:
-    """Raise `PermissionError` unless the caller may do what is not about a user alone."""
+    """Raise `PermissionError` unless the caller may do what concerns more than one user."""
 
 
 def record(session: AsyncSession, caller: Caller | None, event: str, **fields: object) -> None:

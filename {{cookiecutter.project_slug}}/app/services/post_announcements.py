@@ -9,7 +9,7 @@ _logger: Final = logging.getLogger(__name__)
 
 
 class PostAnnouncements:
-    """Announcements of new posts, which this service makes in its log."""
+    """Announces new posts: here, by a line in the log."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._posts = PostRepository(session)

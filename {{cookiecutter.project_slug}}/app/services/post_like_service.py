@@ -17,7 +17,7 @@ class PostLikeService:
         self._likes = PostLikeRepository(session)
 
     async def like_post(self, post_id: int) -> None:
-        """Have the caller like a post, if they do not yet. Raises `NotFoundError`.
+        """Like a post as the caller, unless they like it already. Raises `NotFoundError`.
 
         The constraints of the table detect a like that is there and a post that is not. A query before
         would lose the race against another request.
@@ -30,7 +30,7 @@ class PostLikeService:
             raise NotFoundError(f"Post {post_id} not found")
 
     async def list_likes(self, post_id: int, *, page: int, limit: int) -> NumberedPage[PostLike]:
-        """Return a page of who likes a post, newest first, and their number. Raises `NotFoundError`."""
+        """Return a page of the likes of a post, newest first, with their total. Raises `NotFoundError`."""
         found = await self._likes.list_page(post_id, limit=limit, skipped=(page - 1) * limit)
         return NumberedPage(*require_found(found, f"Post {post_id}"))
 
