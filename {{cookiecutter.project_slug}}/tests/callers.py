@@ -21,10 +21,10 @@ from tests.factories import Factory
 
 pytest_plugins = ("tests.auth.fixtures", "tests.auth.secrets_in_logs")
 
-# The one that deletes the responses stored for the user.
+# How many statements follow the deletion of a user: the one that deletes the responses stored for them.
 STATEMENTS_AFTER_DELETION: Final = 1
 
-# The response to a request of nobody, if it needs a user.
+# The status of a request without a user that needs one.
 NO_USER: Final = 401
 
 CALLERS: Final = ("anonymous", "another user", "owner", "admin")

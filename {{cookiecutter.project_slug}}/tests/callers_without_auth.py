@@ -1,4 +1,4 @@
-"""Who calls the app in tests: anyone, and whom the rules of `app/services/permissions.py` refuse."""
+"""The callers of the app in tests: anyone, and those whom the rules of the app refuse."""
 
 import sys
 from collections.abc import Callable
@@ -24,16 +24,15 @@ from tests.conftest import http_client
 from tests.endpoints import Access, Arrange, ArrangeOn, Endpoint, HeadersOf, Send
 from tests.factories import Factory
 
-STATEMENTS_AFTER_DELETION: Final = 0  # callers are no users
+STATEMENTS_AFTER_DELETION: Final = 0  # responses are stored for callers, who are not users
 
-# The response to a request of nobody, if it needs a user.
+# The status of a request without a user that needs one.
 NO_USER: Final = 403
 
 _HEADER: Final = "X-Test-Caller"  # the gateway names the caller in it
 
 # The rules let everyone in until a project fills them in; here they refuse, one at a time.
 CALLERS: Final = ("anyone", "unknown", "not the owner", "no admin")
-
 
 _OWNER_RULE: Final = "require_owner_or_admin"
 
@@ -69,7 +68,7 @@ def new_user(**values: Any) -> dict[str, Any]:
 
 
 def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
-    """Return what each of the callers gets."""
+    """Return the status that each of `CALLERS` gets."""
     status = endpoint.status
     return {
         Access.OPEN: (status, status, status, status),
@@ -80,12 +79,12 @@ def expected_statuses(endpoint: Endpoint) -> tuple[int, ...]:
 
 
 def measured_as(endpoint: Endpoint) -> str:
-    """Return the caller whose request is measured."""
+    """Return the caller as whom statements are counted."""
     return CALLERS[0]
 
 
 def statements_to_identify(_caller: str) -> int:
-    """Return how many statements read who calls: the gateway says so."""
+    """Return the number of statements that read the caller: none, because the gateway names them."""
     return 0
 
 

@@ -214,9 +214,8 @@ class RolledBackDatabase(Database):
     """A database whose sessions share one connection and commit to a savepoint only."""
 
     def __init__(self, pool: Database, connection: AsyncConnection) -> None:
-        vars(self).update(
-            vars(pool)
-        )  # its engines, because making others takes as long as a request
+        # With the engines of the pool, because making others takes as long as a request.
+        vars(self).update(vars(pool))
         options: dict[str, Any] = {
             "expire_on_commit": False,
             "close_resets_only": False,  # as in the app: use after the request is an error

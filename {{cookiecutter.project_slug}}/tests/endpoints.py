@@ -28,8 +28,9 @@ from tests.factories import Factory
 # Writes a row, owned by the user if it has an owner, or returns the value of the parameter.
 Maker = Callable[[Factory, User], Awaitable[Any]]
 
-# Makes the rows of an endpoint's request, and returns what sends it, with more headers, as a caller.
+# Sends a request, which `Arrange` has made for an endpoint and one of `CALLERS`, with more headers.
 Send = Callable[..., Awaitable[httpx.Response]]
+# Writes the rows that the request names, and returns what sends it.
 Arrange = Callable[["Endpoint", str], Awaitable[Send]]
 ArrangeOn = Callable[[Database, Factory], Arrange]
 # Returns the headers of the requests of a user.
