@@ -13,7 +13,7 @@ from scaffold import wiring
 from scaffold.formatting import reformatted
 from scaffold.patches import Patch
 from scaffold.project import Project
-from scaffold.records import FOLDER as RECORDS
+from scaffold.records import read_record, record_name, records_of
 from scaffold.revisions import head, scripts_of
 
 _REVISION: Final = re.compile(r'^\+revision: str = "(\w+)"$', re.MULTILINE)
@@ -94,10 +94,9 @@ def _entries(project: Project, patch: Patch) -> Iterator[_Entry]:
 
 def _records_with(project: Project, name: str) -> Iterator[str]:
     """Yield the records that name a file: `app remove` then takes out its router, too."""
-    for record in project.sources(f"{RECORDS}/*.json"):
-        patterns = json.loads(project.read(record) or "{}")["files"]
-        if any(fnmatchcase(name, pattern) for pattern in patterns):
-            yield record
+    for singular in records_of(project):
+        if any(fnmatchcase(name, pattern) for pattern in read_record(project, singular).files):
+            yield record_name(singular)
 
 
 def _listed(text: str, router: str) -> str:

@@ -12,6 +12,7 @@ from scaffold.taken import QUERY
 from scaffold.words import (
     MAX_IDENTIFIER,
     class_case,
+    path_of,
     plural_of,
     refuse_name,
     refuse_resource_name,
@@ -31,6 +32,24 @@ def define(
 
     Raises `CommandError` for a name that cannot be one or is taken, an unknown type, and so on.
     """
+    singular, chosen = new_names(project, name, plural)
+    itself = Model(class_case(singular), f"app.models.{singular}", chosen)
+    fields = tuple(parse_field(project, text, singular, itself) for text in texts)
+    others = {one.target_name for one in fields if one.target and not one.is_self} - {USER}
+    factories = tuple((project.factory_of(other) or "", other) for other in sorted(others))
+    resource = Resource(singular, chosen, fields, factories, _command(name, texts, plural))
+    _refuse_clashes(resource)
+    for link in resource.links:
+        if resource.link_table(link) in project.tables:
+            raise wrong(link, f"there is a table {resource.link_table(link)} already")
+    return resource
+
+
+def new_names(project: Project, name: str, plural: str | None) -> tuple[str, str]:
+    """Return the names of a new resource, in the singular and the plural.
+
+    Raises `CommandError` if one of them cannot be a name, or is that of a model, a table or a path.
+    """
     singular = snake_case(name)
     refuse_name(singular, "resource")
     chosen = snake_case(plural) if plural else plural_of(singular)
@@ -39,25 +58,10 @@ def define(
     if known or chosen in project.tables:
         where = f"the model {known.class_name}" if known else f"the table {chosen}"
         raise CommandError(f"{singular} is there already: {where}")
-    itself = Model(class_case(singular), f"app.models.{singular}", chosen)
-    fields = tuple(parse_field(project, text, singular, itself) for text in texts)
-    others = {one.target_name for one in fields if one.target and not one.is_self} - {USER}
-    factories = tuple((project.factory_of(other) or "", other) for other in sorted(others))
-    resource = Resource(singular, chosen, fields, factories, _command(name, texts, plural))
-    _refuse_clashes(resource)
-    _refuse_taken(resource, project)
-    return resource
-
-
-def _refuse_taken(resource: Resource, project: Project) -> None:
-    """Raise `CommandError` if there is a route or a table of the same name."""
-    if resource.path in OWN_PATHS | project.prefixes:
-        raise CommandError(
-            f"The service has routes at {resource.path} already; choose another name"
-        )
-    for link in resource.links:
-        if resource.link_table(link) in project.tables:
-            raise wrong(link, f"there is a table {resource.link_table(link)} already")
+    path = path_of(chosen)
+    if path in OWN_PATHS | project.prefixes:
+        raise CommandError(f"The service has routes at {path} already; choose another name")
+    return singular, chosen
 
 
 def _command(name: str, texts: Iterable[str], plural: str | None) -> str:

@@ -61,9 +61,9 @@ def files_of(project: Project, singular: str, record: Record) -> Iterator[tuple[
     """
     others = {
         name
-        for other in project.sources(f"{FOLDER}/*.json")
-        if other != record_name(singular)
-        for name in json.loads(project.read(other) or "{}").get("files", {})
+        for other in records_of(project)
+        if other != singular
+        for name in read_record(project, other).files
     }
     for pattern in record.files:
         for name in project.sources(pattern):

@@ -8,20 +8,12 @@ from dataclasses import asdict, dataclass
 from app.cli.commands import CommandError
 from scaffold import wiring
 from scaffold.changes import Changes
-from scaffold.definition import OWN_PATHS
+from scaffold.definition import new_names
 from scaffold.formatting import formatted
 from scaffold.project import Project
 from scaffold.records import Record, digest, files_of, read_record, record_name
 from scaffold.removing import removal_of
-from scaffold.words import (
-    class_case,
-    path_of,
-    plural_of,
-    refuse_name,
-    refuse_resource_name,
-    snake_case,
-    with_article,
-)
+from scaffold.words import class_case, with_article
 
 
 @dataclass(frozen=True)
@@ -77,19 +69,12 @@ def renaming_of(
     Raises `CommandError` if the new name cannot be one, is taken, or others use the resource.
     """
     record = read_record(project, old)
-    refuse_name(snake_case(new), "resource")
-    names = Names(snake_case(new), snake_case(plural) if plural else plural_of(snake_case(new)))
-    refuse_resource_name(names.singular, names.plural)
+    names = Names(*new_names(project, new, plural))
     if "_" in names.singular + names.plural and "_" not in old:
         raise CommandError(
             f"{old} is one word and {names.singular} several: which of them is meant by {old} in a text "
             f"could only be guessed. Choose one word, or write {names.singular} by `app new`"
         )
-    if names.singular in project.models or names.plural in project.tables:
-        raise CommandError(f"{names.singular} is there already")
-    path = path_of(names.plural)
-    if path in OWN_PATHS | project.prefixes:
-        raise CommandError(f"The service has routes at {path} already")
     in_the_way = removal_of(project, old).problems_but_edits
     if in_the_way:
         raise CommandError(f"Others use {old}, and would have to be changed, too: {in_the_way[0]}")
