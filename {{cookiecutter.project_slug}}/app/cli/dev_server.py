@@ -1,4 +1,4 @@
-"""`app dev`: the service with reload, and a database for it."""
+"""`app dev`: the service with reload. Also the database of this and other commands."""
 
 from __future__ import annotations
 
