@@ -2,13 +2,14 @@
 
 import ast
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from app.cli.commands import CommandError
 from scaffold.project import parsed
 
-MODELS = "app/models/__init__.py"
-ROUTES = "app/routes/__init__.py"
-_PACKAGE = "app.routes"
+MODELS: Final = "app/models/__init__.py"
+ROUTES: Final = "app/routes/__init__.py"
+_PACKAGE: Final = "app.routes"
 
 
 def with_model(text: str, module: str, class_name: str) -> str:

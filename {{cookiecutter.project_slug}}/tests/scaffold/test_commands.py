@@ -358,14 +358,31 @@ def test_unknown_resource_is_told_with_the_known_ones(new: Command, remove: Comm
 def test_uncommitted_changes_are_not_deleted(checkout: Path, new: Command, remove: Command) -> None:
     """A record without digests, as the demo has one, says nothing about edits."""
     new("quokka", *FIELDS)
-    file = checkout / "scaffold/resources/quokka.json"
-    record = json.loads(file.read_text(encoding="utf-8"))
-    record["files"] = dict.fromkeys(record["files"])
-    file.write_text(json.dumps(record), encoding="utf-8")
+    forget_digests(checkout / "scaffold/resources/quokka.json")
     subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
 
     with pytest.raises(CommandError, match=r"Commit these first.*app/models/quokka\.py"):
         remove("quokka")
+
+
+def test_files_in_no_repository_are_deleted_only_if_confirmed(checkout: Path, new: Command) -> None:
+    new("quokka", *FIELDS)
+    forget_digests(checkout / "scaffold/resources/quokka.json")
+    before = files_of(checkout)
+
+    refused = CliRunner().invoke(registered, ["remove", "quokka"], input="n\n")
+    assert refused.exit_code == 1
+    assert "They are in no git repository [y/N]" in refused.output
+    assert files_of(checkout) == before
+    removed = CliRunner().invoke(registered, ["remove", "quokka", "--yes"])
+    assert "deleted  app/models/quokka.py\n" in removed.stdout
+
+
+def forget_digests(file: Path) -> None:
+    """Give a record the form of the demo's, whose files may have been edited."""
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["files"] = dict.fromkeys(record["files"])
+    file.write_text(json.dumps(record), encoding="utf-8")
 
 
 def test_deployed_service_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
