@@ -68,7 +68,7 @@ def _tell(url: URL, reason: str) -> None:
 
 
 def without_secret(url: URL) -> str:
-    """Return a URL to show: `***` for its password, and no parameters but those that name the server."""
+    """Return a URL to show: `***` for its secret, and no parameters but those that name the server."""
     server = {name: url.query[name] for name in ("host", "port") if name in url.query}
     return str(url.set(drivername="postgresql", query=server))
 
