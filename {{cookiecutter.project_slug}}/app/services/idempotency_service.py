@@ -110,8 +110,6 @@ class IdempotencyService:
         """Record that the request was processed. Its repetition is an error."""
         await self.store(request, status=0, headers=(), body=b"")
 
-    async def prune(self) -> int:
-        """Delete a batch of expired keys, and return the number: 0 when none is left."""
-        return await self._keys.delete_older_than(
-            datetime.now(UTC) - self._lifetime, _PRUNED_AT_ONCE
-        )
+    async def prune(self, now: datetime) -> int:
+        """Delete a batch of the keys that have expired by `now`, and return the number: 0 when none is left."""
+        return await self._keys.delete_older_than(now - self._lifetime, _PRUNED_AT_ONCE)
