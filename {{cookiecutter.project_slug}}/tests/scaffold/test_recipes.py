@@ -274,10 +274,11 @@ def test_folder_without_a_repository_is_refused(project: Path) -> None:
         add()
 
 
+@pytest.mark.parametrize("folder", ["service", "tests"])  # the project has one of this name, too
 def test_project_in_a_folder_of_its_repository_is_changed(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
-    service = project / "service"
+    service = project / folder
     service.mkdir()
     for path in [path for path in project.iterdir() if path not in {service, project / ".git"}]:
         path.rename(service / path.name)
