@@ -188,6 +188,17 @@ def test_list_says_what_was_added(project: Path) -> None:
     assert next(recipes.recipes()) == "wombats  Wombats (does not fit)"
 
 
+def test_list_goes_on_after_a_recipe_whose_router_cannot_have_its_name(project: Path) -> None:
+    routes = project / "app/routes/__init__.py"
+    text = routes.read_text(encoding="utf-8")
+    routes.write_text(f"from app.routes.inner import wombats\n{text}", encoding="utf-8")
+    commit(project)
+
+    assert "wombats  Wombats (does not fit)" in list(recipes.recipes())
+    with pytest.raises(CommandError, match="Choose another name for wombats"):
+        add()
+
+
 def edit(project: Path) -> None:
     (project / ".env.example").write_text("# First\n# Second\n# Last\n", encoding="utf-8")
     commit(project)
