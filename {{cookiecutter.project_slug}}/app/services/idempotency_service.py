@@ -12,8 +12,8 @@ from app.exceptions import AlreadyProcessedError, KeyInUseError, KeyReusedError
 from app.models.idempotency_key import IdempotencyKey
 from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
 
-# Deleting this many takes a fraction of DATABASE_STATEMENT_TIMEOUT.
-_PRUNED_AT_ONCE: Final = 10_000
+# Deleting this many takes a fraction of DATABASE_STATEMENT_TIMEOUT, even with large responses.
+_PRUNED_AT_ONCE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
