@@ -122,7 +122,7 @@ class Checkout:
 
     def _told(self, completed: subprocess.CompletedProcess[str]) -> str:
         """Return what git says, with the names of files as the patch has them."""
-        return completed.stderr.replace(self._prefix, "") if self._prefix else completed.stderr
+        return completed.stderr.replace(f" {self._prefix}", " ")
 
     def _apply(
         self, patch: Patch, *options: str, reverse: bool = False

@@ -37,6 +37,11 @@ class Project:
         except UnicodeError:
             raise CommandError(f"{name} is not UTF-8 text: save it as UTF-8") from None
 
+    def has(self, name: str) -> bool:
+        """Return whether a file is there, or a package that would hide a module."""
+        package = self.root / name.removesuffix(".py") / "__init__.py"
+        return (self.root / name).exists() or package.exists()
+
     def parse(self, name: str) -> ast.Module:
         """Return the syntax tree of a module. Raises `CommandError` if it cannot be read."""
         return parsed(self.read(name) or "", name)

@@ -144,9 +144,13 @@ def _find(name: str) -> Recipe:
 
 
 def _state(checkout: Checkout, recipe: Recipe) -> str:
-    if not checkout.problems(recipe.patch, reverse=True):
+    try:
+        patch = recipe.patch
+    except CommandError:  # `app recipe add` says why
+        return "does not fit"
+    if not checkout.problems(patch, reverse=True):
         return "added"
-    return "does not fit" if checkout.problems(recipe.patch) else "fits"
+    return "does not fit" if checkout.problems(patch) else "fits"
 
 
 def _in_the_way(problems: list[str]) -> Iterator[str]:

@@ -88,7 +88,7 @@ def _files(project: Project, record: Record, old: str, rename: Renaming) -> dict
     for _, name in files_of(project, old, record):
         gone[name] = None
         texts[rename(name)] = rename(project.read(name) or "")
-    if existing := [name for name in texts if name not in gone and (project.root / name).exists()]:
+    if existing := [name for name in texts if name not in gone and project.has(name)]:
         raise CommandError(f"{existing[0]} is there already")
     for name, before, _ in record.edits:
         text = texts.get(name, project.read(name) or "")

@@ -13,7 +13,11 @@ _PACKAGE: Final = "app.routes"
 
 
 def with_model(text: str, module: str, class_name: str) -> str:
-    """Return the text of `MODELS` with a model."""
+    """Return the text of `MODELS` with a model.
+
+    Raises `CommandError` if its module would take the place of something else that is imported there.
+    """
+    _require_free(text, module, MODELS)
     lines = text.splitlines(keepends=True)
     imports = [
         node
@@ -41,7 +45,7 @@ def with_router(text: str, module: str) -> str:
 
     Raises `CommandError` if something else of its name is imported there.
     """
-    _require_free(text, module)
+    _require_free(text, f"{_PACKAGE}.{module}", ROUTES)
     text = _with_names(text, lambda names: sorted([*names, module]))
     listed = _routers(text).elts
     if not listed:
@@ -57,13 +61,15 @@ def without_router(text: str, module: str) -> str:
     return _with_names(text, lambda names: [name for name in names if name != module])
 
 
-def _require_free(text: str, router: str) -> None:
-    for node in parsed(text, ROUTES).body:
+def _require_free(text: str, module: str, file: str) -> None:
+    """Raise `CommandError` if a package imports something else by the name of its new module."""
+    package, _, name = module.rpartition(".")
+    for node in parsed(text, file).body:
         match node:
-            case ast.ImportFrom(module=str(other), names=names) if other != _PACKAGE:
-                if router in {alias.asname or alias.name for alias in names}:
+            case ast.ImportFrom(module=str(other), names=names) if other != package:
+                if name in {alias.asname or alias.name for alias in names}:
                     raise CommandError(
-                        f"Choose another name for {router}: {ROUTES} imports one from {other}"
+                        f"Choose another name for {name}: {file} imports one from {other}"
                     )
 
 

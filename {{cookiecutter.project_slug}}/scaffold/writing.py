@@ -25,7 +25,7 @@ def changes_for(project: Project, resource: Resource) -> Changes:
     Raises `CommandError` if one of the files is there already, or a name is taken in one of them.
     """
     new = render(project, resource)
-    if existing := [name for name in new if (project.root / name).exists()]:
+    if existing := [name for name in new if project.has(name)]:
         raise CommandError(f"{resource.singular} is there already: {', '.join(sorted(existing))}")
     _refuse_shadowing(new)
     models, routes = project.read(wiring.MODELS) or "", project.read(wiring.ROUTES) or ""

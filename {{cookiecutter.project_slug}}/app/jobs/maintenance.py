@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import ClassVar, Final, NamedTuple
 
 from app.core.database import Database
@@ -20,18 +21,21 @@ class Prune(JobPayload):
     job: ClassVar = "prune"
 
 
-async def _repeat(delete_some: Callable[[], Awaitable[int]]) -> int:
-    """Delete rows of a large table until none is left. A single transaction would exceed its time limit."""
-    total = 0
-    while deleted := await delete_some():
+async def _repeat(delete_some: Callable[[datetime], Awaitable[int]]) -> int:
+    """Delete rows of a large table until none is left. A single transaction would exceed its time limit.
+
+    Rows that expire after the start are left: on a busy service there would always be another one.
+    """
+    now, total = datetime.now(UTC), 0
+    while deleted := await delete_some(now):
         total += deleted
     return total
 
 
 async def _prune_idempotency_keys(database: Database) -> int:
-    async def delete_some() -> int:
+    async def delete_some(now: datetime) -> int:
         async with database.transaction() as session:
-            return await IdempotencyService(session, database.settings).prune()
+            return await IdempotencyService(session, database.settings).prune(now)
 
     return await _repeat(delete_some)
 
@@ -42,9 +46,9 @@ async def _prune_dead_jobs(database: Database) -> int:
 
 
 async def _prune_job_log(database: Database) -> int:
-    async def delete_some() -> int:
+    async def delete_some(now: datetime) -> int:
         async with database.transaction() as session:
-            return await JobService(session).prune_log()
+            return await JobService(session).prune_log(now)
 
     return await _repeat(delete_some)
 

@@ -49,7 +49,7 @@ _DELETE_LOG: Final = text("""
 WITH deleted AS (
     DELETE FROM pgqueuer_log WHERE id = ANY(ARRAY(
         SELECT id FROM pgqueuer_log AS entry
-        WHERE created < now() - CAST(:kept AS interval)
+        WHERE created < :before
             AND NOT EXISTS (SELECT FROM pgqueuer WHERE id = entry.job_id)
         ORDER BY created LIMIT :most
     ))
@@ -116,7 +116,7 @@ class JobRepository:
         deleted: int = await self._session.scalar(_DELETE_LONG_DEAD, {"kept": kept})
         return deleted
 
-    async def delete_log(self, kept: timedelta, most: int) -> int:
+    async def delete_log(self, before: datetime, most: int) -> int:
         """Delete up to `most` older log entries of jobs that no longer exist, and return the number."""
-        deleted: int = await self._session.scalar(_DELETE_LOG, {"kept": kept, "most": most})
+        deleted: int = await self._session.scalar(_DELETE_LOG, {"before": before, "most": most})
         return deleted

@@ -12,8 +12,8 @@ from app.exceptions import AlreadyProcessedError, KeyInUseError, KeyReusedError
 from app.models.idempotency_key import IdempotencyKey
 from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
 
-# Deleting this many takes a fraction of DATABASE_STATEMENT_TIMEOUT.
-_PRUNED_AT_ONCE: Final = 10_000
+# Deleting this many takes a fraction of DATABASE_STATEMENT_TIMEOUT, even with large responses.
+_PRUNED_AT_ONCE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,6 @@ class IdempotencyService:
         """Record that the request was processed. Its repetition is an error."""
         await self.store(request, status=0, headers=(), body=b"")
 
-    async def prune(self) -> int:
-        """Delete a batch of expired keys, and return the number: 0 when none is left."""
-        return await self._keys.delete_older_than(
-            datetime.now(UTC) - self._lifetime, _PRUNED_AT_ONCE
-        )
+    async def prune(self, now: datetime) -> int:
+        """Delete a batch of the keys that have expired by `now`, and return the number: 0 when none is left."""
+        return await self._keys.delete_older_than(now - self._lifetime, _PRUNED_AT_ONCE)

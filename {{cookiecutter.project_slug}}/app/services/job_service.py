@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -39,6 +39,6 @@ class JobService:
         """Delete jobs that have been dead for 30 days, and return the number."""
         return await self._jobs.delete_long_dead(_DEAD_KEPT)
 
-    async def prune_log(self) -> int:
-        """Delete a batch of old log entries, and return the number: 0 when none is left."""
-        return await self._jobs.delete_log(_LOG_KEPT, _LOG_ENTRIES_AT_ONCE)
+    async def prune_log(self, now: datetime) -> int:
+        """Delete a batch of the log entries that are old by `now`, and return the number: 0 when none is left."""
+        return await self._jobs.delete_log(now - _LOG_KEPT, _LOG_ENTRIES_AT_ONCE)

@@ -228,6 +228,16 @@ def test_pooler_that_settings_do_not_name_is_reported(
     assert re.search("ok +pooler +a pooler, as", run("doctor", "--workers", "0").stdout)
 
 
+def test_check_that_finds_no_free_connection_says_so(sound: Environment) -> None:
+    """Each check has a connection of its own: the one of the database may be the last."""
+    execute(sound.owner, f"ALTER ROLE {sound.service.username} CONNECTION LIMIT 1")
+
+    unchecked = re.findall("not checked: .*", run("doctor").stdout)
+
+    assert unchecked
+    assert all("too many connections for role" in line for line in unchecked)
+
+
 def test_jobs_that_are_dead_or_late_are_reported(sound: Environment) -> None:
     with_database(sound.owner, queue_two_of_which_one_is_dead)
     assert re.search("warning +jobs +1 dead: failing, since ", run("doctor").stdout)

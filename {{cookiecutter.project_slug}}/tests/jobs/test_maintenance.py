@@ -1,3 +1,4 @@
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -13,6 +14,8 @@ from app.exceptions import UnavailableError
 from app.jobs import SCHEDULES, make_kinds
 from app.jobs.maintenance import PRUNERS, Prune, PruneError, prune
 from app.models.idempotency_key import IdempotencyKey
+from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
+from app.repositories.job_repo import JobRepository
 from app.services import idempotency_service, job_service
 from tests.inline_jobs import InlineJobs
 
@@ -98,6 +101,56 @@ async def test_keys_are_deleted_in_batches(
     assert deleted["idempotency keys"] == 5
     assert live_database.transactions.commits - transactions >= len(deleted) + 2
     assert (await live_session.scalars(select(IdempotencyKey.key))).all() == ["5"]
+
+
+@pytest.fixture
+def expire_meanwhile(
+    live_session: AsyncSession, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[type, str, str], Awaitable[None]]:
+    """Add a row that has expired just then, whenever a method of a repository deletes some: ten in all."""
+
+    async def expire(repository: type, method: str, insert: str) -> None:
+        delete, rows = getattr(repository, method), iter(range(10))
+
+        async def add() -> None:
+            if next(rows, None) is not None:
+                await live_session.execute(text(insert))
+                await live_session.commit()
+
+        async def delete_and_add(*arguments: object) -> int:
+            deleted: int = await delete(*arguments)
+            await add()
+            return deleted
+
+        await add()
+        monkeypatch.setattr(repository, method, delete_and_add)
+
+    return expire
+
+
+async def test_entries_that_become_old_meanwhile_are_left_for_the_next_time(
+    live_database: Database, expire_meanwhile: Callable[[type, str, str], Awaitable[None]]
+) -> None:
+    """A service that runs many jobs has another one at any time, so pruning would never end."""
+    insert = (
+        "INSERT INTO pgqueuer_log (created, job_id, status, priority, entrypoint) "
+        "VALUES (clock_timestamp() - interval '7 days', 1, 'queued', 0, 'task')"
+    )
+    await expire_meanwhile(JobRepository, "delete_log", insert)
+
+    assert (await prune(live_database)).deleted["log entries of jobs"] == 1
+
+
+async def test_keys_that_expire_meanwhile_are_left_for_the_next_time(
+    live_database: Database, expire_meanwhile: Callable[[type, str, str], Awaitable[None]]
+) -> None:
+    insert = (
+        "INSERT INTO idempotency_keys (created_at, scope, key, fingerprint, status, headers, body) "
+        "VALUES (clock_timestamp() - interval '24 hours', '', gen_random_uuid(), '', 0, '[]', '')"
+    )
+    await expire_meanwhile(IdempotencyKeyRepository, "delete_older_than", insert)
+
+    assert (await prune(live_database)).deleted["idempotency keys"] == 1
 
 
 async def test_rows_that_cannot_be_deleted_do_not_keep_the_others(

@@ -92,6 +92,20 @@ def test_file_in_the_way_is_refused(checkout: Path, new: Command) -> None:
         new("quokka", *FIELDS)
 
 
+def test_package_that_would_hide_a_module_is_refused(checkout: Path, new: Command) -> None:
+    new("quokka", *FIELDS)
+    (checkout / "app/models/wombat").mkdir()
+    (checkout / "app/models/wombat/__init__.py").touch()
+    before = files_of(checkout)
+
+    with pytest.raises(CommandError, match=r"wombat is there already: app/models/wombat\.py"):
+        new("wombat", *FIELDS)
+    with pytest.raises(CommandError, match=r"app/models/wombat\.py is there already"):
+        list(commands.rename("quokka", "wombat", plural="", dry_run=False))
+
+    assert files_of(checkout) == before
+
+
 @pytest.mark.parametrize(
     ("name", "field"),
     [
@@ -311,6 +325,20 @@ def test_router_does_not_take_the_name_of_another_one(checkout: Path, new: Comma
         CommandError, match=r"name for wombats: app/routes/__init__\.py imports one"
     ):
         new("wombat", *FIELDS)
+
+    assert files_of(checkout) == before
+
+
+def test_model_does_not_take_the_name_of_something_else(checkout: Path, new: Command) -> None:
+    """Importing `app.models.metadata` would make that module the `metadata` of `app.models`."""
+    new("quokka", *FIELDS)
+    before = files_of(checkout)
+
+    reason = r"name for metadata: app/models/__init__\.py imports one from app\.core"
+    with pytest.raises(CommandError, match=reason):
+        new("metadata", *FIELDS, plural="metadata_entries")
+    with pytest.raises(CommandError, match=reason):
+        list(commands.rename("quokka", "metadata", plural="descriptions", dry_run=False))
 
     assert files_of(checkout) == before
 

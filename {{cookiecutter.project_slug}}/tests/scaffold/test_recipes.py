@@ -188,6 +188,17 @@ def test_list_says_what_was_added(project: Path) -> None:
     assert next(recipes.recipes()) == "wombats  Wombats (does not fit)"
 
 
+def test_list_goes_on_after_a_recipe_whose_router_cannot_have_its_name(project: Path) -> None:
+    routes = project / "app/routes/__init__.py"
+    text = routes.read_text(encoding="utf-8")
+    routes.write_text(f"from app.routes.inner import wombats\n{text}", encoding="utf-8")
+    commit(project)
+
+    assert "wombats  Wombats (does not fit)" in list(recipes.recipes())
+    with pytest.raises(CommandError, match="Choose another name for wombats"):
+        add()
+
+
 def edit(project: Path) -> None:
     (project / ".env.example").write_text("# First\n# Second\n# Last\n", encoding="utf-8")
     commit(project)
@@ -274,10 +285,11 @@ def test_folder_without_a_repository_is_refused(project: Path) -> None:
         add()
 
 
+@pytest.mark.parametrize("folder", ["service", "tests"])  # the project has one of this name, too
 def test_project_in_a_folder_of_its_repository_is_changed(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
-    service = project / "service"
+    service = project / folder
     service.mkdir()
     for path in [path for path in project.iterdir() if path not in {service, project / ".git"}]:
         path.rename(service / path.name)

@@ -90,7 +90,7 @@ async def _run(check: Check, examined: Examined) -> Sequence[Finding]:
     from sqlalchemy.exc import ProgrammingError
 
     from app.cli.doctor.findings import NotCheckedError, error, warning
-    from app.exceptions import UnavailableError
+    from app.exceptions import UnavailableError, explain
 
     try:
         async with asyncio.timeout(examined.seconds):
@@ -101,7 +101,8 @@ async def _run(check: Check, examined: Examined) -> Sequence[Finding]:
         return [error(f"no result after {examined.seconds:g} s", "try again with --timeout 30")]
     except Exception as failure:  # noqa: BLE001 (each is a finding)
         if isinstance(failure, UnavailableError) and failure.kind == "unreachable":
-            return [warning(f"not checked: {failure}")]  # the check of the database says why
+            # The check of the database says what to do, unless it took the last free connection.
+            return [warning(f"not checked: {explain(failure)}")]
         found = error_sentence(failure).partition(" [SQL: ")[0]
         # A table is missing, or the right to read it.
         is_denied = isinstance(failure, ProgrammingError)

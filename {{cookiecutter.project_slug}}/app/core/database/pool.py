@@ -175,6 +175,8 @@ class FairPool(AsyncAdaptedQueuePool):
                 works = self._works(connection)
             except BaseException:  # cancelled, maybe in the middle of a response
                 connection.invalidate()
+                if budget:
+                    budget.release(holder)
                 raise
             if works and budget and budget.expired:
                 connection.close()

@@ -46,6 +46,11 @@ def audit_on_commit(session: AsyncSession, event: str, **fields: object) -> None
         if rolled_back in enclosing:
             due.clear()
 
+    @sqlalchemy_event.listens_for(session.sync_session, "after_transaction_end")
+    def end(_: Session, ended: SessionTransaction) -> None:
+        if ended.parent is None:  # maybe reset, or begun after the event: the next one is another
+            due.clear()
+
 
 def _current_transactions(session: Session) -> Iterator[SessionTransaction]:
     """Yield the innermost savepoint, those around it, and the transaction."""

@@ -326,6 +326,24 @@ async def test_cancellation_is_no_fault_of_the_database(
     await ask_database(database, 0)
 
 
+async def test_ping_that_is_cancelled_holds_no_connection(
+    settings: Settings, open_database: Callable[..., Database]
+) -> None:
+    """A request that has given up on it may ask again."""
+    async with proxy_to(settings.database_url) as proxy:
+        database = open_database(database_url=proxy.url)
+        await ask_database(database, 0)
+        await asyncio.sleep(0.15)  # so long that it is pinged
+        proxy.freeze()
+        proxy.thaw_for_new_connections()
+        with budgeted(database.budget(shared=True)):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await ask_database(database, 0)
+
+            await ask_database(database, 0)
+
+
 def timers() -> list[asyncio.TimerHandle]:
     """Return the timers of budgets that the event loop still has to run."""
     loop: Any = asyncio.get_running_loop()

@@ -89,6 +89,19 @@ async def test_event_within_a_savepoint_counts_unless_that_is_rolled_back(
     assert caplog.messages == ["role_changed user_id=7", "deactivated user_id=7"]
 
 
+@pytest.mark.parametrize("end", ["reset", "rollback"])
+async def test_event_is_not_that_of_the_next_transaction(
+    live_database: Database, caplog: pytest.LogCaptureFixture, end: str
+) -> None:
+    async with live_database.transaction() as session:
+        audit_on_commit(session, "role_changed", user_id=7)
+        await session.execute(text("SELECT 1"))
+        await getattr(session, end)()
+        await session.execute(text("SELECT 1"))
+
+    assert caplog.messages == []
+
+
 async def change_and_fail(database: Database) -> None:
     async with database.transaction() as session:
         await session.execute(text("SELECT 1"))
