@@ -95,7 +95,7 @@ def _with_names(text: str, change: Callable[[list[str]], Sequence[str]]) -> str:
     for node in parsed(text, ROUTES).body:
         if isinstance(node, ast.ImportFrom) and node.module == _PACKAGE:
             lines = text.splitlines(keepends=True)
-            names = change([alias.name for alias in node.names])
+            names = change([ast.unparse(alias) for alias in node.names])
             statement = f"from app.routes import {', '.join(names)}\n"
             if len(statement) > 100:
                 statement = f"from app.routes import ({', '.join(names)})\n"

@@ -329,6 +329,18 @@ def test_router_does_not_take_the_name_of_another_one(checkout: Path, new: Comma
     assert files_of(checkout) == before
 
 
+def test_router_that_has_another_name_keeps_it(checkout: Path, new: Command) -> None:
+    routes = checkout / "app/routes/__init__.py"
+    text = routes.read_text(encoding="utf-8").replace(
+        "user_import, users", "user_import, users as people"
+    )
+    routes.write_text(text.replace(" users.router", " people.router"), encoding="utf-8")
+
+    new("quokka", *FIELDS)
+
+    assert "users as people" in routes.read_text(encoding="utf-8")
+
+
 def test_model_does_not_take_the_name_of_something_else(checkout: Path, new: Command) -> None:
     """Importing `app.models.metadata` would make that module the `metadata` of `app.models`."""
     new("quokka", *FIELDS)
