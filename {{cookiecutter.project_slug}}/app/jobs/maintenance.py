@@ -21,7 +21,7 @@ class Prune(JobPayload):
     job: ClassVar = "prune"
 
 
-async def _repeat(delete_some: Callable[[datetime], Awaitable[int]]) -> int:
+async def repeat(delete_some: Callable[[datetime], Awaitable[int]]) -> int:
     """Delete rows of a large table until none is left. A single transaction would exceed its time limit.
 
     Rows that expire after the start are left: on a busy service there would always be another one.
@@ -37,7 +37,7 @@ async def _prune_idempotency_keys(database: Database) -> int:
         async with database.transaction() as session:
             return await IdempotencyService(session, database.settings).prune(now)
 
-    return await _repeat(delete_some)
+    return await repeat(delete_some)
 
 
 async def _prune_dead_jobs(database: Database) -> int:
@@ -50,7 +50,7 @@ async def _prune_job_log(database: Database) -> int:
         async with database.transaction() as session:
             return await JobService(session).prune_log(now)
 
-    return await _repeat(delete_some)
+    return await repeat(delete_some)
 
 
 # Each function deletes expired rows and returns their number.

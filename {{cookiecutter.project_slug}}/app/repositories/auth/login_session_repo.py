@@ -67,9 +67,9 @@ class LoginSessionRepository(Repository[LoginSession]):
             )
         )
 
-    async def delete_expired(self, now: datetime, idle_since: datetime) -> int:
-        """Delete the expired sessions and those idle since, and return the number."""
-        statement = delete(LoginSession).where(
-            (LoginSession.expires_at < now) | (LoginSession.last_used_at < idle_since)
-        )
+    async def delete_expired(self, now: datetime, idle_since: datetime, most: int) -> int:
+        """Delete up to `most` sessions that have expired or were idle since, and return the number."""
+        has_ended = (LoginSession.expires_at < now) | (LoginSession.last_used_at < idle_since)
+        ended = select(LoginSession.id).where(has_ended).order_by(LoginSession.id).limit(most)
+        statement = delete(LoginSession).where(LoginSession.id.in_(ended))
         return await self.changed_rows(statement.returning(LoginSession.id))
