@@ -49,7 +49,7 @@ _DELETE_LOG: Final = text("""
 WITH deleted AS (
     DELETE FROM pgqueuer_log WHERE id = ANY(ARRAY(
         SELECT id FROM pgqueuer_log AS entry
-        WHERE created < :before
+        WHERE created < CAST(:now AS timestamptz) - CAST(:kept AS interval)
             AND NOT EXISTS (SELECT FROM pgqueuer WHERE id = entry.job_id)
         ORDER BY created LIMIT :most
     ))
@@ -116,7 +116,8 @@ class JobRepository:
         deleted: int = await self._session.scalar(_DELETE_LONG_DEAD, {"kept": kept})
         return deleted
 
-    async def delete_log(self, before: datetime, most: int) -> int:
+    async def delete_log(self, kept: timedelta, most: int, now: datetime) -> int:
         """Delete up to `most` older log entries of jobs that no longer exist, and return the number."""
-        deleted: int = await self._session.scalar(_DELETE_LOG, {"before": before, "most": most})
+        parameters = {"kept": kept, "most": most, "now": now}
+        deleted: int = await self._session.scalar(_DELETE_LOG, parameters)
         return deleted

@@ -41,4 +41,4 @@ class JobService:
 
     async def prune_log(self, now: datetime) -> int:
         """Delete a batch of the log entries that are old by `now`, and return the number: 0 when none is left."""
-        return await self._jobs.delete_log(now - _LOG_KEPT, _LOG_ENTRIES_AT_ONCE)
+        return await self._jobs.delete_log(_LOG_KEPT, _LOG_ENTRIES_AT_ONCE, now)
