@@ -149,6 +149,19 @@ IDEMPOTENCY: Final = Feature(
                 ("        self._keys = IdempotencyKeyRepository(session)\n", ""),
                 ("        await self._keys.delete_about_user(user_id)\n", ""),
             ),
+            "tests/callers.py": (
+                (
+                    ("# How many statements follow the deletion of a user: the one that deletes the responses stored for them.\n"
+                    "STATEMENTS_AFTER_DELETION: Final = 1\n"),
+                    "STATEMENTS_AFTER_DELETION: Final = 0\n",
+                ),
+            ),
+            "tests/routes/auth/test_registration.py": (
+                (
+                    '"DELETE /users/{user_id}", OWNER, statements=5, status=204',
+                    '"DELETE /users/{user_id}", OWNER, statements=4, status=204',
+                ),
+            ),
             "docs/security/personal-data.md": (
                 (
                     ("| responses to signed-in users' requests with an `Idempotency-Key` | callers | `idempotency_keys` | the user is deleted, or `IDEMPOTENCY_KEY_HOURS`, then `app prune` |\n"
