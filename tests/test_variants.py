@@ -55,7 +55,7 @@ OTHER_MEANINGS = {
     # A random value for a setting that is required.
     "app/cli/main.py": r"role_limits|\brole\b|\bpassword\b",
     "app/cli/routes.py": r"token_urlsafe",
-    "tests/cli/test_doctor.py": r"\bpassword\b|drop role",
+    "tests/cli/test_doctor.py": r"\bpassword\b|(drop|for) role",
     # The role by which the database knows the service.
     "app/core/database/role_limits.py": r"\brole(_limits)?\b",
     "tests/platform/database/test_role_limits.py": r"\brole(_limits)?\b|_role_limits",
