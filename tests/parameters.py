@@ -1,6 +1,6 @@
 """The variants that tests take as their parameter: some in each run, the others by `-m full`."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any
 
 import pytest
@@ -11,11 +11,11 @@ FIRST = VARIANTS[:1]
 FIRST_AND_LAST = VARIANTS[::3]
 
 
-def in_each_run(variants: Container[Variant]) -> list[Any]:
-    """Return all variants as parameters; those that are not given are marked `full`."""
+def in_each_run(always: Container[Variant], *, of: Sequence[Variant] = VARIANTS) -> list[Any]:
+    """Return variants as parameters; those that are not `always` taken are marked `full`."""
     return [
         pytest.param(
-            variant, id=variant.name, marks=[] if variant in variants else [pytest.mark.full]
+            variant, id=variant.name, marks=[] if variant in always else [pytest.mark.full]
         )
-        for variant in VARIANTS
+        for variant in of
     ]

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from baking import bake, run, run_check, run_suite
 from documented_edits import Block, blocks_of
+from parameters import FIRST_AND_LAST, in_each_run
 from postgres import scratch_database
 from test_variants import CHECKS, SETTINGS
-from variants import VARIANTS, Variant
+from variants import Variant
 
-# Between them, the two have every answer.
-WITH_AUTH, WITHOUT_AUTH = VARIANTS[0], VARIANTS[3]
+WITH_AUTH, WITHOUT_AUTH = FIRST_AND_LAST[:1], FIRST_AND_LAST[1:]
 REVISIONS = "tests/migrations/test_revisions.py"
 OF_ARTICLES = (
     "app/models/article.py",
@@ -38,18 +38,7 @@ def check(project: Path, workspace: Path, *tests: str) -> None:
     run_suite(project, *tests, "tests/test_architecture.py")
 
 
-def one_in(*, full: Variant, always: Variant) -> pytest.MarkDecorator:
-    """Take a minute in each run, and two in a full one."""
-    return pytest.mark.parametrize(
-        "variant",
-        [
-            pytest.param(always, id=always.name),
-            pytest.param(full, id=full.name, marks=pytest.mark.full),
-        ],
-    )
-
-
-@one_in(full=WITHOUT_AUTH, always=WITH_AUTH)
+@pytest.mark.parametrize("variant", in_each_run(WITH_AUTH, of=FIRST_AND_LAST))
 def test_field_setting_job_and_permission_are_added(
     variant: Variant, template: Path, workspace: Path, tmp_path: Path, database_server: str
 ) -> None:
@@ -68,7 +57,7 @@ def test_field_setting_job_and_permission_are_added(
     )  # fmt: skip
 
 
-@one_in(full=WITH_AUTH, always=WITHOUT_AUTH)
+@pytest.mark.parametrize("variant", in_each_run(WITHOUT_AUTH, of=FIRST_AND_LAST))
 def test_relations_are_added_as_the_command_writes_them(
     variant: Variant, template: Path, workspace: Path, tmp_path: Path, database_server: str
 ) -> None:
