@@ -35,8 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["BAKES_FOLDER"] = folder.name
 
 
-class RunningTests:
-    """Says which tests are running while none ends."""
+class Progress:
+    """Says which tests are running while none ends, and why a test failed when it fails."""
 
     def __init__(self, terminal: pytest.TerminalReporter) -> None:
         self._terminal = terminal
@@ -51,6 +51,13 @@ class RunningTests:
         self._started.pop(nodeid, None)
         self._last_end = time.monotonic()
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # pytest prints it at the end, which may be half an hour later or, if interrupted, never.
+        if report.failed:
+            self._terminal.write_line("")  # after the dots
+            self._terminal.write_sep("_", f"{report.nodeid} ({report.when})")
+            self._terminal.write_line(report.longreprtext)
+
     def _report(self) -> None:
         while True:
             time.sleep(SILENCE)
@@ -64,7 +71,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Never stay silent for long. xdist tells the process that prints of the tests of all workers."""
     terminal = session.config.pluginmanager.get_plugin("terminalreporter")
     if terminal and not hasattr(session.config, "workerinput"):
-        session.config.pluginmanager.register(RunningTests(terminal))
+        session.config.pluginmanager.register(Progress(terminal))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

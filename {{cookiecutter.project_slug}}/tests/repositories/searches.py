@@ -16,6 +16,8 @@ _COUNTERS: Final = text(
     "SELECT heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit"
     " FROM pg_statio_user_tables WHERE relname = :table"
 )
+# A connection publishes its counters after a transaction, but by default not twice in a second.
+_PUBLISH: Final = text("SELECT pg_stat_force_next_flush()")
 
 
 class Cost(NamedTuple):
@@ -51,12 +53,19 @@ async def mislead(database: Database, search: Search) -> None:
             await search(session, "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=100)))
 
 
-async def fill(database: Database, statement: str, **parameters: object) -> None:
-    """Write many rows, and bring the statistics of their table up to date."""
+async def fill(database: Database, table: str, statement: str, **parameters: object) -> None:
+    """Write many rows to a table, and bring its statistics up to date.
+
+    Nothing is left to do later that would count as reading by a search: no autovacuum, and no
+    counters that a connection has not published yet.
+    """
     async with database.writer.begin() as connection:
+        await connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
         await connection.execute(text(statement), parameters)
+        await connection.execute(_PUBLISH)
     async with database.statement() as session:
         await session.execute(text("VACUUM ANALYZE"))
+        await session.execute(_PUBLISH)
 
 
 @contextmanager
@@ -78,6 +87,5 @@ def _recorded(database: Database) -> Generator[list[tuple[str, Any]]]:
 
 
 async def _blocks_read(session: AsyncSession, table: str) -> int:
-    # Counters are published at the end of a statement, but by default once in a second.
-    await session.execute(text("SELECT pg_stat_force_next_flush()"))
+    await session.execute(_PUBLISH)
     return int((await session.execute(_COUNTERS, {"table": table})).scalar_one())

@@ -34,6 +34,7 @@ SORTS: list[tuple[str, Any]] = [
 async def database(large_database: Database) -> Database:
     await fill(
         large_database,
+        "posts",
         """
         WITH author AS (
             INSERT INTO users (email, display_name) VALUES ('ann@example.com', 'Ann') RETURNING id

@@ -17,6 +17,7 @@ FEW = 200  # blocks of 8 kB; the table has more than 1,000
 async def database(large_database: Database) -> Database:
     await fill(
         large_database,
+        "users",
         """
         INSERT INTO users (email, display_name)
         SELECT 'user' || n || '@example.com',
