@@ -38,11 +38,11 @@ def main(arguments: list[str]) -> int:
             return 1
         if differences:
             print(
-                f"{DEMO} was baked with {differences}: remove it to have it baked anew.",
+                f"{DEMO} was baked with {differences}: remove it to bake it again.",
                 file=sys.stderr,
             )
             return 1
-        print(f"Running {DEMO} as it is; remove it to have it baked anew.", flush=True)
+        print(f"Running {DEMO} as it is; remove it to bake it again.", flush=True)
         return serve_demo()
     print("Baking the demo; its first start downloads what it needs.", flush=True)
     try:

@@ -24,7 +24,7 @@ IDEMPOTENCY: Final = Feature(
             "test_keys_are_deleted_in_batches",
             "test_keys_that_expire_meanwhile_are_left_for_the_next_time",
         ),
-        "tests/platform/http/test_openapi.py": ("test_key_is_declared_where_it_is_heeded",),
+        "tests/platform/http/test_openapi.py": ("test_key_is_declared_where_it_is_used",),
         "tests/platform/observability/test_request_log.py": (
             "test_line_says_that_a_response_was_replayed",
         ),
@@ -134,7 +134,7 @@ IDEMPOTENCY: Final = Feature(
                 "test_attack_response_of_another_by_their_idempotency_key",
                 "test_attack_tokens_from_the_table_of_stored_answers",
                 "test_attack_password_guessed_from_the_digest_of_a_registration",
-                "test_registration_is_repeated_by_whoever_knows_all_of_it_and_does_nothing",
+                "test_registration_repeated_with_all_its_values_does_nothing",
                 "test_attack_key_of_a_stranger_guessed",
                 "test_key_of_a_request_survives_a_new_secret_key",
                 "test_stored_response_that_created_a_user_goes_with_the_user",

@@ -8,7 +8,7 @@ WITH_AUTH: Final = Feature(
     heading="",
     files=(),
     definitions={
-        "tests/routes/auth/test_access.py": ("test_change_of_access_heeds_if_match",),
+        "tests/routes/auth/test_access.py": ("test_change_of_access_needs_the_matching_version",),
         "tests/routes/auth/test_recovery.py": ("version_of",),
     },
     edits={

@@ -81,7 +81,7 @@ def test_demo_is_served_again_only_with_the_answers_it_was_baked_with(
     assert demo.main(["db_driver=psycopg", "use_auth=yes"]) == 1
     assert capsys.readouterr().err == (
         f"{demo.DEMO} was baked with db_driver=asyncpg (not psycopg), use_auth=no (not yes): "
-        "remove it to have it baked anew.\n"
+        "remove it to bake it again.\n"
     )
     assert demo.main(["db_driver=mysql"]) == 1
     assert "mysql provided for choice variable db_driver" in capsys.readouterr().err

@@ -86,6 +86,15 @@ def test_python_files_hold_few_tags(template: Path) -> None:
     tagged = {name: number for name, number in lines.items() if number}
     assert sum(tagged.values()) < 100, tagged
     assert len(tagged) <= 12, tagged
+    # What people read first, and copy.
+    assert not {"app/routes/posts.py", "app/services/post_service.py"} & {
+        name.removeprefix(f"{TEMPLATE_FOLDER}/") for name in tagged
+    }
+
+
+def test_hook_is_short() -> None:
+    hook = ROOT / "hooks" / "post_gen_project.py"
+    assert len(hook.read_text(encoding="utf-8").splitlines()) < 120
 
 
 def test_readme_lists_the_variants() -> None:

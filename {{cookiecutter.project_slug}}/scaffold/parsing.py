@@ -56,7 +56,7 @@ def parse_field(project: Project, text: str, singular: str, itself: Model) -> Fi
             "as in 'title:str:200?=untitled'"
         )
     if match is None:
-        raise CommandError(f"{text!r} is no field: write NAME:TYPE, such as title:str:200")
+        raise CommandError(f"{text!r} is not a field: write NAME:TYPE, such as title:str:200")
     name, kind, marks, given = match["name"], match["kind"], match["marks"], match["arguments"]
     refuse_field_name(name, is_column=kind in KINDS)
     if len(set(marks)) < len(marks):

@@ -93,7 +93,7 @@ class Checkout:
         status = self.git("status", "--porcelain", "--untracked-files=no", "--", *places)
         if status.returncode:
             raise CommandError(
-                "This is no git repository, so there would be no way back. "
+                "This folder is not in a git repository, so the change could not be undone. "
                 "Run `git init && git add -A && git commit -m Bake` first"
             )
         if status.stdout:
@@ -113,7 +113,7 @@ class Checkout:
                 check=False,
             )
         except FileNotFoundError:
-            raise CommandError("This takes git, which is not installed") from None
+            raise CommandError("This needs git, which is not installed") from None
 
     @cached_property
     def _prefix(self) -> str:

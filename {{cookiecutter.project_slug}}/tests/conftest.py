@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector look at fewer objects, less often: it took a sixth of a worker's time.
+    """Let the garbage collector look at fewer objects, less often, which makes the tests faster.
 
     What imports and collection have made lives until the end.
     """

@@ -7,7 +7,7 @@ import ast
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from inspect import isasyncgenfunction, iscoroutinefunction
 from pathlib import Path
@@ -26,6 +26,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
 )
+from starlette.routing import BaseRoute
 
 from app.core.database.constraints import declared_refusals
 from app.core.http.edge import SAFE_METHODS, EdgeRoute, dependencies
@@ -71,7 +72,10 @@ def test_no_http_exception_is_raised_below_the_routes(path: Path) -> None:
     assert not any(name.endswith("HTTPException") for name in raised_names(path))
 
 
-@pytest.mark.parametrize("path", sources("repositories", "services", "jobs"), ids=str)
+WITHOUT_COMMIT: Final = ("dependencies", "jobs", "repositories", "routes", "services")
+
+
+@pytest.mark.parametrize("path", sources(*WITHOUT_COMMIT), ids=str)
 def test_the_edge_alone_commits(path: Path) -> None:
     called = {
         node.func.attr
@@ -87,21 +91,27 @@ def api_routes(app: FastAPI) -> list[RouteContext]:
     return [context for context in contexts if isinstance(context.original_route, APIRoute)]
 
 
-def router_paths(module: str) -> set[str]:
-    router = getattr(import_module(module), "router", APIRouter())
-    return {route.path for route in router.routes if isinstance(route, APIRoute)}
+def named(routes: Iterable[BaseRoute | None]) -> set[str]:
+    return {
+        f"{method} {route.path}"
+        for route in routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    }
+
+
+def routes_of(module: str) -> set[str]:
+    """Return the routes of all routers of a module, whatever their names."""
+    routers = [one for one in vars(import_module(module)).values() if isinstance(one, APIRouter)]
+    return named(route for router in routers for route in router.routes)
 
 
 def test_every_router_is_mounted(app: FastAPI) -> None:
-    mounted = {
-        route.path
-        for context in api_routes(app)
-        if isinstance(route := context.original_route, APIRoute)
-    }
+    mounted = named(context.original_route for context in api_routes(app))
     forgotten = {
-        name: sorted(paths - mounted)
+        name: sorted(routes - mounted)
         for name in modules("app.routes")
-        if (paths := router_paths(name)) - mounted
+        if (routes := routes_of(name)) - mounted
     }
 
     assert not forgotten, f"add their routers to ROUTERS in app/routes/__init__.py: {forgotten}"

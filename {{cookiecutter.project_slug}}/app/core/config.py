@@ -129,7 +129,7 @@ class DatabaseSettings(DevelopmentSettings):
     )
     database_second_connection: Literal["log", "raise"] = Field(
         default="log",
-        description="Reaction to a request that wants a second connection while it holds one.",
+        description="Reaction to a request, job or WebSocket that wants a second connection.",
     )
     database_connect_timeout: Seconds = Field(
         default=2, description="Timeout for opening a connection, in seconds."

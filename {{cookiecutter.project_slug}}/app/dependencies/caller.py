@@ -1,8 +1,8 @@
 """The caller of a request: the signed-in user."""
 
-from typing import Annotated, Final, cast
+from typing import Annotated, Final
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI
 from fastapi.requests import HTTPConnection
 from fastapi.security import OAuth2PasswordBearer
 
@@ -16,18 +16,10 @@ from app.models.user import User, scope_of_user
 from app.services import permissions
 from app.services.auth.auth_service import AuthService
 
-
-class _BearerToken(OAuth2PasswordBearer):
-    """FastAPI's reader of the token, for WebSocket handshakes as well as requests."""
-
-    async def __call__(self, request: HTTPConnection) -> str | None:
-        return await super().__call__(cast("Request", request))  # only its headers are read
-
-
 ANYONE: Final = "anyone"  # the name of all unknown callers
 
 # The only reader of the token of a request. It ignores the case of the scheme.
-read_token = _BearerToken(
+read_token = OAuth2PasswordBearer(
     tokenUrl="auth/token",
     refreshUrl="auth/refresh",
     scheme_name="OAuth2PasswordBearer",

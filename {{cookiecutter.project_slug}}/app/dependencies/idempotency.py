@@ -35,7 +35,7 @@ _REPLAYED: Final = {
 
 
 def install_idempotency(app: FastAPI) -> None:
-    """Have the edge heed the header, and OpenAPI declare it."""
+    """Have the edge use the header, and OpenAPI declare it."""
     app.state.claims = Claims(read_idempotency_key, _PARAMETER, _REPLAYED)
 
 

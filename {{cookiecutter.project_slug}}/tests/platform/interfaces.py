@@ -215,7 +215,7 @@ class _Module:
         if scope.class_ and ast.unparse(target.value) == "self":
             return self._is_inherited(target.attr, scope.class_)
         kinds = self._kinds(target.value, scope)
-        if not kinds:
+        if not kinds:  # of a bare name, nothing is said: `post.tags.append(tag)` is ordinary code
             return self._is_part_of_others(target.value, scope, is_nested=True)
         return any(
             not _is_own(kind) and (is_nested or (kind.__name__, target.attr) not in DOCUMENTED)

@@ -135,7 +135,7 @@ def test_offence_is_found(tmp_path: Path, code: str, found: str) -> None:
         "def f(x: Any) -> Any: return x.__class__.__name__",
     ],
 )
-def test_other_code_is_none(tmp_path: Path, code: str) -> None:
+def test_other_code_is_not_an_offence(tmp_path: Path, code: str) -> None:
     path = tmp_path / "planted.py"
     prelude = "" if "__future__" in code else PRELUDE
     path.write_text(f"{prelude}\n{code}\n")

@@ -36,7 +36,7 @@ async def test_fields_are_filled_by_name_whatever_the_order_of_the_columns(
     assert FLAGS.of(mapping) == expected
 
 
-async def test_nothing_is_none(session: AsyncSession) -> None:
+async def test_no_row_is_none(session: AsyncSession) -> None:
     assert FLAGS.rows(await session.execute(FLAGS.select().where(false()))) == []
     assert FLAGS.one(await session.execute(FLAGS.select().where(false()))) is None
 

@@ -175,6 +175,6 @@ def test_value_is_stored_and_sent(field: Any, value: object, stored: object, sen
         (JsonObject, dict.fromkeys(map(str, range(1001)))),
     ],
 )
-def test_value_that_is_none_of_the_type_is_refused(field: Any, value: object) -> None:
+def test_value_of_another_type_is_refused(field: Any, value: object) -> None:
     with pytest.raises((ValidationError, DomainError)):
         TypeAdapter(field).validate_python(value)

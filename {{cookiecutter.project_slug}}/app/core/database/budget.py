@@ -11,6 +11,7 @@ which fails everything that waits on it at once. Only a task without a connectio
 
 import asyncio
 import logging
+import math
 import time
 import traceback
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ NO_CONTEXT: Final = Context()
 class SecondConnectionError(RuntimeError):
     """A programming error: code holds a connection while it wants another or does not need it.
 
-    If all requests that hold a connection wait for a second one, the pool is deadlocked.
+    If all requests and jobs that hold a connection wait for a second one, the pool is deadlocked.
     """
 
 
@@ -47,11 +48,17 @@ class Budget:
     With `strict`, holding a connection where none may be held raises an error, else it is logged.
     A `shared` budget, such as that of a request, also applies to the blocks within it. It stops
     being shared when the request ends, because tasks that the request has started may go on.
+    Within a `guarded` one, such as that of a job, each block has its own, but all of them together
+    may hold one connection.
     """
 
-    def __init__(self, seconds: float, *, strict: bool = False, shared: bool = False) -> None:
+    def __init__(
+        self, seconds: float, *, strict: bool = False, shared: bool = False, guarded: bool = False
+    ) -> None:
         self.expired = False
         self.is_shared = shared
+        self.is_guarded = guarded
+        self.outer: Budget | None = None  # of the block around, if that is guarded
         self._left = seconds
         self._strict = strict
         self._calls = 0  # calls into the database that have not returned
@@ -74,12 +81,17 @@ class Budget:
         """The time between the last two calls, in seconds."""
         return self._counting_since - self._counted_until
 
-    def require_no_connection(self, purpose: str) -> None:
-        """Raise or log `SecondConnectionError` if the request holds a connection.
+    @property
+    def holds_connection(self) -> bool:
+        """Whether this block, or a guarded one around it, holds a connection."""
+        return bool(self._held) or (self.outer is not None and self.outer.holds_connection)
 
-        Blocks outside of a request may nest: nobody waits for them.
+    def require_no_connection(self, purpose: str) -> None:
+        """Raise or log `SecondConnectionError` if the request, job or WebSocket holds a connection.
+
+        Blocks elsewhere, such as in commands, may nest: nobody else waits for their connections.
         """
-        if not self._held or not self.is_shared:
+        if not (self.is_shared or self.is_guarded) or not self.holds_connection:
             return
         error = SecondConnectionError(
             f"A connection is held {purpose}. Release it first: leave the block of "
@@ -227,11 +239,23 @@ def budgeted(budget: Budget) -> Iterator[Budget]:
     if current and current.is_shared:
         yield current
         return
+    if current and current.is_guarded:
+        budget.outer, budget.is_guarded = current, True
     previous = enter_budget(budget)
     try:
         yield budget
     finally:
         exit_budget(previous)
+
+
+@contextmanager
+def one_connection_at_a_time() -> Iterator[None]:
+    """Refuse a second connection to the blocks within, as in a request: for jobs and WebSockets.
+
+    They may run in the service, where requests wait for the same connections.
+    """
+    with budgeted(Budget(math.inf, guarded=True)):
+        yield
 
 
 def require_no_connection(purpose: str) -> None:

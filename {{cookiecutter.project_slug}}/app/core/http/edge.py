@@ -32,7 +32,7 @@ SEARCH_PARAMETER: Final = "q"
 
 _OVERRIDDEN: Final = (
     "get_async_session cannot be overridden: services that open the session later, the edge's commit "
-    "and Idempotency-Key would not heed it. Set app.state.database instead, as tests/conftest.py does."
+    "and Idempotency-Key would ignore it. Set app.state.database instead, as tests/conftest.py does."
 )
 
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from app.core.config import Settings
+from app.core.database.budget import one_connection_at_a_time
 from app.core.http.cross_origin import allow_origins
 from app.core.http.disconnects import GRACE, DisconnectWatch
 from app.core.http.head import WithoutBody, routed
@@ -119,7 +120,8 @@ class Perimeter:
         if scope["type"] == "websocket":
             # A 403, before the handshake.
             app = self._app if self._hosts.include(scope) else WebSocketClose()
-            await app(scope, receive, send)
+            with one_connection_at_a_time():
+                await app(scope, receive, send)
         else:
             await self._respond(record, headers, receive, send)
 

@@ -54,7 +54,7 @@ class RouteTemplates:
             known = found.setdefault(id(endpoint), _Endpoint(endpoint, []))
             known.templates.append((pattern, template))
         if len(self._known) > len(found) + _MOST_HIDDEN:
-            self._known = {}  # a mounted application creates its endpoints anew
+            self._known = {}  # a mounted application creates new endpoints
         self._known |= found
         # Others belong to a mounted application that hides its routes.
         return self._known.setdefault(id(wanted), _Endpoint(wanted, [(None, "")]))

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
+from app.core.database.budget import one_connection_at_a_time
 from app.core.jobs.payload import JobPayload, payloads_of
 
 PayloadT = TypeVar("PayloadT", bound=JobPayload)
@@ -115,7 +116,8 @@ class JobKind(Generic[PayloadT]):
     async def _run(self, payload: PayloadT, context: JobContext) -> None:
         """Run the handler. Its `SystemExit`, and cancellations of its own, are errors of the job."""
         try:
-            await self.run(payload, context)
+            with one_connection_at_a_time():
+                await self.run(payload, context)
         except SystemExit as error:
             raise RuntimeError(f"the handler exited: {error.code}") from error
         except asyncio.CancelledError as error:

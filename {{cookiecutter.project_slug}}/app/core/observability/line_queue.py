@@ -93,7 +93,7 @@ class LineQueue:
     def _write_lines(self, lines: list[bytes]) -> int:
         """Write lines, and return how many of them were not written as a whole."""
         data = b"".join(lines)
-        if self._is_torn:  # the next line begins anew
+        if self._is_torn:  # the next line is whole again
             data = b"\n" + data
         with _locked(self._file):
             written = self._write_bytes(data)

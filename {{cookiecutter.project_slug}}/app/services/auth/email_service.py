@@ -87,7 +87,7 @@ class EmailService:
     async def follow_change(self, user: User, change: EmailChange, client: ClientInfo) -> None:
         """Send the mails of a change, and revoke what was sent to an address that is replaced.
 
-        The old address is told of a change when it is asked for and when it is made. Raises
+        Notifies the old address when a change is requested and when it is made. Raises
         `TooManyRequestsError`.
         """
         if change.old_email is None:

@@ -878,7 +878,7 @@ async def test_attack_password_guessed_from_the_digest_of_a_registration(
     assert (stored.status, stored.headers, stored.body) == (0, [], b"")
 
 
-async def test_registration_is_repeated_by_whoever_knows_all_of_it_and_does_nothing(
+async def test_registration_repeated_with_all_its_values_does_nothing(
     open_client: Opener, session: AsyncSession, mailbox: Mailbox
 ) -> None:
     client = open_client(EVES_ADDRESS)

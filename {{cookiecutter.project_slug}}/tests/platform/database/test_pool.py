@@ -105,7 +105,7 @@ async def test_those_who_wait_for_a_connection_are_served_in_their_order(
     assert order == list(range(20))
 
 
-async def test_whoever_comes_later_does_not_overtake(single: Database) -> None:
+async def test_later_client_does_not_overtake(single: Database) -> None:
     """Not even who comes at the moment in which a connection is given back."""
     order: list[str] = []
 
@@ -166,7 +166,7 @@ async def test_settings_of_the_pool_reach_it(open_database: Callable[..., Databa
 # No turn is lost
 
 
-async def test_whoever_leaves_the_queue_takes_no_turn_along(single: Database) -> None:
+async def test_client_that_leaves_the_queue_takes_no_turn_along(single: Database) -> None:
     async with single.reader.connect():
         waiting = [asyncio.create_task(sleep(single, 0)) for _ in range(5)]
         await asyncio.sleep(0.05)
@@ -181,7 +181,7 @@ async def test_whoever_leaves_the_queue_takes_no_turn_along(single: Database) ->
     await sleep(single, 0)
 
 
-async def test_whoever_is_cancelled_when_their_turn_comes_passes_it_on(single: Database) -> None:
+async def test_client_cancelled_at_its_turn_passes_it_on(single: Database) -> None:
     connection = await single.reader.connect()
     first, second = (asyncio.create_task(sleep(single, 0)) for _ in range(2))
     await asyncio.sleep(0.05)
@@ -195,7 +195,7 @@ async def test_whoever_is_cancelled_when_their_turn_comes_passes_it_on(single: D
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 0.01, 0.05])
-async def test_whoever_is_cancelled_passes_the_turn_on(single: Database, seconds: float) -> None:
+async def test_cancelled_client_passes_the_turn_on(single: Database, seconds: float) -> None:
     for _ in range(5):
         task = asyncio.create_task(sleep(single, 0.2))
         await asyncio.sleep(seconds)
@@ -245,7 +245,7 @@ async def test_connection_that_is_invalidated_passes_the_turn_on(single: Databas
 
 @forgetful
 async def test_connection_that_nobody_gives_back_passes_the_turn_on(single: Database) -> None:
-    """A bug of whoever has opened the session; but not the end of the pool."""
+    """A bug of the code that opened the session; but not the end of the pool."""
 
     async def forget() -> ref[AsyncSession]:
         session = single.read_sessions()
@@ -260,7 +260,7 @@ async def test_connection_that_nobody_gives_back_passes_the_turn_on(single: Data
     await sleep(single, 0)
 
 
-async def test_whoever_waits_for_a_pool_that_is_disposed_of_gets_a_turn(single: Database) -> None:
+async def test_client_that_waits_for_a_disposed_pool_gets_a_turn(single: Database) -> None:
     async with single.read() as session:
         await session.execute(ONE)
         waiting = asyncio.create_task(backend(single))
@@ -438,7 +438,7 @@ async def test_ping_that_hangs_is_ended_and_the_connection_replaced(
 
 
 @pytest.mark.filterwarnings("error")
-async def test_whoever_is_cancelled_in_the_middle_of_a_ping_leaves_nothing_behind(
+async def test_client_cancelled_in_the_middle_of_a_ping_leaves_nothing_behind(
     settings: Settings, open_database: Callable[..., Database]
 ) -> None:
     async with proxy_to(settings.database_url) as proxy:

@@ -130,8 +130,8 @@ async def test_connection_of_a_test_counts_as_well(database: Database) -> None:
                 await another.execute(ONE)
 
 
-async def test_jobs_may_read_and_write_at_once(open_database: Callable[..., Database]) -> None:
-    """Outside of a request each block has a budget of its own."""
+async def test_blocks_of_a_command_may_nest(open_database: Callable[..., Database]) -> None:
+    """Nobody else waits for its connections. Jobs and WebSockets have one at a time."""
     database = open_database(database_second_connection="raise")
 
     async with database.read() as session, database.transaction() as another:

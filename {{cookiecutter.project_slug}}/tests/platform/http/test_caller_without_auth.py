@@ -113,7 +113,7 @@ def test_gateway_names_a_user_by_the_id(name: str, user_id: int | None) -> None:
         assert require_user(GatewayCaller(name)) == user_id
 
 
-def test_nobody_is_no_user() -> None:
+def test_nobody_is_not_a_user() -> None:
     assert id_of_user(None) is None
 
 

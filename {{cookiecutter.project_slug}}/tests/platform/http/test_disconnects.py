@@ -63,7 +63,7 @@ async def test_work_for_a_client_that_has_gone_is_cancelled(call: Call) -> None:
     assert await call(never, REQUEST, DISCONNECT) == []
 
 
-async def test_body_of_no_bytes_is_none(call: Call) -> None:
+async def test_chunk_without_bytes_does_not_count_as_body(call: Call) -> None:
     headers = [(b"content-length", b"0")]
 
     assert await call(never, REQUEST, DISCONNECT, headers=headers) == []

@@ -310,9 +310,7 @@ async def test_handler_may_stream_the_body_before_the_key_is_claimed(
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words", "\u00e4"])
-async def test_key_that_is_none_is_refused(
-    live_probes: httpx.AsyncClient, body: Any, key: str
-) -> None:
+async def test_invalid_key_is_refused(live_probes: httpx.AsyncClient, body: Any, key: str) -> None:
     headers = [(b"Idempotency-Key", key.encode("latin-1"))]
 
     response = await live_probes.post("/probes", json=body, headers=headers)

@@ -36,7 +36,7 @@ def test_problems_follow_from_what_a_route_depends_on(probe_app: FastAPI) -> Non
     assert statuses(probe_app, "DELETE /probes/{probe_id}") == {"204"} | changed
 
 
-def test_key_is_declared_where_it_is_heeded(
+def test_key_is_declared_where_it_is_used(
     probe_app: FastAPI, app_with_routers: Callable[..., FastAPI]
 ) -> None:
     router = APIRouter(route_class=EdgeRoute)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, WebSocket
+from sqlalchemy import text
 from starlette.websockets import WebSocketDisconnect
 
 from app.core.database import Database
+from app.core.database.budget import SecondConnectionError
 from app.dependencies.caller import Caller, OptionalCaller
 from app.dependencies.database import DatabaseDep
 from app.dependencies.settings import SettingsDep
@@ -32,6 +34,14 @@ async def names(socket: WebSocket, database: DatabaseDep, caller: OptionalCaller
             await socket.send_text(name)  # holds no connection
     except WebSocketDisconnect:
         pass
+
+
+@router.websocket("/nested")
+async def nested(socket: WebSocket, database: DatabaseDep) -> None:
+    await socket.accept()
+    async with database.read() as session, database.transaction() as another:
+        await session.execute(text("SELECT 1"))
+        await another.execute(text("SELECT 1"))
 
 
 @router.websocket("/about")
@@ -97,6 +107,16 @@ async def test_each_message_has_a_session_of_its_own(
     await socket.leave()
 
     assert held == 0
+
+
+async def test_socket_holds_one_connection_at_a_time(
+    socket_app: FastAPI, live_database: Database
+) -> None:
+    socket_app.state.database = live_database
+    socket = Socket(socket_app, "/nested", {})
+
+    with pytest.raises(SecondConnectionError):
+        await socket.served
 
 
 async def test_settings_and_caller_are_known(

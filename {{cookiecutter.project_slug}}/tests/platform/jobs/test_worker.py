@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.core.config import ConfigurationError, Settings
 from app.core.database import Database
+from app.core.database.budget import SecondConnectionError
 from app.core.jobs import kinds, worker
 from app.core.jobs.drivers import WorkerDriver
 from app.core.jobs.kinds import JobContext, JobKind, Schedule
@@ -57,6 +58,28 @@ async def test_idle_worker_is_notified_of_a_new_job(
         return runs.names == ["new"]
 
     await wait_until(done)
+
+
+async def test_job_holds_one_connection_at_a_time(start: Start, live_database: Database) -> None:
+    """Workers may run in the service, where requests wait for the same connections."""
+    refused = []
+
+    async def run(_payload: Task, context: JobContext) -> None:
+        for _ in range(2):  # one after the other
+            async with context.database.read() as session:
+                await session.execute(text("SELECT 1"))
+        async with context.database.read() as session:
+            await session.execute(text("SELECT 1"))
+            with pytest.raises(SecondConnectionError) as error:
+                async with context.database.transaction() as another:
+                    await another.execute(text("SELECT 1"))
+            refused.append(error.value)
+
+    await start(run=run)
+    await enqueue(live_database, "nested")
+
+    await wait_for_states(live_database)
+    assert len(refused) == 1
 
 
 async def test_urgent_jobs_run_first(start: Start, runs: Runs, live_database: Database) -> None:

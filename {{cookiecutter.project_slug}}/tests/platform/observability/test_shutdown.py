@@ -1,4 +1,4 @@
-"""A service that stops sends what is left, and is gone before whoever stops it loses patience."""
+"""A service that stops sends what is left, and is gone before it is killed."""
 
 import logging
 import os

@@ -155,7 +155,7 @@ def test_refresh_token_survives_the_way_to_the_client_and_back() -> None:
         lambda t: "." + t,
     ],
 )
-def test_text_that_is_no_refresh_token_is_none(change: Any) -> None:
+def test_text_that_is_not_a_refresh_token_is_refused(change: Any) -> None:
     assert RefreshToken.parse(change(str(RefreshToken.new()))) is None
 
 

@@ -80,7 +80,9 @@ async def test_change_that_changes_nothing_ends_nothing(
     assert await is_signed_in(open_client(), signed_in(before))
 
 
-async def test_change_of_access_heeds_if_match(client: httpx.AsyncClient, ann: User) -> None:
+async def test_change_of_access_needs_the_matching_version(
+    client: httpx.AsyncClient, ann: User
+) -> None:
     path = f"/users/{ann.id}/access"
     headers = {"If-Match": '"7"'}
 

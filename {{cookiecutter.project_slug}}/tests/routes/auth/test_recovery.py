@@ -503,7 +503,7 @@ async def test_account_without_a_password_has_nothing_to_confirm_an_address_with
     ],
     ids=range(8),
 )
-async def test_password_that_is_none_is_refused_by_its_rule_and_not_repeated(
+async def test_invalid_password_is_refused_by_its_rule_and_not_repeated(
     open_client: Opener, password: str, code: str
 ) -> None:
     response = await open_client().post("/users", json=new_user(password=password))

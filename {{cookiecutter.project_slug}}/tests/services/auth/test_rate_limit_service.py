@@ -123,7 +123,7 @@ async def test_texts_that_run_together_are_not_the_same(limits: RateLimitService
 
 
 @pytest.mark.parametrize("others", [False, True], ids=["one pool", "two pools"])
-async def test_of_fifty_hits_at_once_exactly_so_many_pass_as_the_limit_says(
+async def test_of_fifty_hits_at_once_exactly_the_limit_passes(
     limits: RateLimitService, settings: Settings, others: bool
 ) -> None:
     database = Database(settings)
@@ -145,9 +145,7 @@ async def test_hit_locks_its_row_no_longer_than_its_statement_runs(
             assert await passes(limits, FIVE, "ann")
 
 
-async def test_what_was_used_up_comes_back_bit_by_bit(
-    limits: RateLimitService, live_database: Database
-) -> None:
+async def test_limit_recovers_gradually(limits: RateLimitService, live_database: Database) -> None:
     assert [await passes(limits, FIVE, "ann") for _ in range(6)] == [True] * 5 + [False]
     await let_pass(live_database, 720)
     assert [await passes(limits, FIVE, "ann") for _ in range(2)] == [True, False]
@@ -171,7 +169,7 @@ async def test_seconds_to_wait_are_whole_and_never_too_few(
     assert error.value.headers == {"Retry-After": told}
 
 
-async def test_forgotten_hits_are_as_if_never_made(limits: RateLimitService) -> None:
+async def test_forgotten_hits_do_not_count(limits: RateLimitService) -> None:
     for whom in ("ann", "bob"):
         for _ in range(5):
             await limits.hit(FIVE, whom)
