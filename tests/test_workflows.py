@@ -117,12 +117,12 @@ def test_every_job_belongs_to_one_place(workflow: dict[Any, Any]) -> None:
     assert {name: match and match[1] for name, match in places.items()} == {
         "bake": "copy",
         "project": "project",
-        **dict.fromkeys(("variant", "template", "windows", "benchmark", "faults"), "template"),
+        **dict.fromkeys(("variant", "template", "windows", "benchmark", "faults", "full"), "template"),
     }
 
 
 def test_jobs_of_the_template_see_its_history(workflow: dict[Any, Any]) -> None:
-    for name in ("place", "bake", "variant", "template", "faults"):
+    for name in ("place", "bake", "variant", "template", "faults", "full"):
         assert workflow["jobs"][name]["steps"][0]["with"]["fetch-depth"] == 0
 
 

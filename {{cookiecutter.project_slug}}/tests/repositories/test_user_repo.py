@@ -35,7 +35,7 @@ async def test_list_of_the_few_inactive_users_reads_no_others(session: AsyncSess
     await session.execute(
         text(
             "INSERT INTO users (email, display_name, is_active) "
-            "SELECT n || '@example.com', 'Ann', n % 1000 <> 0 FROM generate_series(1, 20000) AS n"
+            "SELECT n || '@example.com', 'Ann', n % 250 <> 0 FROM generate_series(1, 5000) AS n"
         )
     )
     await session.commit()
