@@ -1,11 +1,13 @@
-"""What a team does to its project after baking: a resource of its own, other settings, another README."""
+"""What a team does to its project after baking: two resources of its own, other settings, another README."""
 
 import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from baking import ROOT
+from baking import ROOT, run
+from documented_edits import blocks_of
+from repositories import git
 
 # Both are laid out as in a project, where they are linted and tested.
 ARTICLES = ROOT / "tests" / "own_resource"
@@ -23,6 +25,21 @@ LISTING: Edits = {
     "app/routes/__init__.py": (
         ("import accounts, ", "import accounts, articles, "),
         ("    posts.router,\n", "    articles.router,\n    posts.router,\n"),
+    ),
+}
+
+# A resource by `app new`. Its how-to calls it an article, as the one that was written by hand.
+STORY = "story"
+STORY_LISTING: Edits = {
+    "app/models/__init__.py": (
+        (
+            "from app.models.user import User as User\n",
+            "from app.models.story import Story as Story\nfrom app.models.user import User as User\n",
+        ),
+    ),
+    "app/routes/__init__.py": (
+        ("posts, user_import, ", "posts, stories, user_import, "),
+        ("    posts.router,\n", "    stories.router,\n    posts.router,\n"),
     ),
 }
 
@@ -82,6 +99,28 @@ CHANGES_OF_WHAT_WENT: Edits = {
         ('    "GET /users": (', '    "GET /articles": (1, {}),\n    "GET /users": ('),
     ),
 }
+
+
+def write_story(project: Path) -> dict[str, bytes]:
+    """Add a resource by the first command of the project's own how-to, and return its files."""
+    commands = [
+        command
+        for block in blocks_of(project / "docs/howto/resources.md")
+        for command in block.commands()
+        if command[:2] == ["app", "new"] and "--dry-run" not in command
+    ]
+    run(project, *(STORY if word == "article" else word for word in commands[0]))
+    names = git(project, "ls-files", "-z", "--others", "--exclude-standard").split("\0")
+    return {name: (project / name).read_bytes() for name in names if name not in {"", "uv.lock"}}
+
+
+def copy_story(project: Path, story: Mapping[str, bytes]) -> None:
+    """Add what the command has written in another project, with the lines where it lists a resource."""
+    for name, content in story.items():
+        path = project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    change(project, STORY_LISTING)
 
 
 def edit(project: Path, *, follows: str) -> None:

@@ -50,11 +50,14 @@ def version_of(repository: Path, commit: str) -> str:
     return str(json.loads(git(repository, "show", f"{commit}:cookiecutter.json"))["_version"])
 
 
+def version_number(repository: Path, commit: str) -> tuple[int, ...]:
+    return tuple(map(int, version_of(repository, commit).split(".")))
+
+
 def promised_release(repository: Path) -> str | None:
     """Return the previous release if updates from it have no conflicts, or None if it is older."""
     release = previous_release(repository)
-    version = tuple(map(int, version_of(repository, release).split(".")))
-    return release if version >= PROMISED else None
+    return release if version_number(repository, release) >= PROMISED else None
 
 
 def moved_without_entry(repository: Path, folder: str, release: str) -> list[str]:

@@ -1,17 +1,14 @@
 """The commands of a project run in any folder, on the embedded server."""
 
 import os
-import signal
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from baking import bake, project_environment, run, uv_executable
+from baking import bake, run
+from served_project import developed
 
 NAME = "My Projects & 'more'; (1) é"
 # Set while the template's own tests run, for their server.
@@ -28,39 +25,9 @@ def project(template: Path, workspace: Path) -> Path:
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
-@pytest.fixture
-def served(project: Path, port: int, tmp_path: Path) -> Iterator[str]:
-    """Yield the URL of `app dev`."""
-    command = [uv_executable(), "run", "app", "dev", "--port", str(port)]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=project,
-            env=project_environment(ON_ITS_OWN),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 120
-    while True:
-        assert process.poll() is None, (tmp_path / "log").read_text()
-        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-        try:
-            if httpx.get(f"{url}/health/ready").is_success:
-                break
-        except httpx.TransportError:
-            time.sleep(0.2)
-    yield url
-    os.killpg(process.pid, signal.SIGINT)
-    process.wait(60)
+def served(project: Path, tmp_path: Path) -> Iterator[str]:
+    with developed(project, tmp_path / "log", ON_ITS_OWN) as url:
+        yield url
 
 
 def test_project_is_migrated_and_tested(project: Path) -> None:

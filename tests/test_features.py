@@ -124,6 +124,7 @@ def test_layers_endpoints_and_documents_are_as_stated(without: Without) -> None:
     names = (
         "test_architecture.py",
         "test_endpoints.py",
+        "platform/test_documented_commands.py",
         "platform/test_documents.py",
         "platform/test_patterns.py",
     )

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 from baking import bake, run, run_check, run_suite
 from documented_edits import Block, blocks_of
-from parameters import FIRST_AND_LAST, in_each_run
+from parameters import FIRST, FIRST_AND_LAST, in_each_run
 from postgres import scratch_database
+from repositories import git, make_repository
+from served_project import developed
 from test_variants import CHECKS, SETTINGS
 from variants import Variant
 
@@ -78,6 +81,50 @@ def test_relations_are_added_as_the_command_writes_them(
 
     assert texts(project) == written
     check(project, workspace, "tests/routes/test_articles.py", "tests/test_endpoints.py", REVISIONS)
+
+
+@pytest.mark.parametrize("variant", in_each_run(FIRST))
+def test_resource_is_written_served_renamed_and_removed(
+    variant: Variant, template: Path, workspace: Path
+) -> None:
+    """On the embedded server, whose tables the commands rename and drop."""
+    folder = workspace / f"resource-{variant.name}"
+    folder.mkdir()
+    project = bake(template, folder, db_driver=variant.db_driver, use_auth=variant.use_auth)
+    run(project, "python", "-V")  # which writes uv.lock
+    make_repository(project)
+    blocks = blocks_of(project / "docs/howto/resources.md")
+    *commands, removal = (command for block in blocks for command in block.commands())
+
+    printed = "".join(type_in(project, command) for command in commands)
+    assert "renamed  the table stories" in printed
+    assert {command[1] for command in commands} >= {"dev", "new", "rename"}
+    run(project, "app", "migrate")
+    run(project, "alembic", "check")
+    check(project, workspace, "tests/routes/test_stories.py", "tests/test_endpoints.py", REVISIONS)
+
+    assert removal[:2] == ["app", "remove"]
+    assert "dropped  the table stories" in run(project, *removal)
+    assert git(project, "status", "--porcelain") == ""
+    run(project, "app", "migrate")
+    run(project, "alembic", "check")
+
+
+def type_in(project: Path, command: list[str]) -> str:
+    """Do what a command does, and return what it prints."""
+    match command:
+        case ["app", "dev"]:  # which runs until somebody stops it
+            with developed(project, project.parent / "log") as url:
+                assert httpx.get(f"{url}/articles").json()["items"] == []
+            return ""
+        case ["pytest", *tests]:
+            return run_suite(project, *tests)
+        case ["app", "new", *_, "--dry-run"]:
+            printed = run(project, *command)
+            assert "+++ b/app/models/article.py\n" in printed
+            assert git(project, "status", "--porcelain") == ""
+            return printed
+    return run(project, *command)
 
 
 def texts(project: Path) -> dict[str, str]:

@@ -80,7 +80,6 @@ OTHER_MEANINGS = {
     "tests/platform/database/test_causes.py": r"\w*password\w*|auth_method|authentication",
     "tests/platform/database/test_tls.py": r"verif(y|ied)(-\w+|_mode)?|authority",
     "tests/platform/database/test_url_parameters.py": r"pass(word|file)\w*|verify[_-]\w+",
-    "tests/platform/test_documents.py": r"without auth\b",
     # Reserved words of SQL.
     "scaffold/taken.py": r"\bauthorization\b|\bcurrent_role\b",
     # The same role and its password.
@@ -239,7 +238,7 @@ SAME_FOR_ALL = (
 SAME_FOR_BOTH_DRIVERS = (
     "tests/cli", "tests/platform/auth", "tests/platform/http", "tests/platform/mail",
     "tests/platform/observability", "tests/platform/security", "tests/platform/test_config.py",
-    "tests/platform/test_documents.py", "tests/platform/test_interfaces.py",
+    "tests/platform/test_documented_commands.py", "tests/platform/test_documents.py", "tests/platform/test_interfaces.py",
     "tests/platform/test_kubernetes.py", "tests/platform/test_migration_lint.py",
     "tests/platform/test_pagination.py", "tests/platform/test_runners.py",
     "tests/platform/test_server.py", "tests/platform/test_types.py", "tests/scaffold", "tests/test_architecture.py",

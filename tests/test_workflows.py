@@ -117,7 +117,9 @@ def test_every_job_belongs_to_one_place(workflow: dict[Any, Any]) -> None:
     assert {name: match and match[1] for name, match in places.items()} == {
         "bake": "copy",
         "project": "project",
-        **dict.fromkeys(("variant", "template", "windows", "benchmark", "faults", "full"), "template"),
+        **dict.fromkeys(
+            ("variant", "template", "windows", "benchmark", "faults", "full"), "template"
+        ),
     }
 
 

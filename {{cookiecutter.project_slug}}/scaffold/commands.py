@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from app.cli.commands import CommandError
 from app.core.env_file import PROJECT
 from scaffold.definition import define
+from scaffold.fields import Field
 from scaffold.project import Project
 from scaffold.removing import Removal, removal_of, uncommitted
 from scaffold.renaming import renaming_of
@@ -120,8 +121,14 @@ def _look_at(resource: Resource) -> Iterator[str]:
     for one in resource.references:
         yield f"  if the {one.human} is deleted: ON DELETE {one.ondelete} in {_model(resource)}"
     for one in resource.values:
-        if one.is_indexed and one.is_optional:
-            yield f"  lists are not sorted by {one.name}: pages need a value in each row"
+        if one.is_indexed and not one.sorts:
+            yield f"  lists are filtered by {one.name}, and not sorted by it: {_no_order(one)}"
+
+
+def _no_order(one: Field) -> str:
+    if one.kind.cursor:
+        return "pages need a value in each row"
+    return f"the type {one.kind_name} has no order that callers know"
 
 
 def _next(resource: Resource) -> Iterator[str]:

@@ -13,7 +13,7 @@ _STATED: Final = {
 }
 
 
-def who_may_call(calls: Collection[Any], stated: str) -> str | None:
+def who_may_call(calls: Collection[Any], stated: str) -> str:
     """Return the access that the tests state (`Access`), or else what the dependencies require.
 
     Dependencies do not say whether a service admits owners only.

@@ -37,7 +37,7 @@ def new_command(
 
     References: the name of a resource, as in author:user, with :cascade, :restrict or :set_null; many:RESOURCE.
 
-    Marks, for which the field needs quotes: ? may be null, ! is unique, ^ sorts and filters lists, =VALUE is the default.
+    Marks, for which the field needs quotes: ? may be null, ! is unique, ^ filters lists and, if the type has an order, sorts them, =VALUE is the default.
 
     docs/howto/resources.md says more.
     """

@@ -54,6 +54,17 @@ def sound(
         execute(owner, f"DROP OWNED BY {service.username}", f"DROP ROLE {service.username}")
 
 
+def doctor(*arguments: str) -> Result:
+    """Run the command. Each line says what to do, unless all is well."""
+    result = run("doctor", *arguments)
+    without = [line for line in result.stdout.splitlines() if ". To do: " not in line]
+    assert [line for line in without if not line.startswith("ok ")] == []
+    assert not any(
+        line.startswith("ok ") and "To do" in line for line in result.stdout.splitlines()
+    )
+    return result
+
+
 def lines_of(result: Result) -> list[tuple[str, str, str]]:
     """Return the level, the check and the text of each line."""
     found = []
@@ -65,7 +76,7 @@ def lines_of(result: Result) -> list[tuple[str, str, str]]:
 
 @pytest.mark.usefixtures("sound")
 def test_sound_environment_has_no_warnings() -> None:
-    result = run("doctor", "--strict")
+    result = doctor("--strict")
 
     lines = lines_of(result)
     assert {level for level, _, _ in lines} == {"ok"}, result.stdout
@@ -146,6 +157,10 @@ ERRORS = [
         statements=("DROP TABLE pgqueuer",),
     ),
     Case("jobs .*permission denied", statements=("REVOKE SELECT ON pgqueuer FROM {service}",)),
+    Case(
+        "jobs +The database cannot be used: .*not permitted to log in.* To do: correct what `database`",
+        statements=("ALTER ROLE {service} NOLOGIN",),
+    ),
 ]
 
 WARNINGS = [
@@ -190,12 +205,24 @@ def test_what_is_broken_is_reported_and_all_else_is_checked(
         url = sound.service.render_as_string(hide_password=False)
         monkeypatch.setenv(name, value.replace("{service_url}", url))
 
-    result = run("doctor", *case.arguments)
+    result = doctor(*case.arguments)
 
     assert re.search(f"^{level} +{case.line}", result.stdout, re.MULTILINE), result.stdout
     assert {name for _, name, _ in lines_of(result)} >= CHECKS
     assert result.exit_code == (1 if level == "error" else 0)
     assert SECRET not in result.output
+
+
+@pytest.mark.usefixtures("sound")
+def test_checks_that_need_valid_settings_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "")
+
+    unchecked = {name: rest for level, name, rest in lines_of(doctor()) if "not checked" in rest}
+
+    assert unchecked.keys() >= {"database", "schema", "clock", "jobs", "weak"}
+    assert {rest.rpartition(". ")[2] for rest in unchecked.values()} == {
+        "To do: correct what `settings` says"
+    }
 
 
 def test_wrong_clock_is_reported_and_fails_if_that_is_asked_for(
@@ -204,10 +231,10 @@ def test_wrong_clock_is_reported_and_fails_if_that_is_asked_for(
     now = checks.now
     monkeypatch.setattr(checks, "now", lambda: now() + timedelta(seconds=90))
 
-    result = run("doctor")
+    result = doctor()
     assert re.search(r"warning +clock +90\.\d s from that of the", result.stdout)
     assert result.exit_code == 0
-    assert run("doctor", "--strict").exit_code == 1
+    assert doctor("--strict").exit_code == 1
 
 
 def test_pooler_that_settings_do_not_name_is_reported(
@@ -216,34 +243,35 @@ def test_pooler_that_settings_do_not_name_is_reported(
     """A pooler sends a process id of its own."""
     monkeypatch.setattr(driver_for(sound.service), "backend_pid", lambda _connection: -1)
 
-    assert re.search("error +pooler +DATABASE_POOLER is off, but", run("doctor").stdout)
+    assert re.search("error +pooler +DATABASE_POOLER is off, but", doctor().stdout)
 
     monkeypatch.setenv("DATABASE_POOLER", "true")
-    assert re.search("warning +pooler .* no time limit.*`app set-limits`", run("doctor").stdout)
-    assert re.search("ok +connections +1 x 24 = 24 of max_client_conn", run("doctor").stdout)
+    assert re.search("warning +pooler .* no time limit.*`app set-limits`", doctor().stdout)
+    assert re.search("ok +connections +1 x 24 = 24 of max_client_conn", doctor().stdout)
     assert caplog.messages == []  # the missing limit is not said twice
 
     run("set-limits")
-    assert re.search("error +pooler +WORKER_DATABASE_URL is not set", run("doctor").stdout)
-    assert re.search("ok +pooler +a pooler, as", run("doctor", "--workers", "0").stdout)
+    assert re.search("error +pooler +WORKER_DATABASE_URL is not set", doctor().stdout)
+    assert re.search("ok +pooler +a pooler, as", doctor("--workers", "0").stdout)
 
 
 def test_check_that_finds_no_free_connection_says_so(sound: Environment) -> None:
     """Each check has a connection of its own: the one of the database may be the last."""
     execute(sound.owner, f"ALTER ROLE {sound.service.username} CONNECTION LIMIT 1")
 
-    unchecked = re.findall("not checked: .*", run("doctor").stdout)
+    unchecked = re.findall("not checked: .*", doctor().stdout)
 
     assert unchecked
     assert all("too many connections for role" in line for line in unchecked)
+    assert all("To do: correct what `database` says, or let" in line for line in unchecked)
 
 
 def test_jobs_that_are_dead_or_late_are_reported(sound: Environment) -> None:
     with_database(sound.owner, queue_two_of_which_one_is_dead)
-    assert re.search("warning +jobs +1 dead: failing, since ", run("doctor").stdout)
+    assert re.search("warning +jobs +1 dead: failing, since ", doctor().stdout)
 
     execute(sound.owner, "UPDATE pgqueuer SET execute_after = now() - interval '10 min'")
-    assert re.search(r"warning +jobs +1 waiting: unknown\w+, for 10 min", run("doctor").stdout)
+    assert re.search(r"warning +jobs +1 waiting: unknown\w+, for 10 min", doctor().stdout)
 
 
 @pytest.mark.usefixtures("sound")
@@ -253,7 +281,7 @@ def test_secret_of_the_database_that_is_easy_to_guess_is_reported(
     user = "api"
     monkeypatch.setenv("DATABASE_URL", f"postgresql://{user}:{user}@127.0.0.1:1/app")
 
-    assert re.search("warning +weak +DATABASE_URL: its secret is easy", run("doctor").stdout)
+    assert re.search("warning +weak +DATABASE_URL: its secret is easy", doctor().stdout)
 
 
 async def never(_examined: Examined) -> Sequence[Finding]:
@@ -266,7 +294,11 @@ async def broken(_examined: Examined) -> Sequence[Finding]:
 
 
 @pytest.mark.parametrize(
-    ("check", "said"), [(never, "no result after 0.3 s"), (broken, "RuntimeError: a bug")]
+    ("check", "said"),
+    [
+        (never, "no result after 0.3 s. To do: try again with --timeout"),
+        (broken, "RuntimeError: a bug .* To do: correct the code of the check"),
+    ],
 )
 @pytest.mark.usefixtures("sound")
 def test_check_that_fails_or_hangs_is_reported(
@@ -274,7 +306,7 @@ def test_check_that_fails_or_hangs_is_reported(
 ) -> None:
     monkeypatch.setattr(checks, "check_clock", check)
 
-    result = run("doctor", "--timeout", "0.3")
+    result = doctor("--timeout", "0.3")
 
     assert re.search(f"error +clock +{said}", result.stdout), result.stdout
     assert {name for _, name, _ in lines_of(result)} >= CHECKS
@@ -287,7 +319,7 @@ def test_server_that_hangs_is_reported_in_time(
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         monkeypatch.setenv("DATABASE_URL", f"postgresql://api:{SECRET}@127.0.0.1:{port}/app")
-        result = run("doctor", "--timeout", "2")
+        result = doctor("--timeout", "2")
 
     assert re.search("error +database +DATABASE_URL: ", result.stdout), result.stdout
     assert re.search("ok +database +DATABASE_DIRECT_URL: ", result.stdout), result.stdout

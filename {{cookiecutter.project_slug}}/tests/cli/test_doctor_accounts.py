@@ -63,6 +63,7 @@ async def test_what_only_development_accepts_is_a_warning(examined: Configure) -
     )
 
     assert {finding.level for finding in found} == {Level.WARNING}
+    assert all(finding.todo for finding in found)
     named = {finding.found.split()[0].rstrip(":") for finding in found}
     assert named >= {
         *("DEVELOPMENT", "SECRET_KEY", "MAIL_DELIVERY", "ARGON2_MEMORY_KIB"),
@@ -113,6 +114,7 @@ async def test_mail_server_is_tried_without_sending(
 
     assert finding.level is level, finding
     assert said in finding.found
+    assert bool(finding.todo) == (level is not Level.OK)
     assert "s3cret" not in finding.found
     assert bool(recorded.logins) == is_trusted
     assert recorded.tries == 0

@@ -20,4 +20,5 @@ def test_header_that_nobody_may_send_is_reported(
     found = list(weak_account_settings(settings.model_copy(update=values)))
 
     assert bool(found) == is_reported
+    assert all(finding.todo for finding in found)
     assert all(finding.found == "CALLER_HEADER: X-User is ignored" for finding in found)

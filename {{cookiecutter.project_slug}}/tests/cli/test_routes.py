@@ -20,6 +20,8 @@ def test_routes_are_listed_with_the_statements_that_tests_count(app: FastAPI) ->
     assert stated <= listed
     assert {name for name, _, _ in listed} >= routes(app).keys()
     assert [row["path"] for row in rows] == sorted(row["path"] for row in rows)
+    assert all(row["who"] for row in rows)
+    assert {row["who"] for row in rows if row["path"].startswith("/health/")} == {"anyone"}
     queries = [row["query"] for row in rows if (row["method"], row["path"]) == ("GET", "/users")]
     assert queries == [None, "q"]
     limits = {f"{row['method']} {row['path']}": row["max_body"] for row in rows}

@@ -1,42 +1,123 @@
-"""What the documents name is there: files, commands, settings, and places in other documents."""
+"""What the documents name is there: files, settings, and places in other documents."""
 
+import json
 import re
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+import uvicorn
 import yaml
 
-from app.cli import main as main  # registers the commands
-from app.cli.commands import commands
 from app.core.config import Settings
-
-PROJECT: Final = Path(__file__).parents[2]
-DOCUMENTS: Final = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
-SECURITY: Final = [PROJECT / "SECURITY.md", *sorted((PROJECT / "docs/security").glob("*.md"))]
+from tests.platform.documents import (
+    DOCUMENTS,
+    PROJECT,
+    Block,
+    blocks_of,
+    patch_of,
+    read,
+    words,
+)
 
 AGENTS: Final = PROJECT / "AGENTS.md"
-HOWTO: Final = sorted(PROJECT.glob("docs/howto/*.md"))
 OPERATIONS: Final = PROJECT / "docs/operations.md"
-PATTERNS: Final = sorted(PROJECT.glob("docs/patterns/*.md"))
-PAGES: Final = [PROJECT / "docs/architecture.md", PROJECT / "docs/index.md", *HOWTO, *PATTERNS]
-WITH_PATHS: Final = [*SECURITY, AGENTS, OPERATIONS, *PAGES]
 
-# Names in capitals that are no settings: of the app, of the tests, and of templates.
-NAMES_OF_CODE: Final = {"ENDPOINTS", "OWNER", "CALLER", "ADMIN", "SCHEDULES", "SINGULAR", "PLURAL"}
+_FOLDERS: Final = r"app|docs|tests|alembic|deploy|scaffold|licenses|\.github"
+_PATH: Final = re.compile(rf"(?:{_FOLDERS})/[\w./-]+")
+# Decision records leave out `app/`.
+_LAYERS: Final = r"core|models|schemas|repositories|services|jobs|dependencies|routes|cli"
+_PATH_IN_APP: Final = re.compile(rf"(?:{_LAYERS})/[\w./-]+\.py")
+_NAME: Final = re.compile(r"([A-Z][A-Z0-9_]{4,})(?:=.*)?")
+# In compose.yaml, and in a Dockerfile.
+_VARIABLE: Final = re.compile(r"\$\{(\w+)|^ +([A-Z_]+):|^ARG (\w+)", re.MULTILINE)
 
-COMMAND_LINE: Final = re.compile(
-    r"uv run (--group docs )?"
-    r"(app|pytest|ruff|mypy|lint-imports|alembic|pre-commit|fastapi|uvicorn|python|zensical)\b.*"
-    r"|(uvx|npx|docker compose|kubectl|git|cp|echo) .+|[A-Z_]+=.+"
-)
+# Paths that are not there, and why.
+OTHER_PATHS: Final = {
+    **dict.fromkeys(
+        [
+            "app/models/article.py",
+            "app/repositories/article_repo.py",
+            "app/routes/articles.py",
+            "app/schemas/article.py",
+            "app/services/article_service.py",
+            "tests/article_factory.py",
+            "tests/routes/test_articles.py",
+        ],
+        "of the resource that the documents add as an example",
+    ),
+    "alembic/versions/...": "stands for the migration of that resource",
+    "tests/faults/test_jobs.py": "in the template",
+    "core/database.py": "a module in the specification that the record compares with",
+    "core/security.py": "likewise",
+    "dependencies/auth.py": "likewise",
+}
+
+# Names in capitals that are no settings of this variant, and what they are.
+OTHER_NAMES: Final = {
+    "CALLER_HEADER": "a setting of the other variant, which is there in place",
+    "TEST_DATABASE_URL": "a variable of the tests",
+    "TEST_POSTGRES": "a variable of the tests",
+    "SECRETS_DIR": "a variable that says where settings are",
+    "COMPOSE_PROFILES": "a variable of Compose",
+    "PROMETHEUS_MULTIPROC_DIR": "a variable of the client library for Prometheus",
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "a variable of OpenTelemetry",
+    "OTEL_BSP_SCHEDULE_DELAY": "a variable of OpenTelemetry",
+    "OTEL_EXPORTER_OTLP_TIMEOUT": "a variable of OpenTelemetry",
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "a variable of OpenTelemetry",
+    "HS256": "an algorithm",
+    "RECONNECT": "a command of PgBouncer",
+    "SO_REUSEPORT": "an option of sockets",
+    "REDACTED": "a value in traces",
+    "MISSING": "a value of Pydantic",
+    **dict.fromkeys(
+        [
+            *("ALREADY_PROCESSED", "KEY_IN_USE", "REFRESH_GRACE_SECONDS", "REGISTRATION"),
+            *("SESSION_DAYS", "SESSION_IDLE_DAYS"),
+        ],
+        "of a feature that can be taken out, in a record or a recipe",
+    ),
+    **dict.fromkeys(
+        [
+            *("SELECT", "INSERT", "UPDATE", "DELETE", "OFFSET", "EXISTS", "EXPLAIN", "ILIKE"),
+            *("CONCURRENTLY", "BYPASSRLS"),
+        ],
+        "a word of SQL, or a method of HTTP",
+    ),
+    **dict.fromkeys(["SINGULAR", "PLURAL"], "stands for a name in templates"),
+}
+# Constants, which have to be in the code.
+NAMES_OF_CODE: Final = {
+    *("ADMIN", "CALLER", "ENDPOINTS", "LINE_CONTEXT", "OWNER", "ROUTERS", "SCHEDULES", "SECONDS"),
+}
 
 each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
 
-def code(text: str) -> list[str]:
-    """Return what stands between backticks."""
-    return re.findall(r"`([^`\n]+)`", text)
+@cache
+def source_of(*patterns: str) -> str:
+    paths = [path for pattern in patterns for path in PROJECT.glob(pattern)]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
+
+
+@cache
+def variables() -> set[str]:
+    """Return the settings, and the variables of Compose, of the image and of Uvicorn."""
+    compose = source_of("compose.yaml", "Dockerfile", "deploy/pgbouncer/Dockerfile")
+    server = {f"UVICORN_{option.name}".upper() for option in uvicorn.main.params}
+    return (
+        {name.upper() for name in Settings.model_fields}
+        | {name for found in _VARIABLE.findall(compose) for name in found if name}
+        | server
+    )
+
+
+def unknown_variables(names: set[str], document: Path) -> set[str]:
+    """Return the names that are neither settings nor what the tables above say."""
+    codes = set(re.findall(r'\bcode(?:: ClassVar\[str\])? = "(\w+)"', source_of("app/**/*.py")))
+    of_recipe = set(re.findall(r"\b[A-Z][A-Z0-9_]{4,}\b", patch_of(document)))
+    return names - variables() - codes - of_recipe - OTHER_NAMES.keys() - NAMES_OF_CODE
 
 
 @each_document
@@ -47,72 +128,75 @@ def test_links_lead_to_files(document: Path) -> None:
 
 
 @each_document
-def test_blocks_of_commands_name_programs_and_tests_that_exist(document: Path) -> None:
-    blocks = re.findall(r"(?s)```console\n(.*?)```", document.read_text(encoding="utf-8"))
-    lines = [
-        line.partition(" #")[0].strip()
-        for block in blocks
-        for line in block.splitlines()
-        if line and not line.startswith("#")
-    ]
-    tests = {path for line in lines for path in re.findall(r"tests/[\w/]+\.py", line)}
-
-    assert [line for line in lines if not COMMAND_LINE.fullmatch(line)] == []
-    # The resource that documents add as an example is not there.
-    assert {path for path in tests if not (PROJECT / path).exists()} <= {
-        "tests/routes/test_articles.py"
-    }
-
-
-@pytest.mark.parametrize("document", WITH_PATHS, ids=lambda path: path.name)
 def test_paths_exist(document: Path) -> None:
-    named = code(document.read_text(encoding="utf-8"))
-    paths = [name for name in named if re.fullmatch(r"(app|docs|tests|alembic)/[\w./-]+", name)]
+    named = words(read(document))
+    paths = [name for name in named if _PATH.fullmatch(name)]
+    paths += [f"app/{name}" for name in named if _PATH_IN_APP.fullmatch(name)]
+    added = set(re.findall(r"^\+\+\+ b/(\S+)$", patch_of(document), re.MULTILINE))
 
-    assert [path for path in paths if not (PROJECT / path).exists()] == []
+    assert [
+        path
+        for path in paths
+        if not (PROJECT / path).exists()
+        and path not in added
+        and path not in OTHER_PATHS
+        and path.removeprefix("app/") not in OTHER_PATHS
+    ] == []
 
 
 @each_document
-def test_commands_exist(document: Path) -> None:
-    groups = {group.name for group in commands.registered_groups}
-    known = {command.name for command in commands.registered_commands} | groups
-    named = re.findall(r"(?:`|\buv run )app ([a-z-]+)", document.read_text(encoding="utf-8"))
-
-    assert set(named) <= known
-
-
-@pytest.mark.parametrize("document", [*SECURITY, OPERATIONS, *HOWTO], ids=lambda path: path.name)
 def test_settings_exist(document: Path) -> None:
-    settings = {name.upper() for name in Settings.model_fields}
-    compose = set(re.findall(r"\$\{(\w+)", (PROJECT / "compose.yaml").read_text(encoding="utf-8")))
-    named = {
-        name
-        for name in code(document.read_text(encoding="utf-8"))
-        if re.fullmatch("[A-Z_]{5,}", name)
+    text = read(document)
+    named = {match[1] for word in words(text) if (match := _NAME.fullmatch(word))}
+
+    assert unknown_variables(named, document) == set()
+
+
+def test_names_of_code_are_in_the_code() -> None:
+    code = source_of("app/**/*.py", "tests/*.py", "tests/routes/*.py")
+    known = set(re.findall(r"\b[A-Z_]{5,}\b", code))
+
+    assert known >= NAMES_OF_CODE
+
+
+DATA: Final = [
+    block
+    for document in DOCUMENTS
+    for block in blocks_of(document)
+    if block.language in {"json", "yaml", "ini"}
+]
+
+
+@pytest.mark.parametrize("block", DATA, ids=lambda block: f"{block.document.name}:{block.line}")
+def test_data_can_be_read_and_names_what_exists(block: Block) -> None:
+    match block.language:
+        case "json":
+            code = source_of("app/core/**/*.py")
+            unknown = {key for key in json.loads(block.code) if not re.search(rf"\b{key}\b", code)}
+        case "ini":
+            lines = [line for line in block.code.splitlines() if line and line[0] != "#"]
+            unknown = unknown_variables({line.partition("=")[0] for line in lines}, block.document)
+        case _:
+            assert block.code.startswith("# compose.override.yaml\n")
+            unknown = unknown_in_override(yaml.safe_load(block.code))
+    assert unknown == set()
+
+
+def unknown_in_override(override: dict[str, Any]) -> set[str]:
+    """Return the services that Compose does not have, and the secrets that are no settings."""
+    compose = yaml.safe_load((PROJECT / "compose.yaml").read_text(encoding="utf-8"))
+    unknown: set[str] = override["services"].keys() - compose["services"].keys()
+    return unknown | (override["secrets"].keys() - Settings.model_fields.keys())
+
+
+def test_profiles_of_compose_are_those_of_the_document() -> None:
+    compose = yaml.safe_load((PROJECT / "compose.yaml").read_text(encoding="utf-8"))
+    profiles = {
+        name for service in compose["services"].values() for name in service.get("profiles", ())
     }
+    table = read(PROJECT / "docs/deployment.md").partition("| profile |")[2].partition("\n\n")[0]
 
-    # In place, a setting of the variant without auth is none.
-    assert named - settings - compose <= {"CALLER_HEADER", "UVICORN_ROOT_PATH", *NAMES_OF_CODE}
-
-
-def test_notes_for_assistants_are_short_and_their_commands_work() -> None:
-    text = AGENTS.read_text(encoding="utf-8")
-    (block,) = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    programs = {
-        command.split()[2]
-        for line in block.splitlines()
-        for command in line.partition("#")[0].split(" && ")
-    }
-
-    assert len(text.splitlines()) < 120
-    assert "AGENTS.md" in (PROJECT / "CLAUDE.md").read_text(encoding="utf-8")
-    assert programs == {"app", "pytest", "ruff", "mypy", "lint-imports", "alembic"}
-    assert [
-        path for path in re.findall(r"tests/\S+\.py", block) if not (PROJECT / path).exists()
-    ] == []
-    assert set(re.findall(r"uv run app ([a-z-]+)", block)) <= {
-        command.name for command in commands.registered_commands
-    }
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == profiles
 
 
 def test_each_alert_has_its_part_of_the_runbook() -> None:

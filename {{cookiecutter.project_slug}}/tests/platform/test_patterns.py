@@ -1,108 +1,57 @@
-"""Every block of Python in the architecture, how-to and pattern documents runs, or is a quotation.
+"""Every block of Python in a document runs, or is a quotation.
 
 A block whose first line names a file of the project is a quotation: its lines stand in that file, in
 this order, with `...` for what is left out. So do the lines of a `diff` that are not added; those of a
-resource that is an example, and of a revision that is yet to be written, are not there. Every other block is executed, on a database of its own.
+resource that is an example, and of a revision that is yet to be written, are not there. A block in the page of a recipe is
+a quotation from what its patch adds. Every other block is executed, on a database of its own.
 """
 
-import ast
 import builtins
-import inspect
 import re
 import sys
 from collections.abc import AsyncGenerator, Generator
-from dataclasses import dataclass
 from pathlib import Path
-from types import FunctionType, ModuleType
-from typing import Any, Final
+from types import ModuleType
+from typing import Final
 
 import pytest
 from sqlalchemy import URL, text
 
 from app.core.config import Settings
 from app.core.database import Database
+from tests.platform.documents import DOCUMENTS, PROJECT, Block, blocks_of, patch_of, read
 from tests.postgres import temporary_database
 
-PROJECT: Final = Path(__file__).parents[2]
-DOCUMENTS: Final = sorted(
-    path
-    for pattern in ("architecture", "howto/*", "patterns/*")
-    for path in PROJECT.glob(f"docs/{pattern}.md")
-)
-
-_HEADING_OR_BLOCK: Final = re.compile(
-    r"^## (?P<heading>.+)$|^```(?P<language>.*)\n(?P<code>(?s:.*?))^```$", re.MULTILINE
-)
-_QUOTED_FILE: Final = re.compile(r"# ((?:app|alembic|tests)/\S+|\.env\.example|compose\.yaml)\n")
-_EXAMPLE: Final = re.compile(r"article|\*")
-_OMISSION: Final = re.compile(r"^ *\.\.\.\n", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Block:
-    document: Path
-    line: int
-    section: str
-    language: str
-    code: str
-
-    @property
-    def quoted_file(self) -> str | None:
-        match = _QUOTED_FILE.match(self.code)
-        return match[1] if match else None
-
-    @property
-    def is_about_an_example(self) -> bool:
-        return self.language == "diff" and bool(_EXAMPLE.search(str(self.quoted_file)))
-
-    def quoted_lines(self) -> list[str]:
-        """Return the parts between omissions, of a `diff` without what it adds."""
-        text = self.code.partition("\n")[2]
-        if self.language == "diff":
-            lines = text.splitlines(keepends=True)
-            text = "".join(
-                line if line in {"...\n", "\n"} else line[1:] for line in lines if line[0] != "+"
-            )
-        passages = _OMISSION.split(text)
-        return [passage.strip("\n") for passage in passages if passage.strip()]
-
-    async def run(self, names: dict[str, Any]) -> None:
-        """Execute the code with these names, to which it adds. `await` may stand at the top level."""
-        code = compile(
-            "\n" * self.line + self.code,  # so that a traceback shows the line of the document
-            self.document,
-            "exec",
-            flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
-            dont_inherit=True,
-        )
-        result = FunctionType(code, names)()
-        if inspect.iscoroutine(result):
-            await result
-
-
-def blocks_of(document: Path) -> list[Block]:
-    source = document.read_text(encoding="utf-8")
-    blocks = []
-    section = ""
-    for match in _HEADING_OR_BLOCK.finditer(source):
-        if match["heading"]:
-            section = match["heading"]
-        else:
-            line = source.count("\n", 0, match.start("code"))
-            blocks.append(Block(document, line, section, match["language"], match["code"]))
-    return blocks
-
+# What surrounds an example that is a part of something, by its place.
+SURROUNDINGS: Final = {
+    "README.md: Background jobs": """
+from typing import ClassVar, Final
+from app.core.jobs.kinds import JobContext, JobKind
+from app.core.jobs.payload import JobPayload
+""",
+    "README.md: Logs": """
+import logging
+from types import SimpleNamespace
+_logger = logging.getLogger("patterns")
+order = SimpleNamespace(id=7)
+""",
+    "observability.md: Traces and errors": """
+import httpx
+client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _request: httpx.Response(200)))
+""",
+}
 
 BLOCKS: Final = [
     block
     for document in DOCUMENTS
     for block in blocks_of(document)
-    if block.language != "console"  # see test_documents.py
+    if block.language in {"python", "diff"}
 ]
 QUOTATIONS: Final = [
     block for block in BLOCKS if block.quoted_file and not block.is_about_an_example
 ]
-EXAMPLES: Final = [block for block in BLOCKS if not block.quoted_file]
+OF_RECIPES: Final = [block for block in BLOCKS if patch_of(block.document)]
+EXAMPLES: Final = [block for block in BLOCKS if not block.quoted_file and block not in OF_RECIPES]
 SECTIONS: Final = dict.fromkeys(
     (block.document, block.section) for block in EXAMPLES if block.section
 )
@@ -141,6 +90,7 @@ async def test_examples_of_a_section_run(
             if not block.section:
                 await block.run(names)
         names["session"] = session
+        exec(SURROUNDINGS.get(f"{document.name}: {section}", ""), names)  # noqa: S102 (it is above)
         for block in examples:
             if block.section == section:
                 await block.run(names)
@@ -161,10 +111,23 @@ def test_quotation_stands_in_the_file(block: Block) -> None:
         assert position >= 0, f"{block.quoted_file} does not hold, or not there:\n{passage}"
 
 
+def test_code_of_a_recipe_is_what_its_patch_adds() -> None:
+    for block in OF_RECIPES:
+        added = re.findall(r"^\+(.*)$", patch_of(block.document), re.MULTILINE)
+
+        assert f"\n{block.code}" in "\n".join(added), block.document.name
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_document_holds_no_code_that_is_not_checked(document: Path) -> None:
-    fences = re.findall(r"^ *```", document.read_text(encoding="utf-8"), re.MULTILINE)
+    """test_documents.py checks the data, and test_documented_commands.py what is typed."""
+    fences = re.findall(r"^ *```", read(document), re.MULTILINE)
     blocks = blocks_of(document)
 
     assert len(fences) == 2 * len(blocks)
-    assert {block.language for block in blocks} <= {"python", "console", "diff"}
+    assert {block.language for block in blocks} <= {
+        *("python", "diff", "json", "yaml", "ini", "console"),
+    }
+    # Examples before the first section run with those of each section.
+    examples = [block for block in EXAMPLES if block.document == document]
+    assert not examples or any(block.section for block in examples)

@@ -40,6 +40,30 @@ def test_resource_changes_three_lines_elsewhere(checkout: Path, new: Command) ->
     assert any(line.strip().startswith("uv run pytest") for line in told)
 
 
+def look_at(told: list[str]) -> list[str]:
+    """Return the decisions that the definition leaves open, as `new` prints them."""
+    begin = told.index("Look at:") + 1
+    return [line.strip() for line in told[begin : told.index("", begin)]]
+
+
+def test_command_says_what_to_look_at(new: Command) -> None:
+    assert look_at(new("quokka", *FIELDS)) == [
+        "who may change a quokka: app/services/quokka_service.py (require_owner_or_admin)",
+        "who may read quokkas, now anyone: app/routes/quokkas.py",
+        "if the author is deleted: ON DELETE CASCADE in app/models/quokka.py",
+    ]
+    fields = ("born_on:date?^", "diet:enum:grass,leaves^", "size:int^")
+    references = ("best_friend:quokka", "keeper:user?")
+    assert look_at(new("wallaby", *fields, *references)) == [
+        "who may change a wallaby: app/routes/wallabies.py (require_admin)",
+        "who may read wallabies, now anyone: app/routes/wallabies.py",
+        "if the best friend is deleted: ON DELETE RESTRICT in app/models/wallaby.py",
+        "if the keeper is deleted: ON DELETE SET NULL in app/models/wallaby.py",
+        "lists are filtered by born_on, and not sorted by it: pages need a value in each row",
+        "lists are filtered by diet, and not sorted by it: the type enum has no order that callers know",
+    ]
+
+
 def test_dry_run_shows_what_would_be_written_and_writes_nothing(
     checkout: Path, new: Command, remove: Command
 ) -> None:

@@ -1,7 +1,9 @@
 """What can be typed after `app new`, and what is refused."""
 
+import re
 import shlex
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from app.cli.commands import CommandError
 from app.core.env_file import PROJECT
 from scaffold.definition import define
+from scaffold.fields import Field
+from scaffold.kinds import KINDS, MANY, MAX_INDEXED_LENGTH
 from scaffold.project import Project
 
 
@@ -222,3 +226,59 @@ def test_table_of_links_that_is_there_is_refused(project: Project) -> None:
 
     with pytest.raises(CommandError, match="there is a table article_readers already"):
         define(project, "article", ["title:str:20", "readers:many:user"])
+
+
+HOWTO = PROJECT / "docs/howto/resources.md"
+NO_INDEX = {"a reference": "no: it has an index anyway"}
+
+
+def marks_of(project: Project, field: str, default: str) -> list[str]:
+    """Return which marks a field can have, in the words of the table in the how-to."""
+
+    def marked(mark: str) -> Field | None:
+        with suppress(CommandError):
+            return define(project, "article", ["text:text", field + mark]).fields[1]
+        return None
+
+    assert marked(default) if default else not marked("=1")
+    order = "no"
+    if indexed := marked("^"):
+        filters, sorts = (
+            ("filters by a range", ", and sorts") if indexed.is_range else ("filters", " and sorts")
+        )
+        order = filters + sorts if indexed.sorts else filters
+    return [*("yes" if marked(mark) else "no" for mark in "?!"), order]
+
+
+def test_how_to_says_which_marks_each_type_takes(project: Project) -> None:
+    text = HOWTO.read_text(encoding="utf-8")
+    table = text.partition("| type | `?` |")[2].partition("\n\n")[0]
+    said = {
+        cells[0].strip("`"): cells[1:]
+        for row in table.splitlines()[2:]
+        if (cells := [cell.strip() for cell in row.strip("| ").split("|")])
+    }
+    examples = {name: kind.default_example for name, kind in KINDS.items()}
+
+    expected = {}
+    for name, example in {
+        **examples,
+        "a reference": "editor:user",
+        MANY: "readers:many:user",
+    }.items():
+        field, equals, value = example.partition("=")
+        optional, unique, order = marks_of(project, field, equals + value)
+        order = NO_INDEX.get(name, order)
+        expected[name] = [optional, unique, order, f"`{example}`" if equals else "no"]
+    assert said == expected
+    assert f"`str` of more than {MAX_INDEXED_LENGTH} characters has neither `!` nor `^`" in text
+
+
+def test_how_to_has_an_example_of_each_type(project: Project) -> None:
+    table = HOWTO.read_text(encoding="utf-8").partition("| type | column |")[2].partition("\n\n")[0]
+    examples = re.findall(r"`(\w+:[^`]+)`", table)
+    values = [one for one in examples if one.split(":")[1] in KINDS]
+
+    assert {one.split(":")[1] for one in examples} == {*KINDS, "user", MANY}
+    for one in values:
+        assert define(project, "article", ["text:text", one]).fields[1].text == one

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.commands import commands, error_sentence
+from app.cli.commands import commands, error_sentence, is_refused_entry
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -87,8 +87,6 @@ async def examine(examined: Examined) -> list[tuple[str, Finding]]:
 
 async def _run(check: Check, examined: Examined) -> Sequence[Finding]:
     """Run a check. Whatever goes wrong with it is a finding, so that the others go on."""
-    from sqlalchemy.exc import ProgrammingError
-
     from app.cli.doctor.findings import NotCheckedError, error, warning
     from app.exceptions import UnavailableError, explain
 
@@ -96,14 +94,30 @@ async def _run(check: Check, examined: Examined) -> Sequence[Finding]:
         async with asyncio.timeout(examined.seconds):
             return await check(examined)
     except NotCheckedError as reason:
-        return [warning(f"not checked: {reason}")]
+        return [warning(f"not checked: {reason}", reason.todo)]
     except TimeoutError:
         return [error(f"no result after {examined.seconds:g} s", "try again with --timeout 30")]
     except Exception as failure:  # noqa: BLE001 (each is a finding)
         if isinstance(failure, UnavailableError) and failure.kind == "unreachable":
-            # The check of the database says what to do, unless it took the last free connection.
-            return [warning(f"not checked: {explain(failure)}")]
+            # The check of the database says more, unless it took the last free connection.
+            todo = "correct what `database` says, or let the server accept more connections"
+            return [warning(f"not checked: {explain(failure)}", todo)]
         found = error_sentence(failure).partition(" [SQL: ")[0]
-        # A table is missing, or the right to read it.
-        is_denied = isinstance(failure, ProgrammingError)
-        return [error(found, "run `app migrate`, then `app grant`" if is_denied else "")]
+        return [error(found, _remedy(failure))]
+
+
+def _remedy(failure: Exception) -> str:
+    """Return what to do about an error that no check expects."""
+    from sqlalchemy.exc import DBAPIError, ProgrammingError
+
+    from app.exceptions import UnavailableError
+
+    match failure:
+        case DBAPIError() if is_refused_entry(failure):
+            return "correct what `database` says"
+        case ProgrammingError():  # a table is missing, or the right to read it
+            return "run `app migrate`, then `app grant`"
+        case DBAPIError() | UnavailableError() | OSError(filename=None):
+            return "look into the log of the database, and try again"
+        case _:
+            return "correct the code of the check, or what it calls"

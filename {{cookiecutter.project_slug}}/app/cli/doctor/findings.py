@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from app.core.config import ConfigurationError, DatabaseSettings, Settings, load_settings
+
+_SETTINGS_FIRST: Final = "correct what `settings` says"
 
 
 class Level(StrEnum):
@@ -19,27 +21,31 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has found, without secrets, and what to do about it."""
+    """What a check has found, without secrets, and what to do about it. Made by the functions below."""
 
     level: Level
     found: str
-    todo: str = ""
+    todo: str  # empty if all is well
 
 
 def ok(found: str) -> Finding:
-    return Finding(Level.OK, found)
+    return Finding(Level.OK, found, "")
 
 
-def warning(found: str, todo: str = "") -> Finding:
+def warning(found: str, todo: str) -> Finding:
     return Finding(Level.WARNING, found, todo)
 
 
-def error(found: str, todo: str = "") -> Finding:
+def error(found: str, todo: str) -> Finding:
     return Finding(Level.ERROR, found, todo)
 
 
 class NotCheckedError(Exception):
     """A check is impossible, for a reason that another check reports."""
+
+    def __init__(self, reason: str, todo: str) -> None:
+        super().__init__(reason)
+        self.todo = todo
 
 
 @dataclass(frozen=True)
@@ -77,14 +83,14 @@ class Examined:
     def settings(self) -> Settings:
         """All settings. Raises `NotCheckedError` if one of them is invalid."""
         if self.all_settings is None:
-            raise NotCheckedError("the settings are not valid")
+            raise NotCheckedError("the settings are not valid", _SETTINGS_FIRST)
         return self.all_settings
 
     @property
     def database(self) -> DatabaseSettings:
         """The settings of the database. Raises `NotCheckedError` if one of them is invalid."""
         if self.database_settings is None:
-            raise NotCheckedError("the settings of the database are not valid")
+            raise NotCheckedError("the settings of the database are not valid", _SETTINGS_FIRST)
         return self.database_settings
 
 
