@@ -10,6 +10,7 @@ from app.cli.commands import CommandError
 from scaffold.project import Project
 
 FOLDER: Final = "scaffold/resources"
+DEMO: Final = "post"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ def read_record(project: Project, singular: str) -> Record:
         )
     values: dict[str, Any] = json.loads(text)
     return Record(**values)
+
+
+def has_demo(project: Project) -> bool:
+    """Return whether the demo is there, by its own name, and not a resource of `app new` by that name."""
+    is_there = DEMO in records_of(project)
+    return is_there and not any(read_record(project, DEMO).files.values())
 
 
 def files_of(project: Project, singular: str, record: Record) -> Iterator[tuple[str, str]]:
