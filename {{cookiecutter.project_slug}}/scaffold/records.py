@@ -57,8 +57,10 @@ def read_record(project: Project, singular: str) -> Record:
 
 def has_demo(project: Project) -> bool:
     """Return whether the demo is there, by its own name, and not a resource of `app new` by that name."""
-    is_there = DEMO in records_of(project)
-    return is_there and not any(read_record(project, DEMO).files.values())
+    if DEMO not in records_of(project):
+        return False
+    record = read_record(project, DEMO)
+    return any(files_of(project, DEMO, record)) and not any(record.files.values())
 
 
 def files_of(project: Project, singular: str, record: Record) -> Iterator[tuple[str, str]]:
