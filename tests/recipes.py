@@ -1,8 +1,10 @@
 """Recipes: the patches in the project's `docs/recipes`, and the variants that each of them is for."""
 
+import json
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from baking import ROOT, TEMPLATE_FOLDER, bake
@@ -11,12 +13,20 @@ from repositories import git, make_repository
 from variants import VARIANTS, Variant
 
 FOLDER = ROOT / TEMPLATE_FOLDER / "docs" / "recipes"
-# `app recipe add` lists new routers and models there, whatever else is in the lists.
+ROUTES = "app/routes/__init__.py"
+# `app recipe add` lists new models, routers and kinds of jobs there, whatever else is in the lists.
 NOT_IN_PATCHES = (
     "uv.lock",
+    "app/jobs/__init__.py",
     "app/models/__init__.py",
-    "app/routes/__init__.py",
+    ROUTES,
     "scaffold/resources/post.json",
+)
+# A row of the table of a page, which `app recipe add` reads.
+NEEDS_DEMO = "| needs | the demo |"
+# What a patch has that uses the demo.
+USES_DEMO = re.compile(
+    r"^\+.*(from (app|tests)\.\S*\bpost|import .*\bpost|\"posts\"|ON posts)", re.MULTILINE
 )
 # Less if the lines around a change differ between variants, or other recipes change them.
 LINES_OF_CONTEXT = (3, 2, 1)
@@ -48,6 +58,15 @@ def names_in(project: Path) -> list[str]:
     return [patch.stem for patch in patches(project / "docs" / "recipes")]
 
 
+def changes_demo(patch: str) -> bool:
+    """Return whether a patch changes or uses what belongs to the demo, as its record says."""
+    record = json.loads((ROOT / TEMPLATE_FOLDER / NOT_IN_PATCHES[-1]).read_text(encoding="utf-8"))
+    names = re.findall(r"^diff --git a/(\S+)", patch, re.MULTILINE)
+    return bool(USES_DEMO.search(patch)) or any(
+        fnmatchcase(name, pattern) for name in names for pattern in record["files"]
+    )
+
+
 def bake_repository(template: Path, folder: Path, variant: Variant) -> Path:
     """Bake a project and make a repository of it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,9 +94,9 @@ def patch_of(project: Path, others: Mapping[str, Path], base: str = "HEAD") -> s
     """
     git(project, "add", "--all")
     names = git(project, "diff", "--cached", "--name-only", base).splitlines()
-    # Of auth, it lists nothing: with those lines the patch is whole.
-    is_whole = any(name.startswith(("app/models/auth/", "app/routes/auth/")) for name in names)
-    left_out = NOT_IN_PATCHES[:1] if is_whole else NOT_IN_PATCHES
+    # Routers of auth it does not list: with those lines the patch is whole.
+    is_whole = any(name.startswith("app/routes/auth/") for name in names)
+    left_out = {*NOT_IN_PATCHES} - ({ROUTES} if is_whole else set())
     wanted = [name for name in names if name not in left_out]
     return "".join(part_of(project, name, others, base) for name in wanted)
 
@@ -85,8 +104,8 @@ def patch_of(project: Path, others: Mapping[str, Path], base: str = "HEAD") -> s
 def part_of(project: Path, name: str, others: Mapping[str, Path], base: str) -> str:
     """Return the part of a patch for one file, with as many lines of context as fit."""
     problems: Sequence[str] = ()
-    # Of the lists, as little as can be: `app recipe add` changes other lines there for other recipes.
-    for lines in LINES_OF_CONTEXT[-1:] if name in NOT_IN_PATCHES else LINES_OF_CONTEXT:
+    # Of the list, as little as can be: `app recipe add` changes other lines there for other recipes.
+    for lines in LINES_OF_CONTEXT[-1:] if name == ROUTES else LINES_OF_CONTEXT:
         options = ("--cached", "--no-color", "--no-renames", f"--unified={lines}")
         # Not `git()`, which would strip a last line that is empty.
         text = plain(output_of("git", "diff", *options, base, "--", name, folder=project))

@@ -165,24 +165,3 @@ def test_suite_of_what_names_no_resource_passes(
 ) -> None:
     paths = [path for path in OF_NO_RESOURCE if (changed.path / path).exists()]
     record_property("suite", run_suite(changed.path, *paths))
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("variant", FIRST_AND_LAST, ids=lambda variant: variant.name)
-def test_suite_passes_with_the_demo_under_another_name(
-    variant: Variant,
-    template: Path,
-    workspace: Path,
-    record_property: Callable[[str, object], None],
-) -> None:
-    folder = workspace / f"renamed-{variant.name}"
-    folder.mkdir()
-    path = bake(template, folder, db_driver=variant.db_driver, use_auth=variant.use_auth)
-    run(path, "python", "-V")  # which writes uv.lock
-    make_repository(path)
-
-    run(path, "app", "rename", "post", "article")
-
-    for check in CHECKS:
-        run_check(path, workspace, *check)
-    record_property("suite", run_suite(path, "--ignore=tests/platform"))

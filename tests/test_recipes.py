@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 from baking import ROOT, bake, made_once, run, run_check, run_suite
+from changed_demo import CHANGED_DEMOS, ONE_OF_EACH, ChangedDemo, changed_once
 from parameters import FIRST, FIRST_AND_LAST, in_each_run
 from recipes import (
+    NEEDS_DEMO,
     apply_problem,
     bake_repository,
+    changes_demo,
     name_of,
     names_in,
     patch_of,
@@ -77,10 +80,10 @@ def add(project: Path, name: str) -> str:
     return printed
 
 
-def added_tests(project: Path) -> list[str]:
-    """Return the tests that were added since the first commit."""
-    first = git(project, "rev-list", "--max-parents=0", "HEAD")
-    names = git(project, "diff", "--name-only", "--diff-filter=A", first, "--", "tests")
+def added_tests(project: Path, since: str = "") -> list[str]:
+    """Return the tests that were added since a commit, otherwise the first one."""
+    since = since or git(project, "rev-list", "--max-parents=0", "HEAD")
+    names = git(project, "diff", "--name-only", "--diff-filter=A", since, "--", "tests")
     return [name for name in names.splitlines() if Path(name).name.startswith("test_")]
 
 
@@ -154,6 +157,58 @@ def test_recipe_alone_passes(
         run_check(project, workspace, *check)
     migrate_and_back(project, database_server)
     record_property("suite", run_suite(project, *added_tests(project), *FAST_TESTS, "tests/routes"))
+
+
+@pytest.mark.parametrize("patch", patches(), ids=lambda patch: patch.stem)
+def test_page_says_whether_the_recipe_changes_the_demo(patch: Path) -> None:
+    page = patch.with_suffix(".md").read_text(encoding="utf-8")
+
+    assert (NEEDS_DEMO in page.splitlines()) == changes_demo(patch.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("changed", in_each_run(ONE_OF_EACH, of=CHANGED_DEMOS))
+def test_each_recipe_fits_without_the_demo_or_says_that_it_changes_it(
+    changed: ChangedDemo, template: Path, workspace: Path
+) -> None:
+    project = changed_once(changed, template, workspace)
+    states = {
+        line.split()[0]: line.rpartition(" (")[2].rstrip(")")
+        for line in run(project, "app", "recipes").splitlines()
+        if line.endswith(")")
+    }
+
+    why = "changes the demo, which was removed or renamed"
+    assert states == {
+        patch.stem: why if changes_demo(patch.read_text(encoding="utf-8")) else "fits"
+        for patch in patches(project / "docs/recipes")
+    }
+    # The one of which git would apply the patch.
+    with pytest.raises(AssertionError, match=f"Error: Nothing was changed: live-feed {why}"):
+        run(project, "app", "recipe", "add", "live-feed")
+    assert git(project, "status", "--porcelain") == ""
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("changed", CHANGED_DEMOS[::3], ids=lambda changed: changed.name)
+def test_recipes_pass_without_the_demo(
+    changed: ChangedDemo,
+    template: Path,
+    workspace: Path,
+    database_server: str,
+    record_property: Callable[[str, object], None],
+) -> None:
+    baked = changed_once(changed, template, workspace)
+    project = workspace / f"recipes-{changed.name}"
+    git(workspace, "clone", "--quiet", str(baked), str(project))  # which others use as it is
+    before = git(project, "rev-parse", "HEAD")
+    for patch in patches(project / "docs/recipes"):
+        if not changes_demo(patch.read_text(encoding="utf-8")):
+            add(project, patch.stem)
+
+    for check in CHECKS:
+        run_check(project, workspace, *check)
+    migrate_and_back(project, database_server)
+    record_property("suite", run_suite(project, *added_tests(project, before), *FAST_TESTS[:2]))
 
 
 def test_patch_has_as_much_context_as_fits_all_variants(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Fits the patch of a recipe to the project: where its migration follows, and the lists of routers and models."""
+"""Fits the patch of a recipe to the project: where its migration follows, and the lists of what it adds."""
 
 import json
 import re
@@ -20,6 +20,7 @@ _REVISION: Final = re.compile(r'^\+revision: str = "(\w+)"$', re.MULTILINE)
 _FOLLOWS: Final = re.compile(r'^\+down_revision: str \| None = "(\w+)"$', re.MULTILINE)
 _ROUTER: Final = re.compile(r"^router\b", re.MULTILINE)
 _MODEL: Final = re.compile(r"^class (\w+)\((?:.+, )?Base\):", re.MULTILINE)
+_KIND: Final = re.compile(r"^(\w+)(?:: .+)? = JobKind\(", re.MULTILINE)
 
 # The file of a list, and what adds an entry to its text or takes it out.
 _Entry = tuple[str, Callable[[str], str], Callable[[str], str]]
@@ -29,7 +30,8 @@ def completed(project: Project, text: str) -> Patch:
     """Return the patch for a project.
 
     Its first revision follows the newest one of the project or, if it has been added, what it
-    follows there. New routers and models are listed where the project knows them.
+    follows there. New routers, models and kinds of jobs are listed where the project knows them, unless
+    the patch changes that list itself.
     """
     patch = Patch(_following(project, text))
     return Patch(patch.text + "".join(_lists(project, patch)))
@@ -59,6 +61,8 @@ def _lists(project: Project, patch: Patch) -> Iterator[str]:
     """Yield the parts of the patch for the lists that change."""
     texts: dict[str, tuple[str, str]] = {}  # without the entries, and with them
     for name, add, take_out in _entries(project, patch):
+        if name in patch.files:
+            continue
         current = project.read(name) or ""
         before, after = texts.get(name, (current, current))
         try:
@@ -67,7 +71,7 @@ def _lists(project: Project, patch: Patch) -> Iterator[str]:
             after = add(after)
         texts[name] = before, after
     for name, (before, after) in texts.items():
-        if name == wiring.ROUTES:
+        if name in {wiring.ROUTES, wiring.JOBS}:
             before, after = (reformatted(project.root, name, text) for text in (before, after))
         old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
         diff = unified_diff(old, new, f"a/{name}", f"b/{name}")
@@ -83,13 +87,23 @@ def _entries(project: Project, patch: Patch) -> Iterator[_Entry]:
             yield wiring.ROUTES, partial(add, module=stem), partial(take_out, module=stem)
             for record in _records_with(project, name):
                 yield record, partial(_listed, router=stem), partial(_unlisted, router=stem)
-        elif folder == "app/models" and (found := _MODEL.search(text)):
-            model = {"module": f"app.models.{stem}", "class_name": found[1]}
+        elif folder == "app/jobs" and (kinds := _KIND.findall(text)):
             yield (
-                wiring.MODELS,
-                partial(wiring.with_model, **model),
-                partial(wiring.without_model, **model),
+                wiring.JOBS,
+                partial(wiring.with_kinds, module=stem, kinds=kinds),
+                partial(wiring.without_kinds, module=stem, kinds=kinds),
             )
+        elif f"{folder}/".startswith("app/models/"):  # and below
+            yield from _models(f"{folder}/{stem}".replace("/", "."), text)
+
+
+def _models(module: str, text: str) -> Iterator[_Entry]:
+    for class_name in _MODEL.findall(text):
+        yield (
+            wiring.MODELS,
+            partial(wiring.with_model, module=module, class_name=class_name),
+            partial(wiring.without_model, module=module, class_name=class_name),
+        )
 
 
 def _records_with(project: Project, name: str) -> Iterator[str]:

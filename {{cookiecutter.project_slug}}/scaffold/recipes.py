@@ -12,9 +12,12 @@ from app.core.env_file import PROJECT
 from scaffold.completing import completed, followed_by, revisions_of
 from scaffold.patches import Checkout, Patch, Rest
 from scaffold.project import Project
+from scaffold.records import has_demo
 from scaffold.revisions import head
 
 FOLDER: Final = "docs/recipes"
+# A row of the table at the top of a page.
+NEEDS_DEMO: Final = "| needs | the demo |"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,12 @@ class Recipe:
     @property
     def title(self) -> str:
         return (self.project.read(self.page) or "").partition("\n")[0].removeprefix("# ")
+
+    @property
+    def is_without_demo(self) -> bool:
+        """Whether the patch changes the demo, as the page says, and the demo was removed or renamed."""
+        lines = (self.project.read(self.page) or "").splitlines()
+        return NEEDS_DEMO in lines and not has_demo(self.project)
 
     @property
     def patch_name(self) -> str:
@@ -87,8 +96,7 @@ def add(name: str, *, dry_run: bool, reject: bool = False) -> Iterator[str]:
     """
     recipe, checkout = _find(name), Checkout(PROJECT)
     checkout.require_clean()
-    if not checkout.problems(recipe.patch, reverse=True):
-        raise CommandError(f"{name} was added already; `uv run app recipe remove {name}` undoes it")
+    _require_place(checkout, recipe)
     problems = checkout.problems(recipe.patch)
     if problems and not reject:
         yield from _in_the_way(problems)
@@ -134,6 +142,18 @@ def remove(name: str, *, dry_run: bool, confirm: Callable[[str], None]) -> Itera
         yield f"{'deleted' if file in recipe.patch.created else 'changed'}  {file}"
 
 
+def _require_place(checkout: Checkout, recipe: Recipe) -> None:
+    """Raise `CommandError` if a recipe was added already, or changes a demo that is not there."""
+    name = recipe.name
+    if not checkout.problems(recipe.patch, reverse=True):
+        raise CommandError(f"{name} was added already; `uv run app recipe remove {name}` undoes it")
+    if recipe.is_without_demo:
+        raise CommandError(
+            f"Nothing was changed: {name} changes the demo, which was removed or renamed. Do the same as "
+            f"{recipe.patch_name} in the files of a resource of your own"
+        )
+
+
 def _find(name: str) -> Recipe:
     found = recipes_of(Project(PROJECT))
     if name in found:
@@ -150,6 +170,8 @@ def _state(checkout: Checkout, recipe: Recipe) -> str:
         return "does not fit"
     if not checkout.problems(patch, reverse=True):
         return "added"
+    if recipe.is_without_demo:
+        return "changes the demo, which was removed or renamed"
     return "does not fit" if checkout.problems(patch) else "fits"
 
 

@@ -10,6 +10,7 @@ from app.cli.commands import CommandError
 from scaffold.project import Project
 
 FOLDER: Final = "scaffold/resources"
+DEMO: Final = "post"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ def read_record(project: Project, singular: str) -> Record:
         )
     values: dict[str, Any] = json.loads(text)
     return Record(**values)
+
+
+def has_demo(project: Project) -> bool:
+    """Return whether the demo is there, by its own name, and not a resource of `app new` by that name."""
+    if DEMO not in records_of(project):
+        return False
+    record = read_record(project, DEMO)
+    return any(files_of(project, DEMO, record)) and not any(record.files.values())
 
 
 def files_of(project: Project, singular: str, record: Record) -> Iterator[tuple[str, str]]:

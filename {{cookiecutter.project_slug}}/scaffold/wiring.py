@@ -1,7 +1,8 @@
-"""The three lines by which a project knows a resource."""
+"""The lines by which a project knows a resource, or what a recipe adds."""
 
 import ast
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from app.cli.commands import CommandError
@@ -9,7 +10,20 @@ from scaffold.project import parsed
 
 MODELS: Final = "app/models/__init__.py"
 ROUTES: Final = "app/routes/__init__.py"
-_PACKAGE: Final = "app.routes"
+JOBS: Final = "app/jobs/__init__.py"
+
+
+@dataclass(frozen=True)
+class _List:
+    """A tuple or list of what the modules of a package define."""
+
+    file: str
+    package: str
+    name: str
+
+
+_ROUTERS: Final = _List(ROUTES, "app.routes", "ROUTERS")
+_KINDS: Final = _List(JOBS, "app.jobs", "kinds")
 
 
 def with_model(text: str, module: str, class_name: str) -> str:
@@ -45,20 +59,45 @@ def with_router(text: str, module: str) -> str:
 
     Raises `CommandError` if something else of its name is imported there.
     """
-    _require_free(text, f"{_PACKAGE}.{module}", ROUTES)
-    text = _with_names(text, lambda names: sorted([*names, module]))
-    listed = _routers(text).elts
-    if not listed:
-        raise CommandError(f"{ROUTES}: ROUTERS is empty")
-    lines = text.splitlines(keepends=True)
-    at = listed[0].lineno - 1
-    return "".join([*lines[:at], f"    {module}.router,\n", *lines[at:]])
+    return _with_entries(_ROUTERS, text, module, ["router"])
 
 
 def without_router(text: str, module: str) -> str:
     """Return the text of `ROUTES` without a router."""
-    text = _without(text, f"    {module}.router,\n", ROUTES)
-    return _with_names(text, lambda names: [name for name in names if name != module])
+    return _without_entries(_ROUTERS, text, module, ["router"])
+
+
+def with_kinds(text: str, module: str, kinds: Sequence[str]) -> str:
+    """Return the text of `JOBS` with the kinds of jobs that a module defines, the first of the list.
+
+    Raises `CommandError` if something else of the module's name is imported there.
+    """
+    return _with_entries(_KINDS, text, module, kinds)
+
+
+def without_kinds(text: str, module: str, kinds: Sequence[str]) -> str:
+    """Return the text of `JOBS` without the kinds of jobs that a module defines."""
+    return _without_entries(_KINDS, text, module, kinds)
+
+
+def _with_entries(where: _List, text: str, module: str, names: Sequence[str]) -> str:
+    _require_free(text, f"{where.package}.{module}", where.file)
+    text = _with_modules(where, text, lambda modules: sorted([*modules, module]))
+    first = _first(where, text)
+    lines = text.splitlines(keepends=True)
+    at = first.lineno - 1
+    return "".join([*lines[:at], *_entries(first, module, names), *lines[at:]])
+
+
+def _without_entries(where: _List, text: str, module: str, names: Sequence[str]) -> str:
+    for line in _entries(_first(where, text), module, names):
+        text = _without(text, line, where.file)
+    return _with_modules(where, text, lambda modules: [one for one in modules if one != module])
+
+
+def _entries(first: ast.expr, module: str, names: Sequence[str]) -> list[str]:
+    """Return the lines of a list that begins with `first`."""
+    return [f"{' ' * first.col_offset}{module}.{name},\n" for name in names]
 
 
 def _require_free(text: str, module: str, file: str) -> None:
@@ -79,26 +118,29 @@ def _without(text: str, line: str, name: str) -> str:
     return text.replace(line, "")
 
 
-def _routers(text: str) -> ast.Tuple | ast.List:
-    for node in parsed(text, ROUTES).body:
+def _first(where: _List, text: str) -> ast.expr:
+    """Return the first entry of a list."""
+    for node in ast.walk(parsed(text, where.file)):
         match node:
             case (
-                ast.AnnAssign(target=ast.Name("ROUTERS"), value=ast.Tuple() | ast.List() as found)
-                | ast.Assign(targets=[ast.Name("ROUTERS")], value=ast.Tuple() | ast.List() as found)
-            ):
-                return found
-    raise CommandError(f"{ROUTES} has no list ROUTERS")
+                ast.AnnAssign(target=ast.Name(name), value=ast.Tuple() | ast.List() as found)
+                | ast.Assign(targets=[ast.Name(name)], value=ast.Tuple() | ast.List() as found)
+            ) if name == where.name:
+                if found.elts:
+                    return found.elts[0]
+                raise CommandError(f"{where.file}: {name} is empty")
+    raise CommandError(f"{where.file} has no list {where.name}")
 
 
-def _with_names(text: str, change: Callable[[list[str]], Sequence[str]]) -> str:
-    """Return the text with other names in the import of the routers."""
-    for node in parsed(text, ROUTES).body:
-        if isinstance(node, ast.ImportFrom) and node.module == _PACKAGE:
+def _with_modules(where: _List, text: str, change: Callable[[list[str]], Sequence[str]]) -> str:
+    """Return the text with other modules in the import of those that define what the list has."""
+    for node in parsed(text, where.file).body:
+        if isinstance(node, ast.ImportFrom) and node.module == where.package:
             lines = text.splitlines(keepends=True)
             names = change([ast.unparse(alias) for alias in node.names])
-            statement = f"from app.routes import {', '.join(names)}\n"
+            statement = f"from {where.package} import {', '.join(names)}\n"
             if len(statement) > 100:
-                statement = f"from app.routes import ({', '.join(names)})\n"
+                statement = f"from {where.package} import ({', '.join(names)})\n"
             before, after = lines[: node.lineno - 1], lines[node.end_lineno or node.lineno :]
             return "".join([*before, statement, *after])
-    raise CommandError(f"{ROUTES} has no line `from app.routes import ...`")
+    raise CommandError(f"{where.file} has no line `from {where.package} import ...`")

@@ -63,7 +63,9 @@ def remove_command(
 @commands.command("rename")
 def rename_command(
     old: Annotated[str, typer.Argument(help="Its name in the singular.")],
-    new: Annotated[str, typer.Argument(help="Its new name in the singular.")],
+    new: Annotated[
+        str, typer.Argument(help="Its new name in the singular: one word, if the old one is.")
+    ],
     *,
     plural: Annotated[
         str, typer.Option(help="Its new plural, if it is not the usual one.", show_default=False)

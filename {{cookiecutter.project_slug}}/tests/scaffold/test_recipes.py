@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
+from difflib import unified_diff
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from app.cli.commands import commands as registered
 from app.core.env_file import PROJECT
 from scaffold import recipes
 from scaffold.project import Project
-from scaffold.records import Record, read_record
+from scaffold.records import DEMO, Record, read_record, record_name
 from scaffold.revisions import head
 from tests.scaffold.conftest import files_of
 
@@ -43,6 +45,22 @@ new file mode 100644
 +down_revision: str | None = "fedcba987654"
 +branch_labels = None
 +depends_on = None
+diff --git a/app/jobs/wombats.py b/app/jobs/wombats.py
+new file mode 100644
+--- /dev/null
++++ b/app/jobs/wombats.py
+@@ -0,0 +1,2 @@
++DIG: Final = JobKind(Dig, _dig)
++FEED = JobKind(Feed, _feed, at_once=1)
+diff --git a/app/models/marsupials/den.py b/app/models/marsupials/den.py
+new file mode 100644
+--- /dev/null
++++ b/app/models/marsupials/den.py
+@@ -0,0 +1,4 @@
++class Den(Base):
++    __tablename__ = "dens"
++class DenVisit(Base):
++    __tablename__ = "den_visits"
 diff --git a/app/models/wombat.py b/app/models/wombat.py
 new file mode 100644
 --- /dev/null
@@ -83,6 +101,8 @@ def commit(folder: Path) -> None:
 def project(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The copy with a recipe, committed."""
     monkeypatch.setattr(recipes, "PROJECT", checkout)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PROJECT / "app/jobs", checkout / "app/jobs", ignore=ignored)
     (checkout / RECORD).parent.mkdir(parents=True)
     record = Record("app new wombat", routers=("marsupials",), files={"app/*/wombats.py": None})
     (checkout / RECORD).write_text(record.text(), encoding="utf-8", newline="\n")
@@ -133,15 +153,36 @@ def test_recipe_is_added_behind_the_newest_revision(project: Path) -> None:
         assert line in told
 
 
-def test_routers_and_models_are_listed(project: Path) -> None:
+def test_routers_models_and_kinds_of_jobs_are_listed(project: Path) -> None:
     add()
 
+    jobs = (project / "app/jobs/__init__.py").read_text(encoding="utf-8")
     models = (project / "app/models/__init__.py").read_text(encoding="utf-8")
     routes = (project / "app/routes/__init__.py").read_text(encoding="utf-8")
+    assert "        wombats.DIG,\n        wombats.FEED,\n" in jobs
+    assert re.search(r"^from app\.jobs import .*\bwombats\b", jobs, re.MULTILINE)
     assert "from app.models.wombat import Wombat as Wombat\n" in models
+    for name in ("Den", "DenVisit"):
+        assert f"from app.models.marsupials.den import {name} as {name}\n" in models
     assert "    wombats.router,\n" in routes
     assert re.search(r"from app\.routes import [^.]*\bwombats\b", routes)
     assert list(read_record(Project(project), "wombat").routers) == ["marsupials", "wombats"]
+
+
+def test_patch_may_change_a_list_itself(project: Path) -> None:
+    """As one that `git diff` has written does."""
+    name = "app/models/__init__.py"
+    text = (project / name).read_text(encoding="utf-8")
+    wanted = f"{text}from app.models.wombat import Wombat as Wombat\n"
+    lines = (one.splitlines(keepends=True) for one in (text, wanted))
+    diff = "".join(unified_diff(*lines, f"a/{name}", f"b/{name}"))
+    with (project / recipes.FOLDER / "wombats.patch").open("a", encoding="utf-8") as patch:
+        patch.write(f"diff --git a/{name} b/{name}\n{diff}")
+    commit(project)
+
+    add()
+
+    assert (project / name).read_text(encoding="utf-8") == wanted
 
 
 def test_removing_undoes_it(project: Path) -> None:
@@ -197,6 +238,35 @@ def test_list_goes_on_after_a_recipe_whose_router_cannot_have_its_name(project: 
     assert "wombats  Wombats (does not fit)" in list(recipes.recipes())
     with pytest.raises(CommandError, match="Choose another name for wombats"):
         add()
+
+
+@pytest.mark.parametrize(
+    ("files", "is_there"),
+    [(None, False), ({"app/models/*.py": "digest"}, False), ({"app/models/*.py": None}, True)],
+    ids=["removed", "another one of its name", "as it was baked"],
+)
+def test_recipe_that_changes_the_demo_is_refused_without_it(
+    project: Path, files: dict[str, str | None] | None, *, is_there: bool
+) -> None:
+    if files:
+        record = Record(f"app new {DEMO}", files=files)
+        (project / record_name(DEMO)).write_text(record.text(), encoding="utf-8", newline="\n")
+    page = f"# Wombats\n\n| | |\n|---|---|\n{recipes.NEEDS_DEMO}\n| packages | none |\n"
+    (project / recipes.FOLDER / "wombats.md").write_text(page, encoding="utf-8", newline="\n")
+    commit(project)
+    before = files_of(project)
+
+    if is_there:
+        assert next(recipes.recipes()) == "wombats  Wombats (fits)"
+        assert f"created  {TEST}" in add()
+        return
+
+    why = "changes the demo, which was removed or renamed"
+    assert next(recipes.recipes()) == f"wombats  Wombats ({why})"
+    for reject in (False, True):
+        with pytest.raises(CommandError, match=f"Nothing was changed: wombats {why}"):
+            add(reject=reject)
+    assert files_of(project) == before
 
 
 def edit(project: Path) -> None:

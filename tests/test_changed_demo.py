@@ -1,0 +1,41 @@
+"""The first step of most projects, before anything else is there: the demo is removed, or renamed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from baking import run_check, run_suite
+from changed_demo import CHANGED_DEMOS, ONE_OF_EACH, REMOVED, RENAMED, ChangedDemo, changed_once
+from parameters import in_each_run
+from test_variants import CHECKS, migrate_and_back
+
+
+@pytest.fixture(scope="session", params=in_each_run(ONE_OF_EACH, of=CHANGED_DEMOS))
+def project(request: pytest.FixtureRequest, template: Path, workspace: Path) -> Path:
+    changed: ChangedDemo = request.param
+    return changed_once(changed, template, workspace)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=" ".join)
+def test_check_passes(project: Path, workspace: Path, check: tuple[str, ...]) -> None:
+    run_check(project, workspace, *check)
+
+
+def test_migrations_make_what_the_models_say(project: Path, database_server: str) -> None:
+    migrate_and_back(project, database_server)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("project", in_each_run(REMOVED, of=REMOVED[::3]), indirect=True)
+def test_suite_passes_without_the_demo(
+    project: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("suite", run_suite(project))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("project", in_each_run(RENAMED, of=RENAMED[::3]), indirect=True)
+def test_suite_passes_with_the_demo_under_another_name(
+    project: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("suite", run_suite(project, "--ignore=tests/platform"))
