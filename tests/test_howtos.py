@@ -11,11 +11,13 @@ from parameters import FIRST, FIRST_AND_LAST, in_each_run
 from postgres import scratch_database
 from repositories import git, make_repository
 from served_project import developed
+from test_updates import QUICK_CHECKS
 from test_variants import CHECKS, SETTINGS
 from variants import Variant
 
 WITH_AUTH, WITHOUT_AUTH = FIRST_AND_LAST[:1], FIRST_AND_LAST[1:]
 REVISIONS = "tests/migrations/test_revisions.py"
+OF_ALL_RESOURCES = ("tests/test_architecture.py", "tests/test_endpoints.py")
 OF_ARTICLES = (
     "app/models/article.py",
     "app/repositories/article_repo.py",
@@ -101,7 +103,9 @@ def test_resource_is_written_served_renamed_and_removed(
     assert {command[1] for command in commands} >= {"dev", "new", "rename"}
     run(project, "app", "migrate")
     run(project, "alembic", "check")
-    check(project, workspace, "tests/routes/test_stories.py", "tests/test_endpoints.py", REVISIONS)
+    for command in QUICK_CHECKS:  # tests/test_own_resource.py runs all of them on what is written
+        run(project, *command)
+    run_suite(project, "tests/routes/test_stories.py", *OF_ALL_RESOURCES)
 
     assert removal[:2] == ["app", "remove"]
     assert "dropped  the table stories" in run(project, *removal)

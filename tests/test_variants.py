@@ -82,6 +82,8 @@ OTHER_MEANINGS = {
     "tests/platform/database/test_url_parameters.py": r"pass(word|file)\w*|verify[_-]\w+",
     # Reserved words of SQL.
     "scaffold/taken.py": r"\bauthorization\b|\bcurrent_role\b",
+    # A file in the specification that a record names.
+    "tests/platform/test_documents.py": r"dependencies/auth\.py",
     # The same role and its password.
     "app/core/database/grants.py": r"\brole\b|\bpassword\b|_SET_VERIFIER|(scram_)?verifier",
     "app/core/database/scram.py": r"\brole\b|\\?\bpasswords?\b|pg_authid|rolpassword|(scram_)?verifiers?\b|signs in|token_bytes",

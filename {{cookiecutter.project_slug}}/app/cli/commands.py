@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from sqlalchemy import URL
-    from sqlalchemy.exc import DBAPIError
 
     from app.core.database import Database
 
@@ -87,7 +86,7 @@ def error_sentence(error: Exception) -> str:
             return explain(error)
         case OSError() | InterfaceError() | OperationalError():
             return f"The database cannot be used: {explain(error)}"
-        case DBAPIError() if is_refused_entry(error):
+        case DBAPIError(orig=cause) if str(getattr(cause, "sqlstate", "")).startswith(_NO_ENTRY):
             return f"The database cannot be used: {explain(error)}"
         case DBAPIError():
             return f"The database refused a statement: {explain(error)}"
@@ -95,11 +94,6 @@ def error_sentence(error: Exception) -> str:
             return f"{type(error).__name__}: {explain(error)}"
         case _:
             return f"{type(error).__name__}: {explain(error)}{_place(error)}"
-
-
-def is_refused_entry(error: DBAPIError) -> bool:
-    """Return whether PostgreSQL refused the connection: wrong credentials, or no such database."""
-    return str(getattr(error.orig, "sqlstate", "")).startswith(_NO_ENTRY)
 
 
 def _place(error: Exception) -> str:

@@ -16,6 +16,7 @@ from app.cli.doctor import database as checks
 from app.cli.doctor.findings import Check, Examined, Finding
 from app.core.database.drivers import driver_for
 from app.core.database.migrations import revisions
+from app.exceptions import UnavailableError
 from tests.cli.test_jobs import queue_two_of_which_one_is_dead
 from tests.cli.test_main import run
 from tests.postgres import clone, execute
@@ -157,10 +158,6 @@ ERRORS = [
         statements=("DROP TABLE pgqueuer",),
     ),
     Case("jobs .*permission denied", statements=("REVOKE SELECT ON pgqueuer FROM {service}",)),
-    Case(
-        "jobs +The database cannot be used: .*not permitted to log in.* To do: correct what `database`",
-        statements=("ALTER ROLE {service} NOLOGIN",),
-    ),
 ]
 
 WARNINGS = [
@@ -289,6 +286,10 @@ async def never(_examined: Examined) -> Sequence[Finding]:
     return []
 
 
+async def late(_examined: Examined) -> Sequence[Finding]:
+    raise UnavailableError("The database took too long", kind="deadline")
+
+
 async def broken(_examined: Examined) -> Sequence[Finding]:
     raise RuntimeError("a bug")
 
@@ -297,6 +298,7 @@ async def broken(_examined: Examined) -> Sequence[Finding]:
     ("check", "said"),
     [
         (never, "no result after 0.3 s. To do: try again with --timeout"),
+        (late, "The database took too long. To do: look into the log of the database"),
         (broken, "RuntimeError: a bug .* To do: correct the code of the check"),
     ],
 )

@@ -186,7 +186,8 @@ def unknown_in_override(override: dict[str, Any]) -> set[str]:
     """Return the services that Compose does not have, and the secrets that are no settings."""
     compose = yaml.safe_load((PROJECT / "compose.yaml").read_text(encoding="utf-8"))
     unknown: set[str] = override["services"].keys() - compose["services"].keys()
-    return unknown | (override["secrets"].keys() - Settings.model_fields.keys())
+    unknown |= override["secrets"].keys() - Settings.model_fields.keys()
+    return unknown
 
 
 def test_profiles_of_compose_are_those_of_the_document() -> None:

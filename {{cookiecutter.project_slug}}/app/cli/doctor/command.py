@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.commands import commands, error_sentence, is_refused_entry
+from app.cli.commands import commands, error_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -113,8 +113,6 @@ def _remedy(failure: Exception) -> str:
     from app.exceptions import UnavailableError
 
     match failure:
-        case DBAPIError() if is_refused_entry(failure):
-            return "correct what `database` says"
         case ProgrammingError():  # a table is missing, or the right to read it
             return "run `app migrate`, then `app grant`"
         case DBAPIError() | UnavailableError() | OSError(filename=None):
