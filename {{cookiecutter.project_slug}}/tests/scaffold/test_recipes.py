@@ -174,8 +174,8 @@ def test_patch_may_change_a_list_itself(project: Path) -> None:
     name = "app/models/__init__.py"
     text = (project / name).read_text(encoding="utf-8")
     wanted = f"{text}from app.models.wombat import Wombat as Wombat\n"
-    lines = (one.splitlines(keepends=True) for one in (text, wanted))
-    diff = "".join(unified_diff(*lines, f"a/{name}", f"b/{name}"))
+    old, new = text.splitlines(keepends=True), wanted.splitlines(keepends=True)
+    diff = "".join(unified_diff(old, new, f"a/{name}", f"b/{name}"))
     with (project / recipes.FOLDER / "wombats.patch").open("a", encoding="utf-8") as patch:
         patch.write(f"diff --git a/{name} b/{name}\n{diff}")
     commit(project)
