@@ -351,7 +351,7 @@ def test_lock_that_uv_has_changed_is_not_in_the_way(project: Path) -> None:
 def test_folder_without_a_repository_is_refused(project: Path) -> None:
     (project / ".git").rename(project / "git")
 
-    with pytest.raises(CommandError, match=r"no git repository.*`git init"):
+    with pytest.raises(CommandError, match=r"not in a git repository.*`git init"):
         add()
 
 
