@@ -15,6 +15,8 @@ import uv
 from cookiecutter.main import cookiecutter
 from filelock import FileLock
 from processes import output_of
+from repositories import make_repository
+from variants import Variant
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE_FOLDER = "{{cookiecutter.project_slug}}"
@@ -50,6 +52,14 @@ def copy_template(destination: Path) -> Path:
     return destination
 
 
+def extract_template(commit: str, destination: Path) -> Path:
+    """Write the files of the repository at a commit to a new folder, and return it."""
+    destination.mkdir(parents=True)
+    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(["tar", "--extract"], cwd=destination, input=archive.stdout, check=True)
+    return destination
+
+
 def bake(template: Path, output_dir: Path, **answers: object) -> Path:
     """Bake a project with the defaults and these answers, whatever the user's own cookiecutter settings are."""
     with tempfile.TemporaryDirectory() as folder:
@@ -65,6 +75,17 @@ def bake(template: Path, output_dir: Path, **answers: object) -> Path:
             config_file=str(settings),
         )
     return Path(project)
+
+
+def bake_repository(
+    template: Path, output_dir: Path, variant: Variant, *, with_lock: bool = False
+) -> Path:
+    """Bake a variant with the defaults, and commit it. Writing `uv.lock` installs the environment."""
+    output_dir.mkdir(parents=True, exist_ok=True)
+    project = bake(template, output_dir, db_driver=variant.db_driver, use_auth=variant.use_auth)
+    if with_lock:
+        run(project, "python", "-V")
+    return make_repository(project)
 
 
 def made_once(folder: Path, make: Callable[[Path], Any]) -> Any:

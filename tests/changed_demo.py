@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from baking import bake, made_once, run
-from repositories import commit_all, make_repository
+from baking import bake_repository, made_once, run
+from repositories import commit_all
 from variants import VARIANTS, Variant
 
 
@@ -31,10 +31,7 @@ def changed_once(changed: ChangedDemo, template: Path, workspace: Path) -> Path:
     """Return the project, a repository in which the changed demo is committed; all tests share it."""
 
     def make(folder: Path) -> str:
-        variant = changed.variant
-        path = bake(template, folder, db_driver=variant.db_driver, use_auth=variant.use_auth)
-        run(path, "python", "-V")  # which writes uv.lock
-        make_repository(path)
+        path = bake_repository(template, folder, changed.variant, with_lock=True)
         run(path, "app", *changed.command.split())
         commit_all(path, f"app {changed.command}")
         return str(path)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from baking import ROOT, TEMPLATE_FOLDER, bake
+from baking import ROOT, TEMPLATE_FOLDER
 from processes import output_of
-from repositories import git, make_repository
+from repositories import git
 from variants import VARIANTS, Variant
 
 FOLDER = ROOT / TEMPLATE_FOLDER / "docs" / "recipes"
@@ -65,13 +65,6 @@ def changes_demo(patch: str) -> bool:
     return bool(USES_DEMO.search(patch)) or any(
         fnmatchcase(name, pattern) for name in names for pattern in record["files"]
     )
-
-
-def bake_repository(template: Path, folder: Path, variant: Variant) -> Path:
-    """Bake a project and make a repository of it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    answers = {"db_driver": variant.db_driver, "use_auth": variant.use_auth}
-    return make_repository(bake(template, folder, **answers))
 
 
 def apply_problem(project: Path, text: str, *options: str) -> str:

@@ -10,14 +10,13 @@ as it is. Where that leaves conflicts, resolve them in the folder that is named,
 
 import argparse
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from baking import ROOT, copy_template
+from baking import ROOT, bake_repository, copy_template, extract_template
 from processes import output_of
-from recipes import FOLDER, apply_problem, bake_repository, name_of, patch_of, patches, variants_of
+from recipes import FOLDER, apply_problem, name_of, patch_of, patches, variants_of
 from repositories import commit_all, git
 
 
@@ -25,7 +24,7 @@ def refresh(patch: Path, folder: Path) -> str:
     """Return the patch for the template as it is. Raise AssertionError where that takes a hand."""
     variant, *_ = variants_of(patch)
     written = git(ROOT, "log", "-1", "--format=%H", "--", str(patch))
-    old = bake_repository(extract(written, folder / "template"), folder / "old", variant)
+    old = bake_repository(extract_template(written, folder / "template"), folder / "old", variant)
     text = output_of("git", "show", f"{written}:{patch.relative_to(ROOT).as_posix()}", folder=ROOT)
     problem = apply_problem(old, text)
     assert not problem, f"{patch.name} does not fit the commit that wrote it, {written}: {problem}"
@@ -61,14 +60,6 @@ def others(patch: Path, folder: Path) -> dict[str, Path]:
                 apply_problem(full, other.read_text(encoding="utf-8"))  # where that one fits
         found |= {variant.name: bare, f"{variant.name} with other recipes": full}
     return found
-
-
-def extract(commit: str, folder: Path) -> Path:
-    """Write the files of a commit of the template."""
-    folder.mkdir(parents=True)
-    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True)
-    subprocess.run(["tar", "-x"], cwd=folder, input=archive.stdout, check=True)
-    return folder
 
 
 def written_anew(patch: Path, project: Path | None, folder: Path) -> str:

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from baking import run
+from baking import bake_repository, run
 from browsers import find_browser
-from recipes import bake_repository
 from served_project import ADDRESS, PASSWORD, served_project
 from test_recipes import add
 from variants import VARIANTS

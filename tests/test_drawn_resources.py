@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import bake, made_once, run, run_suite
+from baking import bake_repository, made_once, run, run_suite
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from postgres import scratch_database
-from repositories import commit_all, git, make_repository
+from repositories import commit_all, git
 from test_variants import CHECKS, SETTINGS
 from variants import VARIANTS, Variant
 
@@ -125,9 +125,7 @@ def project(request: pytest.FixtureRequest, template: Path, workspace: Path) -> 
     variant: Variant = request.param
 
     def make(output_dir: Path) -> str:
-        path = bake(template, output_dir, db_driver=variant.db_driver, use_auth=variant.use_auth)
-        run(path, "python", "-V")  # which writes uv.lock
-        make_repository(path)
+        path = bake_repository(template, output_dir, variant, with_lock=True)
         run(path, "app", "remove", "post")
         commit_all(path, "Take posts out")
         git(path, "tag", "before")

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import bake, made_once, run, run_check, run_suite
+from baking import bake_repository, made_once, run_check, run_suite
 from documented_edits import blocks_in
 from feature_of_keys import IDEMPOTENCY
 from feature_of_registration import REGISTRATION
 from feature_of_sessions import SESSIONS
 from feature_of_versions import VERSIONS
 from postgres import scratch_database
-from repositories import git, make_repository
+from repositories import git
 from taking_out import Feature, section, take_out, write_migration
 from test_howtos import carry_out
 from test_variants import CHECKS, SAME_WITHOUT_AUTH, SETTINGS, migrate_and_back
@@ -78,10 +78,8 @@ def bake_without(
     message: str,
     database_server: str,
 ) -> tuple[str, str, str]:
-    path = bake(template, output_dir, db_driver=variant.db_driver, use_auth=variant.use_auth)
+    path = bake_repository(template, output_dir, variant, with_lock=True)
     page = section(path / "docs/howto/features.md", feature.heading)
-    run(path, "python", "-V")  # which writes uv.lock
-    make_repository(path)
     take_out(path, feature, use_auth=variant.use_auth)
     blocks = blocks_in(page)
     with scratch_database(database_server) as url:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from baking import bake, run, run_check, run_suite
+from baking import bake, bake_repository, run, run_check, run_suite
 from documented_edits import Block, blocks_of
 from parameters import FIRST, FIRST_AND_LAST, in_each_run
 from postgres import scratch_database
-from repositories import git, make_repository
+from repositories import git
 from served_project import developed
 from test_updates import QUICK_CHECKS
 from test_variants import CHECKS, SETTINGS
@@ -92,9 +92,7 @@ def test_resource_is_written_served_renamed_and_removed(
     """On the embedded server, whose tables the commands rename and drop."""
     folder = workspace / f"resource-{variant.name}"
     folder.mkdir()
-    project = bake(template, folder, db_driver=variant.db_driver, use_auth=variant.use_auth)
-    run(project, "python", "-V")  # which writes uv.lock
-    make_repository(project)
+    project = bake_repository(template, folder, variant, with_lock=True)
     blocks = blocks_of(project / "docs/howto/resources.md")
     *commands, removal = (command for block in blocks for command in block.commands())
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from baking import ROOT, bake, run
+from baking import ROOT, bake, extract_template, run
 from postgres import libpq_url, scratch_database
 from releases import releases, version_of
 from repositories import git
-from test_updates import extract
 from test_variants import SETTINGS, baked_once
 from variants import VARIANTS, Variant
 
@@ -74,9 +73,7 @@ def revisions_in(folder: Path) -> list[str]:
 
 
 def baked_release(release: str, folder: Path, variant: Variant) -> Path:
-    template = folder / "template"
-    template.mkdir()
-    extract(release, template)
+    template = extract_template(release, folder / "template")
     return bake(template, folder, db_driver=variant.db_driver, use_auth=variant.use_auth)
 
 

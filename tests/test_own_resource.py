@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import bake, made_once, run, run_check, run_suite
+from baking import bake_repository, made_once, run, run_check, run_suite
 from parameters import FIRST, FIRST_AND_LAST, in_each_run
 from postgres import scratch_database
 from project_edits import ARTICLES, LISTING, change
-from repositories import commit_all, git, make_repository
+from repositories import commit_all, git
 from test_variants import CHECKS, SETTINGS, migrate_and_back
 from variants import Variant
 
@@ -67,9 +67,7 @@ def changed(
 def add_and_take_out(
     template: Path, output_dir: Path, variant: Variant, database_server: str
 ) -> tuple[str, str, int, str]:
-    path = bake(template, output_dir, db_driver=variant.db_driver, use_auth=variant.use_auth)
-    run(path, "python", "-V")  # which writes uv.lock
-    make_repository(path)
+    path = bake_repository(template, output_dir, variant, with_lock=True)
     add_articles(path, database_server)
     lines = [line.split("\t") for line in git(path, "diff", "--cached", "--numstat").splitlines()]
     existing = set(git(path, "ls-tree", "-r", "--name-only", "HEAD").splitlines())

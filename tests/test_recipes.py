@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import ROOT, bake, made_once, run, run_check, run_suite
+from baking import ROOT, bake_repository, made_once, run, run_check, run_suite
 from changed_demo import CHANGED_DEMOS, ONE_OF_EACH, ChangedDemo, changed_once
 from parameters import FIRST, FIRST_AND_LAST, in_each_run
 from recipes import (
     NEEDS_DEMO,
     apply_problem,
-    bake_repository,
     changes_demo,
     name_of,
     names_in,
@@ -63,9 +62,7 @@ def enriched(request: pytest.FixtureRequest, template: Path, workspace: Path) ->
     variant: Variant = request.param
 
     def make(folder: Path) -> tuple[str, list[str], dict[str, str]]:
-        path = bake(template, folder, db_driver=variant.db_driver, use_auth=variant.use_auth)
-        run(path, "python", "-V")  # which writes uv.lock
-        make_repository(path)
+        path = bake_repository(template, folder, variant, with_lock=True)
         printed = {name: add(path, name) for name in names_in(path)}
         return str(path), added_tests(path), printed
 

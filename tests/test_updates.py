@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +11,15 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from baking import ROOT, TEMPLATE_FOLDER, bake, copy_template, run, run_suite
+from baking import (
+    ROOT,
+    TEMPLATE_FOLDER,
+    bake_repository,
+    copy_template,
+    extract_template,
+    run,
+    run_suite,
+)
 from parameters import FIRST, FIRST_AND_LAST
 from processes import output_of
 from project_edits import (
@@ -71,27 +78,24 @@ class Update:
 @pytest.fixture(scope="session")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     """From the previous release. Until it is one from which updates have no conflicts, a made-up one."""
-    folder = tmp_path_factory.mktemp("history") / "template.git"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("history")
     if release := promised_release(ROOT):
-        extract(release, folder)
-    else:
-        make_earlier(copy_template(folder) / TEMPLATE_FOLDER)
-    return make_history(folder)
+        return history_from(release, folder)
+    repository = folder / "template.git"
+    repository.mkdir()
+    make_earlier(copy_template(repository) / TEMPLATE_FOLDER)
+    return make_history(repository)
 
 
 @pytest.fixture(scope="session")
 def history_since_0_1(tmp_path_factory: pytest.TempPathFactory) -> History:
-    folder = tmp_path_factory.mktemp("history-0.1") / "template.git"
-    folder.mkdir()
     *_, first = releases(ROOT)
-    extract(first, folder)
-    return make_history(folder)
+    return history_from(first, tmp_path_factory.mktemp("history-0.1"))
 
 
-def extract(commit: str, folder: Path) -> None:
-    archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True)
-    subprocess.run(["tar", "--extract"], cwd=folder, input=archive.stdout, check=True)
+def history_from(release: str, folder: Path) -> History:
+    """Return the history from a release to the template as it is, in a repository in the folder."""
+    return make_history(extract_template(release, folder / "template.git"))
 
 
 def make_history(folder: Path) -> History:
@@ -153,13 +157,6 @@ def conflicts(project: Path) -> list[str]:
     return unmerged + [path.name for path in project.rglob("*.rej")]
 
 
-def bake_now(template: Path, folder: Path, variant: Variant) -> Path:
-    """Return a project of the template as it is, in a repository."""
-    folder.mkdir()
-    path = bake(template, folder, db_driver=variant.db_driver, use_auth=variant.use_auth)
-    return make_repository(path)
-
-
 def work_on(project: Path, *, follows: str) -> None:
     """Do what a team does to its project, and commit it."""
     edit(project, follows=follows)
@@ -182,7 +179,7 @@ def updated(history: History, template: Path, workspace: Path) -> Callable[[Vari
         folder = workspace / f"update-{variant.name}"
         folder.mkdir()
         projects = [make_project(maker, history, folder, variant) for maker in MAKERS]
-        expected = bake_now(template, folder / "now", variant)
+        expected = bake_repository(template, folder / "now", variant)
         if variant in FIRST_AND_LAST:
             # Once, because a migration gets a random name. The command is that of the older template.
             story = write_story(projects[0])
@@ -226,10 +223,7 @@ def test_suite_of_an_updated_project_passes(
 def history_since_the_promise(tmp_path_factory: pytest.TempPathFactory) -> History:
     """From the oldest release from which updates have no conflicts."""
     promised = [commit for commit in releases(ROOT) if version_number(ROOT, commit) >= PROMISED]
-    folder = tmp_path_factory.mktemp("history-of-the-promise") / "template.git"
-    folder.mkdir()
-    extract(promised[-1], folder)
-    return make_history(folder)
+    return history_from(promised[-1], tmp_path_factory.mktemp("history-of-the-promise"))
 
 
 @pytest.mark.full
@@ -240,7 +234,7 @@ def test_update_over_several_releases_has_no_conflicts(
     folder = workspace / f"since-the-promise-{variant.name}"
     folder.mkdir()
     project = make_project("cruft", history_since_the_promise, folder, variant)
-    expected = bake_now(template, folder / "now", variant)
+    expected = bake_repository(template, folder / "now", variant)
     (follows,) = heads(project)
     for edited in (project, expected):
         work_on(edited, follows=follows)
@@ -271,7 +265,7 @@ def test_auth_comes_by_an_update(
     work_on(project, follows=follows)
     update(project, use_auth=True)
     assert conflicts(project) == []
-    expected = bake_now(template, folder / "now", replace(variant, use_auth=True))
+    expected = bake_repository(template, folder / "now", replace(variant, use_auth=True))
     edit(expected, follows=follows)
     assert files(project) == files(expected)
     check_suite(project)
