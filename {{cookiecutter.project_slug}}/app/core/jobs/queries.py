@@ -66,9 +66,15 @@ class WorkerQueries(Queries):
     # queued.
     postponed: set[JobId] = field(default_factory=set)
     missed: set[ScheduleId] = field(default_factory=set)
+    _has_schedules: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def dequeue(self, *args: Any, **options: Any) -> list[Job]:
-        """Take jobs; none if the database is unavailable, or another worker just took the last slot."""
+        """Take jobs; none if the database is unavailable, or another worker just took the last slot.
+
+        Waits until the schedules are recorded, which PGQueuer does at the same time. If that failed,
+        the worker would stop after its longest job.
+        """
+        await self._has_schedules.wait()
         try:
             jobs = await super().dequeue(*args, **options)
         except (IntegrityError, UnavailableError) as error:
@@ -137,6 +143,11 @@ class WorkerQueries(Queries):
         with suppress(UnavailableError):  # it is taken over
             await self._persist(queue_again)
         self.postponed.discard(job.id)
+
+    async def insert_schedule(self, schedules: dict[CronExpressionEntrypoint, timedelta]) -> None:
+        """Record the schedules, and let jobs be taken from now on. Raises `UnavailableError`."""
+        await super().insert_schedule(schedules)
+        self._has_schedules.set()
 
     async def fetch_schedule(
         self, entrypoints: dict[CronExpressionEntrypoint, timedelta]

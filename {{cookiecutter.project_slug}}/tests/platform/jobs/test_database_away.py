@@ -73,6 +73,33 @@ async def test_jobs_are_taken_after_an_outage_while_an_earlier_one_still_runs(
     assert started.is_working
 
 
+async def test_jobs_are_taken_after_an_outage_while_the_worker_started(
+    start: Start, runs: Runs, live_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PGQueuer records the schedules at the time at which it begins to take jobs."""
+    failed = asyncio.Event()
+    execute = WorkerDriver.execute
+
+    async def fail_late(driver: WorkerDriver, query: str, *args: object) -> str:
+        if "pgqueuer_schedules" in query and not failed.is_set():
+            await asyncio.sleep(0.5)
+            failed.set()
+            raise UnavailableError("The database cannot be reached", kind="unreachable")
+        return await execute(driver, query, *args)
+
+    monkeypatch.setattr(WorkerDriver, "execute", fail_late)
+    runs.gate.clear()
+    await enqueue(live_database, "long")
+    await start()
+    await failed.wait()
+    await enqueue(live_database, "short")
+
+    async def both() -> bool:
+        return runs.at_once == 2
+
+    await wait_until(both)
+
+
 async def test_worker_listens_again_when_its_connection_is_lost(
     start: Start, runs: Runs, live_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,7 @@ async def test_next_attempt_of_a_job_survives_a_database_that_is_away(
 
     async with WorkerDriver.connect(live_database) as driver:
         worker = WorkerQueries(driver, patience=60)
+        await worker.insert_schedule({})
         parameters = {QueueEntrypoint("task"): EntrypointExecutionParameter(0)}
         manager, hour = QueueManagerId(uuid4()), timedelta(hours=1)
         (job,) = await worker.dequeue(1, parameters, manager, None, hour)
@@ -116,6 +117,7 @@ async def test_end_that_cannot_be_recorded_in_time_is_left_to_others(
     await enqueue(live_database, "unlucky")
     async with WorkerDriver.connect(live_database) as driver:
         worker = WorkerQueries(driver, patience=0)
+        await worker.insert_schedule({})
         parameters = {QueueEntrypoint("task"): EntrypointExecutionParameter(0)}
         manager, hour = QueueManagerId(uuid4()), timedelta(hours=1)
         (job,) = await worker.dequeue(1, parameters, manager, None, hour)

@@ -227,6 +227,7 @@ async def test_lost_race_for_the_last_place_of_a_kind_ends_no_worker(
     monkeypatch.setattr(WorkerDriver, "fetch", fail)
     async with WorkerDriver.connect(live_database) as driver:
         queries = WorkerQueries(driver)
+        await queries.insert_schedule({})
         parameters = {QueueEntrypoint("task"): EntrypointExecutionParameter(1)}
         manager, hour = QueueManagerId(uuid4()), timedelta(hours=1)
         with nullcontext() if is_lost_race else pytest.raises(IntegrityError):
