@@ -75,6 +75,8 @@ class WorkerQueries(Queries):
         the worker would stop after its longest job.
         """
         await self._has_schedules.wait()
+        if self.driver.ends_at < math.inf:  # told to stop meanwhile
+            return []
         try:
             jobs = await super().dequeue(*args, **options)
         except (IntegrityError, UnavailableError) as error:

@@ -100,6 +100,27 @@ async def test_jobs_are_taken_after_an_outage_while_the_worker_started(
     await wait_until(both)
 
 
+async def test_worker_that_is_stopped_while_it_starts_takes_no_job(
+    settings: Settings, live_database: Database, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starting = asyncio.Event()
+    execute = WorkerDriver.execute
+
+    async def delay(driver: WorkerDriver, query: str, *args: object) -> str:
+        if "pgqueuer_schedules" in query:
+            starting.set()
+            await asyncio.sleep(1)
+        return await execute(driver, query, *args)
+
+    monkeypatch.setattr(WorkerDriver, "execute", delay)
+    await enqueue(live_database, "late")
+    async with working(Worker(settings, live_database, [JobKind(Task, runs.run)], [])):
+        await starting.wait()
+        await asyncio.sleep(0.5)
+
+    assert await states(live_database) == {"queued": 1}
+
+
 async def test_worker_listens_again_when_its_connection_is_lost(
     start: Start, runs: Runs, live_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
