@@ -77,11 +77,14 @@ class AccessService:
     async def authorize_deletion(self, user_id: int) -> None:
         """Check that the caller may delete a user.
 
-        Raises `PermissionError`, and `LastAdminError` if no active administrator would be left.
+        Raises `PermissionError`, also if the caller is no longer an administrator, and
+        `LastAdminError` if no active administrator would be left.
         """
         require_owner_or_admin(self._caller, user_id)
         if self._caller.is_admin:
             administrators = await self._accounts.active_admins(lock=True)
+            if self._caller.id not in {*administrators, user_id}:
+                raise PermissionError("Only the owner or an administrator may do this")
             if list(administrators) == [user_id]:
                 raise LastAdminError(_LAST)
             await self._notify(administrators, "deleted", user_id)

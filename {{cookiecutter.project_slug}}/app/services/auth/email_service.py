@@ -72,8 +72,10 @@ class EmailService:
             user = await self._users.get_by_id(user_id)
             return EmailChange(values, user.email if user else None)
         email, old_email = values["email"], self._caller.email
+        others = {name: value for name, value in values.items() if name != "email"}
         if email == old_email:
-            return EmailChange({**values, "pending_email": None})
+            # Another address may have been confirmed meanwhile: this one must not replace it.
+            return EmailChange(others | {"pending_email": None})
         if current_password is None:
             raise PermissionError("Changing your e-mail address requires current_password")
         await self._passwords.require_current(self._caller, current_password, client)
@@ -81,7 +83,6 @@ class EmailService:
             return EmailChange(values, old_email)
         await self._throttle.count_mail_request("change_email", email, client)
         await self._throttle.count_notification_request(self._caller, client)
-        others = {name: value for name, value in values.items() if name != "email"}
         return EmailChange(others | {"pending_email": email}, old_email)
 
     async def follow_change(self, user: User, change: EmailChange, client: ClientInfo) -> None:

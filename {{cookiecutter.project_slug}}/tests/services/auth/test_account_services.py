@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
@@ -12,11 +13,15 @@ from app.core.http.client_info import ClientInfo
 from app.core.security.tokens import read_access_token
 from app.exceptions import AuthenticationError, PermissionError, ValidationError
 from app.models.user import User
+from app.services.auth.access_service import AccessService
 from app.services.auth.auth_throttle import AuthThrottle
+from app.services.auth.email_service import EmailService
 from app.services.auth.password_service import PasswordService
 from app.services.auth.registration_service import RegistrationService
 from app.services.auth.sign_in_service import SignInService
+from app.services.user_service import UserService
 from tests.auth.accounts import EMAIL, NEW_PASSWORD, PASSWORD
+from tests.factories import Factory
 
 CLIENT = ClientInfo("192.0.2.1", "a client")
 
@@ -98,3 +103,39 @@ async def test_password_change_takes_values_and_returns_tokens_and_a_mail(
     assert error.value.field == "new_password"
     assert read_access_token(tokens.access_token, settings).user_id == user.id
     assert await SignInService(database, settings).sign_in(EMAIL, SecretStr(NEW_PASSWORD), CLIENT)
+
+
+async def read_before(session: AsyncSession, user: User, **changes: object) -> User:
+    """Return a user as a request has read them, whose row was changed by another one since."""
+    await session.refresh(user)
+    session.expunge(user)
+    await session.execute(update(User).where(User.id == user.id).values(changes))
+    return user
+
+
+async def test_current_address_takes_no_place_of_one_that_was_confirmed_meanwhile(
+    database: Database, session: AsyncSession, settings: Settings, make: Factory
+) -> None:
+    """It needs no password, because it only cancels a change."""
+    caller = await read_before(session, await make.user(email=EMAIL), email="new@example.org")
+    settings = settings.model_copy(update={"mail_delivery": "smtp"})
+    throttle = AuthThrottle(database, settings)
+    emails = EmailService(session, caller, settings, PasswordService(database, settings), throttle)
+
+    change = await emails.authorize_change(caller.id, {"email": EMAIL}, None, CLIENT)
+    user = await UserService(session, caller).update_user(caller.id, change.values, None)
+
+    assert user.email == "new@example.org"
+
+
+async def test_administrator_who_was_demoted_meanwhile_deletes_nobody_else(
+    session: AsyncSession, make: Factory
+) -> None:
+    await make.user(role="admin")
+    other = await make.user()
+    caller = await read_before(session, await make.user(role="admin"), role="user")
+    access = AccessService(session, caller)
+
+    with pytest.raises(PermissionError):
+        await access.authorize_deletion(other.id)
+    await access.authorize_deletion(caller.id)
