@@ -178,5 +178,5 @@ def backoff(attempt: int) -> timedelta:
 
     Without jitter, jobs that failed together would fail together again.
     """
-    longest = min(_FIRST_DELAY * 2 ** (attempt - 1), _LONGEST_DELAY)
+    longest = min(_FIRST_DELAY * 2 ** min(attempt - 1, 20), _LONGEST_DELAY)
     return timedelta(seconds=longest * random.uniform(0.5, 1))  # noqa: S311 (no secret)

@@ -8,11 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from pgqueuer import Job, JobId, Queries
 from pgqueuer.models import JOB_STATUS, CronExpressionEntrypoint, Schedule, TracebackRecord
-from pgqueuer.types import QueueEntrypoint, ScheduleId
+from pgqueuer.queries import EntrypointExecutionParameter
+from pgqueuer.types import QueueEntrypoint, QueueManagerId, ScheduleId
 from sqlalchemy.exc import IntegrityError
 
 from app.core.jobs.drivers import WorkerDriver
@@ -44,6 +45,18 @@ INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority)
 SELECT id, 'queued', entrypoint, priority FROM postponed
 """
 
+# A job of this worker without a heartbeat is one that it no longer runs, or never heard of. While it has
+# the worker's id, it takes a place there, and PGQueuer takes over no lost jobs with a worker that is full.
+_RELEASE: Final = """
+UPDATE pgqueuer SET queue_manager_id = NULL
+WHERE queue_manager_id = $1 AND status = 'picked' AND heartbeat < now() - CAST($2 AS interval)
+"""
+
+_COUNT_RUNNING_SCHEDULES: Final = """
+SELECT count(*) AS running FROM pgqueuer_schedules
+WHERE status = 'picked' AND (expression, entrypoint) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+"""
+
 _SCHEDULE_AGAIN: Final = """
 UPDATE pgqueuer_schedules SET status = 'queued', next_run = now(), updated = now() WHERE id = ANY($1)
 """
@@ -56,7 +69,8 @@ class WorkerQueries(Queries):
     PGQueuer itself stops a worker that cannot read its next jobs, after its longest job; makes a job
     dead if its next attempt cannot be recorded; and drops the results that it could not record when a
     worker stops. Here such a worker finds no jobs until the database is back, and `is_available` is
-    false. The result of a job is recorded within `patience` seconds, or the job is taken over.
+    false. The result of a job is recorded within `patience` seconds, or the job is taken over, by the
+    same worker or another one.
     """
 
     driver: WorkerDriver
@@ -67,19 +81,39 @@ class WorkerQueries(Queries):
     postponed: set[JobId] = field(default_factory=set)
     missed: set[ScheduleId] = field(default_factory=set)
     _has_schedules: asyncio.Event = field(default_factory=asyncio.Event)
+    _next_release: float = 0
 
-    async def dequeue(self, *args: Any, **options: Any) -> list[Job]:
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the worker was told to stop."""
+        return self.driver.ends_at < math.inf
+
+    async def dequeue(
+        self,
+        batch_size: int,
+        entrypoints: dict[QueueEntrypoint, EntrypointExecutionParameter],
+        queue_manager_id: QueueManagerId,
+        global_concurrency_limit: int | None,
+        heartbeat_timeout: timedelta,
+    ) -> list[Job]:
         """Take jobs; none if the database is unavailable, or another worker just took the last slot.
 
         Waits until the schedules are recorded, which PGQueuer does at the same time. If that failed,
         the worker would stop after its longest job.
         """
         await self._has_schedules.wait()
-        if self.driver.ends_at < math.inf:  # told to stop meanwhile
+        if self.is_stopping:
             return []
         try:
-            jobs = await super().dequeue(*args, **options)
-        except (IntegrityError, UnavailableError) as error:
+            await self._release_lost(queue_manager_id, heartbeat_timeout)
+            jobs = await super().dequeue(
+                batch_size,
+                entrypoints,
+                queue_manager_id,
+                global_concurrency_limit,
+                heartbeat_timeout,
+            )
+        except Exception as error:
             if not self._lost_race(error):
                 if self.is_available:
                     _logger.warning("No jobs are taken: %s", explain(error))
@@ -91,14 +125,21 @@ class WorkerQueries(Queries):
         self.is_available = True
         return jobs
 
-    def _lost_race(self, error: IntegrityError | UnavailableError) -> bool:
+    async def _release_lost(self, worker: QueueManagerId, heartbeat_timeout: timedelta) -> None:
+        """Let lost jobs of this worker be taken over, and leave their places to others."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_release:
+            await self.driver.execute(_RELEASE, worker, heartbeat_timeout)
+            self._next_release = now + heartbeat_timeout.total_seconds()
+
+    def _lost_race(self, error: Exception) -> bool:
         """Return whether another worker has taken slots of the same kinds at the same time.
 
         PGQueuer looks for that in the errors of its own drivers.
         """
-        if isinstance(error, UnavailableError):
-            return error.kind == "deadlock"
-        return f"{self.qbe.settings.queue_table}_picked_slot_idx" in str(error.orig)
+        if isinstance(error, IntegrityError):
+            return f"{self.qbe.settings.queue_table}_picked_slot_idx" in str(error.orig)
+        return isinstance(error, UnavailableError) and error.kind == "deadlock"
 
     async def eligible_queued_work(self, entrypoints: list[QueueEntrypoint]) -> int:
         """Return the number of jobs that are due, or 0 if the database is unavailable."""
@@ -156,8 +197,9 @@ class WorkerQueries(Queries):
     ) -> list[Schedule]:
         """Take the schedules that are due, once the database is available.
 
-        PGQueuer asks only when one is due, which may be once a day. Returns none if the worker has to
-        stop first.
+        PGQueuer asks only when one is due, which may be once a day. While one is being run, this waits:
+        its worker may be lost before the job is queued, or may be this one, which did not get the
+        response. Returns none if the worker has to stop first.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -168,8 +210,18 @@ class WorkerQueries(Queries):
             next_runs = {name: delay - late for name, delay in entrypoints.items()}
             return await take(next_runs)
 
+        async def count_running() -> int:
+            expressions = [name.expression for name in entrypoints]
+            names = [name.entrypoint for name in entrypoints]
+            (row,) = await self.driver.fetch(_COUNT_RUNNING_SCHEDULES, expressions, names)
+            return int(str(row["running"]))
+
         try:
-            return await self._persist(fetch, patience=math.inf)
+            while True:
+                found = await self._persist(fetch, math.inf)
+                if found or self.is_stopping or not await self._persist(count_running, math.inf):
+                    return found
+                await asyncio.sleep(_PAUSE)
         except UnavailableError:
             return []
 

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from pgqueuer import Job, PgQueuer, RetryRequested
-from pgqueuer.errors import FailingListenerError
 from pgqueuer.models import Schedule as DueSchedule
 
 from app.core.config import ConfigurationError, Settings
@@ -68,7 +67,8 @@ class Worker:
         self._observe = observe
         self._queue_settings = settings_of_queue(settings)
         self._stopping = asyncio.Event()
-        self._ends_at = math.inf
+        # By the clock of the event loop: when running jobs end, and when nothing is recorded any more.
+        self._last_at = self._ends_at = math.inf
         self._queuer: PgQueuer | None = None
         self._queries: WorkerQueries | None = None
         self._deadlines: set[asyncio.Timeout] = set()
@@ -107,7 +107,7 @@ class Worker:
                     await self._work(driver)
             except Exception as error:  # noqa: BLE001 (whatever it is, jobs are waiting)
                 failures += 1
-                pause = min(0.5 * 2**failures, _LONGEST_PAUSE)
+                pause = min(0.5 * 2 ** min(failures, 10), _LONGEST_PAUSE)
                 _logger.warning("No jobs run for %.0f s: %s", pause, explain(error))
                 await self._pause(pause)
 
@@ -118,7 +118,7 @@ class Worker:
         """
         self._stopping.set()
         last = asyncio.get_running_loop().time() + self._settings.worker_stop_seconds
-        self._ends_at = last + _FAREWELL
+        self._last_at, self._ends_at = last, last + _FAREWELL
         if self._queuer and self._queries:
             self._queuer.shutdown.set()
             self._queries.driver.end_at(self._ends_at)
@@ -183,7 +183,7 @@ class Worker:
             await asyncio.sleep(_PROBE.total_seconds())
             try:
                 await queuer.qm.listener_healthy(_PROBE)
-            except (FailingListenerError, UnavailableError):
+            except Exception:  # noqa: BLE001 (whatever it is, no notification has come back)
                 try:
                     await driver.listen_again()
                 except Exception as error:  # noqa: BLE001 (jobs are found by polling meanwhile)
@@ -218,9 +218,8 @@ class Worker:
     @contextmanager
     def _deadline(self, seconds: float) -> Generator[asyncio.Timeout]:
         """Yield a timeout that `stop` brings forward."""
-        if self._stopping.is_set():
-            seconds = min(seconds, self._settings.worker_stop_seconds)
-        deadline = asyncio.timeout(seconds)
+        end = asyncio.get_running_loop().time() + seconds
+        deadline = asyncio.timeout_at(min(end, self._last_at))
         self._deadlines.add(deadline)
         try:
             yield deadline

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
+from sqlalchemy import text
+
 from app.core.database import Database
 from app.core.jobs.kinds import JobContext
 from app.core.jobs.payload import JobPayload
@@ -78,3 +80,13 @@ async def wait_for_states(database: Database, **expected: int) -> None:
         return await states(database) == expected
 
     await wait_until(found)
+
+
+async def make_due(database: Database) -> None:
+    async with database.transaction() as session:
+        await session.execute(
+            text(
+                "INSERT INTO pgqueuer_schedules (expression, entrypoint, next_run) "
+                "VALUES ('0 4 * * *', 'task', now() - interval '1 h')"
+            )
+        )

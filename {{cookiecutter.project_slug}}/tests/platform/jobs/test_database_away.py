@@ -8,6 +8,7 @@ import pytest
 from pgqueuer.models import CronExpressionEntrypoint
 from pgqueuer.types import CronEntrypoint, CronExpression
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from app.core.config import Settings
 from app.core.database import Database
@@ -18,7 +19,7 @@ from app.core.jobs.queries import WorkerQueries
 from app.core.jobs.queue import JobQueue
 from app.core.jobs.worker import Worker, working
 from app.exceptions import UnavailableError
-from tests.platform.jobs.tasks import Runs, Start, Task, enqueue, states, wait_until
+from tests.platform.jobs.tasks import Runs, Start, Task, enqueue, make_due, states, wait_until
 
 
 class Outage:
@@ -119,6 +120,30 @@ async def test_worker_that_is_stopped_while_it_starts_takes_no_job(
         await asyncio.sleep(0.5)
 
     assert await states(live_database) == {"queued": 1}
+
+
+async def test_worker_does_not_work_while_an_error_of_the_queue_waits_for_its_longest_job(
+    start: Start, runs: Runs, live_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.gate.clear()
+    await enqueue(live_database, "long")
+    started = await start()
+
+    async def running() -> bool:
+        return runs.at_once == 1 and started.is_working
+
+    await wait_until(running)
+
+    async def fail(*_: object) -> list[dict[str, object]]:
+        raise ProgrammingError("", {}, Exception("permission denied for table pgqueuer"))
+
+    monkeypatch.setattr(WorkerDriver, "fetch", fail)
+
+    async def noticed() -> bool:
+        return not started.is_working
+
+    await wait_until(noticed)
+    monkeypatch.undo()
 
 
 async def test_worker_listens_again_when_its_connection_is_lost(
@@ -234,13 +259,3 @@ async def test_schedules_are_taken_once_the_database_is_back(
         (schedule,) = await task
 
     assert abs((schedule.next_run - expected).total_seconds()) <= 1
-
-
-async def make_due(database: Database) -> None:
-    async with database.transaction() as session:
-        await session.execute(
-            text(
-                "INSERT INTO pgqueuer_schedules (expression, entrypoint, next_run) "
-                "VALUES ('0 4 * * *', 'task', now() - interval '1 h')"
-            )
-        )

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy import text
 
+from app.core.config import Settings
 from app.core.database import Database
 from app.core.jobs.kinds import FinalError, JobContext
 from app.services.job_service import JobService
@@ -83,10 +84,10 @@ async def test_next_attempt_is_recorded_whatever_the_error_quotes(
     await wait_for_states(live_database)
 
 
-async def test_job_whose_task_is_cancelled_is_taken_over(
-    start: Start, live_database: Database
+async def test_jobs_whose_tasks_are_cancelled_are_taken_over(
+    start: Start, live_database: Database, settings: Settings
 ) -> None:
-    """PGQueuer would delete it."""
+    """PGQueuer would delete them. A worker that is full of them takes them over, too."""
     ran: Counter[str] = Counter()
 
     async def run(payload: Task, _: JobContext) -> None:
@@ -96,11 +97,12 @@ async def test_job_whose_task_is_cancelled_is_taken_over(
             task.cancel()
             await asyncio.sleep(0)
 
-    await enqueue(live_database, "cancelled")
+    names = [f"cancelled {number}" for number in range(settings.worker_jobs)]
+    await enqueue(live_database, *names)
     await start(run=run, lost=1)
 
     await wait_for_states(live_database)
-    assert ran["cancelled"] == 2
+    assert ran == dict.fromkeys(names, 2)
     async with live_database.read() as session:
         ended = await session.scalars(
             text("SELECT status::text FROM pgqueuer_log ORDER BY id DESC LIMIT 1")
