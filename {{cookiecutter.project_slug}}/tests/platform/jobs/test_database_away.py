@@ -122,7 +122,7 @@ async def test_worker_that_is_stopped_while_it_starts_takes_no_job(
     assert await states(live_database) == {"queued": 1}
 
 
-async def test_worker_does_not_work_while_an_error_of_the_queue_waits_for_its_longest_job(
+async def test_error_of_the_queue_shows_while_the_longest_job_runs(
     start: Start, runs: Runs, live_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs.gate.clear()
@@ -134,8 +134,12 @@ async def test_worker_does_not_work_while_an_error_of_the_queue_waits_for_its_lo
 
     await wait_until(running)
 
-    async def fail(*_: object) -> list[dict[str, object]]:
-        raise ProgrammingError("", {}, Exception("permission denied for table pgqueuer"))
+    fetch = WorkerDriver.fetch
+
+    async def fail(driver: WorkerDriver, query: str, *args: object) -> list[dict[str, object]]:
+        if "worker_load" in query:
+            raise ProgrammingError("", {}, Exception("permission denied for table pgqueuer"))
+        return await fetch(driver, query, *args)
 
     monkeypatch.setattr(WorkerDriver, "fetch", fail)
 

@@ -49,11 +49,13 @@ async def test_job_of_a_schedule_is_queued_if_its_worker_never_heard_of_it(
 ) -> None:
     """The schedule was taken, but the response was lost, or the worker was killed and started again."""
     fetch = WorkerDriver.fetch
-    is_lost = asyncio.Event()
+    is_lost, is_asked_again = asyncio.Event(), asyncio.Event()
 
     async def lose(driver: WorkerDriver, query: str, *args: object) -> list[dict[str, object]]:
         rows = await fetch(driver, query, *args)
-        if "picked_jobs" in query and rows and not is_lost.is_set():
+        if "picked_jobs" in query and is_lost.is_set():
+            is_asked_again.set()
+        elif "picked_jobs" in query and rows:
             is_lost.set()
             raise UnavailableError("The response was lost", kind="unreachable")
         return rows
@@ -61,7 +63,7 @@ async def test_job_of_a_schedule_is_queued_if_its_worker_never_heard_of_it(
     monkeypatch.setattr(WorkerDriver, "fetch", lose)
     await make_due(live_database)
     await start(schedules=[Schedule("0 4 * * *", Task(name="nightly"))])
-    await is_lost.wait()
+    await is_asked_again.wait()
     async with live_database.transaction() as session:  # half a minute goes by
         await session.execute(
             text("UPDATE pgqueuer_schedules SET heartbeat = heartbeat - interval '31 s'")
