@@ -923,10 +923,14 @@ async def test_key_of_a_request_survives_a_new_secret_key(
         await open_client(**rotated).post("/users", json=first, headers=named),
         await open_client(**rotated).post("/users", json=other, headers=nobody),
     ]
+    rotated["secret_key_previous"] = None
+    forgotten = await open_client(**rotated).post("/users", json=other, headers=nobody)
 
     assert [response.status_code for response in before] == [201, 201]
     assert after[0].headers["idempotency-replayed"] == "true"
     assert after[1].json()["code"] == "ALREADY_PROCESSED"
+    # Without the key nobody can compute what is stored of a request.
+    assert forgotten.json()["code"] == "EMAIL_TAKEN"
 
 
 async def test_stored_response_that_created_a_user_goes_with_the_user(

@@ -22,6 +22,7 @@ from app.dependencies.database import OpenSessionDep, SessionDep
 from app.exceptions import UnavailableError
 from app.jobs.maintenance import prune
 from app.models.idempotency_key import IdempotencyKey
+from app.services.idempotency_service import RequestDigests
 from tests.conftest import http_client
 from tests.factories import Factory
 from tests.platform.probe import Probe, ProbeCreate, ProbeService, count_probes
@@ -386,3 +387,13 @@ async def test_key_is_not_stored_itself(
     assert stored.key != KEY["Idempotency-Key"]
     request = hashlib.sha256(b"POST /probes\n" + json.dumps(body, separators=(",", ":")).encode())
     assert stored.fingerprint != request.digest()
+
+
+def test_digests_cannot_be_computed_without_the_secret_key() -> None:
+    one, other = (
+        RequestDigests.of(b"a request", "a caller", "a key", (secret,), is_anonymous=True)
+        for secret in (b"one", b"other")
+    )
+
+    assert one.fingerprints != other.fingerprints
+    assert one.names != other.names
