@@ -45,11 +45,12 @@ INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority)
 SELECT id, 'queued', entrypoint, priority FROM postponed
 """
 
-# A job of this worker without a heartbeat is one that it no longer runs, or never heard of. While it has
-# the worker's id, it takes a place there, and PGQueuer takes over no lost jobs with a worker that is full.
+# Jobs whose end this worker could not record, or that it never heard of. While they have the worker's id
+# they take its places, and a worker that is full takes over no lost jobs, not even its own.
 _RELEASE: Final = """
 UPDATE pgqueuer SET queue_manager_id = NULL
 WHERE queue_manager_id = $1 AND status = 'picked' AND heartbeat < now() - CAST($2 AS interval)
+AND id <> ALL($3::bigint[])
 """
 
 _COUNT_RUNNING_SCHEDULES: Final = """
@@ -81,6 +82,7 @@ class WorkerQueries(Queries):
     postponed: set[JobId] = field(default_factory=set)
     missed: set[ScheduleId] = field(default_factory=set)
     _has_schedules: asyncio.Event = field(default_factory=asyncio.Event)
+    _running: set[JobId] = field(default_factory=set)
     _next_release: float = 0
 
     @property
@@ -123,13 +125,14 @@ class WorkerQueries(Queries):
                 raise
             jobs = []
         self.is_available = True
+        self._running.update(job.id for job in jobs)
         return jobs
 
     async def _release_lost(self, worker: QueueManagerId, heartbeat_timeout: timedelta) -> None:
         """Let lost jobs of this worker be taken over, and leave their places to others."""
         now = asyncio.get_running_loop().time()
         if now >= self._next_release:
-            await self.driver.execute(_RELEASE, worker, heartbeat_timeout)
+            await self.driver.execute(_RELEASE, worker, heartbeat_timeout, list(self._running))
             self._next_release = now + heartbeat_timeout.total_seconds()
 
     def _lost_race(self, error: Exception) -> bool:
@@ -166,6 +169,7 @@ class WorkerQueries(Queries):
 
         Those whose task was cancelled are left to be taken over. PGQueuer would delete them.
         """
+        self._running.difference_update(job.id for job, *_ in job_status)
         ended: list[tuple[Job, JOB_STATUS, TracebackRecord | None]] = [
             (job, status, _storable(error))
             for job, status, error in job_status
@@ -186,6 +190,7 @@ class WorkerQueries(Queries):
         with suppress(UnavailableError):  # it is taken over
             await self._persist(queue_again)
         self.postponed.discard(job.id)
+        self._running.discard(job.id)
 
     async def insert_schedule(self, schedules: dict[CronExpressionEntrypoint, timedelta]) -> None:
         """Record the schedules, and let jobs be taken from now on. Raises `UnavailableError`."""

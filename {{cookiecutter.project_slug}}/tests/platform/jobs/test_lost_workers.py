@@ -1,6 +1,8 @@
 """Jobs survive workers and databases that vanish, and workers survive jobs."""
 
+import asyncio
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -127,6 +129,27 @@ async def test_end_that_cannot_be_recorded_in_time_is_left_to_others(
             await worker.log_jobs([(job, "successful", None)])
 
     assert await states(live_database) == {"running": 1}
+
+
+async def test_worker_that_was_frozen_takes_no_more_jobs_than_it_has_places(
+    live_database: Database,
+) -> None:
+    await enqueue(live_database, "frozen", "next")
+    async with WorkerDriver.connect(live_database) as driver:
+        worker = WorkerQueries(driver)
+        await worker.insert_schedule({})
+        parameters = {QueueEntrypoint("task"): EntrypointExecutionParameter(0)}
+        manager, lost = QueueManagerId(uuid4()), timedelta(seconds=0.1)
+        take = partial(worker.dequeue, 1, parameters, manager, 1, lost)
+        (job,) = await take()
+        await asyncio.sleep(0.2)
+        while_it_runs = await take()
+        await worker.log_jobs([(job, "canceled", None)])
+        await asyncio.sleep(0.2)
+        given_up = await take()
+
+    assert while_it_runs == []
+    assert len(given_up) == 1
 
 
 async def test_worker_connects_again_when_its_connections_are_lost(
