@@ -17,6 +17,13 @@ from pgqueuer.types import QueueEntrypoint, QueueManagerId, ScheduleId
 from sqlalchemy.exc import IntegrityError
 
 from app.core.jobs.drivers import WorkerDriver
+from app.core.jobs.statements import (
+    COUNT_RUNNING_SCHEDULES,
+    COUNT_RUNS,
+    POSTPONE,
+    RELEASE,
+    SCHEDULE_AGAIN,
+)
 from app.exceptions import UnavailableError, explain
 
 ResultT = TypeVar("ResultT")
@@ -24,43 +31,6 @@ ResultT = TypeVar("ResultT")
 _logger: Final = logging.getLogger(__name__)
 
 _PAUSE: Final = 0.5
-
-# How often a job was taken since it was last queued. Each time but the last, its worker was lost, or too busy
-# to send a heartbeat.
-_COUNT_RUNS: Final = """
-SELECT count(*) AS runs FROM pgqueuer_log
-WHERE job_id = $1 AND status = 'picked' AND created > COALESCE(
-    (SELECT max(created) FROM pgqueuer_log WHERE job_id = $1 AND status = 'queued'), '-infinity'
-)
-"""
-
-# As PGQueuer does for a retry, without counting an attempt.
-_POSTPONE: Final = """
-WITH postponed AS (
-    UPDATE pgqueuer SET status = 'queued', execute_after = now() + CAST($2 AS interval),
-        updated = now(), queue_manager_id = NULL
-    WHERE id = $1 RETURNING id, entrypoint, priority
-)
-INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority)
-SELECT id, 'queued', entrypoint, priority FROM postponed
-"""
-
-# Jobs whose end this worker could not record, or that it never heard of. While they have the worker's id
-# they take its places, and a worker that is full takes over no lost jobs, not even its own.
-_RELEASE: Final = """
-UPDATE pgqueuer SET queue_manager_id = NULL
-WHERE queue_manager_id = $1 AND status = 'picked' AND heartbeat < now() - CAST($2 AS interval)
-AND id <> ALL($3::bigint[])
-"""
-
-_COUNT_RUNNING_SCHEDULES: Final = """
-SELECT count(*) AS running FROM pgqueuer_schedules
-WHERE status = 'picked' AND (expression, entrypoint) IN (SELECT * FROM unnest($1::text[], $2::text[]))
-"""
-
-_SCHEDULE_AGAIN: Final = """
-UPDATE pgqueuer_schedules SET status = 'queued', next_run = now(), updated = now() WHERE id = ANY($1)
-"""
 
 
 @dataclass
@@ -132,7 +102,7 @@ class WorkerQueries(Queries):
         """Let lost jobs of this worker be taken over, and leave their places to others."""
         now = asyncio.get_running_loop().time()
         if now >= self._next_release:
-            await self.driver.execute(_RELEASE, worker, heartbeat_timeout, list(self._running))
+            await self.driver.execute(RELEASE, worker, heartbeat_timeout, list(self._running))
             self._next_release = now + heartbeat_timeout.total_seconds()
 
     def _lost_race(self, error: Exception) -> bool:
@@ -184,7 +154,7 @@ class WorkerQueries(Queries):
         """Queue a job again. This is an attempt, unless the job is one of `postponed`."""
         queue_again: Callable[[], Awaitable[object]]
         if job.id in self.postponed:
-            queue_again = partial(self.driver.execute, _POSTPONE, job.id, delay)
+            queue_again = partial(self.driver.execute, POSTPONE, job.id, delay)
         else:
             queue_again = partial(super().retry_job, job, delay, _storable(traceback_record))
         with suppress(UnavailableError):  # it is taken over
@@ -218,7 +188,7 @@ class WorkerQueries(Queries):
         async def count_running() -> int:
             expressions = [name.expression for name in entrypoints]
             names = [name.entrypoint for name in entrypoints]
-            (row,) = await self.driver.fetch(_COUNT_RUNNING_SCHEDULES, expressions, names)
+            (row,) = await self.driver.fetch(COUNT_RUNNING_SCHEDULES, expressions, names)
             return int(str(row["running"]))
 
         try:
@@ -233,13 +203,13 @@ class WorkerQueries(Queries):
     async def set_schedule_queued(self, ids: set[ScheduleId]) -> None:
         """Record that the job of schedules is queued. Those of `missed` are due again."""
         if missed := ids & self.missed:
-            await self.driver.execute(_SCHEDULE_AGAIN, list(missed))
+            await self.driver.execute(SCHEDULE_AGAIN, list(missed))
         if done := ids - missed:
             await super().set_schedule_queued(done)
 
     async def count_runs(self, job_id: JobId) -> int:
         """Return how often a job was taken since it was last queued. Runs one statement."""
-        (row,) = await self.driver.fetch(_COUNT_RUNS, job_id)
+        (row,) = await self.driver.fetch(COUNT_RUNS, job_id)
         return int(str(row["runs"]))
 
     async def _persist(
