@@ -25,6 +25,12 @@ def test_migrations_make_what_the_models_say(project: Path, database_server: str
     migrate_and_back(project, database_server)
 
 
+def test_documents_name_what_is_there(
+    project: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("suite", run_suite(project, "tests/platform/test_documents.py"))
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("project", in_each_run(REMOVED, of=REMOVED[::3]), indirect=True)
 def test_suite_passes_without_the_demo(

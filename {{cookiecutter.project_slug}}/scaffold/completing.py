@@ -14,7 +14,7 @@ from scaffold.formatting import reformatted
 from scaffold.patches import Patch
 from scaffold.project import Project
 from scaffold.records import read_record, record_name, records_of
-from scaffold.revisions import head, scripts_of
+from scaffold.revisions import all_revisions, head
 
 _REVISION: Final = re.compile(r'^\+revision: str = "(\w+)"$', re.MULTILINE)
 _FOLLOWS: Final = re.compile(r'^\+down_revision: str \| None = "(\w+)"$', re.MULTILINE)
@@ -51,7 +51,7 @@ def _following(project: Project, text: str) -> str:
     revisions = revisions_of(Patch(text))
     if not revisions:
         return text
-    scripts = {script.revision: script for script in scripts_of(project).walk_revisions()}
+    scripts = {script.revision: script for script in all_revisions(project)}
     added = [str(scripts[one].down_revision) for one in revisions if one in scripts]
     follows = next((one for one in added if one not in revisions), None) or head(project)
     return re.sub(rf"\b{followed_by(Patch(text))}\b", follows, text)

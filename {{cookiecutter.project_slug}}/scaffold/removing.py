@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -14,7 +14,7 @@ from scaffold.formatting import reformatted
 from scaffold.patches import Checkout
 from scaffold.project import Project, parsed
 from scaffold.records import Record, digest, files_of, read_record, record_name, records_of
-from scaffold.revisions import scripts_of
+from scaffold.revisions import all_revisions
 
 _EDITED: Final = "has been edited"
 
@@ -50,7 +50,8 @@ def removal_of(project: Project, singular: str) -> Removal:
     files[record_name(singular)] = None
     files |= _unwired(project, record, problems)
     revisions = _revisions(project, files)
-    files |= _followers(project, revisions, files)
+    followers = _followers(project, revisions, files)
+    files |= followers | _records_with(project, singular, followers)
     uses = dict(_leftovers(project, record, files))
     problems += uses
     others = {
@@ -95,7 +96,7 @@ def _revisions(project: Project, files: Mapping[str, str | None]) -> dict[str, s
     """Return the revisions in files to delete, with the one that each of them follows."""
     return {
         script.revision: str(script.down_revision)
-        for script in scripts_of(project).walk_revisions()
+        for script in all_revisions(project)
         if files.get(f"alembic/versions/{script.path.rpartition('/')[2]}", "") is None
     }
 
@@ -113,6 +114,25 @@ def _followers(
         if text != before and files.get(name, "") is not None:
             texts[name] = text
     return texts
+
+
+def _records_with(project: Project, singular: str, texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the records of other resources, with the digests of files that have these texts now.
+
+    Not of files that somebody has edited: they stay edited.
+    """
+    records = {}
+    for other in records_of(project):
+        record = read_record(project, other)
+        digests = {
+            name: digest(text)
+            for name, text in texts.items()
+            if record.files.get(name) == digest(project.read(name) or "")
+        }
+        if digests and other != singular:
+            changed = replace(record, files={**record.files, **digests})
+            records[record_name(other)] = changed.text()
+    return records
 
 
 def _leftovers(

@@ -5,6 +5,7 @@ Modules of commands import the service when a command runs, so that `app --help`
 
 from __future__ import annotations
 
+import errno
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
@@ -82,8 +83,8 @@ def error_sentence(error: Exception) -> str:
     match error:
         case AppError() | CommandError() | ConfigurationError() | MigrationError():
             return explain(error)
-        case OSError(filename=str()):  # of a file; the others are of connections
-            return explain(error)
+        case OSError(filename=str()) | OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
+            return explain(error)  # of a file; the others are of connections
         case OSError() | InterfaceError() | OperationalError():
             return f"The database cannot be used: {explain(error)}"
         case DBAPIError(orig=cause) if str(getattr(cause, "sqlstate", "")).startswith(_NO_ENTRY):

@@ -393,6 +393,7 @@ def test_key_error_of_a_migration_is_not_taken_for_a_missing_file(
             PermissionError(13, "Permission denied", "app/main.py"),
             "[Errno 13] Permission denied: 'app/main.py'",
         ),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
     ],
 )
 def test_sentence_says_whether_the_database_was_asked(error: Exception, sentence: str) -> None:

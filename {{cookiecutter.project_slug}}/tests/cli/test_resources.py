@@ -34,7 +34,7 @@ def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_revision_holds_what_the_database_lacks(empty_database: URL, versions: Path) -> None:
-    table = sa.Table("things", metadata, sa.Column("id", sa.Integer, primary_key=True))
+    table = sa.Table("things_of_test", metadata, sa.Column("id", sa.Integer, primary_key=True))
     try:
         with pytest.raises(MigrationError, match="run `uv run app migrate` first"):
             run("revision", "-m", "add things")
@@ -45,7 +45,7 @@ def test_revision_holds_what_the_database_lacks(empty_database: URL, versions: P
 
     (path,) = versions.glob("*_add_things.py")
     assert str(path) in told
-    assert 'op.create_table(\n        "things"' in path.read_text(encoding="utf-8")
+    assert 'op.create_table(\n        "things_of_test"' in path.read_text(encoding="utf-8")
 
 
 def test_revision_of_nothing_is_not_written_unless_it_is_wanted(

@@ -181,8 +181,8 @@ def test_objects_of_others_stay_whatever_their_names(empty_url: URL) -> None:
             "CREATE VIEW users AS SELECT 1",
             "CREATE MATERIALIZED VIEW idempotency_keys AS SELECT 1",
             "CREATE SEQUENCE fingerprint",
-            "CREATE TABLE parts (id int) PARTITION BY LIST (id)",
-            "CREATE TABLE is_active PARTITION OF parts FOR VALUES IN (1)",
+            "CREATE TABLE created_at (id int) PARTITION BY LIST (id)",
+            "CREATE TABLE is_active PARTITION OF created_at FOR VALUES IN (1)",
         ):
             connection.execute(text(statement))
         assert differences(connection, metadata) == []

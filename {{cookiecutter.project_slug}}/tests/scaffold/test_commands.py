@@ -261,8 +261,13 @@ def test_edited_resource_is_not_removed_but_listed(
 
 
 def test_later_migration_follows_the_one_before_instead(
-    checkout: Path, new: Command, remove: Command
+    checkout: Path, new: Command, remove: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(
+        "sys.dont_write_bytecode", True
+    )  # it tells no two texts of one second apart
+    subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
+    before = files_of(checkout)
     new("quokka", *FIELDS)
     new("wombat", "text:str:40!")
     (first,) = checkout.glob("alembic/versions/*_add_quokkas_table.py")
@@ -272,6 +277,21 @@ def test_later_migration_follows_the_one_before_instead(
     remove("quokka")
 
     assert f'down_revision: str | None = "{follows}"' in second.read_text(encoding="utf-8")
+    remove("wombat")  # which nobody has edited
+    assert files_of(checkout) == before
+
+
+@pytest.mark.filterwarnings("ignore:Revision .* is not present")
+def test_migration_that_follows_none_is_named(checkout: Path, new: Command) -> None:
+    new("quokka", *FIELDS)
+    new("wombat", "text:str:40!")
+    (first,) = checkout.glob("alembic/versions/*_add_quokkas_table.py")
+    revision = first.stem.split("_")[3]
+    first.unlink()
+
+    lines = commands.remove("wombat", drop_table=False, dry_run=False, confirm=lambda _: None)
+    with pytest.raises(CommandError, match=f"follows '{revision}', which is not there"):
+        list(lines)
 
 
 def test_renamed_resource_is_as_if_it_had_been_written_by_that_name(
