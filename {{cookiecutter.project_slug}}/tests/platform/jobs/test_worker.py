@@ -334,3 +334,4 @@ def test_waits_double_up_to_a_quarter_of_an_hour() -> None:
 
     assert all(2**n / 2 <= wait <= 2**n for n, wait in enumerate(waits[:9]))
     assert all(450 <= wait <= 900 for wait in waits[10:])
+    assert kinds.backoff(5_000) <= timedelta(minutes=15)
