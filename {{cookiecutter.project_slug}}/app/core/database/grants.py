@@ -47,10 +47,19 @@ _STATEMENTS_OF_SCHEMA: Final = tuple(
 )
 _HAS_SCHEMA: Final = text("SELECT 1 FROM pg_namespace WHERE nspname = :schema")
 _EXISTS: Final = text("SELECT 1 FROM pg_roles WHERE rolname = :name")
-_IS_POWERFUL: Final = text(
-    "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR pg_has_role(rolname, current_user, 'USAGE')"
-    " FROM pg_roles WHERE rolname = :name"
-)
+# Membership counts even without INHERIT, because a member may SET ROLE. What a role owns it may drop.
+_IS_POWERFUL: Final = text("""
+SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
+    OR pg_has_role(service.oid, current_user, 'MEMBER')
+    OR EXISTS (
+        SELECT FROM pg_roles AS other WHERE pg_has_role(service.oid, other.oid, 'MEMBER') AND other.rolname IN (
+            'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program',
+            'pg_read_all_data', 'pg_write_all_data', 'pg_database_owner'
+        )
+    )
+    OR EXISTS (SELECT FROM pg_class WHERE relowner = service.oid)
+FROM pg_roles AS service WHERE rolname = :name
+""")
 
 
 async def grant_to_service(

@@ -9,7 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
-from app.exceptions import explain
+from app.exceptions import UnavailableError, explain
 
 SessionT = TypeVar("SessionT", bound=AsyncSession)
 
@@ -36,7 +36,9 @@ class Replica(Generic[SessionT]):
     async def open(self) -> SessionT | None:
         """Return a connected session, or None if the replica is down.
 
-        A connection that is lost later fails the request, which may have read from it already.
+        A connection that is lost later fails the request, which may have read from it already. Raises
+        `UnavailableError` if the replica is up, and all connections to it are in use: the primary shall
+        not bear the load of both.
         """
         if not self._should_try():
             return None
@@ -45,7 +47,10 @@ class Replica(Generic[SessionT]):
             async with asyncio.timeout(self._timeout):
                 # `session.connection()` would count until the connection is released.
                 await session.run_sync(Session.connection)
-        except Exception as error:  # noqa: BLE001 - the primary is as good, whatever it is
+        except Exception as error:  # the primary is as good, whatever it is
+            if isinstance(error, UnavailableError) and error.kind == "pool":
+                await session.close()
+                raise
             _logger.warning("The replica is down, reads go to the primary: %s", explain(error))
             self._mark_down()
             await session.close()

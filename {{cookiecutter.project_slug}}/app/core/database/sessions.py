@@ -56,7 +56,7 @@ class Database:
                 Replica(
                     engine,
                     _sessionmaker(engine, read_session_class),
-                    settings.database_connect_timeout,
+                    settings.database_connect_timeout + settings.database_pool_timeout,
                 )
                 for engine in (
                     make_reader(url, settings, trusted_seconds=0),

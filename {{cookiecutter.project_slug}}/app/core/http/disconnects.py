@@ -26,6 +26,7 @@ class DisconnectWatch:
         self._grace = grace
         has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
         self._body_is_read = not has_body
+        self._empty_body: Message | None = None
         self.has_disconnected = False
         self._has_cancelled = False
         self._watcher: asyncio.Task[None] | None = None
@@ -38,7 +39,7 @@ class DisconnectWatch:
 
     async def receive(self) -> Message:
         """Return the next message of the client."""
-        message = await self._receive()
+        message, self._empty_body = self._empty_body or await self._receive(), None
         if not message.get("more_body", False):
             self._body_is_read = True
             self.has_disconnected = message["type"] == "http.disconnect"
@@ -68,7 +69,7 @@ class DisconnectWatch:
             self._timer = self._loop.call_later(self._grace, self._start)
 
     async def _wait_for_disconnect(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass  # the empty body message of a request without a body
+        while (message := await self._receive())["type"] != "http.disconnect":
+            self._empty_body = message  # of a request without a body: the app may read it yet
         self.has_disconnected = self._has_cancelled = True
         self._request.cancel()

@@ -99,15 +99,21 @@ def _translate_smtp_errors() -> Iterator[None]:
     except aiosmtplib.SMTPResponseException as error:
         raise _response_error(error) from None
     except aiosmtplib.SMTPNotSupported as error:
-        raise MailError(error.message, is_final=True) from None
+        raise MailError(error.message, is_final=False) from None
     except (aiosmtplib.SMTPException, OSError) as error:
         raise MailError(f"no connection ({type(error).__name__})", is_final=False) from None
 
 
 def _response_error(error: aiosmtplib.SMTPResponseException) -> MailError:
-    # Replies of 500 and above are permanent (RFC 5321, section 4.2.1).
+    # Replies of 500 and above are permanent (RFC 5321, section 4.2.1): for this mail, if they are about
+    # it. A server that refuses the service, for instance while its password is changed, may take it later.
+    is_about_the_mail = isinstance(
+        error,
+        aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPSenderRefused | aiosmtplib.SMTPDataError,
+    )
     return MailError(
-        f"the server refused it ({type(error).__name__}, {error.code})", is_final=error.code >= 500
+        f"the server refused it ({type(error).__name__}, {error.code})",
+        is_final=is_about_the_mail and error.code >= 500,
     )
 
 

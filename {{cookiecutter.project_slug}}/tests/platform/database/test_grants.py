@@ -175,9 +175,19 @@ async def test_owner_is_not_granted_to_itself(granted: Settings) -> None:
     await grant_to_service(granted)
 
 
-async def test_role_that_may_do_more_is_refused(granted: Settings) -> None:
+@pytest.mark.parametrize(
+    "right",
+    [
+        'ALTER ROLE "{role}" CREATEDB',
+        'ALTER ROLE "{role}" BYPASSRLS',
+        'GRANT pg_execute_server_program TO "{role}"',
+        'ALTER ROLE "{role}" NOINHERIT; GRANT pg_read_server_files TO "{role}"',
+        'CREATE TABLE x (id int); ALTER TABLE x OWNER TO "{role}"',
+    ],
+)
+async def test_role_that_may_do_more_is_refused(granted: Settings, right: str) -> None:
     await grant_to_service(granted)
-    await as_owner(granted, f'ALTER ROLE "{granted.database_url.username}" CREATEDB')
+    await as_owner(granted, *right.format(role=granted.database_url.username).split("; "))
 
     with pytest.raises(ConfigurationError, match="may do more than read and write rows"):
         await grant_to_service(granted)

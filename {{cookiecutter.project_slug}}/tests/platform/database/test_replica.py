@@ -21,7 +21,8 @@ from tests.platform.database.apps import edged
 async def replicated(settings: Settings) -> AsyncGenerator[FastAPI]:
     """An app whose replica is a different database, so that a test can tell the two apart."""
     replica = settings.database_url.set(database="postgres")
-    app = edged(settings.model_copy(update={"database_replica_url": replica}))
+    changes = {"database_replica_url": replica, "database_pool_timeout": 0.5}
+    app = edged(settings.model_copy(update=changes))
 
     @app.api_route("/where", methods=["GET", "HEAD", "POST"])
     async def where(session: SessionDep) -> str:
@@ -77,6 +78,23 @@ async def test_replica_serves_searches_on_connections_of_their_own(replicated: F
         response = await client.get("/where?q=abc")
 
     assert response.json() == "postgres"
+
+
+async def test_replica_whose_connections_are_in_use_is_not_down(
+    replicated: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    database: Database = replicated.state.database
+    assert database.replica
+    async with http_client(replicated) as client:
+        async with AsyncExitStack() as stack:
+            for _ in range(database.settings.database_read_pool_size):
+                await stack.enter_async_context(database.replica.engine.connect())
+            busy = await client.get("/where")
+        later = await client.get("/where")
+
+    assert busy.status_code == 503
+    assert later.json() == "postgres"
+    assert "The replica is down" not in caplog.text
 
 
 @pytest.mark.parametrize("query", [{}, {"service": "no_such_service"}])

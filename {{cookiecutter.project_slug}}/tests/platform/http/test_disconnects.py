@@ -79,6 +79,17 @@ async def test_body_is_left_to_the_app(call: Call) -> None:
     )
 
 
+async def test_empty_body_is_left_to_an_app_that_reads_it_late(call: Call) -> None:
+    async def read_late(_scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.1)
+        assert await receive() == REQUEST
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    sent = await call(read_late, REQUEST)
+
+    assert [message["type"] for message in sent] == ["http.response.start"]
+
+
 async def test_response_that_has_started_is_not_cut_off(call: Call) -> None:
     async def response(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})

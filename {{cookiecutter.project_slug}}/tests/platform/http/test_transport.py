@@ -335,6 +335,8 @@ async def test_forwarded_address_of_a_stranger_is_logged_once(
     trusted = (ip_network("192.0.2.0/24"),)  # with the limit below, an app of this test alone
     async with serve(trusted_proxies=trusted, max_query_bytes=1000) as proxy:
         assert (await proxy.get("/more/caller", headers=forwarded)).json() == "203.0.113.9"
+        by_two_proxies = [*forwarded.items(), ("X-Forwarded-For", "192.0.2.7")]
+        assert (await proxy.get("/more/caller", headers=by_two_proxies)).json() == "203.0.113.9"
     assert caplog.messages == []
 
     async with serve("198.51.100.1", trusted_proxies=trusted, max_query_bytes=1000) as stranger:

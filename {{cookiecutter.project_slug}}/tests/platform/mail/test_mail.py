@@ -114,6 +114,21 @@ async def test_error_does_not_name_the_refused_recipient(settings: Settings) -> 
     assert "ann" not in str(error.value)
 
 
+async def test_server_that_refuses_the_service_is_worth_another_try(settings: Settings) -> None:
+    """The password is being changed, or the server is closed for a while."""
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"554 5.3.2 not now\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1") as listener:
+        closed = SmtpServer(port=listener.sockets[0].getsockname()[1])
+        with pytest.raises(MailError, match="554") as error:
+            await make(settings, closed).send(Mail("ann@example.com", "Subject", "Text"))
+
+    assert not error.value.is_final
+
+
 async def test_server_that_is_down_or_silent_is_worth_another_try(settings: Settings) -> None:
     async with smtp_server() as down:
         pass
@@ -193,12 +208,13 @@ async def test_server_with_an_untrusted_certificate_gets_nothing(
 async def test_server_whose_starttls_was_taken_away_gets_nothing(
     settings: Settings, server: SmtpServer
 ) -> None:
-    with pytest.raises(MailError):
+    with pytest.raises(MailError) as error:
         await make(settings, server, smtp_security="starttls").send(
             Mail("ann@example.com", "Subject", "Text")
         )
 
     assert server.tries == 0
+    assert not error.value.is_final
 
 
 async def test_console_shows_the_mail_and_does_not_log_it(
