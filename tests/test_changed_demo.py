@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from baking import run_check, run_suite
+from baking import run, run_check, run_suite
 from changed_demo import CHANGED_DEMOS, ONE_OF_EACH, REMOVED, RENAMED, ChangedDemo, changed_once
 from parameters import in_each_run
 from test_variants import CHECKS, migrate_and_back
@@ -29,6 +29,13 @@ def test_documents_name_what_is_there(
     project: Path, record_property: Callable[[str, object], None]
 ) -> None:
     record_property("suite", run_suite(project, "tests/platform/test_documents.py"))
+
+
+@pytest.mark.parametrize("changed", in_each_run([RENAMED[2]], of=RENAMED))
+def test_demo_is_removed_by_its_new_name(
+    changed: ChangedDemo, template: Path, workspace: Path
+) -> None:
+    run(changed_once(changed, template, workspace), "app", "remove", "article", "--dry-run")
 
 
 @pytest.mark.full

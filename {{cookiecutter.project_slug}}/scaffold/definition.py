@@ -54,6 +54,11 @@ def new_names(project: Project, name: str, plural: str | None) -> tuple[str, str
     refuse_name(singular, "resource")
     chosen = snake_case(plural) if plural else plural_of(singular)
     refuse_resource_name(singular, chosen)
+    if snake_case(class_case(singular)) != singular:
+        raise CommandError(
+            f"{singular!r} cannot be the name of a resource: its class {class_case(singular)} would be that "
+            f"of {snake_case(class_case(singular))}"
+        )
     known = project.models.get(singular)
     if known or chosen in project.tables:
         where = f"the model {known.class_name}" if known else f"the table {chosen}"

@@ -209,4 +209,11 @@ class Field:
 
     @property
     def made(self) -> str:
-        return self.code(self.kind.made).replace("number", self.numbered_by)
+        made = self.code(self.kind.made)
+        # The value of an enum is no variable, even if it is called so.
+        return made if self.kind_name == "enum" else made.replace("number", self.numbered_by)
+
+    @property
+    def takes_number(self) -> bool:
+        """Whether `made` uses the number that all fields of a row share."""
+        return self.kind_name != "enum" and "number" in self.made

@@ -96,6 +96,11 @@ class Checkout:
                 "This folder is not in a git repository, so the change could not be undone. "
                 "Run `git init && git add -A && git commit -m Bake` first"
             )
+        if self.git("cat-file", "-e", f"HEAD:{self._prefix}pyproject.toml").returncode:
+            raise CommandError(
+                "This project was never committed, so the change could not be undone. "
+                "Run `git add -A && git commit -m Bake` first, or `git add --force` if git ignores it"
+            )
         if status.stdout:
             changed = ", ".join(line[3:] for line in status.stdout.splitlines())
             raise CommandError(f"Commit or stash your changes first: {changed}")
@@ -103,17 +108,18 @@ class Checkout:
     def git(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run git in the project. Raises `CommandError` if there is none."""
         try:
-            return subprocess.run(  # noqa: S603
+            completed = subprocess.run(  # noqa: S603
                 ["git", *arguments],  # noqa: S607 (wherever it is)
                 cwd=self.root,
                 env={**os.environ, "LC_ALL": "C"},  # messages are parsed
-                input=text,
+                input=text.encode(),  # as text, Windows would write other ends of lines
                 capture_output=True,
-                encoding="utf-8",
                 check=False,
             )
         except FileNotFoundError:
             raise CommandError("This needs git, which is not installed") from None
+        out, err = (one.decode(errors="replace") for one in (completed.stdout, completed.stderr))
+        return subprocess.CompletedProcess(completed.args, completed.returncode, out, err)
 
     @cached_property
     def _prefix(self) -> str:

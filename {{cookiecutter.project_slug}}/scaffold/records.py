@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ DEMO: Final = "post"
 class Record:
     """The files and lines of a resource.
 
-    `files` has their digests, or null for files that may have changed, whose names may be patterns.
+    `kinds` are the kinds of jobs by their module. `files` has their digests, or null for files that may have changed, whose names may be patterns.
     `edits` are replacements in other files: the name, the text there, and the text without the resource.
     """
 
@@ -25,6 +25,7 @@ class Record:
     tables: tuple[str, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)
     routers: tuple[str, ...] = ()
+    kinds: Mapping[str, Sequence[str]] = field(default_factory=dict)
     files: Mapping[str, str | None] = field(default_factory=dict)
     edits: tuple[tuple[str, str, str], ...] = ()
 

@@ -73,6 +73,10 @@ def _unwired(project: Project, record: Record, problems: list[str]) -> dict[str,
             for module, name in record.models.items()
         ),
         *((wiring.ROUTES, partial(wiring.without_router, module=one)) for one in record.routers),
+        *(
+            (wiring.JOBS, partial(wiring.without_kinds, module=module, kinds=kinds))
+            for module, kinds in record.kinds.items()
+        ),
         *((name, partial(_replaced, name, old, new)) for name, old, new in record.edits),
     ]
     texts: dict[str, str] = {}
@@ -81,7 +85,7 @@ def _unwired(project: Project, record: Record, problems: list[str]) -> dict[str,
             texts[name] = change(texts.get(name, project.read(name) or ""))
         except CommandError as error:
             problems.append(str(error))
-    for name in {wiring.ROUTES} & texts.keys():
+    for name in {wiring.ROUTES, wiring.JOBS} & texts.keys():
         texts[name] = reformatted(project.root, name, texts[name])
     return dict(texts)
 
@@ -146,12 +150,14 @@ def _leftovers(
         text = files.get(name, project.read(name))
         if text is None:
             continue
-        for node in ast.walk(parsed(text, name)):
+        tree = parsed(text, name)
+        for node in ast.walk(tree):
             for module in _imported(node):
                 if module in gone:
                     yield f"{name}, line {getattr(node, 'lineno', 0)}, imports {module}", name
+        in_sql = "\n".join(_strings(tree)) if name.startswith("alembic/") else ""
         for table in record.tables:
-            if f'"{table}.id"' in text:
+            if f'"{table}.id"' in text or re.search(rf"\b{table}\b", in_sql):
                 yield f"{name} refers to the table {table}", name
 
 
@@ -164,12 +170,29 @@ def _imported(node: ast.AST) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in names)
 
 
+def _strings(migration: ast.Module) -> Iterator[str]:
+    """Yield the strings of a migration, without its docstring and the names of columns."""
+    columns = {
+        node.args[0]
+        for node in ast.walk(migration)
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith("Column")
+    }
+    for statement in migration.body[bool(ast.get_docstring(migration)) :]:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                if node not in columns:
+                    yield node.value
+
+
 def uncommitted(project: Project, names: Sequence[str]) -> list[str] | None:
-    """Return which of the files differ from the last commit, or None outside of a repository."""
+    """Return which of the files differ from the last commit, or None outside of a repository.
+
+    What git ignores is in no commit.
+    """
     if not names:  # without names, git would report all files
         return []
     try:
-        status = Checkout(project.root).git("status", "--porcelain", "--", *names)
+        status = Checkout(project.root).git("status", "--porcelain", "--ignored", "--", *names)
     except CommandError:  # there is no git
         return None
     return None if status.returncode else [line[3:] for line in status.stdout.splitlines()]

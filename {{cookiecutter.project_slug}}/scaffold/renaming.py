@@ -101,17 +101,26 @@ def _files(project: Project, record: Record, old: str, rename: Renaming) -> dict
         if rename(router) != router:
             routes = wiring.with_router(wiring.without_router(routes, router), rename(router))
     texts |= {wiring.MODELS: models, wiring.ROUTES: routes}
+    jobs = project.read(wiring.JOBS) or ""
+    for module, kinds in record.kinds.items():
+        jobs = wiring.without_kinds(jobs, module, kinds)
+        texts[wiring.JOBS] = jobs = wiring.with_kinds(jobs, rename(module), kinds)
     modules = {name: text for name, text in texts.items() if name.endswith(".py")}
     # In code written by hand, lists stay on several lines where somebody put them there.
     texts |= formatted(project.root, modules, keep_commas=not any(record.files.values()))
-    renamed = _renamed_record(record, rename, texts)
+    renamed = _renamed_record(project, record, rename, texts)
     return gone | texts | {record_name(rename(old)): renamed.text()}
 
 
-def _renamed_record(record: Record, rename: Renaming, texts: dict[str, str]) -> Record:
+def _renamed_record(
+    project: Project, record: Record, rename: Renaming, texts: dict[str, str]
+) -> Record:
+    """Return the record by the new name, in which files that somebody has edited stay edited."""
     values = json.loads(rename(json.dumps(asdict(record))))
     values["files"] = {
-        name: digest(texts[name]) if expected else None
-        for name, expected in values["files"].items()
+        rename(name): digest(texts[rename(name)])
+        if expected and expected == digest(project.read(name) or "")
+        else expected
+        for name, expected in record.files.items()
     }
     return Record(**values)

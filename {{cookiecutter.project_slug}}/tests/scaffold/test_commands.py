@@ -432,6 +432,62 @@ def test_patterns_of_a_resource_take_no_other_one_in(
     assert files_of(checkout) == before
 
 
+@pytest.mark.parametrize(
+    ("change", "is_of_quokkas"),
+    [
+        ('op.add_column("quokkas", sa.Column("age", sa.Integer()))', True),
+        ('op.execute("UPDATE quokkas SET title = body")', True),
+        ('op.add_column("users", sa.Column("quokkas", sa.Integer()))', False),
+        ('op.create_index("ix_quokkas", "users", ["id"])', False),
+    ],
+)
+def test_migration_of_ones_own_is_in_the_way(
+    checkout: Path, new: Command, remove: Command, change: str, *, is_of_quokkas: bool
+) -> None:
+    new("quokka", *FIELDS)
+    (first,) = checkout.glob("alembic/versions/*_add_quokkas_table.py")
+    own = first.with_name("2099_01_01_aaaaaaaaaaaa_change.py")
+    own.write_text(
+        f'"""Change quokkas."""\nrevision = "aaaaaaaaaaaa"\ndown_revision = "{first.stem.split("_")[3]}"\n'
+        f"def upgrade():\n    {change}\n",
+        encoding="utf-8",
+    )
+
+    if is_of_quokkas:
+        with pytest.raises(CommandError, match="quokka is not as it was written"):
+            remove("quokka")
+        with pytest.raises(CommandError, match="refers to the table quokkas"):
+            list(commands.rename("quokka", "koala", plural="", dry_run=False))
+    else:
+        remove("quokka")
+
+
+def test_renaming_keeps_edited_files_from_being_removed(
+    checkout: Path, new: Command, remove: Command
+) -> None:
+    new("koala", *FIELDS)
+    service = checkout / "app/services/koala_service.py"
+    service.write_text(service.read_text(encoding="utf-8") + "\nMORE = 1\n", encoding="utf-8")
+
+    list(commands.rename("koala", "quokka", plural="", dry_run=False))
+
+    with pytest.raises(CommandError, match="quokka is not as it was written"):
+        remove("quokka")
+
+
+def test_value_of_an_enum_may_be_called_as_a_variable(checkout: Path, new: Command) -> None:
+    new("setting_kind", "kind:enum:number,text")
+
+    factory = (checkout / "tests/setting_kind_factory.py").read_text(encoding="utf-8")
+    assert "unique_number" not in factory
+
+
+@pytest.mark.parametrize("name", ["phase_2", "vitamin_b_12", "x_y_point"])
+def test_name_that_its_class_does_not_tell_is_refused(new: Command, name: str) -> None:
+    with pytest.raises(CommandError, match=f"'{name}' cannot be the name of a resource: its class"):
+        new(name, "name:str:50")
+
+
 def test_unknown_resource_is_told_with_the_known_ones(new: Command, remove: Command) -> None:
     new("quokka", *FIELDS)
 
@@ -446,6 +502,9 @@ def test_uncommitted_changes_are_not_deleted(checkout: Path, new: Command, remov
     subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
 
     with pytest.raises(CommandError, match=r"Commit these first.*app/models/quokka\.py"):
+        remove("quokka")
+    (checkout / ".gitignore").write_text("*\n", encoding="utf-8")
+    with pytest.raises(CommandError, match="Commit these first"):
         remove("quokka")
 
 

@@ -355,6 +355,14 @@ def test_folder_without_a_repository_is_refused(project: Path) -> None:
         add()
 
 
+def test_project_that_was_never_committed_is_refused(project: Path) -> None:
+    shutil.rmtree(project / ".git")
+    git(project, "init", "--quiet")
+
+    with pytest.raises(CommandError, match="was never committed, so the change could not be"):
+        add()
+
+
 @pytest.mark.parametrize("folder", ["service", "tests"])  # the project has one of this name, too
 def test_project_in_a_folder_of_its_repository_is_changed(
     project: Path, monkeypatch: pytest.MonkeyPatch, folder: str

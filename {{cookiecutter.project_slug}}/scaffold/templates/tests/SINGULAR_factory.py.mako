@@ -30,7 +30,7 @@ async def make_${r.singular}(make: Factory, ${"".join(f"{one}, " for one in para
 % for one in made:
     ${one.name} = ${one.name} or await ${"make.user()" if one.target_name == "user" else f"make_{one.target_name}(make)"}
 % endfor
-% if any("number" in one.made for one in written):
+% if any(one.takes_number for one in written):
     number = unique_number()
 % endif
 % if is_serial:
