@@ -179,9 +179,9 @@ def _strings(migration: ast.Module) -> Iterator[str]:
     }
     for statement in migration.body[bool(ast.get_docstring(migration)) :]:
         for node in ast.walk(statement):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                if node not in columns:
-                    yield node.value
+            match node:
+                case ast.Constant(value=str(text)) if node not in columns:
+                    yield text
 
 
 def uncommitted(project: Project, names: Sequence[str]) -> list[str] | None:
