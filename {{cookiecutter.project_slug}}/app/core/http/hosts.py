@@ -54,14 +54,14 @@ class ForwardedHeaders:
     def __init__(self) -> None:
         self._has_warned = False
 
-    def check(self, scope: Scope) -> None:
+    def check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Log a warning, unless a trusted proxy has replaced the address of the client."""
-        if self._has_warned or not scope.get("client"):
+        if b"x-forwarded-for" not in headers or self._has_warned or not scope.get("client"):
             return
         # Each proxy may have added a header of its own.
         forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
         peer = scope["client"][0]
-        if forwarded and peer.encode() not in b",".join(forwarded):
+        if peer.encode() not in b",".join(forwarded):
             self._has_warned = True
             _logger.warning(
                 "X-Forwarded-For is ignored, because %s is not in TRUSTED_PROXIES (logged once)",

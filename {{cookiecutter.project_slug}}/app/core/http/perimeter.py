@@ -129,7 +129,7 @@ class Perimeter:
         self, record: RequestRecord, headers: dict[bytes, bytes], receive: Receive, send: Send
     ) -> None:
         """Watch the client of a request, and complete the response and the record as it is sent."""
-        self._forwarded.check(record.scope)
+        self._forwarded.check(record.scope, headers)
         watch = DisconnectWatch(headers, receive, self._grace)
         response = _Sent(record, headers, send, watch, self._security, self._observers)
         send = response.send
