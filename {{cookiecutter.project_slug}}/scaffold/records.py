@@ -17,7 +17,8 @@ DEMO: Final = "post"
 class Record:
     """The files and lines of a resource.
 
-    `kinds` are the kinds of jobs by their module. `files` has their digests, or null for files that may have changed, whose names may be patterns.
+    `kinds` are the kinds of jobs by their module. `files` has their digests, or null for files that may
+    have changed, whose names may be patterns.
     `edits` are replacements in other files: the name, the text there, and the text without the resource.
     """
 
