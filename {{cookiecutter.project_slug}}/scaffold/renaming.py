@@ -14,6 +14,10 @@ from scaffold.project import Project
 from scaffold.records import Record, digest, files_of, read_record, record_name
 from scaffold.removing import removal_of
 from scaffold.words import class_case, with_article
+from scaffold.writing import TEMPLATES
+
+# What a template computes: the words of the generator, which are not in what it writes.
+_EXPRESSION = re.compile(r"(?s:<%.*?%>)|\$\{.*?\}|^ *(%|##).*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class Renaming:
     def __init__(self, old: Names, new: Names) -> None:
         self._forms = dict(zip(old.forms(), new.forms(), strict=True))
         human = old.singular.replace("_", " ")
-        self._article = re.compile(rf"\b(?P<article>an?|An?) (?={human}(?![a-z]))", re.IGNORECASE)
+        either = f"{human}|{human.capitalize()}"  # not that of a POST
+        self._article = re.compile(rf"\b(?P<article>[Aa]n?) (?=({either})(?![a-z]))")
         self._a = with_article(new.singular.replace("_", " ")).partition(" ")[0]
         self._name = re.compile("|".join(map(_pattern, self._forms)))
 
@@ -79,7 +84,33 @@ def renaming_of(
     if in_the_way:
         raise CommandError(f"Others use {old}, and would have to be changed, too: {in_the_way[0]}")
     rename = Renaming(Names(old, record.tables[0]), names)
+    _require_own_words(project, record, rename, old)
     return record, Changes(project.root, _files(project, record, old, rename)), rename
+
+
+def _require_own_words(project: Project, record: Record, rename: Renaming, old: str) -> None:
+    """Raise `CommandError` if a name of the resource means something else in its files, too."""
+    templates = [path.read_text(encoding="utf-8") for path in sorted(TEMPLATES.rglob("*.mako"))]
+    written = _EXPRESSION.sub("", "\n".join(templates))
+    own = "\n".join(project.read(name) or "" for _, name in files_of(project, old, record))
+    names = {
+        model.class_name for model in project.models.values() if model.module not in record.models
+    }
+    meanings = [
+        (name, f"the model {name}")
+        for name in sorted(names)
+        if rename(name) != name and re.search(rf"\b{name}\b", own)
+    ]
+    meanings += [
+        (line, f"other code that `app new` writes: {line.strip()}")
+        for line in written.splitlines()
+        if rename(line) != line
+    ]
+    if meanings:
+        raise CommandError(
+            f"{old} cannot be renamed, because the word is also in {meanings[0][1]}. Write the resource by "
+            "its new name with `app new`, and remove this one"
+        )
 
 
 def _files(project: Project, record: Record, old: str, rename: Renaming) -> dict[str, str | None]:

@@ -462,6 +462,22 @@ def test_migration_of_ones_own_is_in_the_way(
         remove("quokka")
 
 
+@pytest.mark.parametrize(
+    ("old", "meaning"),
+    [("tag", r"other code .*import Tag, link_to"), ("book", "the model BookShelf")],
+)
+def test_resource_is_not_renamed_if_its_name_has_another_meaning(
+    checkout: Path, new: Command, old: str, meaning: str
+) -> None:
+    new("book_shelf", "name:str:50")
+    new(old, "name:str:50", "shelf:book_shelf")
+    before = files_of(checkout)
+
+    with pytest.raises(CommandError, match=f"{old} cannot be renamed, .* also in {meaning}"):
+        list(commands.rename(old, "koala", plural="", dry_run=False))
+    assert files_of(checkout) == before
+
+
 def test_renaming_keeps_edited_files_from_being_removed(
     checkout: Path, new: Command, remove: Command
 ) -> None:
