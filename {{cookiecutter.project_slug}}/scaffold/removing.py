@@ -51,7 +51,7 @@ def removal_of(project: Project, singular: str) -> Removal:
     files |= _unwired(project, record, problems)
     revisions = _revisions(project, files)
     followers = _followers(project, revisions, files)
-    files |= followers | _records_with(project, singular, followers)
+    files |= followers | _updated_records(project, singular, followers)
     uses = dict(_leftovers(project, record, files))
     problems += uses
     others = {
@@ -120,7 +120,7 @@ def _followers(
     return texts
 
 
-def _records_with(project: Project, singular: str, texts: Mapping[str, str]) -> dict[str, str]:
+def _updated_records(project: Project, singular: str, texts: Mapping[str, str]) -> dict[str, str]:
     """Return the records of other resources, with the digests of files that have these texts now.
 
     Not of files that somebody has edited: they stay edited.

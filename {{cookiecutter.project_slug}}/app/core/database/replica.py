@@ -48,12 +48,11 @@ class Replica(Generic[SessionT]):
                 # `session.connection()` would count until the connection is released.
                 await session.run_sync(Session.connection)
         except Exception as error:  # the primary is as good, whatever it is
+            await session.close()
             if isinstance(error, UnavailableError) and error.kind == "pool":
-                await session.close()
                 raise
             _logger.warning("The replica is down, reads go to the primary: %s", explain(error))
             self._mark_down()
-            await session.close()
             return None
         except BaseException:
             async with session:

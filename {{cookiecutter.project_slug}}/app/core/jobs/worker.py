@@ -67,8 +67,7 @@ class Worker:
         self._observe = observe
         self._queue_settings = settings_of_queue(settings)
         self._stopping = asyncio.Event()
-        # By the clock of the event loop: when running jobs end, and when nothing is recorded any more.
-        self._last_at = self._ends_at = math.inf
+        self._last_at = math.inf  # when running jobs end, by the clock of the event loop
         self._queuer: PgQueuer | None = None
         self._queries: WorkerQueries | None = None
         self._deadlines: set[asyncio.Timeout] = set()
@@ -118,10 +117,10 @@ class Worker:
         """
         self._stopping.set()
         last = asyncio.get_running_loop().time() + self._settings.worker_stop_seconds
-        self._last_at, self._ends_at = last, last + _FAREWELL
+        self._last_at = last
         if self._queuer and self._queries:
             self._queuer.shutdown.set()
-            self._queries.driver.end_at(self._ends_at)
+            self._queries.driver.end_at(self._last_at + _FAREWELL)
         for deadline in self._deadlines:
             if not deadline.expired():
                 deadline.reschedule(min(last, deadline.when() or last))
@@ -262,7 +261,7 @@ class Worker:
         database = Database(self._queue_settings)
         try:
             async with WorkerDriver.connect(database) as driver:
-                driver.end_at(self._ends_at)
+                driver.end_at(self._last_at + _FAREWELL)
                 yield driver
         finally:
             await database.dispose()

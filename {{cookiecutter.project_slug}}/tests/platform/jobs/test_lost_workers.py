@@ -2,10 +2,10 @@
 
 import asyncio
 from datetime import timedelta
-from functools import partial
 from uuid import uuid4
 
 import pytest
+from pgqueuer import Job
 from pgqueuer.queries import EntrypointExecutionParameter
 from pgqueuer.types import QueueEntrypoint, QueueManagerId
 from sqlalchemy import text
@@ -17,6 +17,16 @@ from app.core.jobs.queries import WorkerQueries
 from app.exceptions import UnavailableError
 from app.services.job_service import JobService
 from tests.platform.jobs.tasks import Runs, Start, enqueue, states, wait_for_states, wait_until
+
+MANAGER = QueueManagerId(uuid4())
+
+
+async def take(
+    worker: WorkerQueries, *, places: int | None = None, lost: timedelta = timedelta(hours=1)
+) -> list[Job]:
+    """Take one job at most, for a worker with so many places."""
+    parameters = {QueueEntrypoint("task"): EntrypointExecutionParameter(0)}
+    return await worker.dequeue(1, parameters, MANAGER, places, lost)
 
 
 async def test_jobs_of_a_worker_that_is_gone_are_taken_over(
@@ -100,9 +110,7 @@ async def test_next_attempt_of_a_job_survives_a_database_that_is_away(
     async with WorkerDriver.connect(live_database) as driver:
         worker = WorkerQueries(driver, patience=60)
         await worker.insert_schedule({})
-        parameters = {QueueEntrypoint("task"): EntrypointExecutionParameter(0)}
-        manager, hour = QueueManagerId(uuid4()), timedelta(hours=1)
-        (job,) = await worker.dequeue(1, parameters, manager, None, hour)
+        (job,) = await take(worker)
         monkeypatch.setattr(WorkerDriver, "execute", fail_twice)
         await worker.retry_job(job, timedelta(hours=1), None)
 
@@ -120,9 +128,7 @@ async def test_end_that_cannot_be_recorded_in_time_is_left_to_others(
     async with WorkerDriver.connect(live_database) as driver:
         worker = WorkerQueries(driver, patience=0)
         await worker.insert_schedule({})
-        parameters = {QueueEntrypoint("task"): EntrypointExecutionParameter(0)}
-        manager, hour = QueueManagerId(uuid4()), timedelta(hours=1)
-        (job,) = await worker.dequeue(1, parameters, manager, None, hour)
+        (job,) = await take(worker)
         monkeypatch.setattr(WorkerDriver, "execute", fail)
         await worker.retry_job(job, timedelta(0), None)
         with pytest.raises(UnavailableError):
@@ -138,15 +144,13 @@ async def test_worker_that_was_frozen_takes_no_more_jobs_than_it_has_places(
     async with WorkerDriver.connect(live_database) as driver:
         worker = WorkerQueries(driver)
         await worker.insert_schedule({})
-        parameters = {QueueEntrypoint("task"): EntrypointExecutionParameter(0)}
-        manager, lost = QueueManagerId(uuid4()), timedelta(seconds=0.1)
-        take = partial(worker.dequeue, 1, parameters, manager, 1, lost)
-        (job,) = await take()
+        lost = timedelta(seconds=0.1)
+        (job,) = await take(worker, places=1, lost=lost)
         await asyncio.sleep(0.2)
-        while_it_runs = await take()
+        while_it_runs = await take(worker, places=1, lost=lost)
         await worker.log_jobs([(job, "canceled", None)])
         await asyncio.sleep(0.2)
-        given_up = await take()
+        given_up = await take(worker, places=1, lost=lost)
 
     assert while_it_runs == []
     assert len(given_up) == 1
