@@ -173,8 +173,8 @@ class FairPool(AsyncAdaptedQueuePool):
                 budget.hold(holder, (driver_connection, self.driver))
             try:
                 works = self._works(connection)
-            except BaseException:  # cancelled, maybe in the middle of a response
-                connection.invalidate()
+            except BaseException as error:  # cancelled, maybe in the middle of a response
+                connection.invalidate(error)
                 if budget:
                     budget.release(holder)
                 raise

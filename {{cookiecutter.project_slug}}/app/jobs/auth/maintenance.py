@@ -26,8 +26,11 @@ async def _prune_sessions(database: Database) -> int:
 
 
 async def _prune_one_time_tokens(database: Database) -> int:
-    async with database.transaction() as session:
-        return await OneTimeTokenMaintenance(session).prune()
+    async def delete_some(now: datetime) -> int:
+        async with database.transaction() as session:
+            return await OneTimeTokenMaintenance(session).prune(now)
+
+    return await repeat(delete_some)
 
 
 PRUNERS.update(

@@ -142,7 +142,9 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
         """Delete the tokens of all users, which leaves invitations."""
         await self._session.execute(delete(OneTimeToken).where(OneTimeToken.user_id.is_not(None)))
 
-    async def delete_expired(self, now: datetime) -> int:
-        """Delete the expired tokens, and return the number."""
-        statement = delete(OneTimeToken).where(OneTimeToken.expires_at < now)
+    async def delete_expired(self, now: datetime, most: int) -> int:
+        """Delete up to `most` expired tokens, and return the number."""
+        has_expired = OneTimeToken.expires_at < now
+        expired = select(OneTimeToken.id).where(has_expired).order_by(OneTimeToken.id).limit(most)
+        statement = delete(OneTimeToken).where(OneTimeToken.id.in_(expired))
         return await self.changed_rows(statement.returning(OneTimeToken.id))

@@ -27,6 +27,7 @@ _PAGES: Final[dict[Purpose, str]] = {
     "change_email": "verify-email",
     "invitation": "register",
 }
+_PRUNED_AT_ONCE: Final = 10_000
 _REFUSED: Final = "The link has expired, was used before or was replaced by a newer one"
 
 
@@ -143,12 +144,12 @@ class OneTimeTokenMaintenance:
         self._tokens = OneTimeTokenRepository(session)
         self._accounts = AccountRepository(session)
 
-    async def prune(self) -> int:
-        """Delete the expired tokens, and return the number.
+    async def prune(self, now: datetime) -> int:
+        """Delete a batch of the tokens that have expired by `now`, and return the number.
 
-        Also forgets new addresses that nobody has confirmed in time.
+        When none is left, forgets the new addresses that nobody has confirmed in time, and returns 0.
         """
-        now = datetime.now(UTC)
-        deleted = await self._tokens.delete_expired(now)
-        await self._accounts.forget_pending_emails(now - _LIFETIMES["change_email"][0])
+        deleted = await self._tokens.delete_expired(now, _PRUNED_AT_ONCE)
+        if not deleted:
+            await self._accounts.forget_pending_emails(now - _LIFETIMES["change_email"][0])
         return deleted

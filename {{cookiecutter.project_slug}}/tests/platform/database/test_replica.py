@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import select, text
 
 from app.core.config import Settings
+from app.core.database.pool import FairPool
 from app.core.database.sessions import Database
 from app.dependencies.database import SessionDep
 from app.models.user import User
@@ -46,6 +47,27 @@ async def test_replica_is_not_down_because_a_client_has_left(replicated: FastAPI
         await leaving
 
     assert await read("SELECT current_database()") == "postgres"
+
+
+async def test_replica_is_not_down_because_a_client_has_left_during_a_ping(
+    replicated: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database: Database = replicated.state.database
+
+    async def read() -> object:
+        async with database.read(newest=False) as session:
+            return await session.scalar(text("SELECT current_database()"))
+
+    def leave(*_: object) -> bool:
+        raise asyncio.CancelledError
+
+    await read()
+    with monkeypatch.context() as patch:
+        patch.setattr(FairPool, "_works", leave)
+        with pytest.raises(asyncio.CancelledError):
+            await read()
+
+    assert await read() == "postgres"
 
 
 @pytest.mark.parametrize(
