@@ -28,7 +28,8 @@ def new(name: str, fields: Sequence[str], *, plural: str, dry_run: bool) -> Iter
     changes.apply()
     yield from (f"created  {file}" for file in created)
     yield from (f"changed  {file}" for file in changed)
-    yield from ("", *_look_at(resource), "", *_next(resource))
+    tests = [file for file in created if file.startswith("tests/routes/")]
+    yield from ("", *_look_at(resource), "", *_next(resource, tests))
 
 
 def remove(
@@ -131,9 +132,9 @@ def _no_order(one: Field) -> str:
     return f"the type {one.kind_name} has no order that callers know"
 
 
-def _next(resource: Resource) -> Iterator[str]:
+def _next(resource: Resource, tests: Sequence[str]) -> Iterator[str]:
     yield "Next:"
-    yield f"  uv run pytest tests/routes/test_{resource.plural}.py tests/test_endpoints.py"
+    yield f"  uv run pytest {' '.join(tests)} tests/test_endpoints.py"
     yield f"  uv run app dev    # migrates, and serves {resource.path}"
 
 

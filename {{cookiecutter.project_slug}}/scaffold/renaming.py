@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
@@ -13,11 +14,13 @@ from scaffold.formatting import formatted
 from scaffold.project import Project
 from scaffold.records import Record, digest, files_of, read_record, record_name
 from scaffold.removing import removal_of
-from scaffold.words import class_case, with_article
+from scaffold.words import MAX_IDENTIFIER, class_case, with_article
 from scaffold.writing import TEMPLATES
 
 # What a template computes: the words of the generator, which are not in what it writes.
 _EXPRESSION = re.compile(r"(?s:<%.*?%>)|\$\{.*?\}|^ *(%|##).*$", re.MULTILINE)
+# What a field holds, as it was typed: the values of an enum, or a default.
+_VALUES = re.compile(r"(?:\w+:enum:|.*=).+")
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,11 @@ def _require_own_words(project: Project, record: Record, rename: Renaming, old: 
         for line in written.splitlines()
         if rename(line) != line
     ]
+    meanings += [
+        (field, f"the values of {field}")
+        for field in shlex.split(record.command)
+        if _VALUES.fullmatch(field) and rename(field) != field
+    ]
     if meanings:
         raise CommandError(
             f"{old} cannot be renamed, because the word is also in {meanings[0][1]}. Write the resource by "
@@ -132,6 +140,7 @@ def _files(project: Project, record: Record, old: str, rename: Renaming) -> dict
         if rename(router) != router:
             routes = wiring.with_router(wiring.without_router(routes, router), rename(router))
     texts |= {wiring.MODELS: models, wiring.ROUTES: routes}
+    _refuse_long_names(texts)
     jobs = project.read(wiring.JOBS) or ""
     for module, kinds in record.kinds.items():
         jobs = wiring.without_kinds(jobs, module, kinds)
@@ -141,6 +150,17 @@ def _files(project: Project, record: Record, old: str, rename: Renaming) -> dict
     texts |= formatted(project.root, modules, keep_commas=not any(record.files.values()))
     renamed = _renamed_record(project, record, rename, texts)
     return gone | texts | {record_name(rename(old)): renamed.text()}
+
+
+def _refuse_long_names(texts: dict[str, str]) -> None:
+    """Raise `CommandError` if a name in a migration would be too long for PostgreSQL."""
+    migrations = "\n".join(text for name, text in texts.items() if name.startswith("alembic/"))
+    longest = max(re.findall(r"\w+", migrations), key=len, default="")
+    if len(longest) > MAX_IDENTIFIER:
+        raise CommandError(
+            f"PostgreSQL allows {MAX_IDENTIFIER} characters for a name, and {longest} would have "
+            f"{len(longest)}: choose a shorter one"
+        )
 
 
 def _renamed_record(

@@ -478,6 +478,29 @@ def test_resource_is_not_renamed_if_its_name_has_another_meaning(
     assert files_of(checkout) == before
 
 
+@pytest.mark.parametrize("field", ["status:enum:draft,published", "status:str:20=draft"])
+def test_resource_is_not_renamed_if_a_value_has_its_name(
+    checkout: Path, new: Command, field: str
+) -> None:
+    new("draft", "name:str:50", field)
+    before = files_of(checkout)
+
+    with pytest.raises(CommandError, match=f"also in the values of {field}"):
+        list(commands.rename("draft", "koala", plural="", dry_run=False))
+    assert files_of(checkout) == before
+
+
+def test_resource_is_not_renamed_if_a_name_in_its_migration_became_too_long(
+    checkout: Path, new: Command
+) -> None:
+    new("quokka", "number_of_the_place_where_it_was_born:int^")
+    before = files_of(checkout)
+
+    with pytest.raises(CommandError, match=r"allows 63 characters .* would have 67: choose"):
+        list(commands.rename("quokka", "hippopotamusrhinoceros", plural="", dry_run=False))
+    assert files_of(checkout) == before
+
+
 def test_renaming_keeps_edited_files_from_being_removed(
     checkout: Path, new: Command, remove: Command
 ) -> None:
