@@ -10,7 +10,7 @@ from scaffold.project import Project
 from scaffold.removing import Removal, removal_of, uncommitted
 from scaffold.renaming import renaming_of
 from scaffold.resource import Resource
-from scaffold.tables import drop_tables, rename_tables
+from scaffold.tables import drop_tables, rename_tables, surviving
 from scaffold.words import snake_case
 from scaffold.writing import changes_for
 
@@ -65,8 +65,7 @@ def remove(
     yield ""
     yield "Next:"
     yield "  uv run pytest --ignore tests/platform"
-    run = ", ".join(removal.revisions) or "its migration"
-    yield f"A database that has run {run} keeps the table: drop it there."
+    yield from _elsewhere(removal)
 
 
 def rename(old: str, new: str, *, plural: str, dry_run: bool) -> Iterator[str]:
@@ -89,6 +88,18 @@ def rename(old: str, new: str, *, plural: str, dry_run: bool) -> Iterator[str]:
     yield "  git add -A && git diff --cached -M    # texts may need editing"
     yield "  uv run pytest --ignore tests/platform"
     yield "A database that has run the migrations has the old names: rename them there."
+
+
+def _elsewhere(removal: Removal) -> Iterator[str]:
+    """Yield what is to be done with other databases."""
+    if not removal.revisions:
+        yield "A database that has run its migration keeps the table: drop it there."
+        return
+    run, *_ = removal.revisions
+    yield (
+        f"A database that has run {', '.join(removal.revisions)} keeps the table: drop it there. If none of "
+        f"your migrations follows, run `uv run alembic stamp --purge {surviving(run, removal.revisions)}`, too."
+    )
 
 
 def _to_do(removal: Removal, singular: str) -> Iterator[str]:

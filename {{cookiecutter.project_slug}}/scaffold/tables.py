@@ -10,6 +10,7 @@ from sqlalchemy.schema import DropTable
 
 from app.cli import dev_server
 from app.cli.commands import CommandError, with_database
+from app.core.config import DatabaseSettings, load_settings
 from app.core.database import Database
 from app.core.database.statements import verbatim
 
@@ -122,7 +123,8 @@ def _change_tables(
         return found
 
     with dev_server.database_url() as url:
-        return with_database(url, work)
+        owner = None if is_embedded else load_settings(DatabaseSettings).database_direct_url
+        return with_database(owner or url, work)
 
 
 def surviving(revision: str, revisions: Removed) -> str:

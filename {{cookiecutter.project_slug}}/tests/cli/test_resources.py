@@ -121,6 +121,21 @@ def test_tables_are_dropped_elsewhere_only_if_that_is_wanted(empty_database: URL
     assert (changed, with_database(empty_database, read)) == (["files"], ("a", False))
 
 
+def test_tables_are_dropped_by_their_owner(
+    empty_database: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def make(database: Database) -> None:
+        async with database.transaction() as session:
+            await session.execute(sa.text("CREATE TABLE things (id int)"))
+
+    with_database(empty_database, make)
+    owner = empty_database.render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_DIRECT_URL", owner)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
+
+    assert drop_tables(["things"], {}, noted([])(), anywhere=True) == ["things"]
+
+
 def noted(changed: list[str]) -> Callable[[], AbstractContextManager[None]]:
     """Return what changes files, and undoes that, as far as tables are concerned."""
 
