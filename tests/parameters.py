@@ -1,4 +1,4 @@
-"""The variants that tests take as their parameter: some in each run, the others by `-m full`."""
+"""The variants that tests take as their parameter: some in each run, others by `-m slow` or `-m full`."""
 
 from collections.abc import Container, Sequence
 from typing import Any, Protocol
@@ -15,15 +15,19 @@ class Named(Protocol):
 
 
 FIRST = VARIANTS[:1]
+LAST = VARIANTS[-1:]
 # Between them, the two have every answer.
 FIRST_AND_LAST = VARIANTS[::3]
 
 
-def in_each_run(always: Container[Named], *, of: Sequence[Named] = VARIANTS) -> list[Any]:
-    """Return variants as parameters; those that are not `always` taken are marked `full`."""
-    return [
-        pytest.param(
-            variant, id=variant.name, marks=[] if variant in always else [pytest.mark.full]
-        )
-        for variant in of
-    ]
+def in_each_run(
+    always: Container[Named], *, slow: Container[Named] = (), of: Sequence[Named] = VARIANTS
+) -> list[Any]:
+    """Return variants as parameters. Those that are not `always` taken are marked `slow` or `full`."""
+
+    def marks(variant: Named) -> list[pytest.MarkDecorator]:
+        if variant in always:
+            return []
+        return [pytest.mark.slow if variant in slow else pytest.mark.full]
+
+    return [pytest.param(variant, id=variant.name, marks=marks(variant)) for variant in of]

@@ -13,6 +13,7 @@ from variants import VARIANTS
 VISIT = Path(__file__).parent / "browser" / "admin.py"
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_administrator_changes_a_user_in_a_browser(
     template: Path, tmp_path: Path, database_server: str

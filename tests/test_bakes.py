@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from baking import ROOT, TEMPLATE_FOLDER, closing_line, copy_template, uv_executable
-from parameters import FIRST_AND_LAST, in_each_run
+from parameters import FIRST, LAST, in_each_run
 from repositories import IDENTITY, git, make_repository
 from variants import OLDEST_COOKIECUTTER, Variant
 
@@ -88,7 +88,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("variant", in_each_run(FIRST_AND_LAST))
+@pytest.mark.parametrize("variant", in_each_run(LAST, slow=FIRST))
 def test_tools_bake_the_same_byte_for_byte(
     repository: Path, tmp_path: Path, variant: Variant
 ) -> None:

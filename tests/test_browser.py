@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from baking import run
 from browsers import find_browser
+from parameters import FIRST, in_each_run
 from served_project import ADDRESS, PASSWORD, register, served_project
 from test_variants import baked_once
 from variants import VARIANTS, Variant
@@ -17,7 +18,7 @@ PREFIXES = {VARIANTS[0]: ("prefixed", "/svc", "/api/v1"), VARIANTS[3]: ("", "", 
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("variant", PREFIXES, ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", in_each_run(FIRST, slow=PREFIXES, of=[*PREFIXES]))
 def test_documentation_works_in_a_browser(
     variant: Variant, template: Path, workspace: Path, tmp_path: Path, database_server: str
 ) -> None:

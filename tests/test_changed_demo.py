@@ -10,7 +10,9 @@ from parameters import in_each_run
 from test_variants import CHECKS, migrate_and_back
 
 
-@pytest.fixture(scope="session", params=in_each_run(ONE_OF_EACH, of=CHANGED_DEMOS))
+@pytest.fixture(
+    scope="session", params=in_each_run(REMOVED[:1], slow=ONE_OF_EACH, of=CHANGED_DEMOS)
+)
 def project(request: pytest.FixtureRequest, template: Path, workspace: Path) -> Path:
     changed: ChangedDemo = request.param
     return changed_once(changed, template, workspace)
@@ -31,7 +33,7 @@ def test_documents_name_what_is_there(
     record_property("suite", run_suite(project, "tests/platform/test_documents.py"))
 
 
-@pytest.mark.parametrize("changed", in_each_run([RENAMED[2]], of=RENAMED))
+@pytest.mark.parametrize("changed", in_each_run([], slow=[RENAMED[2]], of=RENAMED))
 def test_demo_is_removed_by_its_new_name(
     changed: ChangedDemo, template: Path, workspace: Path
 ) -> None:

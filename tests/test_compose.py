@@ -29,6 +29,7 @@ from containers import (
     unique_name,
     wait_until,
 )
+from parameters import FIRST, FIRST_AND_LAST, LAST, in_each_run
 from processes import output_of
 from variants import VARIANTS, Variant
 
@@ -219,7 +220,7 @@ def test_each_profile_is_valid_and_each_image_is_a_variable(compose: Compose) ->
             assert service["image"].startswith("registry.example.com/")
 
 
-@variants(AUTH, OTHER_DRIVER)
+@pytest.mark.parametrize("variant", in_each_run(LAST, slow=FIRST, of=FIRST_AND_LAST))
 def test_compose_serves_with_every_setting_by_a_role_that_owns_nothing(
     variant: Variant, compose: Compose
 ) -> None:
@@ -322,6 +323,7 @@ def test_pgbouncer_and_a_replica_serve_with_any_password(compose: Compose) -> No
     assert "statement_timeout=4000" in compose.query(f"{limit} WHERE rolname = 'api'")
 
 
+@pytest.mark.slow
 @variants(AUTH)
 def test_prometheus_finds_the_containers_and_understands_the_rules(
     compose: Compose, workspace: Path

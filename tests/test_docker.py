@@ -23,6 +23,7 @@ from containers import (
     succeeds,
     wait_until,
 )
+from parameters import FIRST, FIRST_AND_LAST, LAST, in_each_run
 from variants import VARIANTS, Variant
 
 pytestmark = pytest.mark.usefixtures("docker_engine")
@@ -34,9 +35,7 @@ LARGEST_APP = 4 * 10**6
 
 one_variant = pytest.mark.parametrize("variant", VARIANTS[:1], ids=lambda variant: variant.name)
 # Between them, every answer.
-two_variants = pytest.mark.parametrize(
-    "variant", [VARIANTS[0], VARIANTS[-1]], ids=lambda variant: variant.name
-)
+two_variants = pytest.mark.parametrize("variant", in_each_run(FIRST, slow=LAST, of=FIRST_AND_LAST))
 
 # As Kubernetes and Compose run it.
 NO_RIGHTS = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")

@@ -113,6 +113,7 @@ def test_gunicorn_serves_the_app_and_stops_when_told(
 PLUGINS = ("pytest-asyncio", "pytest-cov", "pytest-mock", "pytest-randomly", "pytest-sugar")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [("-p", "no:xdist"), ("-n", "2")], ids=" ".join)
 def test_suite_runs_with_common_plugins(
     project: Path, database_server: str, options: tuple[str, ...]

@@ -47,11 +47,13 @@ class Without:
 @pytest.fixture(
     scope="session",
     params=[
-        # One of them in each run. Without auth there is less that does not depend on the feature.
+        # Without auth there is less that does not depend on the feature.
         pytest.param(
             (name, variant),
             id=f"{name}-{variant.name}",
-            marks=[] if (name, variant) == ("versions", WITHOUT_AUTH) else [pytest.mark.full],
+            marks=pytest.mark.slow
+            if (name, variant) == ("versions", WITHOUT_AUTH)
+            else pytest.mark.full,
         )
         for name in CASES
         for variant in ([WITH_AUTH] if name in OF_AUTH else [WITH_AUTH, WITHOUT_AUTH])

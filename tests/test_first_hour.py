@@ -6,10 +6,11 @@ from pathlib import Path
 import demo
 import pytest
 from baking import bake, run
-from variants import VARIANTS, Variant
+from parameters import FIRST, FIRST_AND_LAST, LAST, in_each_run
+from variants import Variant
 
 
-@pytest.mark.parametrize("variant", VARIANTS[::3], ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", in_each_run(LAST, slow=FIRST, of=FIRST_AND_LAST))
 def test_commands_find_the_same_database_in_any_folder(
     variant: Variant, template: Path, tmp_path: Path
 ) -> None:

@@ -43,7 +43,7 @@ def check(project: Path, workspace: Path, *tests: str) -> None:
     run_suite(project, *tests, "tests/test_architecture.py")
 
 
-@pytest.mark.parametrize("variant", in_each_run(WITH_AUTH, of=FIRST_AND_LAST))
+@pytest.mark.parametrize("variant", in_each_run([], slow=WITH_AUTH, of=FIRST_AND_LAST))
 def test_field_setting_job_and_permission_are_added(
     variant: Variant, template: Path, workspace: Path, tmp_path: Path, database_server: str
 ) -> None:
@@ -62,7 +62,7 @@ def test_field_setting_job_and_permission_are_added(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("variant", in_each_run(WITHOUT_AUTH, of=FIRST_AND_LAST))
+@pytest.mark.parametrize("variant", in_each_run([], slow=WITHOUT_AUTH, of=FIRST_AND_LAST))
 def test_relations_are_added_as_the_command_writes_them(
     variant: Variant, template: Path, workspace: Path, tmp_path: Path, database_server: str
 ) -> None:

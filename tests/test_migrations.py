@@ -90,7 +90,7 @@ def earlier_releases() -> list[Any]:
 @pytest.mark.parametrize(
     ("had_auth", "use_auth"),
     [
-        pytest.param(False, False, id="without auth"),
+        pytest.param(False, False, id="without auth", marks=pytest.mark.slow),
         pytest.param(True, True, id="with auth"),
         pytest.param(False, True, id="auth is new"),
     ],

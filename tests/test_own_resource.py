@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from baking import bake_repository, made_once, run, run_check, run_suite
-from parameters import FIRST, FIRST_AND_LAST, in_each_run
+from parameters import FIRST, LAST, in_each_run
 from postgres import scratch_database
 from project_edits import ARTICLES, LISTING, change
 from repositories import commit_all, git
@@ -50,7 +50,7 @@ class Changed:
 
 @pytest.fixture(
     scope="session",
-    params=in_each_run(FIRST_AND_LAST),
+    params=in_each_run(LAST, slow=FIRST),
 )
 def changed(
     request: pytest.FixtureRequest, template: Path, workspace: Path, database_server: str
@@ -151,7 +151,7 @@ OF_NO_RESOURCE = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("changed", in_each_run(FIRST), indirect=True)
+@pytest.mark.parametrize("changed", in_each_run(LAST, slow=FIRST), indirect=True)
 def test_suite_passes(changed: Changed, record_property: Callable[[str, object], None]) -> None:
     ignored = [f"--ignore={path}" for path in OF_NO_RESOURCE]
     record_property("suite", run_suite(changed.path, *ignored))

@@ -150,6 +150,7 @@ def test_commit_says_how_to_replace_the_workflow_and_that_completes_the_project(
     assert files(clone) == files(baked)
 
 
+@pytest.mark.slow
 def test_run_and_workflow_say_how_to_replace_the_workflow(
     copy: Copy, template: Path, tmp_path: Path
 ) -> None:
@@ -163,6 +164,7 @@ def test_run_and_workflow_say_how_to_replace_the_workflow(
     assert f"REPLACE: {command}\n" in workflow
 
 
+@pytest.mark.slow
 def test_second_push_does_nothing(copy: Copy) -> None:
     copy.bake(copy.event())
     (copy.checkout / "README.md").write_text("Mine.\n", encoding="utf-8")
@@ -172,6 +174,7 @@ def test_second_push_does_nothing(copy: Copy) -> None:
     assert git(copy.checkout, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_push_before_the_bake_has_ended_is_kept_in_the_history(copy: Copy) -> None:
     (copy.checkout / "README.md").write_text("Mine.\n", encoding="utf-8")
     second = commit_all(copy.checkout, "Describe it")
@@ -180,6 +183,7 @@ def test_push_before_the_bake_has_ended_is_kept_in_the_history(copy: Copy) -> No
     assert git(copy.remote, "rev-parse", "main^") == second
 
 
+@pytest.mark.slow
 def test_form_goes_before_variables_and_these_before_the_event(copy: Copy, tmp_path: Path) -> None:
     form = {"project_name": "Billing", "use_auth": "no", "db_driver": "default", "description": ""}
     variables = {"PROJECT_NAME": "Ignored", "DB_DRIVER": "psycopg", "LICENSE": "Proprietary"}
@@ -193,6 +197,7 @@ def test_form_goes_before_variables_and_these_before_the_event(copy: Copy, tmp_p
     assert not (project / "LICENSE").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "slug"), [("My.Repo", "my-repo"), ("a_b--c.", "a-b-c")], ids=["dots", "underscores"]
 )
@@ -203,6 +208,7 @@ def test_dirty_name_bakes(copy: Copy, tmp_path: Path, name: str, slug: str) -> N
     assert title_and_description(project) == (name, "A FastAPI service on PostgreSQL.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "description",
     ["Über 🚀 \"quotes\" 'and' \\ {{ braces }} # {% if %} `$(id)` ${{ x }}", "long " * 69],
@@ -248,6 +254,7 @@ def test_answers_that_cannot_work_leave_all_as_it_was_and_say_what_to_set(
     assert git(copy.checkout, "status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_another_answer_mends_it(copy: Copy) -> None:
     assert copy.run(copy.event(name="app")).returncode == 1
     copy.bake(copy.event(name="app"), PROJECT_SLUG="orders")
@@ -299,6 +306,7 @@ def test_unknown_template_is_said(copy: Copy, url: str) -> None:
     assert ".cruft.json" not in git(copy.remote, "ls-tree", "--name-only", "main").splitlines()
 
 
+@pytest.mark.slow
 def test_workflow_that_somebody_changed_is_not_touched(template: Path, tmp_path: Path) -> None:
     changed = shutil.copytree(template, tmp_path / "changed")
     (changed / WORKFLOW).write_text("name: Mine\n", encoding="utf-8")
@@ -308,6 +316,7 @@ def test_workflow_that_somebody_changed_is_not_touched(template: Path, tmp_path:
     assert git(copy.remote, "show", f"main:{WORKFLOW}") == "name: Mine"
 
 
+@pytest.mark.slow
 def test_push_that_is_refused_says_so(copy: Copy, tmp_path: Path) -> None:
     other = copy.clone(tmp_path / "other")
     (other / "README.md").write_text("Mine.\n", encoding="utf-8")

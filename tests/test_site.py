@@ -14,6 +14,7 @@ import pytest
 from baking import made_once, run
 from browsers import find_browser
 from markdown_it import MarkdownIt
+from parameters import FIRST, in_each_run
 from test_variants import baked_once
 from variants import VARIANTS, Variant
 
@@ -67,7 +68,7 @@ class Page(HTMLParser):
         self.is_article &= tag != "article"
 
 
-@pytest.fixture(scope="session", params=VARIANTS, ids=[variant.name for variant in VARIANTS])
+@pytest.fixture(scope="session", params=in_each_run(FIRST, slow=VARIANTS))
 def site(request: pytest.FixtureRequest, template: Path, workspace: Path) -> Site:
     return built_once(request.param, template, workspace)
 
@@ -164,7 +165,7 @@ def test_page_that_is_added_is_in_the_navigation_and_a_broken_link_fails(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("variant", VARIANTS[:2], ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", in_each_run(FIRST, slow=VARIANTS[:2], of=VARIANTS[:2]))
 def test_site_is_searched_from_files_and_without_a_network(
     variant: Variant, template: Path, workspace: Path, tmp_path: Path
 ) -> None:

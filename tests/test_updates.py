@@ -20,7 +20,7 @@ from baking import (
     run,
     run_suite,
 )
-from parameters import FIRST, FIRST_AND_LAST
+from parameters import FIRST, FIRST_AND_LAST, in_each_run
 from processes import output_of
 from project_edits import (
     CHANGES_OF_0_1,
@@ -38,13 +38,7 @@ from repositories import IDENTITY, commit_all, git, make_repository
 from variants import VARIANTS, Variant
 
 MAKERS = ("cruft", "cookiecutter")
-VARIANT = pytest.mark.parametrize(
-    "variant",
-    [
-        pytest.param(variant, id=variant.name)
-        for variant in VARIANTS
-    ],
-)  # fmt: skip
+VARIANT = pytest.mark.parametrize("variant", in_each_run(FIRST, slow=VARIANTS))
 # A comment in app/main.py.
 LINE = "# A redirect from /users/ to /users would cost clients a second request.\n"
 OF_RESOURCES = (
@@ -244,13 +238,7 @@ def test_update_over_several_releases_has_no_conflicts(
     check_suite(project)
 
 
-@pytest.mark.parametrize(
-    "variant",
-    [
-        pytest.param(variant, id=variant.name, marks=[pytest.mark.full] if other else [])
-        for other, variant in enumerate(variant for variant in VARIANTS if not variant.use_auth)
-    ],
-)
+@pytest.mark.parametrize("variant", in_each_run([], slow=VARIANTS[1:2], of=VARIANTS[1::2]))
 @pytest.mark.xfail(
     reason="auth adds lines beside those of a resource in models/__init__.py and routes/__init__.py",
     raises=AssertionError,
@@ -272,13 +260,7 @@ def test_auth_comes_by_an_update(
 
 
 # 0.2.0 moved most files, so that edits of before meet conflicts. None may be lost unseen.
-FROM_0_1 = pytest.mark.parametrize(
-    "variant",
-    [
-        pytest.param(variant, id=variant.name, marks=[pytest.mark.full] if other else [])
-        for other, variant in enumerate(VARIANTS)
-    ],
-)
+FROM_0_1 = pytest.mark.parametrize("variant", in_each_run([], slow=FIRST))
 
 
 def update_from_0_1(history: History, folder: Path, variant: Variant, edits: Edits) -> Update:
@@ -374,6 +356,7 @@ def test_conflict_is_marked(project_of_two: tuple[Path, History]) -> None:
     assert "The template's words." in marked[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lack", ["git", "the bake in its history"])
 def test_conflict_that_git_cannot_mark_is_left_beside_the_file(
     project_of_two: tuple[Path, History], lack: str
@@ -389,6 +372,7 @@ def test_conflict_that_git_cannot_mark_is_left_beside_the_file(
     assert "The team's words." in (project / "app" / "main.py").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_second_update_finds_nothing_to_do(project_of_two: tuple[Path, History]) -> None:
     project, history = project_of_two
     update(project)

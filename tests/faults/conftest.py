@@ -11,7 +11,7 @@ from faults.postgres_process import PostgresProcess, running, wait_until
 from faults.sabotage import install_sabotage
 from faults.service_process import Service, ServiceProcess, serving
 
-DRIVERS = ("asyncpg", "psycopg")
+DRIVERS = ("asyncpg", pytest.param("psycopg", marks=pytest.mark.slow))
 POOL_SIZE = 10  # the service's defaults: so many connections to write, and as many to read
 SECRET_KEY = "signs-nothing-of-worth-0123456789-abcdefghijklm"  # noqa: S105 (signs nothing of worth)
 
