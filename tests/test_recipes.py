@@ -47,7 +47,7 @@ class Enriched:
     printed: dict[str, str]
 
 
-@pytest.fixture(scope="session", params=VARIANTS, ids=lambda variant: variant.name)
+@pytest.fixture(scope="session", params=in_each_run(FIRST_AND_LAST, slow=VARIANTS))
 def bare(
     request: pytest.FixtureRequest, template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:

@@ -228,8 +228,7 @@ def test_migrations_make_what_the_models_say(project: Project, database_server: 
 
 # The first variant runs every test. The last, whose driver and auth are the other ones, leaves out what
 # depends on neither answer; the two between them what depends on one alone, which a test below proves of
-# the packages. Endpoints, rows and migrations depend on both. The commands run in place, too, with
-# psycopg and auth.
+# the packages. Endpoints, rows and migrations depend on both.
 SAME_FOR_ALL = (
     "tests/platform/http/test_large_bodies.py", "tests/platform/http/test_limits.py", "tests/platform/observability",
     *(
@@ -370,7 +369,7 @@ IN_PLACE = {
         "-n", "2", "tests/cli/test_dev.py", "tests/cli/test_main.py",
         "tests/migrations/test_revisions.py", "tests/routes/test_users.py",
     ),
-    "psycopg": ("tests/cli/test_dev.py", "tests/cli/test_main.py", "tests/repositories"),
+    "psycopg": ("tests/cli/test_main.py", "tests/repositories"),
 }  # fmt: skip
 
 
