@@ -151,10 +151,22 @@ OF_NO_RESOURCE = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("changed", in_each_run(LAST, slow=FIRST), indirect=True)
+# What takes most of the rest of the time.
+LONG = ("tests/cli", "tests/migrations/test_revisions.py", "tests/test_contract.py")
+SUITE_OF = pytest.mark.parametrize("changed", in_each_run(LAST, slow=FIRST), indirect=True)
+
+
+@SUITE_OF
 def test_suite_passes(changed: Changed, record_property: Callable[[str, object], None]) -> None:
-    ignored = [f"--ignore={path}" for path in OF_NO_RESOURCE]
+    ignored = [f"--ignore={path}" for path in (*OF_NO_RESOURCE, *LONG)]
     record_property("suite", run_suite(changed.path, *ignored))
+
+
+@pytest.mark.slow
+@SUITE_OF
+def test_long_tests_pass(changed: Changed, record_property: Callable[[str, object], None]) -> None:
+    ignored = [f"--ignore={path}" for path in OF_NO_RESOURCE]
+    record_property("suite", run_suite(changed.path, *LONG, *ignored))
 
 
 @pytest.mark.full
