@@ -143,14 +143,15 @@ def test_health_check_finds_the_service_at_either_address(
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 (the name of the standard library)
+        def do_GET(self) -> None:
             self.send_response(200 if self.path.startswith("/health/") else 404)
             self.end_headers()
 
     monkeypatch.setattr(socket, "getaddrinfo", of_a_container)
-    with Server((host, 0), Handler) as server, pytest.raises(SystemExit) as ended:
-        threading.Thread(target=server.handle_request).start()
-        exec(code.replace("8000", str(server.server_port)), {})  # noqa: S102 (ours)
+    with Server((host, 0), Handler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        with pytest.raises(SystemExit) as ended:
+            exec(code.replace("8000", str(server.server_port)), {})  # noqa: S102 (ours)
     assert not ended.value.code
 
 
