@@ -335,6 +335,10 @@ def test_prometheus_finds_the_containers_and_understands_the_rules(
         "PROMETHEUS_PORT": "0",
         "GRAFANA_PORT": "0",
     }
+    samples = (ROOT / "tests" / "alerts_test.yml").read_text(encoding="utf-8")
+    (compose.project / "deploy/prometheus/alerts_test.yml").write_text(
+        samples.replace("SLUG", compose.project.name), encoding="utf-8"
+    )
     if BASE_IMAGE:
         folder = "RUN mkdir /prometheus && chown nobody /prometheus"
         compose.env["PROMETHEUS_IMAGE"] = debian_image(
@@ -357,6 +361,9 @@ def test_prometheus_finds_the_containers_and_understands_the_rules(
     }
     assert {rule["lastError"] for rule in rules if "lastError" in rule} == set()
     assert ask(prometheus, "query?query=sum(database_pool_size)")["result"]
+    folder = "--env=TMPDIR=/prometheus"  # the one that promtool can write to
+    tests = ("promtool", "test", "rules", "/etc/prometheus/alerts_test.yml")
+    compose("exec", "-T", folder, "prometheus", *tests)  # fails with the alerts that differ
 
 
 def ask(prometheus: str, path: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -26,20 +26,24 @@ def uses_embedded_server() -> bool:
     return configured("DATABASE_URL") is None
 
 
+def _print(line: str) -> None:
+    typer.echo(line, err=True)
+
+
 @contextmanager
-def database_url() -> Generator[URL]:
+def database_url(tell: Callable[[str], object] = _print) -> Generator[URL]:
     """Yield `DATABASE_URL`, or else the URL of the embedded server, which is started if needed.
 
-    Says on stderr which database that is, and why.
+    Tells which database that is, and why: on stderr by default.
     """
     from app.core.config import DatabaseSettings, load_settings, parse_database_url
     from app.core.database.migrations import UnknownRevisionError
 
     if given := configured("DATABASE_URL"):
         settings = load_settings(DatabaseSettings)
-        _tell(settings.database_url, f"DATABASE_URL in {given[1]}")
+        tell(_sentence(settings.database_url, f"DATABASE_URL in {given[1]}"))
         if settings.database_direct_url:
-            _tell(settings.database_direct_url, "DATABASE_DIRECT_URL, for migrations")
+            tell(_sentence(settings.database_direct_url, "DATABASE_DIRECT_URL, for migrations"))
         yield settings.database_url
         return
     for variable in ("DATABASE_DIRECT_URL", "DATABASE_REPLICA_URL", "WORKER_DATABASE_URL"):
@@ -53,7 +57,7 @@ def database_url() -> Generator[URL]:
             "set DATABASE_URL, or install with `uv sync`"
         ) from None
     folder = data_folder(DIRECTORY / "data")
-    typer.echo(f"Database: embedded server in {folder} (DATABASE_URL is not set)", err=True)
+    tell(f"Database: embedded server in {folder} (DATABASE_URL is not set)")
     with embedded_postgres(DIRECTORY / "data") as embedded:
         try:
             yield parse_database_url(embedded)
@@ -63,8 +67,8 @@ def database_url() -> Generator[URL]:
             ) from None
 
 
-def _tell(url: URL, reason: str) -> None:
-    typer.echo(f"Database: {without_secret(url)} ({reason})", err=True)
+def _sentence(url: URL, reason: str) -> str:
+    return f"Database: {without_secret(url)} ({reason})"
 
 
 def without_secret(url: URL) -> str:

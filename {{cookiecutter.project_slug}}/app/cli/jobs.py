@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from app.services.job_service import JobService
 
 ResultT = TypeVar("ResultT")
+
+_logger: Final = logging.getLogger(__name__)
 
 _TIME: Final = "%Y-%m-%d %H:%M:%S %Z"
 
@@ -40,9 +43,12 @@ def worker_command(
 
     # uvicorn would find out after the first jobs have begun.
     require_free_port(host, port)
-    with database_url() as url:
+    found: list[str] = []
+    with database_url(found.append) as url:
         os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
         worker = create_worker()  # with wrong settings, the command ends here
+        for line in found:  # as lines of the log, which programs read
+            _logger.info("%s", line)
         run(url, worker.state.worker.check())
         # uvicorn stops, and then repeats the signal, which would end the process with an error.
         signal.signal(signal.SIGTERM, lambda *_: None)

@@ -200,5 +200,7 @@ def test_worker_reports_its_health_and_ends_well(migrated_database: URL, tmp_pat
         with_database(migrated_database, terminate_while_a_job_runs)
         assert worker.wait(timeout=20) == 0, log.read_text()
         assert with_database(migrated_database, count) == []
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        assert lines[0]["message"].endswith("(DATABASE_URL in the environment)")
     finally:
         worker.kill()

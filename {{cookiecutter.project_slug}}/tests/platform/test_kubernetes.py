@@ -1,7 +1,10 @@
 """The manifests for Kubernetes fit the service, and give it no more rights than Compose does."""
 
 import re
+import socket
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, Final
 
 import pytest
@@ -120,6 +123,36 @@ def test_variable_says_where_the_image_listens(
 
     assert result.exit_code == 0, result.output
     assert given["host"] == (host or "0.0.0.0")  # noqa: S104 (in a container)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("file", ["Dockerfile", "compose.yaml"])
+def test_health_check_finds_the_service_at_either_address(
+    monkeypatch: pytest.MonkeyPatch, file: str, host: str
+) -> None:
+    text = (PROJECT / file).read_text(encoding="utf-8")
+    (code,) = {found for found in re.findall(r'"python", "-c", "(.+?)"', text) if "8000" in found}
+    look_up = socket.getaddrinfo
+
+    def of_a_container(name: str, *rest: Any) -> list[Any]:
+        """A container's /etc/hosts has both addresses. That of this machine may not."""
+        names = ("::1", "127.0.0.1") if name == "localhost" else (name,)
+        return [found for one in names for found in look_up(one, *rest)]
+
+    class Server(HTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path.startswith("/health/") else 404)
+            self.end_headers()
+
+    monkeypatch.setattr(socket, "getaddrinfo", of_a_container)
+    with Server((host, 0), Handler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        with pytest.raises(SystemExit) as ended:
+            exec(code.replace("8000", str(server.server_port)), {})  # noqa: S102 (ours)
+    assert not ended.value.code
 
 
 def test_worker_is_asked_where_it_responds(settings: Settings) -> None:

@@ -18,7 +18,10 @@ _logger: Final = logging.getLogger(__name__)
 
 
 class AllowedHosts:
-    """The hosts of the service: names, and domains as in `*.example.com`. None means any host."""
+    """The hosts of the service: names, and domains as in `*.example.com`.
+
+    Without names, any host is allowed.
+    """
 
     def __init__(self, names: Iterable[str]) -> None:
         hosts = {name.encode() for name in names}

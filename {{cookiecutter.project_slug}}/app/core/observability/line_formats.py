@@ -25,9 +25,9 @@ _STANDARD: Final = {
 
 _COLOURS: Final = {"DEBUG": 36, "INFO": 32, "WARNING": 33, "ERROR": 31, "CRITICAL": 91}
 
-# The query of a URL or of a path: everything after the first ? of a word, if a slash precedes it. Its values
-# may be secrets, such as the key of a WebSocket. Quotes do not end it, because clients may write them there.
-# Each word is searched from its start only, because clients choose how many slashes it has.
+# The query of a URL or path: what follows the first `?` of a word that has a slash before it. It may hold
+# secrets, such as the key of a WebSocket. Quotes do not end it, because clients may send them. The search
+# begins only where a word begins; otherwise a path of many slashes would take quadratic time.
 _QUERY: Final = re.compile(r"""(?<![^\s?])([^\s?/]*/[^\s?]*)\?\S*[^\s"']""")
 
 
@@ -37,8 +37,8 @@ class EscapedRecord(logging.LogRecord):
     Characters that are not printable are escaped: line breaks, sequences for terminals, characters
     that hide or reorder text. The message's template is kept as the developer wrote it. A message
     without arguments, such as a server's traceback, keeps its line breaks: every line but the first
-    is indented, and so is every line of an exception. URLs that other packages log lose their
-    query.
+    is indented, and so is every line of an exception. URLs lose their query in exceptions, and in
+    the messages of other packages.
 
     `line_context` holds the fields that the functions of `LINE_CONTEXT` returned.
     """
@@ -50,7 +50,7 @@ class EscapedRecord(logging.LogRecord):
         if self.exc_info and self.exc_info[0]:
             # Formatters print this text rather than formatting the exception themselves.
             text = logging.Formatter().formatException(self.exc_info)
-            self.exc_text = "    " + _indented(escape(text, keep="\n"))
+            self.exc_text = "    " + _indented(_without_queries(escape(text, keep="\n")))
         self.line_context: dict[str, object] = {}
         for fields in LINE_CONTEXT:
             self.line_context.update(fields())
@@ -58,8 +58,8 @@ class EscapedRecord(logging.LogRecord):
     def getMessage(self) -> str:  # noqa: N802 (the name of the standard library)
         keep = str(self.msg) if self.args else "\n"
         message = super().getMessage().rstrip("\n")
-        if "?" in message and self.name.partition(".")[0] != "app":
-            message = _QUERY.sub(r"\1?REDACTED", message)
+        if self.name.partition(".")[0] != "app":
+            message = _without_queries(message)
         return _indented(escape(message, keep))
 
 
@@ -73,6 +73,11 @@ def escape(text: str, keep: str = "") -> str:
         else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def _without_queries(text: str) -> str:
+    # Most texts have no `?`, and cost no search.
+    return _QUERY.sub(r"\1?REDACTED", text) if "?" in text else text
 
 
 def _indented(text: str) -> str:

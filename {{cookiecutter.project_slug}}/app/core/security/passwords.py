@@ -40,10 +40,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
+def hashes_at_once(settings: PasswordSettings) -> int:
+    """Return how many hashes this process computes at the same time.
+
+    In a pod, the cores are those of its node, so they bound the CPU, but not the memory.
+    """
+    return min(cores(), settings.password_threads)
+
+
 @cache
-def _hashing_threads() -> ThreadPoolExecutor:
-    """Return a pool with a thread per core, which bounds the memory and CPU of hashing."""
-    return ThreadPoolExecutor(cores(), thread_name_prefix="hashing", initializer=_lower_priority)
+def _hashing_threads(number: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(number, thread_name_prefix="hashing", initializer=_lower_priority)
 
 
 def _lower_priority() -> None:
@@ -78,7 +85,7 @@ def place_for_hash(settings: PasswordSettings) -> Generator[None]:
 
 
 def _require_capacity(settings: PasswordSettings) -> None:
-    if len(_pending) >= cores() * (1 + settings.password_queue_per_core):
+    if len(_pending) >= hashes_at_once(settings) * (1 + settings.password_queue_per_core):
         raise UnavailableError(
             "Too many passwords are being checked; try again in a moment", kind="password_queue"
         )
@@ -92,7 +99,7 @@ async def _run_in_hashing_thread(
         _pending.discard(place)  # the hash takes it
     else:
         _require_capacity(settings)
-    hashing = _hashing_threads().submit(work)
+    hashing = _hashing_threads(hashes_at_once(settings)).submit(work)
     _pending.add(hashing)
     hashing.add_done_callback(_pending.discard)
     # If the request is cancelled, so is a hash that waits. One that runs stays pending.

@@ -96,10 +96,15 @@ class PasswordSettings(DevelopmentSettings, EmailSettings):
     argon2_parallelism: int = Field(
         default=4, ge=1, validate_default=True, description="Parallelism of argon2id, in lanes."
     )
+    password_threads: int = Field(
+        default=4,
+        ge=1,
+        description="Passwords that a process hashes at the same time; never more than its cores.",
+    )
     password_queue_per_core: int = Field(
         default=32,
         ge=1,
-        description="Passwords that may wait for each core to be checked; further ones get 503.",
+        description="Passwords that may wait for each that is being hashed; further ones get 503.",
     )
 
     @field_validator("password_common_file")

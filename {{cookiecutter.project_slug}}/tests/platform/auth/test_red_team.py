@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.security.passwords import cores, hash_password
+from app.core.security.passwords import hash_password, hashes_at_once
 from app.core.security.tokens import RefreshToken
 from app.dependencies.auth.step_up import get_fresh_caller
 from app.models.auth.login_session import LoginSession
@@ -1372,9 +1372,11 @@ async def test_attempts_that_are_refused_for_want_of_a_place_do_not_count(
     app_with: Callable[..., FastAPI],
     live_database: Database,
     live_session: AsyncSession,
+    settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All ask for a place at the same time, before the first hash begins."""
+    at_once = hashes_at_once(settings)
     app = app_with(password_queue_per_core=0)
     app.state.database = live_database
     go_on = threading.Event()
@@ -1389,15 +1391,15 @@ async def test_attempts_that_are_refused_for_want_of_a_place_do_not_count(
         asyncio.create_task(sign_in(client, f"user{number}@example.com", "guess"))
         for number in range(30)
     ]
-    shed = [await done for done in islice(asyncio.as_completed(tries), 30 - cores())]
+    shed = [await done for done in islice(asyncio.as_completed(tries), 30 - at_once)]
     go_on.set()
     checked = await asyncio.gather(*tries)
 
     assert {response.status_code for response in shed} == {503}
-    assert [response.status_code for response in checked].count(401) == cores()
+    assert [response.status_code for response in checked].count(401) == at_once
     counted = await live_session.scalar(select(func.count()).select_from(table("rate_limits")))
     # The address; each account, from this address and from all.
-    assert counted == 1 + 2 * cores()
+    assert counted == 1 + 2 * at_once
 
 
 async def test_attack_enumeration_by_registering_between_two_guesses(
@@ -1568,7 +1570,7 @@ async def test_attack_bogus_sign_ins_queue_up_before_an_honest_one(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """They are refused at once when more wait than the cores can serve, and so is the honest one.
+    """They are refused at once when more wait than can be served soon, and so is the honest one.
 
     It is no attempt then, and succeeds as soon as there is room.
     """
@@ -1589,7 +1591,7 @@ async def test_attack_bogus_sign_ins_queue_up_before_an_honest_one(
         asyncio.create_task(sign_in(client, f"user{number}@example.com", "guess"))
         for number in range(80)
     ]
-    room = cores() * (1 + 8)
+    room = hashes_at_once(settings) * (1 + 8)
     try:
         shed = [await done for done in islice(asyncio.as_completed(bogus), 80 - room)]
         honest = http_client(app)

@@ -206,6 +206,18 @@ def test_other_packages_log_urls_without_their_query(
     assert json.loads(JSONFormatter().format(record))["message"] == shown
 
 
+@pytest.mark.parametrize("formatter", [JSONFormatter(), ConsoleFormatter(coloured=False)])
+def test_exception_shows_urls_without_their_query(formatter: logging.Formatter) -> None:
+    request = httpx.Request("GET", "https://api.example.com/x?key=hunter2")
+    try:
+        httpx.Response(401, request=request).raise_for_status()
+    except httpx.HTTPStatusError:
+        line = printed(formatter, "Cannot call /x?page=1", exc_info=True)
+
+    assert "hunter2" not in line
+    assert "for url 'https://api.example.com/x?REDACTED'" in line
+
+
 def test_query_is_found_in_time_whatever_the_client_sends() -> None:
     path = f"/ws?a='{'/' * 50_000}"
     record = EscapedRecord("uvicorn.error", logging.INFO, "", 0, "%s", (path,), None)

@@ -15,6 +15,7 @@ from unittest.mock import Mock
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, HTTPException
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.core.config import ConfigurationError, Settings
@@ -278,10 +279,26 @@ async def test_metrics_that_are_off_are_not_served(app_with_routers: MakeApp) ->
     assert app.state.metrics is None
 
 
-def test_metrics_that_are_off_are_not_imported() -> None:
-    code = "import sys, app.main; sys.exit('prometheus_client' in sys.modules)"
+@pytest.mark.parametrize(("metrics", "imported"), [("off", False), ("on", True)])
+def test_metrics_that_are_off_are_not_imported(
+    caller_settings: dict[str, Any], metrics: str, *, imported: bool
+) -> None:
+    given = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in caller_settings.items()
+    }
+    given |= {"database_url": "postgresql://127.0.0.1:9/app", "metrics": metrics}
+    code = f"""\
+import sys
+from app.core.config import Settings
+from app.main import create_app
+create_app(Settings(development=True, **{given!r}))
+print("prometheus_client" in sys.modules)
+"""
+    command = [sys.executable, "-c", code]
+    completed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
 
-    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
+    assert completed.stdout == f"{imported}\n"
 
 
 @pytest.mark.parametrize(

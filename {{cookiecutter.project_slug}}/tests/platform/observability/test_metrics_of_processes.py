@@ -19,10 +19,13 @@ import yaml
 from pydantic import SecretStr
 from sqlalchemy import URL
 
+from app.core.config import Settings
 from app.core.env_file import PROJECT
 from app.core.observability.metrics.jobs import JobMetrics
 from app.core.observability.metrics.registry import Registry
-from tests.platform.observability.scrapes import Scrape
+from app.worker import create_worker
+from tests.conftest import http_client
+from tests.platform.observability.scrapes import Scrape, scrape
 
 pytestmark = [
     pytest.mark.long,
@@ -159,12 +162,21 @@ def expressions() -> Iterator[tuple[str, str]]:
             yield rule["alert"], rule["expr"]
 
 
-def missing(query: str, series: dict[str, set[str]]) -> Iterator[str]:
-    """Yield each series and label of a query that does not exist."""
+def nodes_of(query: str) -> list[promql_parser.Expr]:
     nodes: list[promql_parser.Expr] = []
     parsed = promql_parser.parse(query.replace("$__rate_interval", "5m"))  # as Grafana does
     promql_parser.walk(parsed, pre_visit=nodes.append)
-    selectors = [node for node in nodes if isinstance(node, promql_parser.VectorSelector)]
+    return nodes
+
+
+def selectors_of(query: str) -> list[promql_parser.VectorSelector]:
+    return [node for node in nodes_of(query) if isinstance(node, promql_parser.VectorSelector)]
+
+
+def missing(query: str, series: dict[str, set[str]]) -> Iterator[str]:
+    """Yield each series and label of a query that does not exist."""
+    nodes = nodes_of(query)
+    selectors = selectors_of(query)
     assert selectors
     known = set(ITS_LABELS)
     for selector in selectors:
@@ -191,6 +203,43 @@ def test_dashboards_and_alerts_name_series_and_labels_that_exist(service: Servic
     wrong = [(name, what) for name, query in expressions() for what in missing(query, series)]
 
     assert wrong == []
+
+
+def test_alerts_divide_no_sums_of_what_instances_hold() -> None:
+    """The idle pools of a worker would hide that those of the API are exhausted."""
+    divided = [
+        name
+        for name, query in expressions()
+        for node in nodes_of(query)
+        if isinstance(node, promql_parser.BinaryExpr)
+        and str(node.op) == "/"
+        and any(
+            isinstance(side, promql_parser.AggregateExpr)
+            and isinstance(side.expr, promql_parser.VectorSelector)  # of gauges, without rate()
+            for side in (node.lhs, node.rhs)
+        )
+    ]
+
+    assert divided == []
+
+
+async def test_alert_of_readiness_counts_what_only_the_api_does(
+    service: Service, settings: Settings
+) -> None:
+    query = dict(expressions())["NotReady"]
+    (selector,) = selectors_of(query)
+    name = str(selector.name)
+    wanted = {matcher.name: matcher.value for matcher in selector.matchers.matchers}
+    del wanted["job"]
+    worker = create_worker(settings.model_copy(update={"metrics": "on"}))
+    service.get("/health/ready")
+    wait_until(lambda: service.scrape().sum(name, **wanted) > 0)
+    async with http_client(worker) as client:
+        await client.get("/health/live")
+        await client.get("/health/ready")
+        of_worker = await scrape(client)
+
+    assert of_worker.sum(name) == 0
 
 
 def test_series_of_the_readme_exist(service: Service) -> None:

@@ -1,10 +1,12 @@
 import asyncio
 import os
+import re
 import sys
 import threading
 import time
 
 import pytest
+import yaml
 from argon2 import extract_parameters
 from pwdlib import PasswordHash
 from pydantic import SecretStr
@@ -13,7 +15,9 @@ from sqlalchemy import text
 from app.core.config import Settings
 from app.core.database.budget import Budget, SecondConnectionError, budgeted
 from app.core.database.sessions import Database
-from app.core.security.passwords import cores, hash_password, verify_password
+from app.core.env_file import PROJECT
+from app.core.security import passwords
+from app.core.security.passwords import cores, hash_password, hashes_at_once, verify_password
 from app.exceptions import UnavailableError
 
 PASSWORD = SecretStr("correct horse battery")
@@ -106,7 +110,7 @@ async def test_passwords_are_hashed_and_verified_beside_the_event_loop_and_no_mo
     )
 
     assert threading.get_ident() not in threads
-    assert most <= cores()
+    assert most <= hashes_at_once(settings)
     if sys.platform == "linux":
         assert min(priorities) > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
@@ -126,7 +130,7 @@ async def test_queue_of_passwords_is_bounded_and_drops_those_of_clients_that_lef
     settings = settings.model_copy(update={"password_queue_per_core": 2})
     hashing = [
         asyncio.create_task(hash_password(SecretStr(f"secret word {n}"), settings))
-        for n in range(3 * cores())
+        for n in range(3 * hashes_at_once(settings))
     ]
     await asyncio.sleep(0)
     try:
@@ -139,9 +143,59 @@ async def test_queue_of_passwords_is_bounded_and_drops_those_of_clients_that_lef
     finally:
         go_on.set()
 
-    assert await asyncio.gather(*hashing) == ["hash"] * 3 * cores()
-    assert f"secret word {3 * cores() - 1}" not in started
+    assert await asyncio.gather(*hashing) == ["hash"] * len(hashing)
+    assert f"secret word {len(hashing) - 1}" not in started
     assert await hash_password(PASSWORD, settings) == "hash"
+
+
+async def test_setting_bounds_the_hashes_where_many_cores_can_be_seen(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pod sees those of its node. Twelve hashes at once would take more memory than it has."""
+    monkeypatch.setattr(passwords, "cores", lambda: 12)
+    go_on = threading.Event()
+    started: list[str] = []
+
+    def slow(_: PasswordHash, password: str) -> str:
+        started.append(password)
+        go_on.wait(30)
+        return "hash"
+
+    monkeypatch.setattr(PasswordHash, "hash", slow)
+    settings = settings.model_copy(update={"password_threads": 3, "password_queue_per_core": 1})
+    hashing = [asyncio.create_task(hash_password(PASSWORD, settings)) for _ in range(6)]
+    try:
+        while len(started) < 3:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert len(started) == 3
+        with pytest.raises(UnavailableError):
+            await hash_password(PASSWORD, settings)
+    finally:
+        go_on.set()
+
+    assert await asyncio.gather(*hashing) == ["hash"] * 6
+
+
+def test_setting_never_asks_for_more_threads_than_cores(settings: Settings) -> None:
+    many = settings.model_copy(update={"password_threads": 1000})
+
+    assert hashes_at_once(many) == cores()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_hashes_fit_into_the_memory_of_a_container(processes: int) -> None:
+    """By the arithmetic of docs/scaling.md: a process in a pod, and two in a container of Compose."""
+    fields = Settings.model_fields
+    hashes = fields["password_threads"].default * fields["argon2_memory_kib"].default / 2**10
+    pod = yaml.safe_load(
+        (PROJECT / "deploy/kubernetes/base/deployment.yaml").read_text(encoding="utf-8")
+    )["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]
+    compose = (PROJECT / "compose.yaml").read_text(encoding="utf-8")
+    (gigabytes,) = re.findall(r"\$\{API_MEMORY:-(\d+)g\}", compose)
+    limits = {1: int(pod.removesuffix("Mi")), 2: int(gigabytes) * 2**10}
+
+    assert processes * (160 + hashes) <= limits[processes]
 
 
 @pytest.mark.parametrize("reaction", ["raise", "log"])
