@@ -85,17 +85,19 @@ class ExactDecimal:
         )
 
 
-def _require_finite(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Refuse infinite numbers: JSON has none, but Python reads `1e999` as one."""
+def _require_storable(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse infinite numbers and lone surrogates, which Python reads and PostgreSQL does not."""
     try:
-        json.dumps(value, allow_nan=False)
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except ValueError:  # no schema states this
-        raise ValidationError("The numbers of a JSON object must be finite") from None
+        raise ValidationError(
+            "A JSON object must have finite numbers, and text without lone surrogates"
+        ) from None
     return value
 
 
 JsonObject = Annotated[
-    dict[str, JsonValue], Field(max_length=1000), AfterValidator(_require_finite)
+    dict[str, JsonValue], Field(max_length=1000), AfterValidator(_require_storable)
 ]
 
 # PostgreSQL cannot store NUL.
