@@ -19,9 +19,8 @@ def install_caller(app: FastAPI, settings: CallerSettings) -> None:
     """Accept the header that names the caller from trusted proxies only."""
     header = settings.caller_header
     if header:
-        app.add_middleware(
-            GatewayHeaderMiddleware, header=header, trusted=app.state.settings.trusted_proxies
-        )
+        trusted = app.state.settings.proxy_networks
+        app.add_middleware(GatewayHeaderMiddleware, header=header, trusted=trusted)
 
 
 async def get_caller(connection: HTTPConnection) -> GatewayCaller | None:

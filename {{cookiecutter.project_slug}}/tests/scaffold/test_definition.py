@@ -13,12 +13,16 @@ from typing import Annotated, Any, get_type_hints
 
 import pydantic
 import pytest
+from pydantic import TypeAdapter
 
 from app.cli.commands import CommandError
 from app.core import types
+from app.core.config import Settings
 from app.core.env_file import PROJECT
 from app.core.pagination import decode_cursor, encode_cursor
+from app.dependencies.pagination import PageCursor
 from app.exceptions import ValidationError
+from app.schemas.page import PageQuery
 from scaffold.definition import define
 from scaffold.fields import Field
 from scaffold.kinds import KINDS, MANY, MAX_INDEXED_LENGTH
@@ -243,6 +247,14 @@ def test_value_that_is_stored_fits_into_a_cursor(
     cursor = encode_cursor("a", value, 1)
 
     assert decode_cursor(cursor, "a", cursor_type(project, field)) == (value, 1)
+
+
+def test_longest_cursor_is_accepted_with_any_setting() -> None:
+    cursor = encode_cursor(f"-{'x' * 62}", "\U0001f600" * MAX_INDEXED_LENGTH, 2**53 - 1)
+    (limit,) = (one.ge for one in Settings.model_fields["max_query_bytes"].metadata)
+
+    assert PageQuery(cursor=cursor).cursor == TypeAdapter(PageCursor).validate_python(cursor)
+    assert len(cursor) + 500 < limit
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ async def respond_to_app_error(request: Request, error: Exception) -> JSONRespon
 
 
 def _location(request: Request, field: str | None) -> list[str | int]:
-    """Return where the request has a field, or nothing: the field may be a column that it does not name."""
+    """Return where the request has a field, or nothing: it may be a column that no body names."""
     body = getattr(request.scope.get("route"), "body_field", None)
     if field and body:
         # A body that is no model may have any field.

@@ -188,8 +188,8 @@ def test_two_routes_of_one_path_and_method_are_noticed(
     with pytest.warns(UserWarning, match=r"Two routes are POST /things/\{thing_id\}: "):
         app.openapi()
 
-    parameters = operation(app, "POST /things/{thing_id}")["parameters"]
-    assert [one["name"] for one in parameters] == ["thing_id", "Idempotency-Key"]
+    names = [one["name"] for one in operation(app, "POST /things/{thing_id}")["parameters"]]
+    assert len(names) == len({*names})
 
 
 def test_scheme_that_insists_is_not_optional(app_with_routers: Callable[..., FastAPI]) -> None:
