@@ -19,8 +19,9 @@ def install_caller(app: FastAPI, settings: CallerSettings) -> None:
     """Accept the header that names the caller from trusted proxies only."""
     header = settings.caller_header
     if header:
-        trusted = app.state.settings.proxy_networks
-        app.add_middleware(GatewayHeaderMiddleware, header=header, trusted=trusted)
+        app.add_middleware(
+            GatewayHeaderMiddleware, header=header, trusted=app.state.settings.proxy_networks
+        )
 
 
 async def get_caller(connection: HTTPConnection) -> GatewayCaller | None:
