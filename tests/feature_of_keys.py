@@ -149,6 +149,9 @@ IDEMPOTENCY: Final = Feature(
                 ("        self._keys = IdempotencyKeyRepository(session)\n", ""),
                 ("        await self._keys.delete_about_user(user_id)\n", ""),
             ),
+            "README.md": (
+                ("  For an anonymous caller only the fact is stored, and a repetition gets 409.\n", ""),
+            ),
             "tests/callers.py": (
                 (
                     ("# How many statements follow the deletion of a user: the one that deletes the responses stored for them.\n"

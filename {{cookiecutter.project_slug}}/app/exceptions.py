@@ -29,7 +29,8 @@ class AppError(Exception):
     """Base class of all domain errors.
 
     Clients see the message: it says what is wrong, with the value, and never holds SQL or a secret.
-    `field` is the field of the body that is wrong, if one is; `kind` names the rule for programs.
+    `field` is the field of the body or the path that is wrong, if one is; `kind`
+    names the rule for programs.
     """
 
     status: ClassVar[int] = 500

@@ -100,7 +100,8 @@ KINDS: Final[dict[str, Kind]] = {
         body="Annotated[Decimal, ExactDecimal({precision}, {scale})]",
         response="{body}",
         is_named=True,
-        cursor="Decimal",
+        # Not `ExactDecimal`: cursors have `0E-8`, too.
+        cursor="Annotated[Decimal, Field(max_digits={precision}, decimal_places={scale})]",
         range=("a greater", "a smaller"),
         sent=("{first}", "{second}"),
         refused="1.5",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from app.models import Base
 from app.schemas.base import Nullable, PatchBody
@@ -18,10 +18,11 @@ def subclasses(kind: type[PatchBody]) -> Iterator[type[PatchBody]]:
 
 
 def accepts_null(body: type[PatchBody], name: str) -> bool:
+    key = body.model_fields[name].alias or name
     try:
-        body.model_validate({name: None})
+        body.model_validate({key: None})
     except ValidationError as error:
-        return all(one["loc"] != (name,) for one in error.errors())
+        return all(one["loc"] != (key,) for one in error.errors())
     return True
 
 
@@ -51,5 +52,9 @@ def test_null_that_no_column_takes_would_be_found() -> None:
     class UserPatch(PatchBody):
         display_name: Annotated[str | None, Nullable] = None
         email: str | None = None
+        is_active: Annotated[bool | None, Nullable] = Field(default=None, alias="isActive")
 
-    assert nulls_that_no_column_takes([UserPatch]) == ["UserPatch.display_name"]
+    assert nulls_that_no_column_takes([UserPatch]) == [
+        "UserPatch.display_name",
+        "UserPatch.is_active",
+    ]

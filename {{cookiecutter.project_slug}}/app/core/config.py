@@ -197,7 +197,9 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
         default=32, ge=1, le=200, description="Maximum nesting depth of JSON in a request body."
     )
     max_query_bytes: int = Field(
-        default=8192, ge=256, description="Maximum size of a query string, and of a path, in bytes."
+        default=8192,
+        ge=4096,
+        description="Maximum size of a query string, and of a path, in bytes.",
     )
     drain_seconds: float = Field(
         default=0,
@@ -290,6 +292,18 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
         description="Path prefix of all routes but health checks and documentation, such as /api/v1.",
     )
 
+    @field_validator("api_prefix")
+    @classmethod
+    def refuse_prefix_that_cannot_work(cls, value: str) -> str:
+        _, *segments = value.split("/")
+        if {".", ".."} & {*segments}:
+            raise ValueError("clients leave out the segments . and ..")
+        if segments[:1] == ["health"]:
+            raise ValueError(
+                "ALLOWED_HOSTS does not hold for paths under /health, the health checks"
+            )
+        return value
+
     @property
     def has_metrics(self) -> bool:
         """Whether metrics are on: by default in development only."""
@@ -313,6 +327,16 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
     def serves_docs(self) -> bool:
         """Whether the documentation is served: as DOCS says, else in development only."""
         return self.development if self.docs is None else self.docs
+
+    @property
+    def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The trusted proxies, those of IPv4 also as a socket of both versions has them, within IPv6."""
+        mapped = (
+            IPv6Network(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
+            for network in self.trusted_proxies
+            if network.version == 4
+        )
+        return (*self.trusted_proxies, *mapped)
 
     @field_validator("trusted_proxies")
     @classmethod

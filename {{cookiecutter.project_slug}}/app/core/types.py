@@ -85,17 +85,19 @@ class ExactDecimal:
         )
 
 
-def _require_finite(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Refuse infinite numbers: JSON has none, but Python reads `1e999` as one."""
+def _require_storable(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse infinite numbers and lone surrogates, which Python reads and PostgreSQL does not."""
     try:
-        json.dumps(value, allow_nan=False)
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except ValueError:  # no schema states this
-        raise ValidationError("The numbers of a JSON object must be finite") from None
+        raise ValidationError(
+            "A JSON object must have finite numbers, and text without lone surrogates"
+        ) from None
     return value
 
 
 JsonObject = Annotated[
-    dict[str, JsonValue], Field(max_length=1000), AfterValidator(_require_finite)
+    dict[str, JsonValue], Field(max_length=1000), AfterValidator(_require_storable)
 ]
 
 # PostgreSQL cannot store NUL.
@@ -228,14 +230,32 @@ def _split_hosts(value: object) -> object:
 
 
 def _split_origins(value: object) -> object:
-    """Split a list of origins, which people write with a slash at the end."""
+    """Split a list of origins, and write them as browsers send them."""
     origins = _split_list(value)
-    return [one.rstrip("/") for one in origins] if isinstance(origins, list) else origins
+    return list(map(_as_sent, origins)) if isinstance(origins, list) else origins
+
+
+def _as_sent(origin: str) -> str:
+    """Leave out a slash at the end, and the port if it is that of the scheme."""
+    origin = origin.rstrip("/")
+    port = ":443" if origin.startswith("https:") else ":80"
+    return origin.removesuffix(port)
+
+
+def _require_possible_port(origin: str) -> str:
+    port = origin.rpartition(":")[2]
+    if port.isdecimal() and int(port) > 65535:
+        raise ValueError("the highest port is 65535")
+    return origin
 
 
 _HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
 _Host = Annotated[str, Field(pattern=rf"^(\*\.)?({_HOST})$")]
-_Origin = Annotated[str, Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]+)?)$")]
+_Origin = Annotated[
+    str,
+    Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]{{1,5}})?)$"),
+    AfterValidator(_require_possible_port),
+]
 
 # Methods and header names (RFC 9110, section 5.6.2), or all of them.
 _Method = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z]+)$", to_upper=True)]

@@ -20,7 +20,7 @@ def install_caller(app: FastAPI, settings: CallerSettings) -> None:
     header = settings.caller_header
     if header:
         app.add_middleware(
-            GatewayHeaderMiddleware, header=header, trusted=app.state.settings.trusted_proxies
+            GatewayHeaderMiddleware, header=header, trusted=app.state.settings.proxy_networks
         )
 
 

@@ -25,7 +25,8 @@ async def get_if_match(
     """
     settings: Settings = request.app.state.settings
     if if_match is not None:
-        return parse_if_match(if_match)
+        # All lines: FastAPI's parameter is the first one.
+        return parse_if_match(", ".join(request.headers.getlist("If-Match")))
     if settings.require_if_match:
         raise PreconditionRequiredError("Send the ETag that you have read in If-Match")
     return None

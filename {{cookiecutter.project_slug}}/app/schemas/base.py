@@ -16,8 +16,8 @@ from pydantic_core import CoreSchema, PydanticCustomError
 class RequestBody(BaseModel):
     """A request body. Unknown fields are errors, so that typos are noticed.
 
-    A body with more members than fields gets a single error, or else a client could have the
-    service describe each of 10,000. For the same reason, give lists a `max_length` and
+    A body with more members than fields gets a single error; otherwise a client could make the
+    service describe 10,000 errors. For the same reason, give lists a `max_length` and
     `FailFast()`.
     """
 

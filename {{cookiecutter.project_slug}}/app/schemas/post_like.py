@@ -19,7 +19,9 @@ class PostLikes(ResponseBody):
     model_config = ConfigDict(alias_generator=_FROM_ROW)
 
     like_count: int = Field(description="How many users like the post.")
-    liked_by_me: bool = Field(description="Whether the caller does; false if they are not known.")
+    liked_by_me: bool = Field(
+        description="Whether the caller likes the post; false for an unknown caller."
+    )
 
 
 class PostSummaryWithLikes(PostLikes, PostSummary):

@@ -172,6 +172,8 @@ def test_value_is_stored_and_sent(field: Any, value: object, stored: object, sen
         (UtcDatetime, "9999-12-31T23:59:59-23:59"),
         (JsonObject, []),
         (JsonObject, {"a": [float("inf")]}),
+        (JsonObject, {"a": ["\ud800"]}),
+        (JsonObject, {"\udfff": 1}),
         (JsonObject, dict.fromkeys(map(str, range(1001)))),
     ],
 )

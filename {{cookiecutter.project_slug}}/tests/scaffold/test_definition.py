@@ -1,15 +1,28 @@
 """What can be typed after `app new`, and what is refused."""
 
+import base64
 import re
 import shlex
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Annotated, Any, get_type_hints
 
+import pydantic
 import pytest
+from pydantic import TypeAdapter
 
 from app.cli.commands import CommandError
+from app.core import types
+from app.core.config import Settings
 from app.core.env_file import PROJECT
+from app.core.pagination import decode_cursor, encode_cursor
+from app.dependencies.pagination import PageCursor
+from app.exceptions import ValidationError
+from app.schemas.page import PageQuery
 from scaffold.definition import define
 from scaffold.fields import Field
 from scaffold.kinds import KINDS, MANY, MAX_INDEXED_LENGTH
@@ -203,6 +216,67 @@ def test_numbers_are_written_as_python_has_them(
     (parsed,) = define(project, "article", [field]).fields
 
     assert (parsed.arguments.get("length"), parsed.body_default) == (argument, default)
+
+
+def cursor_type(project: Project, field: str) -> Any:
+    """Return the type of the values of a field in cursors."""
+    (parsed,) = define(project, "article", [field]).fields
+    words = vars(types) | {"Annotated": Annotated, "Decimal": Decimal}
+    words |= {"Field": pydantic.Field, "FiniteFloat": pydantic.FiniteFloat}
+    made = type("Made", (), {"__annotations__": {"value": parsed.code(parsed.kind.cursor)}})
+    return get_type_hints(made, words, include_extras=True)["value"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("title:str:20^", "Title"),
+        ("views:int^", -(2**31)),
+        ("size:bigint^", 2**53 - 1),
+        ("price:decimal:5:2^", Decimal("-999.99")),
+        ("weight:decimal:12:8^", Decimal("0E-8")),
+        ("share:decimal:3:3^", Decimal("0.001")),
+        ("rating:float^", 1e308),
+        ("starts_on:date^", date.max),
+        ("starts_at:datetime^", datetime.max.replace(tzinfo=UTC)),
+    ],
+)
+def test_value_that_is_stored_fits_into_a_cursor(
+    project: Project, field: str, value: object
+) -> None:
+    cursor = encode_cursor("a", value, 1)
+
+    assert decode_cursor(cursor, "a", cursor_type(project, field)) == (value, 1)
+
+
+def test_longest_cursor_is_accepted_with_any_setting() -> None:
+    cursor = encode_cursor(f"-{'x' * 62}", "\U0001f600" * MAX_INDEXED_LENGTH, 2**53 - 1)
+    (limit,) = (one.ge for one in Settings.model_fields["max_query_bytes"].metadata)
+
+    assert PageQuery(cursor=cursor).cursor == TypeAdapter(PageCursor).validate_python(cursor)
+    assert len(cursor) + 500 < limit
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("title:str:20^", ('"\\u0000"', '"\\ud800"')),
+        ("views:int^", ("2147483648",)),
+        ("size:bigint^", ("9223372036854775808",)),
+        ("price:decimal:5:2^", ('"1e999999"', '"1e-999999"', '"NaN"', '"1000"', '"0.001"')),
+        ("rating:float^", ("1e999", '"NaN"', "NaN")),
+        ("starts_on:date^", ('"10000-01-01"', '"0000-01-01"')),
+        ("starts_at:datetime^", ('"9999-12-31T23:59:59-01:00"', '"0001-01-01T00:00:00+01:00"')),
+    ],
+)
+def test_forged_cursor_with_a_value_that_no_column_holds_is_refused(
+    project: Project, field: str, values: Sequence[str]
+) -> None:
+    kind = cursor_type(project, field)
+    for value in values:
+        cursor = base64.urlsafe_b64encode(f'["a", {value}, 1]'.encode()).decode()
+        with pytest.raises(ValidationError):
+            decode_cursor(cursor, "a", kind)
 
 
 def test_first_user_whom_each_row_has_is_the_owner(project: Project) -> None:

@@ -27,10 +27,11 @@ class NotModified(Exception):  # noqa: N818 (a response rather than an error)
 def set_etag(request: Request, response: Response, version: int | str) -> None:
     """Set the `ETag` header. Raises `NotModified` if the client already has this version.
 
-    `"3-12"` is version 3, with what else the response shows; `If-Match` ignores that.
+    `"3-12"` is version 3 of the row, then a tag for other data in the response; `If-Match` ignores
+    the suffix.
     """
     etag = f'"{version}"'
-    held = request.headers.get("If-None-Match")
+    held = ", ".join(request.headers.getlist("If-None-Match"))  # one list (RFC 9110, section 5.3)
     if held and request.method == "GET" and (held.strip() == "*" or etag in _etags(held)):
         raise NotModified(etag)
     response.headers["ETag"] = etag

@@ -15,8 +15,8 @@ class DisconnectWatch:
     """Cancels the block if the client disconnects before `stop` is called, when the response starts.
 
     The transaction of the request is then rolled back and its connection returned to the pool. The
-    block ends without an error then. It receives messages by `receive`. `headers` are those of the
-    request.
+    block then ends without an error. Inside it, receive messages by `receive`. `headers` are those
+    of the request.
     """
 
     def __init__(

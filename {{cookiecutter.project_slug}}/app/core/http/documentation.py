@@ -3,7 +3,7 @@
 Everything is served by this service, so the page needs no other host and works without a network.
 """
 
-from functools import partial
+from collections.abc import Awaitable, Callable
 from html import escape
 from pathlib import Path
 from string import Template
@@ -48,13 +48,26 @@ def install_documentation(app: FastAPI) -> None:
 
     app.add_route("/docs", page, methods=["GET"], include_in_schema=False)
     for name, media_type in _FILES.items():
-        send_file = partial(_send_file, files, name, media_type)
+        send_file = _sender(files, name, media_type)
         app.add_route(f"/docs/{name}", send_file, methods=["GET"], include_in_schema=False)
     app.add_route("/openapi.json", send_document, methods=["GET"], include_in_schema=False)
 
 
-async def _send_file(files: StaticFiles, name: str, media_type: str, request: Request) -> Response:
-    response = await files.get_response(name, request.scope)
-    response.headers["Content-Type"] = media_type
-    response.headers["Cache-Control"] = "no-cache"  # a new version has the same names
-    return response
+def _sender(
+    files: StaticFiles, name: str, media_type: str
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint that sends a file, always whole.
+
+    A function, because `SecurityHeaders` takes other callables for mounted applications.
+    """
+
+    async def send_file(request: Request) -> Response:
+        # Starlette refuses ranges that it cannot satisfy, in plain text.
+        request.scope["headers"] = [one for one in request.scope["headers"] if one[0] != b"range"]
+        response = await files.get_response(name, request.scope)
+        response.headers["Accept-Ranges"] = "none"
+        response.headers["Content-Type"] = media_type
+        response.headers["Cache-Control"] = "no-cache"  # a new version has the same names
+        return response
+
+    return send_file

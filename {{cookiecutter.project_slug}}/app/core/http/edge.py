@@ -56,7 +56,7 @@ class Claim(Protocol):
 
 
 class Claims(NamedTuple):
-    """How requests claim something, and what OpenAPI says of it. The app's are in `app.state.claims`."""
+    """How requests are claimed, and the OpenAPI entries for it. Stored in `app.state.claims`."""
 
     read: Callable[[Request], Claim | None]
     parameter: dict[str, Any]

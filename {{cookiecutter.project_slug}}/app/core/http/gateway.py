@@ -16,7 +16,7 @@ class GatewayCaller:
 
 
 class GatewayHeaderMiddleware:
-    """ASGI middleware: removes the header from requests that no trusted proxy has sent.
+    """ASGI middleware: removes the header unless the request comes from a trusted proxy.
 
     It has to run before the middleware that replaces the proxy's address by the client's.
     """

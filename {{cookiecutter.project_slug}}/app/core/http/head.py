@@ -24,7 +24,7 @@ def routed(scope: Scope) -> Scope:
 
 
 class WithoutBody:
-    """Sends the head of a response, and ends it where the body would begin."""
+    """Sends a response without its body."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

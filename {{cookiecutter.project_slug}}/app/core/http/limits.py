@@ -40,6 +40,7 @@ def body_limit(
 
     `admit` raises a domain error for clients that may not send it, before it is parsed: FastAPI parses
     bodies before it solves dependencies, and large ones cost time. Put it below `@router.post`.
+
     (FastAPI's own `max_body_size` responds in plain text, and no setting can change it.)
     """
 
@@ -73,7 +74,7 @@ def refuse_long_target(scope: Scope, limit: int) -> Response | None:
     """Return a 414 for a query string or path of more than `limit` bytes, or None."""
     if len(scope["query_string"]) > limit:
         part = "query string"
-    elif len(scope["path"]) > limit:
+    elif len(scope.get("raw_path") or scope["path"].encode()) > limit:  # as it was sent
         part = "path"
         scope = {**scope, "path": scope["path"][:limit]}  # the response names it
     else:

@@ -46,7 +46,10 @@ _SETTING: Final = "x-setting"  # of a response that a setting turns on
 
 
 class Tag(str):
-    """A name for `tags` of a router, with its description. One of the routers with a tag has it."""
+    """A name for `tags` of a router, with its description.
+
+    Only one of the routers that share a tag needs the description.
+    """
 
     def __new__(cls, name: str, _description: str) -> "Tag":
         return super().__new__(cls, name)
@@ -89,12 +92,12 @@ def install_openapi(app: FastAPI) -> None:
                 # FastAPI gives all methods of a route one id, and warns of it.
                 warnings.filterwarnings("ignore", "Duplicate Operation ID", UserWarning)
                 document = generate()
-            add_problem_schema(document)
             document["info"] |= _INFO
             document["servers"] = [{"url": "/"}]
             document["tags"] = _tags(app)
             for context, method, operation in _operations(app, document):
                 _complete(app, operation, context, method)
+            add_problem_schema(document)
             _prefix_token_urls(document, app.state.settings.api_prefix)
             _warn_of_duplicate_ids(document)
             app.openapi_schema = document
@@ -117,11 +120,22 @@ async def send_document(request: Request) -> JSONResponse:
 def _operations(
     app: FastAPI, document: dict[str, Any]
 ) -> Iterator[tuple[RouteContext, str, dict[str, Any]]]:
+    """Yield each operation with its route and method: the last route of several, as FastAPI does."""
+    found: dict[tuple[str, str], RouteContext] = {}
     for context in iter_route_contexts(app.routes):
         if not isinstance(context.original_route, APIRoute) or not context.include_in_schema:
             continue
+        path = context.path_format or ""
         for method in context.methods or ():
-            yield context, method, document["paths"][context.path_format][method.lower()]
+            if (method, path) in found:
+                warnings.warn(
+                    f"Two routes are {method} {path}: requests get the first one that "
+                    "matches, and the document describes the last one",
+                    stacklevel=2,
+                )
+            found[method, path] = context
+    for (method, path), context in found.items():
+        yield context, method, document["paths"][path][method.lower()]
 
 
 def _tags(app: FastAPI) -> list[dict[str, str]]:

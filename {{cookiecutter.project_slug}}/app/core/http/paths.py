@@ -21,6 +21,8 @@ def prefix(scope: Scope) -> str:
 def route_path(scope: Scope) -> str:
     """Return the path that routes match: without the prefix."""
     path: str = scope["path"]
+    if path == prefix(scope):
+        return ""
     # Servers concatenate the two, so a root_path of `/api/` gives `/api//users`.
     for root in (scope.get("root_path", ""), prefix(scope)):
         inner = path.removeprefix(root)

@@ -62,7 +62,8 @@ def install_perimeter(
 ) -> None:
     """Add the middleware to an app that was created with `middleware=INNERMOST`.
 
-    Call it after calls of `app.add_middleware` for what belongs within. Raises `TypeError` for another app.
+    Call it after adding the inner middleware. Raises `TypeError` for an app created without
+    `INNERMOST`.
 
     `respond_to_error` creates the response to an unexpected error, which is raised again for the server
     to log. The observers are told of every request.
@@ -82,7 +83,7 @@ def install_perimeter(
         # Imported here because it imports all of uvicorn.
         from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-        trusted = [str(network) for network in settings.trusted_proxies]
+        trusted = [str(network) for network in settings.proxy_networks]
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
 
 

@@ -10,6 +10,7 @@ from app.core.http.problems import (
     ProblemError,
     default_code,
     new_problem,
+    title_of,
 )
 from app.exceptions import AppError
 
@@ -47,7 +48,7 @@ def needs_credentials(dependency: Any) -> bool:
     return dependency in _requiring or getattr(dependency, "auto_error", False)
 
 
-# The description of each status in OpenAPI, and an example of the detail.
+# The description of a status in OpenAPI, and an example of the detail. Others have their title.
 _EXAMPLES: Final = {
     400: ("The body cannot be read", "There was an error parsing the body"),
     401: ("Credentials are missing or invalid", "Not authenticated"),
@@ -97,7 +98,8 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _declaration(status: int) -> dict[str, Any]:
-    description, detail = _EXAMPLES[status]
+    title = title_of(status)
+    description, detail = _EXAMPLES.get(status, (title, title))
     example = new_problem(
         status,
         detail,
@@ -127,18 +129,25 @@ _EXAMPLE_ERROR: Final = ProblemError(
 
 
 def add_problem_schema(openapi: dict[str, Any]) -> None:
-    """Add the schemas that `problem_responses` refers to."""
+    """Add the schemas that `problem_responses` refers to. Call it once all responses are declared."""
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema["properties"]["code"]["enum"] = sorted(_codes())
+    schema["properties"]["code"]["enum"] = sorted(_codes(openapi))
     definitions = schema.pop("$defs")
     openapi.setdefault("components", {}).setdefault("schemas", {}).update(
         {"Problem": schema, **definitions}
     )
 
 
-def _codes() -> set[str]:
+def _codes(openapi: dict[str, Any]) -> set[str]:
     """Return the codes of problems: of the declared statuses, of a 405, and of domain errors."""
-    return {*(default_code(status) for status in (*_EXAMPLES, 405)), *_codes_of(AppError)}
+    declared = {
+        int(status)
+        for path in openapi["paths"].values()
+        for operation in path.values()
+        for status, response in operation["responses"].items()
+        if MEDIA_TYPE in response.get("content", {})
+    }
+    return {*map(default_code, {*_EXAMPLES, 405, *declared}), *_codes_of(AppError)}
 
 
 def _codes_of(error: type[AppError]) -> set[str]:

@@ -4,7 +4,7 @@ import json
 from http import HTTPMethod, HTTPStatus
 from typing import Any, Final, cast
 
-from fastapi import FastAPI, Request, WebSocket, status
+from fastapi import FastAPI, Request, Response, WebSocket, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse
@@ -30,8 +30,8 @@ async def respond_to_app_error(request: Request, error: Exception) -> JSONRespon
     if await _close_socket(request, error):
         return None
     errors = []
-    if error.field:
-        errors = [ProblemError(loc=["body", error.field], detail=str(error), code=error.kind)]
+    if loc := _location(request, error.field):
+        errors = [ProblemError(loc=loc, detail=str(error), code=error.kind)]
     return problem_response(
         request,
         status=error.status,
@@ -40,6 +40,17 @@ async def respond_to_app_error(request: Request, error: Exception) -> JSONRespon
         errors=errors,
         headers=error.headers,
     )
+
+
+def _location(request: Request, field: str | None) -> list[str | int]:
+    """Return where the request has a field, or nothing: it may be a column that no body names."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    if field and body:
+        # A body that is no model may have any field.
+        fields = getattr(body.field_info.annotation, "model_fields", {field: None})
+        if field in fields:
+            return ["body", getattr(fields[field], "alias", None) or field]
+    return ["path", field] if field in request.path_params else []
 
 
 async def _close_socket(connection: HTTPConnection, error: AppError) -> bool:
@@ -87,6 +98,13 @@ def _sentence(error: dict[str, Any]) -> str:
     return str(raised) or message if isinstance(raised, Exception) else message
 
 
+# Responses with these statuses have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
+_WITHOUT_BODY: Final = {
+    HTTPStatus.NO_CONTENT,
+    HTTPStatus.RESET_CONTENT,
+    HTTPStatus.NOT_MODIFIED,
+}
+
 # Form types; a route without files reads either.
 _FORMS: Final = {"application/x-www-form-urlencoded", "multipart/form-data"}
 
@@ -106,7 +124,7 @@ def _wrong_media_type(request: Request) -> ProblemError | None:
     )
 
 
-async def _http_exception(request: Request, error: Exception) -> JSONResponse:
+async def _http_exception(request: Request, error: Exception) -> Response:
     """Respond to errors of FastAPI itself: unknown paths, wrong methods, unreadable bodies.
 
     A project's own `HTTPException` may have any status and any JSON as its detail.
@@ -114,6 +132,8 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     error = cast("HTTPException", error)
     log_failure(request, error.status_code, explain(error))
     headers = error.headers
+    if error.status_code in _WITHOUT_BODY:
+        return Response(status_code=error.status_code, headers=headers)
     is_refused = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
     if is_refused and isinstance(request.scope.get("route"), APIRoute):  # not a mounted application
         headers = {**(headers or {}), "Allow": ", ".join(_allowed_methods(request))}

@@ -122,7 +122,7 @@ def new_problem(
     """Return a problem of type `about:blank`. `code` defaults to `default_code(status)`."""
     return Problem(
         type="about:blank",
-        title=_title(status),
+        title=title_of(status),
         status=status,
         detail=detail,
         code=code or default_code(status),
@@ -135,10 +135,11 @@ def new_problem(
 
 def default_code(status: int) -> str:
     """Return the code of a problem that has none of its own: its title, as in `NOT_FOUND`."""
-    return _title(status).upper().replace(" ", "_")
+    return title_of(status).upper().replace(" ", "_")
 
 
-def _title(status: int) -> str:
+def title_of(status: int) -> str:
+    """Return the name of a status, as in `Not Found`, also of one that is not registered."""
     if status in _TITLES:
         return _TITLES[status]
     return HTTPStatus(status).phrase if status in _STATUSES else f"Error {status}"

@@ -25,8 +25,8 @@ class _Endpoint(NamedTuple):
 class RouteTemplates:
     """Finds the template of a request by the endpoint that its scope names.
 
-    The scope also names a route, but without the prefixes of routers that include it, and only one of
-    FastAPI.
+    `scope["route"]` does not help: it is set for FastAPI's routes only, and lacks the prefixes of
+    including routers.
     """
 
     def __init__(self, app: FastAPI) -> None:

@@ -61,7 +61,10 @@ class SecurityHeaders:
 
 
 def _is_mounted(scope: Scope, root_path: str) -> bool:
-    """Return whether a mounted application responds. It extends the `root_path`, unless it is at `/`."""
+    """Return whether a mounted application responds.
+
+    A mounted application extends the `root_path`, except one mounted at `/`.
+    """
     if scope.get("root_path", "") != root_path:
         return True
     return "route" not in scope and "endpoint" in scope and not isroutine(scope["endpoint"])

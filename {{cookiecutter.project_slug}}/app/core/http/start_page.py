@@ -1,5 +1,6 @@
 """The response to `/`, the URL that a person opens first."""
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
@@ -21,6 +22,8 @@ _POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+# In `Accept`, unless its quality is zero (RFC 9110, section 12.4.2).
+_HTML: Final = re.compile(r"text/html(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 # Those that the service has are linked.
 _LINKS: Final = {
     "docs": ("/docs", "Documentation, where every route can be tried"),
@@ -40,8 +43,8 @@ _COMMANDS: Final = {
 def install_start_page(app: FastAPI) -> None:
     """Show developers where to go next, and tell programs where the documentation is.
 
-    Call it after the routers are included, so that a route of the project for `/` wins. So does an
-    application that is mounted there, also later.
+    Call it after the routers are included, so that the project's own route for `/` wins. An
+    application mounted at `/` wins too, even if it is mounted later.
     """
     app.add_route("/", _start, methods=["GET"], include_in_schema=False)
 
@@ -54,7 +57,7 @@ async def _start(request: Request) -> Response:
             return cast("Response", route.app)  # a response is an ASGI application, too
     links = dict(_links(app, prefix(request.scope)))
     vary = {"Vary": "Accept"}
-    is_for_a_person = "text/html" in request.headers.get("accept", "")
+    is_for_a_person = _HTML.search(", ".join(request.headers.getlist("Accept")))
     if app.state.settings.development and is_for_a_person:
         return HTMLResponse(_html(app, links), headers={"Content-Security-Policy": _POLICY} | vary)
     return JSONResponse({"title": app.title, "version": app.version, **links}, headers=vary)

@@ -29,7 +29,6 @@ async def get_sign_in_service(database: DatabaseDep, settings: SettingsDep) -> S
     return SignInService(database, settings)
 
 
-@may_respond(401)
 async def get_refresh_service(database: DatabaseDep, settings: SettingsDep) -> RefreshService:
     return RefreshService(database, settings)
 

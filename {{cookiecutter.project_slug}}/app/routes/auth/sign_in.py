@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Response, status
 
 from app.core.http.edge import EdgeRoute
 from app.core.http.openapi import Tag
+from app.core.http.problem_declarations import problem_responses
 from app.core.types import Id
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.services import (
@@ -42,7 +43,7 @@ async def create_token(
     return TokenResponse.model_validate(signed_in.tokens)
 
 
-@router.post("/refresh")
+@router.post("/refresh", responses=problem_responses(401))
 async def refresh_token(
     form: Annotated[RefreshRequest, Form()],
     service: RefreshServiceDep,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 # More than any policy allows. Bounds the time for normalizing and hashing.
@@ -23,4 +23,6 @@ def _check(password: SecretStr) -> SecretStr:
     return password
 
 
-Password = Annotated[SecretStr, AfterValidator(_check)]
+Password = Annotated[
+    SecretStr, AfterValidator(_check), Field(json_schema_extra={"maxLength": _MAX_LENGTH})
+]

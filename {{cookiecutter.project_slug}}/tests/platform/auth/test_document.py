@@ -1,6 +1,6 @@
 """What the OpenAPI document says of callers and accounts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -43,6 +43,30 @@ def test_challenge_and_delay_are_declared(app: FastAPI) -> None:
 
     assert "WWW-Authenticate" in responses["401"]["headers"]
     assert "Retry-After" in responses["429"]["headers"]
+
+
+def test_signing_out_never_fails_for_the_token(app: FastAPI) -> None:
+    assert "401" in operation(app, "POST /auth/refresh")["responses"]
+    assert "401" not in operation(app, "POST /auth/logout")["responses"]
+
+
+def test_length_of_passwords_is_stated(app: FastAPI) -> None:
+    fields = [
+        field
+        for schema in app.openapi()["components"]["schemas"].values()
+        for field in _with_members(schema.get("properties", {}).values())
+        if field.get("format") == "password" and "token" not in field.get("title", "").lower()
+    ]
+
+    assert len(fields) >= 6
+    assert {field.get("maxLength") for field in fields} == {512}
+
+
+def _with_members(fields: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield fields, and the members of those that are one of several."""
+    for field in fields:
+        yield field
+        yield from field.get("anyOf", [])
 
 
 @pytest.mark.parametrize(

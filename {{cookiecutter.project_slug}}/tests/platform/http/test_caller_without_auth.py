@@ -8,6 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
 
 from app.core.caller_settings_without_auth import CallerSettings
+from app.core.config import Settings
 from app.core.http.gateway import GatewayCaller
 from app.dependencies.caller_without_auth import get_caller, identify_caller, install_caller
 from app.exceptions import PermissionError
@@ -42,6 +43,8 @@ def app(app_with_routers: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatc
     [
         ("10.1.2.3", {"X-User": "ann"}, "ann"),
         ("10.1.2.3", {"X-User": "ann", "X-Forwarded-For": "203.0.113.5"}, "ann"),
+        ("::ffff:10.1.2.3", {"X-User": "ann"}, "ann"),
+        ("::ffff:192.0.2.1", {"X-User": "ann"}, None),
         ("10.1.2.3", {}, None),
         ("10.1.2.3", {"X-User": ""}, None),
         ("192.0.2.1", {"X-User": "ann"}, None),
@@ -117,7 +120,12 @@ def test_nobody_is_not_a_user() -> None:
     assert id_of_user(None) is None
 
 
-def test_responses_to_a_caller_that_the_gateway_names_are_not_stored() -> None:
-    settings = CallerSettings(_env_file=None, caller_header="X-User")
+async def test_responses_to_a_caller_that_the_gateway_names_are_not_stored(
+    app_with_routers: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Settings, "identifying_headers", CallerSettings.identifying_headers)
+    app = make_app(app_with_routers, monkeypatch, caller_header="X-User")
+    async with http_client(app, address="10.1.2.3") as client:
+        responses = [await client.get("/caller", headers=one) for one in ({"X-User": "ann"}, {})]
 
-    assert settings.identifying_headers == ("Authorization", "X-User")
+    assert [one.headers.get("cache-control") for one in responses] == ["no-store", None]

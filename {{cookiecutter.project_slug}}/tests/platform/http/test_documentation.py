@@ -52,6 +52,22 @@ async def test_files_are_sent_once(anonymous: httpx.AsyncClient) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
+@pytest.mark.parametrize("wanted", ["bytes=abc", "bytes=999999999-", "bytes=0-9"])
+async def test_files_are_sent_whole(anonymous: httpx.AsyncClient, wanted: str) -> None:
+    whole = await anonymous.get("/docs/swagger-ui.css")
+    response = await anonymous.get("/docs/swagger-ui.css", headers={"Range": wanted})
+
+    assert (response.status_code, response.content) == (200, whole.content)
+    assert response.headers["accept-ranges"] == "none"
+
+
+@pytest.mark.parametrize("path", PAGES[1:])
+async def test_files_have_the_policy_of_data(anonymous: httpx.AsyncClient, path: str) -> None:
+    policy = (await anonymous.get(path)).headers["content-security-policy"]
+
+    assert policy == "default-src 'none'; frame-ancestors 'none'"
+
+
 @pytest.mark.parametrize("name", ["__init__.py", "documentation.py", "..%2Fopenapi.py", "%00"])
 async def test_other_files_are_not_served(anonymous: httpx.AsyncClient, name: str) -> None:
     response = await anonymous.get(f"/docs/{name}")

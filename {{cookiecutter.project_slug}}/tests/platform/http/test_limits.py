@@ -13,7 +13,7 @@ from starlette.types import Message, Scope
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.edge import EdgeRoute
-from app.core.http.limits import body_limit, is_deeper
+from app.core.http.limits import body_limit, is_deeper, refuse_long_target
 from tests.conftest import http_client
 
 JSON = {"Content-Type": "application/json"}
@@ -292,3 +292,12 @@ async def test_path_that_is_too_long_is_refused_and_not_repeated(
     assert response.json()["detail"] == "The path has more than 256 bytes"
     assert len(response.content) < 600
     assert (await limited.get("/" + "a" * 255)).status_code == 404
+    assert (await limited.get("/" + "\u20ac" * 28)).status_code == 404
+    assert (await limited.get("/" + "\u20ac" * 29)).status_code == 414  # 9 bytes each
+
+
+def test_path_of_a_server_that_decodes_it_is_measured_in_bytes() -> None:
+    scope = {"type": "http", "query_string": b"", "headers": [], "path": "/" + "\u20ac" * 100}
+
+    assert refuse_long_target(scope, 300)
+    assert not refuse_long_target(scope, 301)

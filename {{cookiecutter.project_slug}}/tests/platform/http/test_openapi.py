@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, FastAPI, Security
+from fastapi import APIRouter, Depends, FastAPI, Security
 from fastapi.security import APIKeyHeader
 
 from app import __author__, __author_email__, __description__, __license__
 from app.core.http.edge import EdgeRoute
 from app.core.http.openapi import Tag, install_openapi
+from app.core.http.problem_declarations import may_respond
 from app.dependencies.database import OpenSessionDep
 
 
@@ -110,6 +111,25 @@ def test_codes_of_problems_are_listed(probe_app: FastAPI) -> None:
     assert codes == sorted(set(codes))
 
 
+def test_status_that_no_error_of_the_service_has_is_declared(
+    app_with_routers: Callable[..., FastAPI],
+) -> None:
+    @may_respond(410, 499)
+    async def fail() -> None: ...
+
+    router = APIRouter()
+    router.get("/things", dependencies=[Depends(fail)])(fail)
+
+    document = app_with_routers(router).openapi()
+
+    responses = document["paths"]["/things"]["get"]["responses"]
+    codes = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+    example = responses["410"]["content"]["application/problem+json"]["example"]
+    assert (responses["410"]["description"], example["code"]) == ("Gone", "GONE")
+    assert responses["499"]["description"] == "Error 499"
+    assert {"GONE", "ERROR_499"} <= {*codes}
+
+
 def test_ids_are_64_bit_integers(probe_app: FastAPI) -> None:
     document = probe_app.openapi()
     (parameter,) = [
@@ -151,6 +171,25 @@ def test_two_functions_of_one_name_are_noticed(app_with_routers: Callable[..., F
 
     with pytest.warns(UserWarning, match="2 operations are called things"):
         app_with_routers(router).openapi()
+
+
+def test_two_routes_of_one_path_and_method_are_noticed(
+    app_with_routers: Callable[..., FastAPI],
+) -> None:
+    router = APIRouter(route_class=EdgeRoute)
+
+    @router.post("/things/{thing_id}")
+    async def first(thing_id: str, open_session: OpenSessionDep) -> None: ...
+
+    @router.post("/things/{thing_id}")
+    async def second(thing_id: str, open_session: OpenSessionDep) -> None: ...
+
+    app = app_with_routers(router)
+    with pytest.warns(UserWarning, match=r"Two routes are POST /things/\{thing_id\}: "):
+        app.openapi()
+
+    names = [one["name"] for one in operation(app, "POST /things/{thing_id}")["parameters"]]
+    assert len(names) == len({*names})
 
 
 def test_scheme_that_insists_is_not_optional(app_with_routers: Callable[..., FastAPI]) -> None:

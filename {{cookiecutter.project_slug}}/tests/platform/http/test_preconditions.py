@@ -78,6 +78,18 @@ async def test_change_of_another_version_is_refused(
         assert (await probes.get(path)).headers["etag"] == etag
 
 
+async def test_tags_may_be_in_several_lines(probes: httpx.AsyncClient, path: str) -> None:
+    etag = (await probes.get(path)).headers["etag"]
+
+    def lines(name: str) -> list[tuple[str, str]]:
+        return [(name, '"0"'), (name, etag)]
+
+    read = await probes.get(path, headers=lines("If-None-Match"))
+    changed = await probes.patch(path, json=CHANGE, headers=lines("If-Match"))
+
+    assert (read.status_code, changed.status_code) == (304, 200)
+
+
 @pytest.mark.parametrize(
     ("if_none_match", "status"),
     [("{etag}", 304), ("W/{etag}", 304), ('"0", {etag}', 304), ("*", 304), ('"0"', 200)],

@@ -108,6 +108,10 @@ async def test_head_is_answered(outside: Outside) -> None:
         ("/svc/", "/svc/users", "/users", "/svc/users"),
         ("/svc/", "/svc//users", "/users", "/svc/users"),  # as Uvicorn has it
         ("/svc", "/svcs", "/svcs", "/svc/svcs"),
+        ("/svc", "/svc", "", "/svc"),
+        ("/svc/", "/svc", "", "/svc"),
+        ("/svc", "/svc/", "/", "/svc/"),
+        ("/svc/", "/svc/", "/", "/svc/"),
     ],
 )
 def test_prefix_is_neither_lost_nor_doubled(

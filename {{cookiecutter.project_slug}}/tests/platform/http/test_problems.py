@@ -4,9 +4,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import APIRouter, FastAPI, HTTPException
+from pydantic import BaseModel, Field
 from sqlalchemy import text
 
 from app.core.database import Database
+from app.exceptions import ConflictError
 from tests.conftest import http_client
 from tests.factories import Factory
 from tests.platform import probe
@@ -165,6 +167,56 @@ async def test_error_of_the_database_tells_the_client_no_sql(
     assert_is_problem(response, 500, "INTERNAL_SERVER_ERROR")
     assert "hunter2" not in response.text
     assert "SELECT" not in response.text
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+async def test_status_that_must_have_no_body_has_none(
+    app_with_routers: Callable[..., FastAPI], status: int
+) -> None:
+    """Else the server breaks the connection."""
+    router = APIRouter()
+
+    @router.get("/empty")
+    async def stop() -> None:
+        raise HTTPException(status, headers={"X-Reason": "none"})
+
+    async with http_client(app_with_routers(router)) as client:
+        response = await client.get("/empty")
+
+    assert (response.status_code, response.content) == (status, b"")
+    assert response.headers["x-reason"] == "none"
+    assert "content-type" not in response.headers
+
+
+async def test_error_says_where_its_field_is_in_the_request(
+    app_with_routers: Callable[..., FastAPI], database: Database
+) -> None:
+    class Body(BaseModel):
+        name: str = Field(alias="Name")
+
+    router = APIRouter()
+
+    @router.put("/things/{owner_id}/{field}")
+    async def name_thing(owner_id: int, field: str, body: Body) -> None:
+        raise ConflictError("It is wrong", field=field)
+
+    @router.put("/things/{owner_id}/{field}/like")
+    async def like_thing(owner_id: int, field: str) -> None:
+        raise ConflictError("It is wrong", field=field)
+
+    found = {}
+    async with http_client(app_with_routers(router, database=database)) as client:
+        for path in ("name", "owner_id", "user_id", "name/like", "owner_id/like"):
+            response = await client.put(f"/things/7/{path}", json={"Name": "x"})
+            found[path] = [error["loc"] for error in response.json().get("errors", [])]
+
+    assert found == {
+        "name": [["body", "Name"]],
+        "owner_id": [["path", "owner_id"]],
+        "user_id": [],
+        "name/like": [],
+        "owner_id/like": [["path", "owner_id"]],
+    }
 
 
 def operations(app: FastAPI) -> list[tuple[str, dict[str, Any]]]:

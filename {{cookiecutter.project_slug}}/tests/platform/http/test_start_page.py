@@ -45,6 +45,23 @@ async def test_program_is_told_the_same(anonymous: httpx.AsyncClient, app: FastA
     assert (await anonymous.head("/")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("accept", "is_page"),
+    [
+        (["text/html;q=0, application/json"], False),
+        (["text/html ; Q=0.000"], False),
+        (["text/html;q=0.1"], True),
+        (["application/json", "Text/HTML"], True),
+    ],
+)
+async def test_page_is_for_those_who_accept_it(
+    anonymous: httpx.AsyncClient, accept: list[str], is_page: bool
+) -> None:
+    response = await anonymous.get("/", headers=[("Accept", one) for one in accept])
+
+    assert response.headers["content-type"].startswith("text/html") == is_page
+
+
 async def test_outside_development_there_is_no_page(app_with: Callable[..., FastAPI]) -> None:
     async with http_client(app_with(development=False, docs=True)) as client:
         response = await client.get("/", headers=BROWSER)

@@ -269,17 +269,20 @@ FORWARDED = {"X-Forwarded-For": "198.51.100.9, 203.0.113.5", "X-Forwarded-Proto"
 
 
 async def test_proxy_is_believed_only_if_it_is_named(serve: Serve) -> None:
-    networks = ("10.0.0.0/8",)
+    networks = (ip_network("10.0.0.0/8"),)
     async with serve(peer="10.1.2.3") as client:
         unnamed = await client.get("/more/caller", headers=FORWARDED)
     async with serve(peer="10.1.2.3", trusted_proxies=networks) as client:
         named = await client.get("/more/caller", headers=FORWARDED)
+    async with serve(peer="::ffff:10.1.2.3", trusted_proxies=networks) as client:
+        mapped = await client.get("/more/caller", headers=FORWARDED)
     async with serve(peer="11.1.2.3", trusted_proxies=networks) as client:
         stranger = await client.get("/more/caller", headers=FORWARDED)
 
-    assert [response.json() for response in (unnamed, named, stranger)] == [
+    assert [response.json() for response in (unnamed, named, mapped, stranger)] == [
         "10.1.2.3",
         "203.0.113.5",  # the last one, which the proxy itself added
+        "203.0.113.5",
         "11.1.2.3",
     ]
     assert "strict-transport-security" in named.headers

@@ -1,7 +1,7 @@
 from decimal import Decimal
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import FiniteFloat
+from pydantic import Field, FiniteFloat
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import KeysetPage, decode_cursor, encode_cursor
@@ -26,7 +26,7 @@ from app.services.rows import require_found, require_version
 _SORT_TYPES: Final = {
     "created_at": UtcDatetime,
 % for one in r.sorted_by:
-    "${one.name}": ${one.kind.cursor},
+    "${one.name}": ${one.code(one.kind.cursor)},
 % endfor
 }
 
