@@ -57,7 +57,9 @@ async def test_migrations_are_free_of_the_limits_of_the_role(pooled: Settings) -
 
 async def test_migrations_do_not_run_through_a_pooler(pooled: Settings) -> None:
     """The SET of a revision would apply to other clients of the server connection."""
-    with pytest.raises(ConfigurationError, match="DATABASE_DIRECT_URL: not set, but DATABASE_POOLER"):
+    with pytest.raises(
+        ConfigurationError, match="DATABASE_DIRECT_URL: not set, but DATABASE_POOLER"
+    ):
         make_migration_engine(pooled)
 
 
