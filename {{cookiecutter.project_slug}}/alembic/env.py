@@ -21,6 +21,7 @@ from app.core.database.migrations import (
     UnknownRevisionError,
     make_migration_engine,
     revisions,
+    script_directory,
 )
 from app.core.observability.logs import configure_logging
 
@@ -59,6 +60,9 @@ def run_migrations(connection: Connection) -> None:
         for revision in context.get_context().get_current_heads():
             if revision not in revisions():
                 raise UnknownRevisionError(revision) from None
+        raise
+    except KeyError:  # raised by Alembic if a file is missing, or by a migration itself
+        script_directory()
         raise
 
 

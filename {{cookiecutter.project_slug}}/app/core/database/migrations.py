@@ -36,7 +36,7 @@ _NO_TRANSACTION_TIMEOUT: Final = (
 
 
 class MigrationError(Exception):
-    """Alembic cannot migrate, for example because there are two heads. The message is Alembic's."""
+    """Alembic cannot migrate, for example because there are two heads. The message says why."""
 
 
 class UnknownRevisionError(MigrationError):
@@ -102,13 +102,11 @@ def migrate(database_url: URL) -> None:
     from alembic import command
     from alembic.util import CommandError
 
+    newest_revision(script_directory())
     try:
         command.upgrade(alembic_config(database_url), "head")
     except CommandError as error:
         raise MigrationError(str(error)) from None
-    except KeyError:  # from Alembic, for a file that is missing, or from a migration
-        script_directory()
-        raise
 
 
 def write_revision(database_url: URL, message: str, *, empty: bool = False) -> Path | None:
@@ -121,6 +119,7 @@ def write_revision(database_url: URL, message: str, *, empty: bool = False) -> P
     from alembic.script import Script
     from alembic.util import CommandError
 
+    newest_revision(script_directory())
     differences: list[bool] = []
 
     def note(_context: object, _revision: object, directives: list[MigrationScript]) -> None:
@@ -156,13 +155,28 @@ def script_directory() -> ScriptDirectory:
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory.from_config(_config())
+    _heads(scripts)
+    return scripts
+
+
+def newest_revision(scripts: ScriptDirectory) -> str:
+    """Return the newest revision. Raises `MigrationError` if there are several, or a file is missing."""
+    heads = _heads(scripts)
+    if len(heads) != 1:
+        raise MigrationError(
+            f"There are {len(heads)} newest revisions, but a new one can follow only one. Join them "
+            "first: `uv run alembic merge heads`"
+        )
+    return heads[0]
+
+
+def _heads(scripts: ScriptDirectory) -> list[str]:
     try:
-        scripts.get_heads()  # reads the files
+        return scripts.get_heads()  # reads the files
     except KeyError as error:
         raise MigrationError(
             f"A migration comes after the revision {error}, whose file is missing in alembic/versions"
         ) from error
-    return scripts
 
 
 @cache
