@@ -303,17 +303,19 @@ async def test_ready_through_the_pooler(caller: Caller) -> None:
     assert {answer.status for answer in answers} == {200}
 
 
-@pytest.mark.parametrize("by", ["itself", "pooler", "past"])
+@pytest.mark.parametrize("by", ["itself", "past"])
 def test_many_processes_migrate_at_once(
     project: Path, postgres: PostgresProcess, pooler: PgBouncerProcess, by: str
 ) -> None:
     name = f"unmigrated_{by}"
     with postgres.database(name) as url:
-        pooled = {"DATABASE_URL": pooler.url(name), "DATABASE_POOLER": "true"}
         variables = {
             "itself": {"DATABASE_URL": url},
-            "pooler": pooled,
-            "past": pooled | {"DATABASE_DIRECT_URL": url},
+            "past": {
+                "DATABASE_URL": pooler.url(name),
+                "DATABASE_POOLER": "true",
+                "DATABASE_DIRECT_URL": url,
+            },
         }[by]
         processes = [
             subprocess.Popen(
@@ -332,5 +334,4 @@ def test_many_processes_migrate_at_once(
         assert postgres.query("SELECT count(*) FROM alembic_version", database=name) == [1]
         held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
         assert postgres.query(held) == [0]
-        asked = {row["database"] for row in pooler.show("POOLS")}
-        assert (name in asked) == (by == "pooler")
+        assert name not in {row["database"] for row in pooler.show("POOLS")}

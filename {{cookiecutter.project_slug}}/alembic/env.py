@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import typer
 from alembic import context
 from alembic.util import CommandError as AlembicError
 from sqlalchemy import URL, Connection, func, select, text
@@ -20,6 +21,7 @@ from app.core.database.migrations import (
     UnknownRevisionError,
     make_migration_engine,
     revisions,
+    script_directory,
 )
 from app.core.observability.logs import configure_logging
 
@@ -42,7 +44,7 @@ def run_offline() -> None:
 
 
 def run_migrations(connection: Connection) -> None:
-    # Imported here, where a mistake in a model ends in a sentence.
+    # Imported here, so that a mistake in a model is printed as a sentence, without a traceback.
     from app.models import Base
 
     # A transaction per revision, so that table locks are not held until the last revision.
@@ -59,6 +61,9 @@ def run_migrations(connection: Connection) -> None:
             if revision not in revisions():
                 raise UnknownRevisionError(revision) from None
         raise
+    except KeyError:  # raised by Alembic if a file is missing, or by a migration itself
+        script_directory()
+        raise
 
 
 @asynccontextmanager
@@ -66,12 +71,18 @@ async def migration_lock(engine: AsyncEngine) -> AsyncGenerator[None]:
     """Hold a lock that lets only one process migrate the database, waiting for it if need be.
 
     The lock belongs to a transaction on a connection of its own, which works behind a pooler and
-    leaves the migrations free to commit. It polls, because waiting within PostgreSQL would hold a
-    snapshot, which CREATE INDEX CONCURRENTLY in the other process would wait for.
+    leaves the migrations free to commit. It polls, because a statement that waits in PostgreSQL holds
+    a snapshot, and CREATE INDEX CONCURRENTLY in the other process would wait for that. So would an
+    idle transaction, unless it is READ COMMITTED.
     """
     lock = select(func.pg_try_advisory_xact_lock(MIGRATION_LOCK))
     async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="READ COMMITTED")
+        is_waiting = False
         while not await connection.scalar(lock):
+            if not is_waiting:
+                typer.echo("Waiting for another process, which migrates this database", err=True)
+            is_waiting = True
             await connection.rollback()
             await asyncio.sleep(0.1)
         await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from app.cli.commands import CommandError
@@ -101,7 +102,7 @@ def _revisions(project: Project, files: Mapping[str, str | None]) -> dict[str, s
     return {
         script.revision: str(script.down_revision)
         for script in all_revisions(project)
-        if files.get(f"alembic/versions/{script.path.rpartition('/')[2]}", "") is None
+        if files.get(f"alembic/versions/{Path(script.path).name}", "") is None
     }
 
 

@@ -29,11 +29,7 @@ def all_revisions(project: Project) -> "list[Script]":
 
 
 def head(project: Project) -> str:
-    """Return the revision that the next one follows. Raises `CommandError` if there are several."""
-    heads = scripts_of(project).get_heads()
-    if len(heads) != 1:
-        raise CommandError(
-            f"There are {len(heads)} newest revisions, and a new one follows one: join them by "
-            "`uv run alembic merge heads`"
-        )
-    return heads[0]
+    """Return the revision that the next one follows. Raises `MigrationError` if there are several."""
+    from app.core.database.migrations import newest_revision
+
+    return newest_revision(scripts_of(project))

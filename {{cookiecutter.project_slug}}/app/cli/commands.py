@@ -6,6 +6,7 @@ Modules of commands import the service when a command runs, so that `app --help`
 from __future__ import annotations
 
 import errno
+import sys
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
@@ -42,7 +43,7 @@ def options(
             "--version", callback=_print_version, is_eager=True, help="Print the version."
         ),
     ] = False,
-    # For --help alone: `cli` takes it out, so that it may also follow the name of a command.
+    # Only for --help: `cli` removes the option before parsing, so it may stand anywhere.
     traceback: Annotated[
         bool, typer.Option("--traceback", help="Show the traceback of an error.")
     ] = False,
@@ -64,8 +65,10 @@ DEVELOPMENT_STEPS: Final[list[Callable[[Database], Awaitable[dict[str, str]]]]] 
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")]
 
-# SQLSTATEs of connections that are refused: wrong credentials, a database that does not exist.
-_NO_ENTRY: Final = ("28", "3D")
+# SQLSTATEs of connections that are lost or refused: wrong credentials, a database that does not
+# exist, a pooler, a server that shuts down.
+_UNUSABLE: Final = ("08", "28", "3D", "57P")
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 
 
 class CommandError(Exception):
@@ -85,9 +88,9 @@ def error_sentence(error: Exception) -> str:
             return explain(error)
         case OSError(filename=str()) | OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
             return explain(error)  # of a file; the others are of connections
+        case DBAPIError(orig=cause) if state := getattr(cause, "sqlstate", None):
+            return _sentence_of_state(state, explain(error))
         case OSError() | InterfaceError() | OperationalError():
-            return f"The database cannot be used: {explain(error)}"
-        case DBAPIError(orig=cause) if str(getattr(cause, "sqlstate", "")).startswith(_NO_ENTRY):
             return f"The database cannot be used: {explain(error)}"
         case DBAPIError():
             return f"The database refused a statement: {explain(error)}"
@@ -95,6 +98,16 @@ def error_sentence(error: Exception) -> str:
             return f"{type(error).__name__}: {explain(error)}"
         case _:
             return f"{type(error).__name__}: {explain(error)}{_place(error)}"
+
+
+def _sentence_of_state(state: str, explained: str) -> str:
+    """Return the sentence for an error of the server. Drivers raise different classes for it."""
+    if state.startswith(_UNUSABLE):
+        return f"The database cannot be used: {explained}"
+    refused = f"The database refused a statement: {explained}"
+    if state == _LOCK_NOT_AVAILABLE:
+        return f"{refused}. Another transaction holds the table; run it again"
+    return refused
 
 
 def _place(error: Exception) -> str:
@@ -125,6 +138,16 @@ def with_database(url: URL, work: Callable[[Database], Awaitable[ResultT]]) -> R
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask a question, unless `yes`. Raises `typer.Abort` if the answer is no."""
+    """Ask a question, unless `yes`. Raises `typer.Abort` if the answer is no.
+
+    Raises `CommandError` if stdin is closed.
+    """
     if not yes:
+        require_stdin("--yes")
         typer.confirm(question, abort=True)
+
+
+def require_stdin(option: str) -> None:
+    """Raise `CommandError` if nothing can be asked, because stdin is closed (`<&-`)."""
+    if sys.stdin is None:
+        raise CommandError(f"Nobody can be asked, because stdin is closed: use {option}")

@@ -192,5 +192,6 @@ def grant_command(
     if not password:
         password, _ = configured("API_POSTGRES_PASSWORD") or ("", "")
     schemas = schemas_of(metadata)
-    role = run(settings.database_url, grant_to_service(settings, password, schemas))
+    tables = metadata.tables.values()
+    role = run(settings.database_url, grant_to_service(settings, password, schemas, tables))
     typer.echo(f"{role} may read and write rows.")

@@ -21,7 +21,8 @@ def export_user_command(email: Email) -> None:
     """Print all that is stored about a person, as JSON and without secrets."""
     with database_url() as url:
         found = with_database(url, lambda database: _export(database, email))
-    typer.echo(json.dumps(found, default=str, ensure_ascii=False, indent=2))
+    # As bytes, because JSON is UTF-8 (RFC 8259), whatever the encoding of the terminal.
+    typer.echo(json.dumps(found, default=str, ensure_ascii=False, indent=2).encode())
 
 
 @commands.command("erase-user")

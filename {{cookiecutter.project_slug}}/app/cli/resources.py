@@ -37,7 +37,7 @@ def new_command(
 
     References: the name of a resource, as in author:user, with :cascade, :restrict or :set_null; many:RESOURCE.
 
-    Marks, for which the field needs quotes: ? may be null, ! is unique, ^ filters lists and, if the type has an order, sorts them, =VALUE is the default.
+    Marks, for which the field needs quotes: ? may be null, ! is unique, ^ lets callers filter lists by it and, if its type has an order, sort them, =VALUE is the default.
 
     docs/howto/resources.md says more.
     """
@@ -97,6 +97,9 @@ def revision_command(
             migrate(url)
         path = write_revision(url, message, empty=empty)
     if path is None:
-        typer.echo("The database matches the models, so no migration was written.")
+        typer.echo(
+            "The database matches the models, so no migration was written. CHECK constraints and the "
+            "labels of enum types are not compared."
+        )
     else:
         typer.echo(f"Wrote {path}.\nReview it, then run `uv run app migrate`.")

@@ -12,6 +12,7 @@ from app.cli.commands import (
     DEVELOPMENT_STEPS,
     CommandError,
     commands,
+    require_stdin,
     with_database,
 )
 from app.cli.dev_server import database_url
@@ -44,6 +45,8 @@ def create_admin_command(
     display_name: Annotated[str, typer.Option(help="Display name.")] = "Administrator",
 ) -> None:
     """Create an administrator."""
+    if not (email and password):
+        require_stdin("--email and --password")
     with database_url() as url:
         email = email or typer.prompt("E-mail address")
         password = password or typer.prompt("Password", hide_input=True, confirmation_prompt=True)

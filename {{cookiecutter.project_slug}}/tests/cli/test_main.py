@@ -10,11 +10,13 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
+import alembic.command
 import pytest
+from alembic.config import Config
 from sqlalchemy import URL, text
-from sqlalchemy.exc import DBAPIError, InvalidRequestError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 from typer.testing import CliRunner, Result
 
@@ -33,6 +35,7 @@ from app.core.env_file import PROJECT
 from app.exceptions import ConflictError
 from app.models.user import User
 from tests.factories import Factory
+from tests.postgres import make_test_engine
 
 
 def refusal(sqlstate: str) -> Exception:
@@ -190,6 +193,17 @@ def test_alembic_prints_errors_without_a_traceback(
     assert completed.returncode == 1
     assert message in completed.stderr
     assert "Traceback" not in completed.stderr
+
+
+@pytest.mark.parametrize("command", [("seed",), ("erase-user", "ann@example.com")])
+def test_question_without_stdin_is_an_error(
+    empty_database: URL, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    main = "import sys; sys.stdin = None; from app.cli.main import cli; cli()"  # as after `<&-`
+    completed = run_python("-c", main, *command)
+
+    assert completed.returncode == 1
+    assert "stdin is closed: use --yes" in completed.stderr
 
 
 def test_version_is_printed() -> None:
@@ -362,9 +376,32 @@ def test_revision_without_its_file_is_an_error_without_a_traceback(
 ) -> None:
     first_revision.unlink()
 
-    assert run_cli(monkeypatch, "migrate") == 1
     missing = f"after the revision '{revisions()[0]}', whose file is missing"
-    assert missing in capsys.readouterr().err
+    for arguments in (("migrate",), ("revision", "-m", "x"), ("revision", "-m", "x", "--empty")):
+        assert run_cli(monkeypatch, *arguments) == 1
+        assert missing in capsys.readouterr().err
+    found = run("doctor").stdout
+    assert re.search(f"schema .*{missing}.* To do: correct the files in alembic/versions", found)
+    with pytest.raises(SystemExit, match=missing):
+        alembic.command.current(Config(toml_file=first_revision.parents[2] / "pyproject.toml"))
+
+
+@pytest.mark.usefixtures("empty_database")
+def test_two_newest_revisions_are_an_error_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    first_revision: Path,
+) -> None:
+    run("migrate")
+    second = first_revision.read_text(encoding="utf-8").replace(revisions()[0], "second")
+    second = second.replace("str | None = None", f"str | None = {revisions()[0]!r}")
+    first_revision.with_name("second.py").write_text(second, encoding="utf-8")
+
+    sentence = "There are 2 newest revisions, but a new one can follow only one. Join them first: "
+    for arguments in (("migrate",), ("revision", "-m", "x")):
+        assert run_cli(monkeypatch, *arguments) == 1
+        assert sentence in capsys.readouterr().err
+    assert re.search(f"error +schema +{sentence}", run("doctor").stdout)
 
 
 def test_key_error_of_a_migration_is_not_taken_for_a_missing_file(
@@ -389,6 +426,10 @@ def test_key_error_of_a_migration_is_not_taken_for_a_missing_file(
         (DBAPIError("SELECT 1", {}, refusal("28P01")), "The database cannot be used: "),
         (DBAPIError("SELECT 1", {}, refusal("3D000")), "The database cannot be used: "),
         (DBAPIError("SELECT 1", {}, refusal("42601")), "The database refused a statement: "),
+        (DBAPIError("SELECT 1", {}, refusal("08P01")), "The database cannot be used: "),
+        (OperationalError("SELECT 1", {}, refusal("57P01")), "The database cannot be used: "),
+        (OperationalError("SELECT 1", {}, refusal("57014")), "The database refused a statement: "),
+        (OperationalError("SELECT 1", {}, Exception("lost")), "The database cannot be used: "),
         (
             PermissionError(13, "Permission denied", "app/main.py"),
             "[Errno 13] Permission denied: 'app/main.py'",
@@ -398,6 +439,21 @@ def test_key_error_of_a_migration_is_not_taken_for_a_missing_file(
 )
 def test_sentence_says_whether_the_database_was_asked(error: Exception, sentence: str) -> None:
     assert error_sentence(error).startswith(sentence)
+
+
+async def test_sentence_for_a_table_that_is_locked_says_what_to_do(database_url: URL) -> None:
+    """The drivers raise different classes for it."""
+    engine = make_test_engine(database_url)
+    async with engine.begin() as first, engine.begin() as second:
+        await first.execute(text("SELECT pg_advisory_xact_lock(1)"))
+        await second.execute(text("SET LOCAL lock_timeout = 1"))
+        with pytest.raises(DBAPIError) as refused:
+            await second.execute(text("SELECT pg_advisory_xact_lock(1)"))
+    await engine.dispose()
+
+    sentence = error_sentence(refused.value)
+    assert sentence.startswith("The database refused a statement: ")
+    assert sentence.endswith(". Another transaction holds the table; run it again")
 
 
 def test_sentence_for_a_mistake_names_its_place_in_the_project() -> None:
@@ -466,6 +522,18 @@ def test_port_in_use_is_an_error() -> None:
 
         with pytest.raises(CommandError, match=f"127.0.0.1:{port} .*--port"):
             dev_server.require_free_port("127.0.0.1", port)
+
+
+def test_port_is_not_shared_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There SO_REUSEADDR would allow it."""
+    probe = MagicMock()
+    monkeypatch.setattr("socket.socket", probe)
+    monkeypatch.setattr("sys.platform", "win32")
+
+    dev_server.require_free_port("127.0.0.1", 8000)
+
+    probe.return_value.__enter__.return_value.bind.assert_called_once()
+    probe.return_value.__enter__.return_value.setsockopt.assert_not_called()
 
 
 @pytest.mark.parametrize("host", ["nonsense.invalid", "192.0.2.1", "2001:db8::1", "a..b", "[::1]"])

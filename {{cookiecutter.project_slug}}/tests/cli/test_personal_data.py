@@ -1,6 +1,9 @@
 """What is stored about a person, wherever it is: printed without secrets, and deleted."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Generator
 
 import pytest
@@ -15,7 +18,7 @@ from app.models.idempotency_key import IdempotencyKey
 from app.models.user import scope_of_user
 from app.services.personal_data_service import PersonalDataService
 from tests.factories import Factory
-from tests.postgres import clone
+from tests.postgres import clone, execute
 
 EMAIL = "ann@example.com"
 
@@ -74,6 +77,21 @@ def copied_database(
 
 def run(*arguments: str, answer: str = "") -> Result:
     return CliRunner().invoke(commands, arguments, input=answer)
+
+
+def test_export_is_utf_8_whatever_the_terminal_shows(copied_database: URL) -> None:
+    execute(
+        copied_database,
+        "INSERT INTO users (email, display_name) VALUES ('zoe@x.org', 'Zo\u00eb \u2615')",
+    )
+    completed = subprocess.run(
+        [sys.executable, "-c", "from app.cli.main import cli; cli()", "export-user", "zoe@x.org"],
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=True,
+    )
+
+    assert json.loads(completed.stdout)["users"][0]["display_name"] == "Zo\u00eb \u2615"
 
 
 @pytest.mark.usefixtures("copied_database")

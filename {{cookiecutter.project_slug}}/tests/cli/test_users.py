@@ -177,3 +177,10 @@ async def test_changed_demo_account_is_left_as_it_is(database: Database, make: F
     hashed = await hash_password(SecretStr("another password"), settings)
     await make.user(email=DEMO_EMAIL, hashed_password=hashed)
     assert await let_demo_sign_in(database) == {}
+
+
+def test_administrator_is_not_asked_for_if_stdin_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+
+    with pytest.raises(CommandError, match="use --email and --password"):
+        users.create_admin_command()

@@ -110,9 +110,12 @@ def _remedy(failure: Exception) -> str:
     """Return what to do about an error that no check expects."""
     from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+    from app.core.database.migrations import MigrationError
     from app.exceptions import UnavailableError
 
     match failure:
+        case MigrationError():
+            return "correct the files in alembic/versions"
         case ProgrammingError():  # a table is missing, or the right to read it
             return "run `app migrate`, then `app grant`"
         case DBAPIError() | UnavailableError() | OSError(filename=None):

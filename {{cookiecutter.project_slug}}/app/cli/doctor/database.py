@@ -16,7 +16,8 @@ from app.core.database.budget import Budget, budgeted
 from app.core.database.counted_sessions import ReadSession
 from app.core.database.drivers import driver_for
 from app.core.database.engines import make_engine
-from app.core.database.readiness import ReadinessProbe
+from app.core.database.migrations import newest_revision, script_directory
+from app.core.database.readiness import ReadinessProbe, SchemaError
 from app.exceptions import UnavailableError, explain
 from app.services.job_service import JobService
 
@@ -90,13 +91,14 @@ async def _check_server(
 
 async def check_schema(examined: Examined) -> Sequence[Finding]:
     """Compare the revision of the database with that of the code, as /health/ready does."""
+    await asyncio.to_thread(lambda: newest_revision(script_directory()))
     settings = examined.database.model_copy(update={"readiness_timeout": examined.budget})
     probe = ReadinessProbe(settings)
     try:
         state = await probe.check()
     except UnavailableError as failure:
-        if failure.kind == "schema":
-            return [error(f"not at head: {failure.__cause__}", "run `app migrate`")]
+        if isinstance(failure.__cause__, SchemaError):
+            return [error(f"not at head: {failure.__cause__}", failure.__cause__.remedy)]
         raise
     finally:
         await probe.dispose()

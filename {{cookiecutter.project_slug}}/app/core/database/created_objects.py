@@ -1,4 +1,4 @@
-"""What the revisions create: the objects that autogenerate may drop.
+"""The objects that the revisions create. Autogenerate may drop these, and no others.
 
 A database may hold objects of others: of extensions, of a job, of another service. The revisions
 are read, not run. So an object counts as theirs only if an operation of Alembic creates it under a

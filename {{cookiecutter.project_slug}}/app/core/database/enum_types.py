@@ -99,8 +99,8 @@ def enums_in(operation: MigrateOperation) -> Iterator[postgresql.ENUM]:
 def cast_changed_columns(container: OpContainer, default: Default | None = None) -> None:
     """Let PostgreSQL convert the rows of columns whose type becomes, or was, an enum type.
 
-    The default is dropped meanwhile, because PostgreSQL does not convert it. Afterwards it is the
-    one that `default` returns, or else the existing one.
+    PostgreSQL does not convert a default, so it is dropped first, and then set to what `default`
+    returns, or else to the old one.
     """
     changed: list[MigrateOperation] = []
     for operation in container.ops:

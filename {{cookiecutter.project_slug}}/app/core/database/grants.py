@@ -4,10 +4,11 @@ Migrations run as the owner of the tables. The service reads and writes rows, so
 it can neither drop a table nor read the files of the server.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy import MetaData, Sequence, text
+from sqlalchemy import URL, MetaData, Sequence, Table, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -47,7 +48,8 @@ _STATEMENTS_OF_SCHEMA: Final = tuple(
 )
 _HAS_SCHEMA: Final = text("SELECT 1 FROM pg_namespace WHERE nspname = :schema")
 _EXISTS: Final = text("SELECT 1 FROM pg_roles WHERE rolname = :name")
-# Membership counts even without INHERIT, because a member may SET ROLE. What a role owns it may drop.
+# Membership counts even without INHERIT, because a member may SET ROLE. A role may drop what it owns,
+# and the owner of a schema may drop all that is in it.
 _IS_POWERFUL: Final = text("""
 SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
     OR pg_has_role(service.oid, current_user, 'MEMBER')
@@ -58,22 +60,42 @@ SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrl
         )
     )
     OR EXISTS (SELECT FROM pg_class WHERE relowner = service.oid)
+    OR EXISTS (SELECT FROM pg_namespace WHERE nspowner = service.oid)
 FROM pg_roles AS service WHERE rolname = :name
+""")
+# PostgreSQL only warns if a GRANT grants nothing.
+_NOT_GRANTED: Final = text("""
+SELECT nspname || '.' || relname AS name, pg_get_userbyid(relowner)::text AS owner
+FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE nspname || '.' || relname = ANY(CAST(:tables AS text[])) AND relkind IN ('r', 'p') AND NOT (
+    has_schema_privilege(CAST(:name AS text), relnamespace, 'USAGE')
+    AND has_table_privilege(CAST(:name AS text), pg_class.oid, 'SELECT')
+    AND has_table_privilege(CAST(:name AS text), pg_class.oid, 'INSERT')
+    AND has_table_privilege(CAST(:name AS text), pg_class.oid, 'UPDATE')
+    AND has_table_privilege(CAST(:name AS text), pg_class.oid, 'DELETE')
+)
+ORDER BY name
 """)
 
 
 async def grant_to_service(
-    settings: DatabaseSettings, password: str = "", schemas: Collection[str] = ()
+    settings: DatabaseSettings,
+    password: str = "",
+    schemas: Collection[str] = (),
+    tables: Collection[Table] = (),
 ) -> str:
     """Create the role of `DATABASE_URL`, unless it exists, and let it read and write rows.
 
     Runs as the owner, the user of `DATABASE_DIRECT_URL`. `password` is the role's, by default the
-    one in `DATABASE_URL`. The rows are those of the default schema, the first one of the owner's
-    `search_path` that exists, and of `schemas`. Returns the name of the role. Raises
-    `ConfigurationError` if there is no password, if the two are the same, if the role may do more
-    than that, if the owner may not change it, or if a schema does not exist.
+    one in `DATABASE_URL`. It may use the tables of `schemas` and of the default schema: the first of
+    the owner's `search_path` that exists. Returns the name of the role. Raises `ConfigurationError`
+    if there is no user or password, if the two are the same, if the role may do more than that, if
+    the owner may not change it, if a schema does not exist, or if the owner may not grant the rights
+    to `tables`, of which those that do not exist yet are left out.
     """
     service, owner = settings.database_url, settings.database_direct_url
+    if not service.username:
+        raise ConfigurationError("DATABASE_URL: names no user, such as postgresql://api@host/name")
     if owner is None or owner.username == service.username:
         raise ConfigurationError(
             "DATABASE_DIRECT_URL: must name the owner of the tables, not the user of DATABASE_URL"
@@ -94,25 +116,59 @@ async def grant_to_service(
                     f"DATABASE_URL: {service.username} may do more than read and write rows; "
                     "name another user"
                 )
-            try:
+            what = f"create the role {service.username}, or not change it"
+            with _refusals(owner, what):
                 for query in (_SET_VERIFIER,) if exists else (_CREATE, _SET_VERIFIER):
                     await _run(connection, query, values)
-            except ProgrammingError as error:  # its message quotes the statement
-                raise ConfigurationError(
-                    f"DATABASE_DIRECT_URL: {owner.username} may not create the role "
-                    f"{service.username}, or not change it: {explain(error.orig or error)}"
-                ) from None
-            await _run(connection, _GRANT_CONNECT, values)
-            for schema in {await _default_schema(connection), *schemas}:
-                if not await connection.scalar(_HAS_SCHEMA, {"schema": schema}):
-                    raise ConfigurationError(
-                        f"The schema {schema!r} of a model does not exist: run `app migrate` first"
-                    )
-                for query in _STATEMENTS_OF_SCHEMA:
-                    await _run(connection, query, values | {"schema": schema})
+            await _grant(connection, owner, values, schemas)
+            await _require_granted(connection, owner, service.username, tables)
     finally:
         await engine.dispose()
-    return str(service.username)
+    return service.username
+
+
+@contextmanager
+def _refusals(owner: URL, what: str) -> Generator[None]:
+    """Say that the owner may not do that, without the statement: it may hold a verifier."""
+    try:
+        yield
+    except ProgrammingError as error:
+        raise ConfigurationError(
+            f"DATABASE_DIRECT_URL: {owner.username} may not {what}: {explain(error.orig or error)}"
+        ) from None
+
+
+async def _grant(
+    connection: AsyncConnection,
+    owner: URL,
+    values: Mapping[str, str | None],
+    schemas: Collection[str],
+) -> None:
+    with _refusals(owner, f"let {values['name']} connect to the database"):
+        await _run(connection, _GRANT_CONNECT, values)
+    for schema in {await _default_schema(connection), *schemas}:
+        if not await connection.scalar(_HAS_SCHEMA, {"schema": schema}):
+            raise ConfigurationError(
+                f"The schema {schema!r} of a model does not exist: run `app migrate` first"
+            )
+        with _refusals(owner, f"grant {values['name']} rights in the schema {schema!r}"):
+            for query in _STATEMENTS_OF_SCHEMA:
+                await _run(connection, query, {**values, "schema": schema})
+
+
+async def _require_granted(
+    connection: AsyncConnection, owner: URL, name: str, tables: Collection[Table]
+) -> None:
+    default = await _default_schema(connection)
+    names = [f"{table.schema or default}.{table.name}" for table in tables]
+    values = {"name": name, "tables": [*names, f"{default}.alembic_version"]}
+    missing = (await connection.execute(_NOT_GRANTED, values)).all()
+    if missing:
+        listed = ", ".join(f"{table} (of {role})" for table, role in missing)
+        raise ConfigurationError(
+            f"DATABASE_DIRECT_URL: {owner.username} may not grant {name} rights to tables of others: "
+            f"{listed}. Name their owner, or give them to {owner.username}: ALTER TABLE ... OWNER TO"
+        )
 
 
 def schemas_of(metadata: MetaData) -> set[str]:

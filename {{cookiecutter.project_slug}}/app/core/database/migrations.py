@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import URL, NullPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.core.config import DatabaseSettings
+from app.core.config import ConfigurationError, DatabaseSettings
 from app.core.database.drivers import driver_for, server_options
 from app.core.env_file import PROJECT as PROJECT
 
@@ -21,17 +21,22 @@ if TYPE_CHECKING:
     from alembic.operations.ops import MigrationScript
     from alembic.script import ScriptDirectory
 
-# While a migration waits for a lock on a table, every query of that table queues behind it. Other
-# limits are turned off for migrations, even if they are defaults of the database.
+# While a migration waits for a lock on a table, every query of that table queues behind it. Limits of
+# statements and idle transactions are turned off, even where the database sets them.
 PARAMETERS: Final = {
     "lock_timeout": "3s",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }
+# Not a parameter to connect with, because PostgreSQL before 17 would refuse it.
+_NO_TRANSACTION_TIMEOUT: Final = (
+    "SELECT set_config('transaction_timeout', '0', false)"
+    " WHERE current_setting('transaction_timeout', true) IS NOT NULL"
+)
 
 
 class MigrationError(Exception):
-    """Alembic cannot migrate, for example because there are two heads. The message is Alembic's."""
+    """Alembic cannot migrate, for example because there are two heads. The message says why."""
 
 
 class UnknownRevisionError(MigrationError):
@@ -48,29 +53,33 @@ class UnknownRevisionError(MigrationError):
 def make_migration_engine(settings: DatabaseSettings) -> AsyncEngine:
     """Return an engine without a pool for `DATABASE_DIRECT_URL`, or else `DATABASE_URL`.
 
-    Through a pooler the parameters apply to transactions only. CREATE INDEX CONCURRENTLY runs
-    outside of one, with the limits that `app set-limits` has set.
+    Raises `ConfigurationError` if that is a pooler: a SET of a migration would stay on the server
+    connection, which other clients use next.
     """
+    if settings.database_pooler and not settings.database_direct_url:
+        raise ConfigurationError(
+            "DATABASE_DIRECT_URL: not set, but DATABASE_POOLER is on. Migrations need the address of "
+            "PostgreSQL itself"
+        )
     url = settings.database_direct_url or settings.database_url
     driver = driver_for(url)
-    is_pooled = settings.database_pooler and not settings.database_direct_url
     parameters = server_options(url)
     if settings.database_direct_url:
         parameters = PARAMETERS | parameters  # that URL is for migrations only
-    elif not is_pooled:
+    else:
         parameters |= PARAMETERS
-    connect_args = driver.connect_args(url, settings, parameters)
-    if is_pooled:
-        connect_args |= driver.pooler_args(settings)
     engine = create_async_engine(
-        driver.adapt_url(url), connect_args=connect_args, poolclass=NullPool
+        driver.adapt_url(url),
+        connect_args=driver.connect_args(url, settings, parameters),
+        poolclass=NullPool,
     )
-    if is_pooled:
 
-        @event.listens_for(engine.sync_engine, "begin")
-        def set_in_transaction(connection: Any) -> None:
-            for name, value in PARAMETERS.items():
-                connection.exec_driver_sql(f"SET LOCAL {name} = '{value}'")
+    @event.listens_for(engine.sync_engine, "connect")
+    def disable_transaction_timeout(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(_NO_TRANSACTION_TIMEOUT)
+        cursor.close()
+        connection.commit()
 
     return engine
 
@@ -93,13 +102,11 @@ def migrate(database_url: URL) -> None:
     from alembic import command
     from alembic.util import CommandError
 
+    newest_revision(script_directory())
     try:
         command.upgrade(alembic_config(database_url), "head")
     except CommandError as error:
         raise MigrationError(str(error)) from None
-    except KeyError:  # from Alembic, for a file that is missing, or from a migration
-        script_directory()
-        raise
 
 
 def write_revision(database_url: URL, message: str, *, empty: bool = False) -> Path | None:
@@ -112,6 +119,7 @@ def write_revision(database_url: URL, message: str, *, empty: bool = False) -> P
     from alembic.script import Script
     from alembic.util import CommandError
 
+    newest_revision(script_directory())
     differences: list[bool] = []
 
     def note(_context: object, _revision: object, directives: list[MigrationScript]) -> None:
@@ -147,13 +155,28 @@ def script_directory() -> ScriptDirectory:
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory.from_config(_config())
+    _heads(scripts)
+    return scripts
+
+
+def newest_revision(scripts: ScriptDirectory) -> str:
+    """Return the newest revision. Raises `MigrationError` if there are several, or a file is missing."""
+    heads = _heads(scripts)
+    if len(heads) != 1:
+        raise MigrationError(
+            f"There are {len(heads)} newest revisions, but a new one can follow only one. Join them "
+            "first: `uv run alembic merge heads`"
+        )
+    return heads[0]
+
+
+def _heads(scripts: ScriptDirectory) -> list[str]:
     try:
-        scripts.get_heads()  # reads the files
+        return scripts.get_heads()  # reads the files
     except KeyError as error:
         raise MigrationError(
             f"A migration comes after the revision {error}, whose file is missing in alembic/versions"
         ) from error
-    return scripts
 
 
 @cache

@@ -26,10 +26,19 @@ _STATE: Final = text(
     "SELECT to_regclass('alembic_version')::text, current_setting('statement_timeout')"
 )
 _REVISION: Final = text("SELECT version_num FROM alembic_version")
+_IS_HIDDEN: Final = text("""
+SELECT EXISTS (
+    SELECT FROM pg_class WHERE relname = 'alembic_version' AND NOT has_schema_privilege(relnamespace, 'USAGE')
+)
+""")
 
 
 class SchemaError(Exception):
-    """The schema is older than the code. The message, for the log only, names the revisions."""
+    """The schema does not fit the code. The message, for the log only, names the revisions."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class ReadinessProbe:
@@ -92,20 +101,29 @@ class ReadinessProbe:
         # In a thread, because the first call imports Alembic and reads files.
         *older, head = [None, *await asyncio.to_thread(revisions)]
         if current in older:
+            found = f"it is at revision {current}, and" if current else "no migration has run;"
             raise UnavailableError(
                 "The schema is older than the code: run `app migrate`", kind="schema"
-            ) from SchemaError(f"it is at revision {current}, and the code needs {head}")
+            ) from SchemaError(f"{found} the code needs {head}", "run `app migrate`")
         return "at head" if current == head else "ahead"
 
     async def _revision(self) -> str | None:
-        """Return the revision of the database, or None before the first migration."""
+        """Return the revision of the database, or None before the first migration.
+
+        Raises `UnavailableError` if the database role may not use the schema.
+        """
         # The budget closes the socket before the timeout cancels the task, which would hang
         # (see app.core.database.budget).
         with budgeted(Budget(self._timeout * 0.9)):
             async with ReadSession(self._engine) as session:
                 table, statement_timeout = (await session.execute(_STATE)).one()
                 self._warn_without_limits(statement_timeout)
-                return await session.scalar(_REVISION) if table else None
+                revision: str | None = await session.scalar(_REVISION) if table else None
+                if not table and await session.scalar(_IS_HIDDEN):
+                    raise UnavailableError(
+                        "The database role may not use the schema: run `app grant`", kind="schema"
+                    ) from SchemaError("the role may not use the schema", "run `app grant`")
+                return revision
 
     def _warn_without_limits(self, statement_timeout: str) -> None:
         if self._limits_unknown and statement_timeout == "0":

@@ -1,8 +1,8 @@
 """Time limits of the database role, for a database behind PgBouncer.
 
-In transaction mode PgBouncer accepts no parameters on connect, and a SET would leak to other
-clients of the server connection. The role's defaults apply to every server connection, without a
-statement per request.
+In transaction mode PgBouncer accepts no parameters on connect, and a SET would stay on the server
+connection, which other clients use next. The role's defaults apply to every server connection,
+without a statement per request.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 
 from app.core.config import DatabaseSettings
-from app.core.database.engines import server_limits
+from app.core.database.engines import make_engine, server_limits
 from app.core.database.migrations import make_migration_engine
 from app.core.database.statements import verbatim
 
@@ -27,7 +27,10 @@ async def set_role_limits(settings: DatabaseSettings) -> Sequence[str]:
     They apply to new server connections. Any role may alter itself.
     """
     role = settings.database_url.username
-    engine = make_migration_engine(settings)
+    if settings.database_direct_url:
+        engine = make_migration_engine(settings)
+    else:
+        engine = make_engine(settings.database_url, settings, read_only=False, pool_size=1)
     try:
         async with engine.begin() as connection:
             statements = [

@@ -183,6 +183,7 @@ async def test_owner_is_not_granted_to_itself(granted: Settings) -> None:
         'GRANT pg_execute_server_program TO "{role}"',
         'ALTER ROLE "{role}" NOINHERIT; GRANT pg_read_server_files TO "{role}"',
         'CREATE TABLE x (id int); ALTER TABLE x OWNER TO "{role}"',
+        'CREATE SCHEMA x AUTHORIZATION "{role}"',
     ],
 )
 async def test_role_that_may_do_more_is_refused(granted: Settings, right: str) -> None:
@@ -191,6 +192,47 @@ async def test_role_that_may_do_more_is_refused(granted: Settings, right: str) -
 
     with pytest.raises(ConfigurationError, match="may do more than read and write rows"):
         await grant_to_service(granted)
+
+
+async def test_tables_of_others_are_named(granted: Settings) -> None:
+    """PostgreSQL only warns if a GRANT grants nothing."""
+    superuser = granted.database_direct_url
+    assert superuser
+    await asyncio.to_thread(migrate, superuser)
+    owner = superuser.set(username=f"owner of {superuser.database}", password="secret")
+    role = f'"{owner.username}"'
+    await as_owner(
+        granted,
+        f"CREATE ROLE {role} LOGIN CREATEROLE PASSWORD 'secret'",
+        f'GRANT CREATE ON DATABASE "{owner.database}" TO {role}',
+        f"GRANT SELECT ON users TO {role}",
+        "CREATE TABLE of_others (id int)",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
+        f"GRANT ALL ON SCHEMA public TO {role} WITH GRANT OPTION",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
+    )
+    settings = granted.model_copy(update={"database_direct_url": owner})
+    tables = [User.metadata.tables["users"]]
+    try:
+        with pytest.raises(ConfigurationError, match=r"rights to tables of others: .*users \(of "):
+            await grant_to_service(settings, tables=tables)
+        await as_owner(granted, f"GRANT ALL ON users, alembic_version TO {role} WITH GRANT OPTION")
+        await grant_to_service(settings, tables=tables)
+        await as_owner(granted, f"REVOKE ALL ON of_others FROM {role}")
+        with pytest.raises(ConfigurationError, match=r"rights in the schema 'public': .*of_others"):
+            await grant_to_service(settings, tables=tables)
+    finally:
+        dropped = (f'"{granted.database_url.username}"', role)
+        await as_owner(granted, *(f"DROP OWNED BY {name} CASCADE" for name in dropped))
+        await as_owner(granted, *(f"DROP ROLE IF EXISTS {name}" for name in dropped))
+    await grant_to_service(granted, tables=tables)
+
+
+async def test_user_has_to_be_named(granted: Settings) -> None:
+    unnamed = URL.create("postgresql", host="localhost", database="app")
+    with pytest.raises(ConfigurationError, match="DATABASE_URL: names no user"):
+        await grant_to_service(granted.model_copy(update={"database_url": unnamed}))
+    await grant_to_service(granted)
 
 
 async def test_role_may_use_each_schema_of_the_models(granted: Settings) -> None:
