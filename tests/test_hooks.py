@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -238,14 +239,56 @@ def test_refused_bake_says_why_in_one_sentence_and_leaves_nothing(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 def test_refused_answer_on_a_terminal_keeps_the_others(template: Path, tmp_path: Path) -> None:
+    description = r"""C:\{{ "Ünits" }} # {% if %} {# 'n' #} 🚀"""
+    typed = ("My Shop", "shop", "no", "2", description, "Ada O'Neil", "nobody", "4")
+    completed = bake_on_a_terminal(template, tmp_path, typed)
+    assert completed.returncode == 1
+    first, second = completed.stderr.splitlines()
+    assert first.startswith("author_email 'nobody' is not a plain e-mail address: ")
+    arguments = shlex.split(second.partition(": ")[2])
+    answers = dict(argument.split("=", 1) for argument in arguments)
+    assert answers.pop("description").startswith("{{")  # the text would be rendered
+    assert answers == {
+        "project_name": "My Shop",
+        "project_slug": "shop",
+        "use_auth": "no",
+        "db_driver": "psycopg",
+        "author_name": "Ada O'Neil",
+        "license": "Proprietary",
+    }
+
+    assert bake_on_a_terminal(template, tmp_path, [""] * 8, *arguments).returncode == 0
+
+    scope: dict[str, str] = {}
+    exec((tmp_path / "shop/app/__init__.py").read_text(encoding="utf-8"), scope)  # noqa: S102
+    assert (scope["__title__"], scope["__description__"]) == ("My Shop", description)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [(("", "app"), "project_name=Demo Service"), (("a" * 201, "shop"), "use_auth=yes")],
+    ids=["project_slug", "project_name"],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_slug_is_not_kept_if_it_may_be_what_is_wrong(
+    template: Path, tmp_path: Path, typed: tuple[str, str], kept: str
+) -> None:
+    completed = bake_on_a_terminal(template, tmp_path, (*typed, *[""] * 6))
+    assert shlex.split(completed.stderr.partition("the command: ")[2])[0] == kept
+    assert "project_slug=" not in completed.stderr
+
+
+def bake_on_a_terminal(
+    template: Path, folder: Path, typed: Iterable[str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
     import pty  # noqa: PLC0415
 
     terminal, end = pty.openpty()
-    os.write(terminal, b"My Shop\n\nno\n2\n\nAda O'Neil\nnobody\n4\n")
+    os.write(terminal, "".join(f"{line}\n" for line in typed).encode())
     completed = subprocess.run(
-        [sys.executable, "-m", "cookiecutter", str(template)],
-        cwd=tmp_path,
-        env=os.environ | {"COOKIECUTTER_CONFIG": str(no_settings(tmp_path))},
+        [sys.executable, "-m", "cookiecutter", str(template), *arguments],
+        cwd=folder,
+        env=os.environ | {"COOKIECUTTER_CONFIG": str(no_settings(folder))},
         stdin=end,
         capture_output=True,
         encoding="utf-8",
@@ -254,18 +297,7 @@ def test_refused_answer_on_a_terminal_keeps_the_others(template: Path, tmp_path:
     )
     os.close(terminal)
     os.close(end)
-    assert completed.returncode == 1
-    first, second = completed.stderr.splitlines()
-    assert first.startswith("author_email 'nobody' is not a plain e-mail address: ")
-    arguments = shlex.split(second.partition(": ")[2])
-    assert arguments == [
-        "project_name=My Shop",
-        "use_auth=no",
-        "db_driver=psycopg",
-        "description=A FastAPI service on PostgreSQL.",
-        "author_name=Ada O'Neil",
-        "license=Proprietary",
-    ]
+    return completed
 
 
 def no_settings(folder: Path) -> Path:
