@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -645,18 +646,38 @@ def test_next_steps_begin_with_the_way_to_the_project(
     assert capsys.readouterr().out.splitlines() == [
         "Next:",
         f"  cd {path.format(project)}",
-        "  git init && git add -A && git commit -m Bake",
+        "  git init",
+        "  git add -A",
+        "  git commit -m Bake",
         "  uv run app dev",
     ]
 
 
-@pytest.mark.parametrize("lack", ["git", "a repository", "a commit of the template", "a path"])
+def test_path_of_next_steps_has_the_quotes_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "name", "nt")
+        on_windows = runpy.run_path(post_gen_project.__file__)
+    assert on_windows["quote"](r"C:\my projects\shop") == r'"C:\my projects\shop"'
+    assert runpy.run_path(post_gen_project.__file__)["quote"]("my shop") == "'my shop'"
+
+
+@pytest.mark.parametrize(
+    ("lack", "reason"),
+    [
+        ("git", "No such file or directory: 'git'"),
+        ("a repository", "fatal: not a git repository"),
+        ("a commit of the template", "error: pathspec 'cookiecutter.json' did not match"),
+        ("a path", "cruft_link.py'"),
+        ("an owner", "fatal: detected dubious ownership in repository at "),
+    ],
+)
 def test_where_git_cannot_tell_the_commit_the_bake_says_what_to_do(
     tmp_path: Path,
     template_repository: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     lack: str,
+    reason: str,
 ) -> None:
     template = template_repository
     if lack == "git":
@@ -669,10 +690,14 @@ def test_where_git_cannot_tell_the_commit_the_bake_says_what_to_do(
         template = template / "copy"
         shutil.copytree(template_repository / TEMPLATE_FOLDER, template / TEMPLATE_FOLDER)
         copy_questions(template)
+    elif lack == "an owner":
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     else:
         template = Path("nowhere")
     assert link(tmp_path / "project", template, _version="1.2.3") is None
     printed = capsys.readouterr().out
+    assert "No .cruft.json: git cannot tell the template's commit (" in printed
+    assert reason in printed
     assert "uvx cruft link <URL of the template> --checkout 1.2.3" in printed
 
 
