@@ -1,8 +1,8 @@
 """The filter with which cookiecutter.json refuses answers as soon as the last one is given.
 
-The hook pre_gen_project checks the same. It would be too late for a project_slug that is a path or the
-folder itself, and cookiecutter shows a traceback after what a hook says. The hook is left for `--replay`,
-which renders no answers.
+The hook pre_gen_project checks the same, but too late for a project_slug that is a path or the folder itself, and
+cookiecutter shows a traceback after what a hook says. The hook repeats the check for `--replay`, which renders no
+answers.
 
 cookiecutter loads this module itself (`_extensions`). `cruft update` bakes two versions of the template in
 one process, which imports it once: a filter with another interface needs a module of another name.
@@ -40,8 +40,18 @@ def checked_slug(answers: Mapping[str, Any]) -> str:
 
 
 def others(answers: Mapping[str, Any], problem: str) -> str:
-    """Return the answers as `key=value`, without the refused one and the slug, which may follow from it."""
-    refused = (problem.partition(" ")[0], "project_slug")
-    given = {name: text for name, text in answers.items() if name[0] != "_" and name not in refused}
+    """Return the answers as `key=value`, without the refused one, nor a slug that may follow from it."""
+    refused = problem.partition(" ")[0]
+    left_out = {refused, "project_slug"} if refused == "project_name" else {refused}
+    given = {name: answers[name] for name in answers if name[0] != "_" and name not in left_out}
     texts = {True: "yes", False: "no"}
-    return " ".join(shlex.quote(f"{name}={texts.get(given[name], given[name])}") for name in given)
+    values = {name: argument(texts.get(answer, answer)) for name, answer in given.items()}
+    return " ".join(shlex.quote(f"{name}={value}") for name, value in values.items())
+
+
+def argument(answer: str) -> str:
+    """Return what renders to the answer, because cookiecutter renders arguments, but not what is typed in."""
+    if any(mark in answer for mark in ("{{", "{#", "# {%")):
+        text = answer.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{{{{ "{text}" }}}}'
+    return answer

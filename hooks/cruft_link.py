@@ -9,7 +9,7 @@ from typing import Any
 
 
 def link_to_template(project: Path, template: Path, answers: dict[str, Any]) -> None:
-    """Write the same .cruft.json as `cruft create`. Raises what `git` raises if there is no commit."""
+    """Write the same .cruft.json as `cruft create`. Raises OSError, which says why, if git cannot tell the commit."""
     git(template, "ls-files", "--error-unmatch", "cookiecutter.json")
     commit = git(template, "rev-parse", "HEAD")
     in_place = answers["_repo_dir"].startswith(answers["_template"])  # else baked from a clone
@@ -28,8 +28,11 @@ def link_to_template(project: Path, template: Path, answers: dict[str, Any]) -> 
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Return what git prints; raise OSError without git, CalledProcessError where it fails."""
+    """Return what git prints; raise OSError where there is no git, or where it fails, with what it says."""
     steering = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}  # set where a git hook bakes
     env = {name: text for name, text in os.environ.items() if name not in steering}
-    command, quiet = ["git", "-C", str(folder), *arguments], subprocess.DEVNULL
-    return subprocess.check_output(command, env=env, stderr=quiet, encoding="utf-8").strip()
+    command = ["git", "-C", str(folder), *arguments]
+    completed = subprocess.run(command, env=env, capture_output=True, check=False)
+    if completed.returncode:
+        raise OSError(" ".join(completed.stderr.decode(errors="replace").split()))
+    return completed.stdout.decode().strip()

@@ -6,7 +6,6 @@ import re
 import runpy
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,10 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
 # Left in the template folder by running it in place, and copied by the bake.
 LEFTOVERS = ".venv uv.lock .env .postgres .coverage .coverage.* htmlcov dist site .cache .hypothesis **/.*_cache **/__pycache__".split()
 
-# Where pre_gen_project.py has moved what stood in the folder, and its sign, which -s leaves as it is.
+# Where pre_gen_project.py keeps an existing project, and the file by which this hook knows `-s`: the bake overwrites it otherwise.
 BEFORE, SIGN = ".before-bake", "UNFINISHED.md"
-NEXT = "Next:\n  cd {}\n  git init && git add -A && git commit -m Bake\n  uv run app dev"
+NEXT = "Next:\n  cd {}\n  git init\n  git add -A\n  git commit -m Bake\n  uv run app dev"
+quote = '"{}"'.format if os.name == "nt" else shlex.quote  # cmd.exe knows no other quotes
 
 
 def main(project: Path, answers: dict[str, Any]) -> None:
@@ -42,7 +42,7 @@ def main(project: Path, answers: dict[str, Any]) -> None:
     if "_repo_dir" in answers and "BAKE_WITHOUT_LINK" not in os.environ:  # cruft links by itself
         link(project, answers)
         is_here = Path(os.environ.get("PWD", "")).resolve() == project.parent.resolve()
-        print(NEXT.format(shlex.quote(project.name if is_here else str(project))))
+        print(NEXT.format(quote(project.name if is_here else str(project))))
     if (project / BEFORE).exists():
         put_back(project / BEFORE, project, skip=skip)
 
@@ -55,9 +55,9 @@ def link(project: Path, answers: dict[str, Any]) -> None:
     try:
         module = runpy.run_path(str(template / "hooks" / "cruft_link.py"))
         module["link_to_template"](project, template, answers)
-    except (OSError, subprocess.CalledProcessError):
-        command = f"uvx cruft link <URL of the template> --checkout {answers.get('_version')}"
-        print(f"No .cruft.json: git or the template's commit is missing. To get updates: {command}")
+    except OSError as error:
+        remedy = f"uvx cruft link <URL of the template> --checkout {answers.get('_version')}"
+        print(f"No .cruft.json: git cannot tell the template's commit ({error}). Get it: {remedy}")
 
 
 def prune(project: Path, answers: dict[str, Any]) -> None:

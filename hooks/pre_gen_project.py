@@ -34,6 +34,7 @@ FORBIDDEN_CHARACTERS = set("\ufffe\uffff\u202a\u202b\u202c\u202d\u202e\u2066\u20
 
 PROJECT_FOLDERS = {"app", "test", "tests"}
 POSTGRES_DATABASES = {"postgres", "template0", "template1"}
+KUBERNETES_NAMESPACES = {"default", "kube-node-lease", "kube-public", "kube-system"}
 WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {
     f"{port}{n}" for port in ("com", "lpt") for n in range(10)
 }
@@ -148,6 +149,10 @@ def find_other_meaning(slug: str) -> str | None:
         "a name that the project uses inside": module in PROJECT_FOLDERS,
         "a name that Windows keeps for a device": module in WINDOWS_DEVICES,
         "a database that every PostgreSQL server has": module in POSTGRES_DATABASES,
+        "the name of PgBouncer's own database": slug == "pgbouncer",
+        "a name that Docker reserves for the empty image": slug == "scratch",
+        "a namespace that every Kubernetes cluster has": slug.replace("_", "-")
+        in KUBERNETES_NAMESPACES,
         "a package that the project depends on": slug.replace("_", "-") in DEPENDENCIES,
     }
     return next((meaning for meaning, applies in meanings.items() if applies), None)

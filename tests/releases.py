@@ -74,6 +74,15 @@ def moved_without_entry(repository: Path, folder: str, release: str) -> list[str
     return [name for name in names if f"`{name}`" not in added]
 
 
+def unreleased_entries(repository: Path) -> str:
+    """Return what the newest commit has under `Unreleased` in UPGRADING.md, if it is a release."""
+    if next(releases(repository)) != git(repository, "rev-parse", "HEAD"):
+        return ""
+    text = git(repository, "show", "HEAD:UPGRADING.md")
+    section = re.search(r"^## Unreleased$(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    return section[1].strip() if section else ""
+
+
 # Called by FastAPI, which passes what the signature asks for.
 CALLED_BY_FASTAPI = ("app/dependencies/", "app/routes/")
 

@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,10 @@ def test_usable_slug_is_accepted(slug: str) -> None:
         ("com1", "Windows"),
         ("lpt9", "Windows"),
         ("template1", "PostgreSQL"),
+        ("pgbouncer", "PgBouncer's own database"),
+        ("scratch", "Docker reserves"),
+        ("default", "Kubernetes"),
+        ("kube_system", "Kubernetes"),
         ("fastapi", "depends on"),
         ("pydantic-core", "depends on"),
         ("pydantic_core", "depends on"),
@@ -234,14 +240,56 @@ def test_refused_bake_says_why_in_one_sentence_and_leaves_nothing(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 def test_refused_answer_on_a_terminal_keeps_the_others(template: Path, tmp_path: Path) -> None:
+    description = r"""C:\{{ "Ünits" }} # {% if %} {# 'n' #} 🚀"""
+    typed = ("My Shop", "shop", "no", "2", description, "Ada O'Neil", "nobody", "4")
+    completed = bake_on_a_terminal(template, tmp_path, typed)
+    assert completed.returncode == 1
+    first, second = completed.stderr.splitlines()
+    assert first.startswith("author_email 'nobody' is not a plain e-mail address: ")
+    arguments = shlex.split(second.partition(": ")[2])
+    answers = dict(argument.split("=", 1) for argument in arguments)
+    assert answers.pop("description").startswith("{{")  # the text would be rendered
+    assert answers == {
+        "project_name": "My Shop",
+        "project_slug": "shop",
+        "use_auth": "no",
+        "db_driver": "psycopg",
+        "author_name": "Ada O'Neil",
+        "license": "Proprietary",
+    }
+
+    assert bake_on_a_terminal(template, tmp_path, [""] * 8, *arguments).returncode == 0
+
+    scope: dict[str, str] = {}
+    exec((tmp_path / "shop/app/__init__.py").read_text(encoding="utf-8"), scope)  # noqa: S102
+    assert (scope["__title__"], scope["__description__"]) == ("My Shop", description)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [(("", "app"), "project_name=Demo Service"), (("a" * 201, "shop"), "use_auth=yes")],
+    ids=["project_slug", "project_name"],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_slug_is_not_kept_if_it_may_be_what_is_wrong(
+    template: Path, tmp_path: Path, typed: tuple[str, str], kept: str
+) -> None:
+    completed = bake_on_a_terminal(template, tmp_path, (*typed, *[""] * 6))
+    assert shlex.split(completed.stderr.partition("the command: ")[2])[0] == kept
+    assert "project_slug=" not in completed.stderr
+
+
+def bake_on_a_terminal(
+    template: Path, folder: Path, typed: Iterable[str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
     import pty  # noqa: PLC0415
 
     terminal, end = pty.openpty()
-    os.write(terminal, b"My Shop\n\nno\n2\n\nAda O'Neil\nnobody\n4\n")
+    os.write(terminal, "".join(f"{line}\n" for line in typed).encode())
     completed = subprocess.run(
-        [sys.executable, "-m", "cookiecutter", str(template)],
-        cwd=tmp_path,
-        env=os.environ | {"COOKIECUTTER_CONFIG": str(no_settings(tmp_path))},
+        [sys.executable, "-m", "cookiecutter", str(template), *arguments],
+        cwd=folder,
+        env=os.environ | {"COOKIECUTTER_CONFIG": str(no_settings(folder))},
         stdin=end,
         capture_output=True,
         encoding="utf-8",
@@ -250,18 +298,7 @@ def test_refused_answer_on_a_terminal_keeps_the_others(template: Path, tmp_path:
     )
     os.close(terminal)
     os.close(end)
-    assert completed.returncode == 1
-    first, second = completed.stderr.splitlines()
-    assert first.startswith("author_email 'nobody' is not a plain e-mail address: ")
-    arguments = shlex.split(second.partition(": ")[2])
-    assert arguments == [
-        "project_name=My Shop",
-        "use_auth=no",
-        "db_driver=psycopg",
-        "description=A FastAPI service on PostgreSQL.",
-        "author_name=Ada O'Neil",
-        "license=Proprietary",
-    ]
+    return completed
 
 
 def no_settings(folder: Path) -> Path:
@@ -609,18 +646,38 @@ def test_next_steps_begin_with_the_way_to_the_project(
     assert capsys.readouterr().out.splitlines() == [
         "Next:",
         f"  cd {path.format(project)}",
-        "  git init && git add -A && git commit -m Bake",
+        "  git init",
+        "  git add -A",
+        "  git commit -m Bake",
         "  uv run app dev",
     ]
 
 
-@pytest.mark.parametrize("lack", ["git", "a repository", "a commit of the template", "a path"])
+def test_path_of_next_steps_has_the_quotes_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "name", "nt")
+        on_windows = runpy.run_path(post_gen_project.__file__)
+    assert on_windows["quote"](r"C:\my projects\shop") == r'"C:\my projects\shop"'
+    assert runpy.run_path(post_gen_project.__file__)["quote"]("my shop") == "'my shop'"
+
+
+@pytest.mark.parametrize(
+    ("lack", "reason"),
+    [
+        ("git", "No such file or directory: 'git'"),
+        ("a repository", "fatal: not a git repository"),
+        ("a commit of the template", "error: pathspec 'cookiecutter.json' did not match"),
+        ("a path", "cruft_link.py'"),
+        ("an owner", "fatal: detected dubious ownership in repository at "),
+    ],
+)
 def test_where_git_cannot_tell_the_commit_the_bake_says_what_to_do(
     tmp_path: Path,
     template_repository: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     lack: str,
+    reason: str,
 ) -> None:
     template = template_repository
     if lack == "git":
@@ -633,10 +690,14 @@ def test_where_git_cannot_tell_the_commit_the_bake_says_what_to_do(
         template = template / "copy"
         shutil.copytree(template_repository / TEMPLATE_FOLDER, template / TEMPLATE_FOLDER)
         copy_questions(template)
+    elif lack == "an owner":
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     else:
         template = Path("nowhere")
     assert link(tmp_path / "project", template, _version="1.2.3") is None
     printed = capsys.readouterr().out
+    assert "No .cruft.json: git cannot tell the template's commit (" in printed
+    assert reason in printed
     assert "uvx cruft link <URL of the template> --checkout 1.2.3" in printed
 
 

@@ -55,6 +55,7 @@ def test_field_setting_job_and_permission_are_added(
         for page in ("fields", "settings", "jobs", "permissions"):
             carry_out(project, blocks_of(project / f"docs/howto/{page}.md"), env)
 
+    assert "does not fit" not in run(project, "app", "recipes")
     check(
         project, workspace,
         "tests/routes/test_nicknames.py", "tests/routes/test_users.py", "tests/jobs", "tests/test_endpoints.py",

@@ -12,6 +12,7 @@ from releases import (
     moved_without_entry,
     previous_release,
     promised_release,
+    unreleased_entries,
 )
 from repositories import commit_all, git, make_repository
 
@@ -50,6 +51,10 @@ def test_file_that_moved_since_the_release_before_has_its_entry() -> None:
 
 def test_public_names_do_not_go_without_an_entry() -> None:
     assert gone_names_without_entry(ROOT, TEMPLATE_FOLDER, previous_release(ROOT)) == []
+
+
+def test_release_leaves_nothing_unreleased_in_upgrading() -> None:
+    assert unreleased_entries(ROOT) == ""
 
 
 @pytest.fixture
@@ -128,6 +133,19 @@ def test_entry_of_an_older_version_is_none(repository: Path) -> None:
     release = commit_all(repository, "Release 0.2.0")
     (repository / "t/old.py").unlink()
     assert moved_without_entry(repository, "t", release) == ["old.py"]
+
+
+def test_entry_that_a_release_left_unreleased_is_found(repository: Path) -> None:
+    text = (repository / "UPGRADING.md").read_text(encoding="utf-8")
+    write(repository, "UPGRADING.md", f"# Upgrading\n\n## Unreleased\n\n- `a` is `b`.\n\n{text}")
+    commit_all(repository, "Rename a")
+    assert unreleased_entries(repository) == ""
+    write(repository, "cookiecutter.json", '{\n  "_version": "0.2.0"\n}\n')
+    commit_all(repository, "Release 0.2.0")
+    assert unreleased_entries(repository).startswith("- `a` is `b`.")
+    write(repository, "UPGRADING.md", f"# Upgrading\n\n## Unreleased\n\n## 0.2\n\n{text}")
+    git(repository, "commit", "--quiet", "--all", "--amend", "--no-edit")
+    assert unreleased_entries(repository) == ""
 
 
 THEN = """

@@ -84,6 +84,18 @@ def test_jobs_may_do_no_more_than_they_need(path: Path) -> None:
     assert all("timeout-minutes" in job for job in jobs.values())
 
 
+@BOTH
+def test_push_and_weekly_run_do_not_cancel_each_other(path: Path) -> None:
+    assert "github.event_name" in load(path)["concurrency"]["group"]
+
+
+def test_run_that_the_bake_starts_waits_for_that_of_the_push(workflow: dict[Any, Any]) -> None:
+    concurrency = workflow["concurrency"]
+    (tested,) = re.findall(r"event_name [!=]= '(\w+)'", concurrency["group"])
+    assert tested == "schedule"  # a push and a dispatch are in the same group
+    assert concurrency["cancel-in-progress"] == "${{ github.event_name != 'workflow_dispatch' }}"
+
+
 def test_job_with_rights_publishes_what_was_built_and_runs_none_of_it() -> None:
     jobs = load(PROJECT_CI)["jobs"]
     uses = [step["uses"].split("@")[0] for step in jobs["release"]["steps"] if "uses" in step]
@@ -172,9 +184,10 @@ def test_form_offers_the_choices_of_the_template(workflow: dict[Any, Any]) -> No
     questions = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
     on = workflow[True]  # "on" is a boolean to YAML 1.1
     inputs = on["workflow_dispatch"]["inputs"]
-    assert inputs.keys() <= questions.keys()
+    assert inputs.keys() == {name for name in questions if not name.startswith("_")}
     assert inputs["db_driver"]["options"] == ["default", *questions["db_driver"]]
     assert inputs["use_auth"]["options"] == ["default", "yes", "no"]
+    assert inputs["license"]["options"] == ["default", *questions["license"]]
 
 
 @pytest.mark.parametrize("persona", ["regular", "auditor"])

@@ -85,9 +85,12 @@ def _refuse_clashes(resource: Resource) -> None:
         raise CommandError(f"These names occur twice: {', '.join(twice)}")
     if taken := [one for one in resource.filters if QUERY & set(one.parameters)]:
         raise wrong(taken[0], "a list has another parameter with this name")
-    aliases = {one.alias for one in resource.values if one.kind.is_named}
-    if clash := aliases & {resource.class_name + end for end in ENDINGS}:
-        raise CommandError(f"A field must not be named so that its type is {clash.pop()}")
+    aliases = [one.alias for one in resource.values if one.kind.is_named]
+    own = {resource.class_name + end for end in ENDINGS}
+    if clash := sorted({name for name in aliases if name in own or aliases.count(name) > 1}):
+        raise CommandError(
+            f"A field must not be named so that its type is {clash[0]}: another one is called so"
+        )
     if not resource.changeable and not resource.links:
         raise CommandError(f"{resource.class_name} needs a field that can be changed")
     longest = max(resource.identifiers, key=len)

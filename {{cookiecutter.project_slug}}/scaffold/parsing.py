@@ -7,16 +7,19 @@ from datetime import date
 from typing import Final
 
 from app.cli.commands import CommandError
+from scaffold import taken
 from scaffold.fields import Field
 from scaffold.kinds import KINDS, LINKS, MANY, MAX_INDEXED_LENGTH, ON_DELETE, REFERENCE
 from scaffold.project import Model, Project
 from scaffold.resource import USER
 from scaffold.unknown import unknown_type
 from scaffold.words import (
+    FUNCTION,
     MAX_IDENTIFIER,
     NAME,
     class_case,
     refuse_field_name,
+    refuse_name,
     singular_of,
     with_article,
 )
@@ -199,6 +202,8 @@ def _with_target(
         raise wrong(parsed, "a reference has no default")
     if parsed.is_indexed:
         raise wrong(parsed, "a reference has an index in any case; leave out the ^")
+    if not parsed.is_optional:  # then it is a parameter of the factory
+        refuse_name(parsed.name, "required reference", (FUNCTION, taken.FUNCTIONS))
     _require_factory(project, parsed, parsed.kind_name, is_self=is_self)
     return replace(
         parsed,
@@ -221,6 +226,7 @@ def _with_links(
     _require_factory(project, parsed, target_name, is_self=False)
     singular = singular_of(parsed.name)
     refuse_field_name(singular, is_column=False)
+    refuse_name(singular, "link", (FUNCTION, taken.FUNCTIONS))
     return replace(
         parsed, kind=LINKS, singular=singular, target=target, target_name=target_name, is_many=True
     )

@@ -13,7 +13,7 @@ from scaffold.completing import completed, followed_by, revisions_of
 from scaffold.patches import Checkout, Patch, Rest
 from scaffold.project import Project
 from scaffold.records import has_demo
-from scaffold.revisions import head
+from scaffold.revisions import all_revisions, head
 
 FOLDER: Final = "docs/recipes"
 # A row of the table at the top of a page.
@@ -56,6 +56,14 @@ class Recipe:
     @property
     def revisions(self) -> list[str]:
         return revisions_of(self.patch)
+
+    @property
+    def was_added(self) -> bool:
+        """Whether one of its revisions is there, or all files that it creates, even if they were edited."""
+        if {*self.revisions} & {script.revision for script in all_revisions(self.project)}:
+            return True
+        created = self.patch.created
+        return bool(created) and all(map(self.project.has, created))
 
     @property
     def settings(self) -> list[str]:
@@ -147,6 +155,8 @@ def _require_place(checkout: Checkout, recipe: Recipe) -> None:
     name = recipe.name
     if not checkout.problems(recipe.patch, reverse=True):
         raise CommandError(f"{name} was added already; `uv run app recipe remove {name}` undoes it")
+    if recipe.was_added:
+        raise CommandError(f"{name} was added already, and has been edited")
     if recipe.is_without_demo:
         raise CommandError(
             f"Nothing was changed: {name} changes the demo, which was removed or renamed. Do the same as "
@@ -170,6 +180,8 @@ def _state(checkout: Checkout, recipe: Recipe) -> str:
         return "does not fit"
     if not checkout.problems(patch, reverse=True):
         return "added"
+    if recipe.was_added:
+        return "added, and edited since"
     if recipe.is_without_demo:
         return "changes the demo, which was removed or renamed"
     return "does not fit" if checkout.problems(patch) else "fits"

@@ -167,3 +167,8 @@ VARIABLES: Final = frozenset(
         "values",
     ]
 )
+# The same beside a resource's singular, or its plural, alone.
+VARIABLES_BESIDE_ONE: Final = frozenset(
+    {"found", "ids", "is_found", "linked", "links", "params", "read", "rows"}
+)
+VARIABLES_BESIDE_MANY: Final = frozenset({"seen", "start", "url"})

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # PostgreSQL cuts off what is longer.
 MAX_IDENTIFIER: Final = 63
+# What a name is that cannot be given.
+FUNCTION: Final = "a built-in function of Python"
+VARIABLE: Final = "a variable of the code that would be written"
 
 # Words that end as plurals do. Of those in -us, -sis and -xis, a few are plurals nevertheless.
 _SINGULAR: Final = re.compile(r".*(us|[sx]is)|alias|atlas|bias|canvas|gas|iris|lens")
@@ -89,11 +92,9 @@ def refuse_name(name: str, what: str, *owners: tuple[str, frozenset[str]]) -> No
 
 def refuse_resource_name(singular: str, plural: str) -> None:
     """Raise `CommandError` if a resource cannot have these names."""
-    of_code = (
-        ("a built-in function of Python", taken.FUNCTIONS),
-        ("a variable of the code that would be written", taken.VARIABLES),
-    )
-    refuse_name(singular, "resource", ("a device on Windows", taken.WINDOWS), *of_code)
+    function = (FUNCTION, taken.FUNCTIONS)
+    beside_one = (VARIABLE, taken.VARIABLES | taken.VARIABLES_BESIDE_ONE)
+    refuse_name(singular, "resource", ("a device on Windows", taken.WINDOWS), function, beside_one)
     class_name = class_case(singular)
     if class_name in taken.KEYWORDS | taken.BUILTINS:
         raise CommandError(
@@ -105,7 +106,8 @@ def refuse_resource_name(singular: str, plural: str) -> None:
             "table",
             ("a reserved word of SQL", taken.SQL),
             ("a table of a library", taken.TABLES),
-            *of_code,
+            function,
+            (VARIABLE, taken.VARIABLES | taken.VARIABLES_BESIDE_MANY),
         )
         if plural.startswith("pg_"):
             raise CommandError(
@@ -123,10 +125,7 @@ def refuse_field_name(name: str, *, is_column: bool) -> None:
         name,
         "field",
         ("a reserved word of SQL", taken.SQL if is_column else frozenset()),
-        (
-            "a variable of the code that would be written",
-            frozenset() if is_column else taken.FACTORY,
-        ),
+        (VARIABLE, frozenset() if is_column else taken.FACTORY),
         ("a column of every table, or an attribute of every model", taken.MODEL),
         ("an attribute of Pydantic's models", taken.BODY),
         ("a method of the bodies of requests", taken.PATCH),

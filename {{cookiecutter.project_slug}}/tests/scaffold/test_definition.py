@@ -88,6 +88,7 @@ def test_command_is_remembered_as_a_shell_takes_it(project: Project) -> None:
         ("order_", "use letters from a to z"),
         ("self", "a variable of the code"),
         ("field", "a variable of the code"),
+        ("read", "a variable of the code"),
         ("none", "Python has a None"),
         ("warning", "Python has a Warning"),
         ("aux", "a device on Windows"),
@@ -168,6 +169,8 @@ def test_table_of_another_owner_is_refused(project: Project, plural: str) -> Non
         ("statement:str:20^", "another parameter"),
         ("n:int!", "another parameter"),
         ("make:user", "a variable of the code"),
+        ("type:user", "a required reference: it is a built-in function"),
+        ("types:many:user", "'type' cannot be the name of a link: it is a built-in function"),
         ("author:user:delete", "cascade, restrict, set_null"),
         ("author:user:set_null", "optional"),
         ("author:user^", "an index in any case"),
@@ -193,6 +196,8 @@ def test_field_is_refused(project: Project, field: str, reason: str) -> None:
         (["author:user", "author_id:int"], "occur twice: author_id"),
         (["price:decimal:5:2^", "price_from:int^"], "occur twice: price_from"),
         (["author:user"], "a field that can be changed"),
+        (["phase_2:enum:a,b", "phase2:str:10"], "its type is Phase2"),
+        (["text:str:20", "article_text:enum:a,b"], "its type is ArticleText"),
     ],
 )
 def test_fields_are_refused_together(project: Project, fields: list[str], reason: str) -> None:

@@ -226,6 +226,8 @@ def test_list_says_what_was_added(project: Path) -> None:
     add()
     assert next(recipes.recipes()) == "wombats  Wombats (added)"
     (project / TEST).write_text("", encoding="utf-8")
+    assert next(recipes.recipes()) == "wombats  Wombats (added, and edited since)"
+    (project / REVISION).unlink()
     assert next(recipes.recipes()) == "wombats  Wombats (does not fit)"
 
 
@@ -374,13 +376,13 @@ def test_project_in_a_folder_of_its_repository_is_changed(
     commit(project)
     monkeypatch.setattr(recipes, "PROJECT", service)
 
-    add()
-
-    assert (service / REVISION).exists()
-    commit(project)
-    (service / TEST).write_text("", encoding="utf-8")
-    commit(project)
+    clash(service)
     assert f"  {TEST} is there already" in why_not()
+
+    (service / TEST).unlink()
+    commit(project)
+    add()
+    assert (service / REVISION).exists()
 
 
 def test_second_time_is_refused(project: Path) -> None:
@@ -388,6 +390,32 @@ def test_second_time_is_refused(project: Path) -> None:
     commit(project)
 
     with pytest.raises(CommandError, match="added already"):
+        add()
+
+
+def test_second_time_is_refused_if_it_was_edited(project: Path) -> None:
+    add()
+    (project / TEST).unlink()
+    commit(project)
+    before = files_of(project)
+
+    for reject in (False, True):
+        with pytest.raises(CommandError, match="wombats was added already, and has been edited"):
+            add(reject=reject)
+
+    assert files_of(project) == before
+
+
+def test_second_time_is_refused_if_it_has_no_revision_and_was_edited(project: Path) -> None:
+    patch = project / recipes.FOLDER / "wombats.patch"
+    before, after = PATCH.index("diff --git a/alembic"), PATCH.index("diff --git a/app/jobs")
+    patch.write_text(PATCH[:before] + PATCH[after:], encoding="utf-8", newline="\n")
+    commit(project)
+    add()
+    (project / TEST).write_text("", encoding="utf-8")
+    commit(project)
+
+    with pytest.raises(CommandError, match="wombats was added already, and has been edited"):
         add()
 
 
