@@ -18,6 +18,7 @@ from app.core.config import DatabaseSettings, load_settings
 from app.core.database.autogenerate import autogenerate_options
 from app.core.database.drivers import run
 from app.core.database.migrations import (
+    PARAMETERS,
     UnknownRevisionError,
     make_migration_engine,
     revisions,
@@ -30,16 +31,22 @@ MIGRATION_LOCK: Final = 7_244_106_193
 
 
 def run_offline() -> None:
-    """Print the SQL instead of running it: `alembic upgrade head --sql`."""
+    """Print the SQL instead of running it: `alembic upgrade head --sql`.
+
+    Whoever runs it has no lock timeout on their connection. A revision may RESET it.
+    """
     from app.models import Base
 
+    lock_timeout = f"SET lock_timeout = '{PARAMETERS['lock_timeout']}'"
     context.configure(
         dialect_name="postgresql",
         target_metadata=Base.metadata,
         literal_binds=True,
         transaction_per_migration=True,
+        on_version_apply=lambda **_: context.execute(lock_timeout),
     )
     with context.begin_transaction():
+        context.execute(lock_timeout)
         context.run_migrations()
 
 

@@ -1,8 +1,12 @@
-"""Finds locks in migrations that block a table in use, with squawk (squawkhq.com/docs/rules)."""
+"""Finds locks in migrations that block a table in use, with squawk (squawkhq.com/docs/rules).
+
+Some statements that squawk lets pass are in `LOCKS`.
+"""
 
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +25,7 @@ from alembic.script import Script
 IGNORED_RULES: Final = (
     "prefer-bigint-over-int",
     "prefer-text-field",
+    "require-enum-value-ordering",
     "require-lock-timeout",  # set by alembic/env.py
     "require-statement-timeout",  # VALIDATE CONSTRAINT and CONCURRENTLY may take long
 )
@@ -37,6 +42,10 @@ _DROP_LATER: Final = (
 )
 # For rules without a help text in squawk, or with another remedy in Alembic.
 REMEDIES: Final = {
+    "adding-not-nullable-field": (
+        "Add CHECK (... IS NOT NULL) with `postgresql_not_valid=True`. In the next revision VALIDATE it, "
+        "and then set NOT NULL, which does not read the table again."
+    ),
     "adding-foreign-key-constraint": _NOT_VALID,
     "ban-concurrent-index-creation-in-transaction": _CONCURRENTLY,
     "ban-drop-column": _DROP_LATER,
@@ -45,7 +54,8 @@ REMEDIES: Final = {
     "ban-drop-table": _DROP_LATER,
     "changing-column-type": (
         "Add a column of the new type, write to both, copy the old rows in batches, and drop the "
-        "old column in a later release."
+        "old column in a later release. A longer VARCHAR or TEXT rewrites nothing: write that in SQL "
+        "that begins with `-- squawk-ignore {rule}`."
     ),
     "constraint-missing-not-valid": _NOT_VALID,
     "prefer-robust-stmts": (
@@ -63,6 +73,52 @@ REMEDIES: Final = {
 _OTHER: Final = (
     "See squawkhq.com/docs/{rule}; if the statement is intended, begin its SQL with "
     "`-- squawk-ignore {rule}`."
+)
+_UNIQUE_RULES: Final = {"disallowed-unique-constraint", "adding-serial-primary-key-field"}
+
+_INTENDED: Final = "If it is intended, begin its SQL with `-- lock-ignore {rule}`."
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A kind of statement that squawk lets pass, although it locks a table for long."""
+
+    rule: str
+    pattern: str  # of the beginning of the statement
+    problem: str
+    remedy: str = _INTENDED
+
+
+LOCKS: Final = (
+    Lock(
+        "adding-column-with-check",
+        r"ALTER TABLE .*\bADD COLUMN .*\bCHECK\s*\(",
+        "All rows are checked, while reads and writes are blocked.",
+        f"Add the column alone, then the constraint. {_NOT_VALID}",
+    ),
+    Lock(
+        "refresh-without-concurrently",
+        r"REFRESH MATERIALIZED VIEW (?!CONCURRENTLY)",
+        "Reads of the view are blocked until it is filled.",
+        f"Write REFRESH MATERIALIZED VIEW CONCURRENTLY, which needs a unique index. {_INTENDED}",
+    ),
+    Lock(
+        "rewriting-table",
+        r"ALTER (TABLE|INDEX|MATERIALIZED VIEW) .*\bSET (LOGGED|UNLOGGED|TABLESPACE|ACCESS METHOD)\b",
+        "It is written anew, while reads and writes are blocked.",
+    ),
+    Lock(
+        "rewriting-table",
+        r"(CLUSTER|VACUUM\s*(\([^)]*)?\bFULL)\b",
+        "The table is written anew, while reads and writes are blocked.",
+    ),
+    Lock(
+        "truncating-table",
+        r"TRUNCATE\b",
+        "Reads and writes are blocked until the transaction ends, and all rows are gone.",
+        f"Delete the rows in batches. {_INTENDED}",
+    ),
+    Lock("locking-table", r"LOCK\b", "The table is locked until the transaction ends."),
 )
 
 
@@ -86,7 +142,11 @@ class Finding:
 
 
 def lint(path: str, sql: str) -> list[Finding]:
-    """Return what squawk finds in the SQL of the migration at `path`."""
+    """Return the statements in the SQL of the migration at `path` that break a rule."""
+    return [*_found_by_squawk(path, sql), *_found_by_pattern(path, sql)]
+
+
+def _found_by_squawk(path: str, sql: str) -> list[Finding]:
     squawk = shutil.which("squawk", path=str(Path(sys.executable).parent))
     assert squawk
     completed = subprocess.run(
@@ -97,17 +157,39 @@ def lint(path: str, sql: str) -> list[Finding]:
         check=False,
     )
     assert completed.stdout, completed
-    findings = [
+    breaches = json.loads(completed.stdout)
+    assert (completed.returncode == 0) is not bool(breaches), completed
+    # UNIQUE and PRIMARY KEY cannot be NOT VALID; the other rule has their remedy.
+    unique = {one["line"] for one in breaches if one["rule_name"] in _UNIQUE_RULES}
+    return [
         Finding(
             path=path,
-            statement=_statement_at(sql.splitlines(), found["line"]),
+            statement=(statement := _statement_at(sql.splitlines(), found["line"])),
             rule=found["rule_name"],
             problem=found["message"],
-            remedy=_remedy(found["rule_name"], found["help"]),
+            remedy=_remedy(found["rule_name"], found["help"], statement),
         )
-        for found in json.loads(completed.stdout)
+        for found in breaches
+        if found["rule_name"] != "constraint-missing-not-valid" or found["line"] not in unique
     ]
-    assert (completed.returncode == 0) is not bool(findings), completed
+
+
+def _found_by_pattern(path: str, sql: str) -> list[Finding]:
+    sql = re.sub(r"\$(\w*)\$.*?\$\1\$", "''", sql, flags=re.DOTALL)  # bodies of functions
+    created = set(re.findall(r"^CREATE (?:TABLE|MATERIALIZED VIEW) (\S+)", sql, re.MULTILINE))
+    findings = []
+    for statement in re.split(r";$", sql, flags=re.MULTILINE):
+        lines = [line for line in statement.splitlines() if line]
+        ignored = " ".join(line for line in lines if line.startswith("-- lock-ignore"))
+        text = "\n".join(line for line in lines if not line.startswith("--"))
+        for lock in LOCKS:
+            if (
+                re.match(lock.pattern, text, re.IGNORECASE | re.DOTALL)
+                and lock.rule not in ignored.split()
+                and not created & set(text.split()[:5])  # not in use yet
+            ):
+                remedy = lock.remedy.format(rule=lock.rule)
+                findings.append(Finding(path, f"{text};", lock.rule, lock.problem, remedy))
     return findings
 
 
@@ -115,18 +197,28 @@ def sql_of(step: Script, config: Config) -> str:
     """Return the SQL of a revision's upgrade."""
     config.output_buffer = buffer = io.StringIO()
     before = f"{step.down_revision}:" if step.down_revision else ""
-    command.upgrade(config, f"{before}{step.revision}", sql=True)
+    try:
+        command.upgrade(config, f"{before}{step.revision}", sql=True)
+    except AttributeError as error:  # of the result None of a query
+        pytest.fail(
+            f"{os.path.relpath(step.path)} cannot be printed as SQL ({error}): it reads from the "
+            "database. Write the statement with `op.execute`, or guard it by "
+            "`if not context.is_offline_mode():` (`from alembic import context`)",
+            pytrace=False,
+        )
     return buffer.getvalue()
 
 
 def check_locks(step: Script, config: Config) -> None:
-    """Fail the test with all findings of squawk in a revision."""
+    """Fail the test with all findings in a revision."""
     findings = lint(os.path.relpath(step.path), sql_of(step, config))
     if findings:
         pytest.fail("\n\n".join(str(finding) for finding in findings), pytrace=False)
 
 
-def _remedy(rule: str, squawk_help: str | None) -> str:
+def _remedy(rule: str, squawk_help: str | None, statement: str) -> str:
+    if " EXCLUDE " in statement.upper():  # it cannot be NOT VALID
+        return _OTHER.format(rule=rule)
     if rule in REMEDIES or not squawk_help:
         return REMEDIES.get(rule, _OTHER).format(rule=rule)
     return squawk_help

@@ -8,7 +8,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL
 
 from app.core.database.migrations import alembic_config
-from tests.migration_lint import REMEDIES, check_locks, lint
+from tests.migration_lint import LOCKS, REMEDIES, check_locks, lint
 
 pytestmark = pytest.mark.long
 
@@ -28,21 +28,24 @@ def upgrade() -> None:
 """
 
 
-def test_finding_names_file_statement_rule_and_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "bad_add_index.py").write_text(PLANTED, encoding="utf-8")
+def check(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return how the check of a revision with this code fails."""
+    (folder / "bad_add_index.py").write_text(code, encoding="utf-8")
     config = alembic_config(URL.create("postgresql"))
-    config.set_main_option("version_locations", str(tmp_path))
+    config.set_main_option("version_locations", str(folder))
     config.set_main_option("path_separator", "os")
     step = ScriptDirectory.from_config(config).get_revision("bad")
     assert step
-    monkeypatch.chdir(tmp_path)
-
+    monkeypatch.chdir(folder)
     with pytest.raises(pytest.fail.Exception) as failure:
         check_locks(step, config)
+    return str(failure.value)
 
-    assert str(failure.value) == (
+
+def test_finding_names_file_statement_rule_and_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check(PLANTED, tmp_path, monkeypatch) == (
         "bad_add_index.py\n"
         "    CREATE INDEX ix_users_name ON users (name);\n"
         "  require-concurrent-index-creation: During normal index creation, table updates are "
@@ -55,7 +58,7 @@ def test_finding_names_file_statement_rule_and_remedy(
         "  changing-column-type: Changing a column type requires an `ACCESS EXCLUSIVE` lock on the "
         "table which blocks reads and writes while the table is rewritten. Changing the type of "
         "the column may also break other clients reading from the table.\n"
-        f"  Remedy: {REMEDIES['changing-column-type']}"
+        f"  Remedy: {REMEDIES['changing-column-type'].format(rule='changing-column-type')}"
     )
 
 
@@ -68,6 +71,20 @@ def test_finding_names_file_statement_rule_and_remedy(
         ("ALTER TABLE users ALTER COLUMN age TYPE text", "changing-column-type"),
         ("ALTER TABLE users DROP COLUMN name", "ban-drop-column"),
         ("ALTER TABLE users ADD CONSTRAINT c CHECK (age > 0)", "constraint-missing-not-valid"),
+        ("ALTER TABLE users ADD CONSTRAINT c UNIQUE (age)", "disallowed-unique-constraint"),
+        ("ALTER TABLE users ADD PRIMARY KEY (id)", "adding-serial-primary-key-field"),
+        ("ALTER TABLE users ADD EXCLUDE USING gist (a WITH &&)", "constraint-missing-not-valid"),
+        (
+            "ALTER TABLE users ADD COLUMN age INTEGER CONSTRAINT c CHECK (age > 0)",
+            "adding-column-with-check",
+        ),
+        ("ALTER TABLE users SET UNLOGGED", "rewriting-table"),
+        ("ALTER TABLE users\n  SET TABLESPACE other", "rewriting-table"),
+        ("cluster users USING pk_users", "rewriting-table"),
+        ("VACUUM (ANALYZE, FULL) users", "rewriting-table"),
+        ("REFRESH MATERIALIZED VIEW totals", "refresh-without-concurrently"),
+        ("TRUNCATE users", "truncating-table"),
+        ("LOCK TABLE users", "locking-table"),
     ],
 )
 def test_locks_that_hurt_would_be_found(statement: str, rule: str) -> None:
@@ -87,3 +104,41 @@ def test_statement_that_is_meant_says_so() -> None:
     statement = "-- squawk-ignore ban-drop-column\nALTER TABLE users DROP COLUMN name"
 
     assert lint("meant.py", f"BEGIN;\n\n{statement};\n\nCOMMIT;\n") == []
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "-- lock-ignore truncating-table\nTRUNCATE users",
+        "CREATE TABLE tags (id INTEGER);\n\nALTER TABLE tags ADD COLUMN x INTEGER CHECK (x > 0)",
+        "REFRESH MATERIALIZED VIEW CONCURRENTLY totals",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$\nBEGIN\nTRUNCATE users;\nEND $$",
+        "ALTER TYPE state ADD VALUE 'new'",
+    ],
+)
+def test_harmless_statements_pass(statements: str) -> None:
+    assert lint("good.py", f"BEGIN;\n\n{statements};\n\nCOMMIT;\n") == []
+
+
+def test_remedies_can_be_followed() -> None:
+    unique, exclude = (
+        lint("bad.py", f"ALTER TABLE users ADD CONSTRAINT c {kind};\n")[0].remedy
+        for kind in ("UNIQUE (age)", "EXCLUDE USING gist (a WITH &&)")
+    )
+    assert "postgresql_not_valid" not in unique + exclude
+    assert not any("{" in lock.remedy.format(rule=lock.rule) for lock in LOCKS)
+    assert "longer VARCHAR" in REMEDIES["changing-column-type"]
+
+
+def test_revision_that_reads_says_how_to_print_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = PLANTED.partition("def upgrade")[0] + (
+        'def upgrade() -> None:\n    op.get_bind().execute(sa.text("SELECT 1")).all()\n'
+    )
+
+    said = check(reading, tmp_path, monkeypatch)
+
+    assert said.startswith("bad_add_index.py cannot be printed as SQL")
+    assert "op.execute" in said
+    assert "is_offline_mode" in said
