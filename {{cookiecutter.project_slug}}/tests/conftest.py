@@ -38,11 +38,31 @@ from tests.postgres import NoServerError, clone, migrated_template, postgres_ser
 _stack = pytest.StashKey[ExitStack]()
 _template = pytest.StashKey[URL]()
 _header = pytest.StashKey[str]()
-# All tables, including those that tests have created.
-_TABLES: Final = text(
-    "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables"
-    " WHERE schemaname NOT LIKE 'pg\\_%' AND schemaname <> 'information_schema'"
-    " AND tablename <> 'alembic_version'"
+# Deletes the rows of all tables, including those that tests have created, the newest first: they refer to
+# older ones. TRUNCATE takes a hundred times as long, because it makes a new file for each table and index. It
+# does what DELETE cannot: rows that refer to newer ones, or are hidden by a policy.
+_EMPTY: Final = text(
+    """
+    DO $$
+    DECLARE
+        tables text[] := ARRAY(
+            SELECT CAST(CAST(pg_class.oid AS regclass) AS text)
+            FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+            WHERE relkind = 'r' AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
+                AND relname <> 'alembic_version'
+            ORDER BY pg_class.oid DESC
+        );
+        name text;
+    BEGIN
+        SET LOCAL row_security = off;  -- an error if there are policies
+        FOREACH name IN ARRAY tables LOOP
+            EXECUTE 'DELETE FROM ' || name;
+        END LOOP;
+        PERFORM setval(CAST(seqrelid AS regclass), seqstart, false) FROM pg_sequence;
+    EXCEPTION WHEN integrity_constraint_violation OR insufficient_privilege THEN
+        EXECUTE 'TRUNCATE ' || array_to_string(tables, ', ') || ' RESTART IDENTITY CASCADE';
+    END $$
+    """
 )
 
 pytest_plugins = ("tests.callers",)
@@ -283,8 +303,7 @@ async def live_database(pool: Database) -> AsyncGenerator[Database]:
 async def empty_tables(database: Database) -> None:
     """Delete all rows that tests have committed, in every schema."""
     async with database.writer.begin() as connection:
-        tables = await connection.scalar(_TABLES)
-        await connection.execute(verbatim(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        await connection.execute(_EMPTY)
 
 
 @pytest.fixture
