@@ -98,8 +98,8 @@ def revision_command(
         path = write_revision(url, message, empty=empty)
     if path is None:
         typer.echo(
-            "The database matches the models, so no migration was written. CHECK constraints and the "
-            "labels of enum types are not compared."
+            "The database matches the models, so no migration was written. Server defaults, CHECK "
+            "constraints and the labels of enum types are not compared."
         )
     else:
         typer.echo(f"Wrote {path}.\nReview it, then run `uv run app migrate`.")

@@ -124,7 +124,7 @@ ERRORS = [
         statements=("DELETE FROM alembic_version",),
     ),
     Case(
-        "schema +not at head: the role may not use the schema. To do: run `app grant`",
+        "schema +not at head: the database role may not use it. To do: run `app grant`",
         statements=("REVOKE ALL ON SCHEMA public FROM PUBLIC, {service}",),
     ),
     Case(r"connections +500 x 24 .* of \d+ \(max_connections", {"WEB_CONCURRENCY": "500"}),

@@ -433,17 +433,3 @@ def test_types_of_the_app_work_in_a_revision(empty_url: URL) -> None:
             assert autogenerate.imports == {imported}
 
     on_connection(empty_url, work)
-
-
-def test_changed_default_is_found(empty_url: URL) -> None:
-    metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    column = sa.Column("number", Integer, server_default=text("1"))
-    Table("things", metadata, column)
-
-    def change(connection: Connection) -> None:
-        connection.execute(text("CREATE TABLE things (number integer DEFAULT 1)"))
-        assert compare_metadata(context_on(connection, metadata), metadata) == []
-        connection.execute(text("ALTER TABLE things ALTER number SET DEFAULT 2"))
-        assert compare_metadata(context_on(connection, metadata), metadata)
-
-    on_connection(empty_url, change)

@@ -55,7 +55,6 @@ def autogenerate_options(
 
     return {
         "target_metadata": metadata,
-        "compare_server_default": True,
         "include_schemas": True,
         "include_name": include_name,
         "include_object": include_object,

@@ -122,7 +122,7 @@ class ReadinessProbe:
                 if not table and await session.scalar(_IS_HIDDEN):
                     raise UnavailableError(
                         "The database role may not use the schema: run `app grant`", kind="schema"
-                    ) from SchemaError("the role may not use the schema", "run `app grant`")
+                    ) from SchemaError("the database role may not use it", "run `app grant`")
                 return revision
 
     def _warn_without_limits(self, statement_timeout: str) -> None:
