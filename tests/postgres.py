@@ -62,7 +62,12 @@ def start_container() -> Server:
     image = os.environ.get("POSTGRES_IMAGE", "postgres:17")
     try:
         container = (
-            PostgresContainer(image, driver=None).with_command(f"postgres {SERVER_OPTIONS}").start()
+            PostgresContainer(image, driver=None)
+            .with_command(f"postgres {SERVER_OPTIONS}")
+            # In memory, where files are made in a third of the time.
+            .with_tmpfs_mount("/test")
+            .with_env("PGDATA", "/test/data")
+            .start()
         )
     except Exception as error:  # Docker, its registry, or the network: whatever it is
         raise ServerError(f"No container of {image} for the tests: {error}") from error
