@@ -1,4 +1,4 @@
-"""The variants that tests take as their parameter: some in each run, others by `-m slow` or `-m full`."""
+"""The variants that tests take as their parameter: some in each run, others are marked `slow` or `full`."""
 
 from collections.abc import Container, Sequence
 from typing import Any, Protocol

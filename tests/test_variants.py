@@ -228,7 +228,7 @@ def test_migrations_make_what_the_models_say(project: Project, database_server: 
 
 # The first variant runs every test. The last, whose driver and auth are the other ones, leaves out what
 # depends on neither answer; the two between them what depends on one alone, which a test below proves of
-# the packages. Endpoints, rows and migrations depend on both.
+# the packages. Endpoints, rows and migrations depend on both, but see LONG.
 SAME_FOR_ALL = (
     "tests/platform/http/test_large_bodies.py", "tests/platform/http/test_limits.py", "tests/platform/observability",
     *(

@@ -27,7 +27,6 @@ from app.core.database.counted_sessions import ReadSession, WriteSession
 from app.core.database.drivers import driver_for
 from app.core.database.errors import ReadOnlySessionError
 from app.core.database.sessions import Database
-from app.core.database.statements import verbatim
 from app.jobs import make_kinds
 from app.main import create_app
 from tests.endpoints import Arrange, ArrangeOn
@@ -40,7 +39,7 @@ _template = pytest.StashKey[URL]()
 _header = pytest.StashKey[str]()
 # Deletes the rows of all tables, including those that tests have created, the newest first: they refer to
 # older ones. TRUNCATE takes a hundred times as long, because it makes a new file for each table and index. It
-# does what DELETE cannot: rows that refer to newer ones, or are hidden by a policy.
+# does what DELETE cannot: rows that refer to newer ones, are hidden by a policy or kept by a trigger.
 _EMPTY: Final = text(
     """
     DO $$
@@ -55,11 +54,12 @@ _EMPTY: Final = text(
         name text;
     BEGIN
         SET LOCAL row_security = off;  -- an error if there are policies
+        EXECUTE 'LOCK ' || array_to_string(tables, ', ') || ' IN SHARE ROW EXCLUSIVE MODE';  -- waits for writers
         FOREACH name IN ARRAY tables LOOP
             EXECUTE 'DELETE FROM ' || name;
         END LOOP;
         PERFORM setval(CAST(seqrelid AS regclass), seqstart, false) FROM pg_sequence;
-    EXCEPTION WHEN integrity_constraint_violation OR insufficient_privilege THEN
+    EXCEPTION WHEN integrity_constraint_violation OR insufficient_privilege OR raise_exception THEN
         EXECUTE 'TRUNCATE ' || array_to_string(tables, ', ') || ' RESTART IDENTITY CASCADE';
     END $$
     """

@@ -297,10 +297,12 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
     def refuse_prefix_that_cannot_work(cls, value: str) -> str:
         _, *segments = value.split("/")
         if {".", ".."} & {*segments}:
-            raise ValueError("clients leave out the segments . and ..")
+            raise ValueError(
+                "clients remove the segments . and .. from URLs, so no request would match"
+            )
         if segments[:1] == ["health"]:
             raise ValueError(
-                "ALLOWED_HOSTS does not hold for paths under /health, the health checks"
+                "paths under /health are for health checks, which any Host may request; choose another"
             )
         return value
 
@@ -330,7 +332,7 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
 
     @property
     def proxy_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """The trusted proxies, those of IPv4 also as a socket of both versions has them, within IPv6."""
+        """The trusted proxies. Those of IPv4 also in the form `::ffff:192.0.2.1` of dual-stack sockets."""
         mapped = (
             IPv6Network(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
             for network in self.trusted_proxies

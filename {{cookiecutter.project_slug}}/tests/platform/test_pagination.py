@@ -13,14 +13,13 @@ from app.core.types import Text
 from app.exceptions import ValidationError
 
 ids = st.integers(1, 2**53 - 1)
-texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=600)
+texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
 
 
 @given(title=texts, row_id=ids)
 def test_cursor_brings_back_any_text(title: str, row_id: int) -> None:
     cursor = encode_cursor("title", title, row_id)
 
-    assert len(cursor) <= 3500
     assert decode_cursor(cursor, "title", Text) == (title, row_id)
 
 

@@ -30,7 +30,7 @@ async def set_role_limits(settings: DatabaseSettings) -> Sequence[str]:
     if settings.database_direct_url:
         engine = make_migration_engine(settings)
     else:
-        engine = make_engine(settings.database_url, settings, read_only=False, pool_size=1)
+        engine = make_engine(settings.database_url, settings)
     try:
         async with engine.begin() as connection:
             statements = [

@@ -23,7 +23,7 @@ _POLICY: Final = (
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # In `Accept`, unless its quality is zero (RFC 9110, section 12.4.2).
-_HTML: Final = re.compile(r"text/html(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
+_HTML: Final = re.compile(r"text/html(?![^,]*;\s*q=0(\.0*)?\s*([,;]|$))", re.IGNORECASE)
 # Those that the service has are linked.
 _LINKS: Final = {
     "docs": ("/docs", "Documentation, where every route can be tried"),
@@ -57,8 +57,8 @@ async def _start(request: Request) -> Response:
             return cast("Response", route.app)  # a response is an ASGI application, too
     links = dict(_links(app, prefix(request.scope)))
     vary = {"Vary": "Accept"}
-    is_for_a_person = _HTML.search(", ".join(request.headers.getlist("Accept")))
-    if app.state.settings.development and is_for_a_person:
+    accept = ", ".join(request.headers.getlist("Accept"))
+    if app.state.settings.development and _HTML.search(accept):
         return HTMLResponse(_html(app, links), headers={"Content-Security-Policy": _POLICY} | vary)
     return JSONResponse({"title": app.title, "version": app.version, **links}, headers=vary)
 

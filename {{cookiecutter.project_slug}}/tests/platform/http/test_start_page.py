@@ -50,6 +50,7 @@ async def test_program_is_told_the_same(anonymous: httpx.AsyncClient, app: FastA
     [
         (["text/html;q=0, application/json"], False),
         (["text/html ; Q=0.000"], False),
+        (["text/html;charset=utf-8;q=0;x=1, */*"], False),
         (["text/html;q=0.1"], True),
         (["application/json", "Text/HTML"], True),
     ],
