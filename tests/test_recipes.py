@@ -125,7 +125,7 @@ def test_migrations_make_what_the_models_say(enriched: Enriched, database_server
     migrate_and_back(enriched.path, database_server)
 
 
-@pytest.mark.parametrize("enriched", in_each_run(FIRST), indirect=True)
+@pytest.mark.parametrize("enriched", in_each_run([], slow=FIRST), indirect=True)
 def test_suite_passes(enriched: Enriched, record_property: Callable[[str, object], None]) -> None:
     record_property("suite", run_suite(enriched.path, *enriched.tests, *FAST_TESTS[:2]))
 

@@ -365,10 +365,7 @@ def test_check_passes_in_place(unrendered: Path, workspace: Path, check: tuple[s
 # What in-place use may break: paths, the settings of both variants, the choice of the driver, and what
 # workers of xdist share. The bakes run all tests.
 IN_PLACE = {
-    "asyncpg": (
-        "-n", "2", "tests/cli/test_dev.py", "tests/cli/test_main.py",
-        "tests/migrations/test_revisions.py", "tests/routes/test_users.py",
-    ),
+    "asyncpg": ("-n", "2", "tests/cli/test_dev.py", "tests/routes/test_users.py"),
     "psycopg": ("tests/cli/test_main.py", "tests/repositories"),
 }  # fmt: skip
 
