@@ -73,6 +73,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="below docs/recipes, without .patch; or all")
     parser.add_argument("--from", dest="project", type=Path, help="a bake that was changed")
     arguments = parser.parse_args()
+    known = {patch.relative_to(FOLDER).with_suffix("").as_posix(): patch for patch in patches()}
+    unknown = sorted(set(arguments.names) - known.keys())
+    if unknown and not arguments.project:  # with --from, a recipe may be new
+        parser.error(f"no recipe {', '.join(unknown)}; there are {', '.join(known)}")
     failed = 0
     for patch in [FOLDER / f"{name}.patch" for name in arguments.names] or patches():
         folder = Path(tempfile.mkdtemp(prefix="recipe-"))
