@@ -30,6 +30,7 @@ def served(project: Path, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.slow
 def test_project_is_migrated_and_tested(project: Path) -> None:
     assert "newest revision" in run(project, "app", "migrate", env=ON_ITS_OWN)
     assert " passed" in run(project, "pytest", "-q", "tests/services", env=ON_ITS_OWN)

@@ -48,7 +48,9 @@ def test_two_heads_are_named_in_a_sentence(template: Path, tmp_path: Path) -> No
     run(project, "alembic", "revision", "-m", "ours")
     run(project, "alembic", "revision", "-m", "theirs", "--head=base", "--splice")
 
-    with pytest.raises(AssertionError, match="Error: There are several newest revisions") as refused:
+    with pytest.raises(
+        AssertionError, match="Error: There are several newest revisions"
+    ) as refused:
         run(project, "app", "migrate")
     assert "Traceback" not in str(refused.value)
 

@@ -49,6 +49,7 @@ def run_in_bash(project: Path, command: str) -> str:
     return run(project, "--no-project", "bash", "-e", "-o", "pipefail", "-c", command)
 
 
+@pytest.mark.slow
 def test_ci_finds_no_secret_in_the_files_and_would_find_one(template: Path, tmp_path: Path) -> None:
     """The template folder holds the files of every variant."""
     project = shutil.copytree(template / TEMPLATE_FOLDER, tmp_path / "project")

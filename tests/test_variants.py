@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from baking import ROOT, TEMPLATE_FOLDER, bake, made_once, run, run_check, run_suite, run_uv
+from parameters import FIRST_AND_LAST, in_each_run
 from post_gen_project import PRUNE
 from postgres import scratch_database
 from variants import VARIANTS, Variant
@@ -334,6 +335,7 @@ def test_contract_holds_for_thousands_of_requests(
     assert int(summary[1]) >= 5000
 
 
+@pytest.mark.parametrize("project", in_each_run(FIRST_AND_LAST, slow=VARIANTS), indirect=True)
 def test_wheel_imports_without_the_development_dependencies(
     project: Project, tmp_path: Path
 ) -> None:
