@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from app.cli import main as main  # registers the commands
 from app.cli.commands import CommandError
 from app.cli.commands import commands as registered
+from app.core.database.migrations import MigrationError
 from app.core.env_file import PROJECT
 from scaffold import commands
 from scaffold.changes import Changes
@@ -290,7 +291,8 @@ def test_migration_that_follows_none_is_named(checkout: Path, new: Command) -> N
     first.unlink()
 
     lines = commands.remove("wombat", drop_table=False, dry_run=False, confirm=lambda _: None)
-    with pytest.raises(CommandError, match=f"follows '{revision}', which is not there"):
+    missing = f"after the revision '{revision}', whose file is missing .* Restore"
+    with pytest.raises(MigrationError, match=missing):
         list(lines)
 
 
