@@ -140,7 +140,7 @@ def _files(project: Project, record: Record, old: str, rename: Renaming) -> dict
         if rename(router) != router:
             routes = wiring.with_router(wiring.without_router(routes, router), rename(router))
     texts |= {wiring.MODELS: models, wiring.ROUTES: routes}
-    _refuse_long_names(project, gone | texts)
+    _refuse_long_names(project, {**gone, **texts})
     jobs = project.read(wiring.JOBS) or ""
     for module, kinds in record.kinds.items():
         jobs = wiring.without_kinds(jobs, module, kinds)
