@@ -35,6 +35,7 @@ from app.core.env_file import PROJECT
 from app.exceptions import ConflictError
 from app.models.user import User
 from tests.factories import Factory
+from tests.ip_versions import has_ipv6
 from tests.postgres import make_test_engine
 
 
@@ -546,15 +547,6 @@ def test_host_that_is_not_of_this_machine_is_an_error(host: str) -> None:
     with pytest.raises(CommandError, match=r"Cannot listen on .* with --host, such as") as refused:
         dev_server.require_free_port(host, 8000)
     assert "--port" not in str(refused.value)
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="the machine has no IPv6")
