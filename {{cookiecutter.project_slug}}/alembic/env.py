@@ -33,7 +33,8 @@ MIGRATION_LOCK: Final = 7_244_106_193
 def run_offline() -> None:
     """Print the SQL instead of running it: `alembic upgrade head --sql`.
 
-    Whoever runs it has no lock timeout on their connection. A revision may RESET it.
+    The connection that runs the SQL has no lock timeout of its own. It is set again after each
+    revision, because one may RESET it.
     """
     from app.models import Base
 
@@ -77,10 +78,10 @@ def run_migrations(connection: Connection) -> None:
 async def migration_lock(engine: AsyncEngine) -> AsyncGenerator[None]:
     """Hold a lock that lets only one process migrate the database, waiting for it if need be.
 
-    The lock belongs to a transaction on a connection of its own, which works behind a pooler and
-    leaves the migrations free to commit. It polls, because a statement that waits in PostgreSQL holds
-    a snapshot, and CREATE INDEX CONCURRENTLY in the other process would wait for that. So would an
-    idle transaction, unless it is READ COMMITTED.
+    The lock belongs to a transaction on a connection of its own, which leaves the migrations free to
+    commit. It polls, because a statement that waits in PostgreSQL holds a snapshot, and CREATE INDEX
+    CONCURRENTLY in the other process would wait for that. So would an idle transaction, unless it is
+    READ COMMITTED.
     """
     lock = select(func.pg_try_advisory_xact_lock(MIGRATION_LOCK))
     async with engine.connect() as connection:

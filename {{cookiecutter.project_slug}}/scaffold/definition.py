@@ -89,7 +89,7 @@ def _refuse_clashes(resource: Resource) -> None:
     own = {resource.class_name + end for end in ENDINGS}
     if clash := sorted({name for name in aliases if name in own or aliases.count(name) > 1}):
         raise CommandError(
-            f"A field must not be named so that its type is {clash[0]}: another one is called so"
+            f"A field must not be named so that its type is {clash[0]}, a name that is in use already"
         )
     if not resource.changeable and not resource.links:
         raise CommandError(f"{resource.class_name} needs a field that can be changed")

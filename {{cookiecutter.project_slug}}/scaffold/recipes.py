@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from app.cli.commands import CommandError
+from app.core.database.migrations import MigrationError
 from app.core.env_file import PROJECT
 from scaffold.completing import completed, followed_by, revisions_of
 from scaffold.patches import Checkout, Patch, Rest
@@ -59,11 +60,17 @@ class Recipe:
 
     @property
     def was_added(self) -> bool:
-        """Whether one of its revisions is there, or all files that it creates, even if they were edited."""
-        if {*self.revisions} & {script.revision for script in all_revisions(self.project)}:
-            return True
-        created = self.patch.created
-        return bool(created) and all(map(self.project.has, created))
+        """Whether one of its revisions is there, or all files that it creates with most of their lines."""
+        if own := {*self.revisions}:
+            return not own.isdisjoint(script.revision for script in all_revisions(self.project))
+        added = {name: self.patch.added(name) for name in self.patch.created}
+        if not all(map(self.project.has, added)):
+            return False
+        texts = {name: (self.project.read(name) or "").splitlines() for name in added}
+        are_there = [
+            line in texts[name] for name, lines in added.items() for line in lines if line.strip()
+        ]
+        return sum(are_there) > len(are_there) / 2
 
     @property
     def settings(self) -> list[str]:
@@ -156,7 +163,10 @@ def _require_place(checkout: Checkout, recipe: Recipe) -> None:
     if not checkout.problems(recipe.patch, reverse=True):
         raise CommandError(f"{name} was added already; `uv run app recipe remove {name}` undoes it")
     if recipe.was_added:
-        raise CommandError(f"{name} was added already, and has been edited")
+        raise CommandError(
+            f"{name} was added already, and has been edited. To add it anew, take out by hand what "
+            f"{recipe.patch_name} adds"
+        )
     if recipe.is_without_demo:
         raise CommandError(
             f"Nothing was changed: {name} changes the demo, which was removed or renamed. Do the same as "
@@ -176,7 +186,7 @@ def _find(name: str) -> Recipe:
 def _state(checkout: Checkout, recipe: Recipe) -> str:
     try:
         patch = recipe.patch
-    except CommandError:  # `app recipe add` says why
+    except (CommandError, MigrationError):  # `app recipe add` says why
         return "does not fit"
     if not checkout.problems(patch, reverse=True):
         return "added"

@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from app.cli.commands import CommandError
@@ -19,8 +19,8 @@ from scaffold.writing import TEMPLATES
 
 # What a template computes: the words of the generator, which are not in what it writes.
 _EXPRESSION = re.compile(r"(?s:<%.*?%>)|\$\{.*?\}|^ *(%|##).*$", re.MULTILINE)
-# What a field holds, as it was typed: the values of an enum, or a default.
-_VALUES = re.compile(r"(?:\w+:enum:|.*=).+")
+# A field, as it was typed, that names what it holds: the values of an enum, or a default.
+_VALUES = re.compile(r"(?:\w+:enum:|[^=]*=)(?P<values>.+)")
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _require_own_words(project: Project, record: Record, rename: Renaming, old: 
     meanings += [
         (field, f"the values of {field}")
         for field in shlex.split(record.command)
-        if _VALUES.fullmatch(field) and rename(field) != field
+        if (found := _VALUES.fullmatch(field)) and rename(found["values"]) != found["values"]
     ]
     if meanings:
         raise CommandError(
@@ -140,7 +140,7 @@ def _files(project: Project, record: Record, old: str, rename: Renaming) -> dict
         if rename(router) != router:
             routes = wiring.with_router(wiring.without_router(routes, router), rename(router))
     texts |= {wiring.MODELS: models, wiring.ROUTES: routes}
-    _refuse_long_names(texts)
+    _refuse_long_names(project, {**gone, **texts})
     jobs = project.read(wiring.JOBS) or ""
     for module, kinds in record.kinds.items():
         jobs = wiring.without_kinds(jobs, module, kinds)
@@ -152,15 +152,20 @@ def _files(project: Project, record: Record, old: str, rename: Renaming) -> dict
     return gone | texts | {record_name(rename(old)): renamed.text()}
 
 
-def _refuse_long_names(texts: dict[str, str]) -> None:
-    """Raise `CommandError` if a name in a migration would be too long for PostgreSQL."""
-    migrations = "\n".join(text for name, text in texts.items() if name.startswith("alembic/"))
-    longest = max(re.findall(r"\w+", migrations), key=len, default="")
+def _refuse_long_names(project: Project, texts: dict[str, str | None]) -> None:
+    """Raise `CommandError` if a new name in a migration would be too long for PostgreSQL."""
+    names = [name for name in texts if name.startswith("alembic/")]
+    before, after = _words(map(project.read, names)), _words(map(texts.get, names))
+    longest = max(after - before, key=len, default="")
     if len(longest) > MAX_IDENTIFIER:
         raise CommandError(
             f"PostgreSQL allows {MAX_IDENTIFIER} characters for a name, and {longest} would have "
             f"{len(longest)}: choose a shorter one"
         )
+
+
+def _words(texts: Iterable[str | None]) -> set[str]:
+    return {*re.findall(r"\w+", "\n".join(filter(None, texts)))}
 
 
 def _renamed_record(

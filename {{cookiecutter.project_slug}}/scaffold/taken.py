@@ -167,8 +167,9 @@ VARIABLES: Final = frozenset(
         "values",
     ]
 )
-# The same beside a resource's singular, or its plural, alone.
+# Refused for a singular only, because they occur beside it.
 VARIABLES_BESIDE_ONE: Final = frozenset(
     {"found", "ids", "is_found", "linked", "links", "params", "read", "rows"}
 )
+# Refused for a plural only, because they occur beside it.
 VARIABLES_BESIDE_MANY: Final = frozenset({"seen", "start", "url"})

@@ -66,8 +66,8 @@ DEVELOPMENT_STEPS: Final[list[Callable[[Database], Awaitable[dict[str, str]]]]] 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for a confirmation.")]
 
 # SQLSTATEs of connections that are lost or refused: wrong credentials, a database that does not
-# exist, a pooler, a server that shuts down.
-_UNUSABLE: Final = ("08", "28", "3D", "57P")
+# exist, a pooler, too many connections, a server that shuts down.
+_UNUSABLE: Final = ("08", "28", "3D", "53", "57P")
 _LOCK_NOT_AVAILABLE: Final = "55P03"
 
 

@@ -127,6 +127,26 @@ ERRORS = [
         "schema +not at head: the database role may not use it. To do: run `app grant`",
         statements=("REVOKE ALL ON SCHEMA public FROM PUBLIC, {service}",),
     ),
+    Case(
+        "schema +not at head: the database role may not use it. To do: run `app grant`",
+        statements=(
+            "CREATE SCHEMA \"Its, 'own'\"",
+            "ALTER TABLE alembic_version SET SCHEMA \"Its, 'own'\"",
+            """ALTER ROLE {service} SET search_path = public, "Its, 'own'" """,
+        ),
+    ),
+    Case(
+        "schema +not at head: the database role may not use it. To do: run `app grant`",
+        statements=(
+            "CREATE SCHEMA {service}",
+            "ALTER TABLE alembic_version SET SCHEMA {service}",
+        ),
+    ),
+    # Another service in the same database.
+    Case(
+        "schema +not at head: no migration has run; the code needs ",
+        statements=("CREATE SCHEMA theirs", "ALTER TABLE alembic_version SET SCHEMA theirs"),
+    ),
     Case(r"connections +500 x 24 .* of \d+ \(max_connections", {"WEB_CONCURRENCY": "500"}),
     Case("connections +500 x 24 ", arguments=("--processes", "500")),
     Case("connections +1 x 24 .* 99 x 23 ", arguments=("--workers", "99")),

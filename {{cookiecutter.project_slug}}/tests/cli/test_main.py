@@ -35,6 +35,7 @@ from app.core.env_file import PROJECT
 from app.exceptions import ConflictError
 from app.models.user import User
 from tests.factories import Factory
+from tests.ip_versions import has_ipv6
 from tests.postgres import make_test_engine
 
 
@@ -381,7 +382,7 @@ def test_revision_without_its_file_is_an_error_without_a_traceback(
         assert run_cli(monkeypatch, *arguments) == 1
         assert missing in capsys.readouterr().err
     found = run("doctor").stdout
-    assert re.search(f"schema .*{missing}.* To do: correct the files in alembic/versions", found)
+    assert re.search(f"schema .*{missing} in alembic/versions. To do: restore that one, or", found)
     with pytest.raises(SystemExit, match=missing):
         alembic.command.current(Config(toml_file=first_revision.parents[2] / "pyproject.toml"))
 
@@ -397,11 +398,15 @@ def test_two_newest_revisions_are_an_error_that_says_what_to_do(
     second = second.replace("str | None = None", f"str | None = {revisions()[0]!r}")
     first_revision.with_name("second.py").write_text(second, encoding="utf-8")
 
-    sentence = "There are 2 newest revisions, but a new one can follow only one. Join them first: "
+    heads = ", ".join(sorted([revisions()[-1], "second"]))
+    sentence = f"There are several newest revisions: {heads}. "
     for arguments in (("migrate",), ("revision", "-m", "x")):
         assert run_cli(monkeypatch, *arguments) == 1
-        assert sentence in capsys.readouterr().err
-    assert re.search(f"error +schema +{sentence}", run("doctor").stdout)
+        assert f"{sentence}Join them by `uv run alembic merge heads`" in capsys.readouterr().err
+    assert re.search(
+        f"error +schema +{sentence}To do: join them by `uv run alembic merge heads`\n",
+        run("doctor").stdout,
+    )
 
 
 def test_key_error_of_a_migration_is_not_taken_for_a_missing_file(
@@ -427,6 +432,7 @@ def test_key_error_of_a_migration_is_not_taken_for_a_missing_file(
         (DBAPIError("SELECT 1", {}, refusal("3D000")), "The database cannot be used: "),
         (DBAPIError("SELECT 1", {}, refusal("42601")), "The database refused a statement: "),
         (DBAPIError("SELECT 1", {}, refusal("08P01")), "The database cannot be used: "),
+        (OperationalError("SELECT 1", {}, refusal("53300")), "The database cannot be used: "),
         (OperationalError("SELECT 1", {}, refusal("57P01")), "The database cannot be used: "),
         (OperationalError("SELECT 1", {}, refusal("57014")), "The database refused a statement: "),
         (OperationalError("SELECT 1", {}, Exception("lost")), "The database cannot be used: "),
@@ -541,15 +547,6 @@ def test_host_that_is_not_of_this_machine_is_an_error(host: str) -> None:
     with pytest.raises(CommandError, match=r"Cannot listen on .* with --host, such as") as refused:
         dev_server.require_free_port(host, 8000)
     assert "--port" not in str(refused.value)
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="the machine has no IPv6")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import IO, Final
 
 import pytest
@@ -63,7 +63,10 @@ async def migrating(url: URL, engine: AsyncEngine) -> AsyncGenerator[asyncio.Tas
 
 @contextmanager
 def second_process(url: URL) -> Generator[subprocess.Popen[str]]:
-    """Start a process that migrates. It is killed if it hangs, which ends all that wait for it."""
+    """Start a process that migrates. It is killed if it hangs, which ends all that wait for it.
+
+    At the end of the block, too.
+    """
     environment = os.environ | {"DATABASE_URL": url.render_as_string(hide_password=False)}
     process = subprocess.Popen(
         [sys.executable, "-m", "alembic", "upgrade", REVISION],
@@ -74,19 +77,24 @@ def second_process(url: URL) -> Generator[subprocess.Popen[str]]:
     )
     end = threading.Timer(30, process.kill)
     end.start()
-    yield process
-    end.cancel()
+    try:
+        yield process
+    finally:
+        end.cancel()
+        process.kill()
+        process.wait()
 
 
 async def wait_for_a_second_one(url: URL, engine: AsyncEngine) -> None:
     """Migrate in two processes at once. The second one says that it waits, and does."""
-    async with migrating(url, engine) as migration:
-        with second_process(url) as second:
+    with ExitStack() as processes:
+        async with migrating(url, engine) as migration:
+            second = processes.enter_context(second_process(url))
             said = await asyncio.to_thread(lines_until, second.stderr, "Waiting for another")
             with pytest.raises(subprocess.TimeoutExpired):
                 await asyncio.to_thread(second.wait, 1)
             assert not migration.done()
-    rest = (await asyncio.to_thread(second.communicate, timeout=30))[1]
+        rest = (await asyncio.to_thread(second.communicate, timeout=30))[1]
 
     assert second.returncode == 0, (said, rest)
     assert "Waiting for" not in rest  # it says so once

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from app.core.config import Settings
 from app.core.env_file import PROJECT
 from app.worker import create_worker
+from tests.ip_versions import has_ipv6
 
 FOLDER: Final = PROJECT / "deploy" / "kubernetes"
 OVERLAYS: Final = sorted(path.name for path in (FOLDER / "overlays").iterdir())
@@ -125,7 +126,15 @@ def test_variable_says_where_the_image_listens(
     assert given["host"] == (host or "0.0.0.0")  # noqa: S104 (in a container)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        pytest.param(
+            "::1", marks=pytest.mark.skipif(not has_ipv6(), reason="the machine has no IPv6")
+        ),
+    ],
+)
 @pytest.mark.parametrize("file", ["Dockerfile", "compose.yaml"])
 def test_health_check_finds_the_service_at_either_address(
     monkeypatch: pytest.MonkeyPatch, file: str, host: str

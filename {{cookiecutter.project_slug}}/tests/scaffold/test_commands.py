@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from app.cli import main as main  # registers the commands
 from app.cli.commands import CommandError
 from app.cli.commands import commands as registered
+from app.core.database.migrations import MigrationError
 from app.core.env_file import PROJECT
 from scaffold import commands
 from scaffold.changes import Changes
@@ -290,7 +291,8 @@ def test_migration_that_follows_none_is_named(checkout: Path, new: Command) -> N
     first.unlink()
 
     lines = commands.remove("wombat", drop_table=False, dry_run=False, confirm=lambda _: None)
-    with pytest.raises(CommandError, match=f"follows '{revision}', which is not there"):
+    missing = f"after the revision '{revision}', whose file is missing .* Restore"
+    with pytest.raises(MigrationError, match=missing):
         list(lines)
 
 
@@ -488,6 +490,34 @@ def test_resource_is_not_renamed_if_a_value_has_its_name(
     with pytest.raises(CommandError, match=f"also in the values of {field}"):
         list(commands.rename("draft", "koala", plural="", dry_run=False))
     assert files_of(checkout) == before
+
+
+@pytest.mark.parametrize(
+    "field", ["draft_state:enum:open,closed", "draft_no:int=1", "is_draft:bool=false"]
+)
+def test_resource_is_renamed_if_only_the_name_of_a_field_has_its_name(
+    checkout: Path, new: Command, field: str
+) -> None:
+    new("draft", "name:str:50", field)
+
+    list(commands.rename("draft", "koala", plural="", dry_run=False))
+
+    assert field.partition(":")[0].replace("draft", "koala") in (
+        checkout / "app/models/koala.py"
+    ).read_text(encoding="utf-8")
+
+
+def test_long_word_in_a_migration_that_stays_is_not_in_the_way(
+    checkout: Path, new: Command
+) -> None:
+    new("quokka", "name:str:50")
+    (migration,) = checkout.glob("alembic/versions/*_add_quokkas_table.py")
+    with migration.open("a", encoding="utf-8") as file:
+        file.write(f"# {'a' * 64}\n")
+
+    list(commands.rename("quokka", "koala", plural="", dry_run=False))
+
+    assert (checkout / "app/models/koala.py").exists()
 
 
 def test_resource_is_not_renamed_if_a_name_in_its_migration_became_too_long(

@@ -196,8 +196,11 @@ def test_field_is_refused(project: Project, field: str, reason: str) -> None:
         (["author:user", "author_id:int"], "occur twice: author_id"),
         (["price:decimal:5:2^", "price_from:int^"], "occur twice: price_from"),
         (["author:user"], "a field that can be changed"),
-        (["phase_2:enum:a,b", "phase2:str:10"], "its type is Phase2"),
-        (["text:str:20", "article_text:enum:a,b"], "its type is ArticleText"),
+        (
+            ["phase_2:enum:a,b", "phase2:str:10"],
+            "its type is Phase2, a name that is in use already",
+        ),
+        (["text:str:20", "article_text:enum:a,b"], "its type is ArticleText, a name"),
     ],
 )
 def test_fields_are_refused_together(project: Project, fields: list[str], reason: str) -> None:

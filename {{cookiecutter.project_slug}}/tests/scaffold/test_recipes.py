@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from app.cli import main as main  # registers the commands
 from app.cli.commands import CommandError
 from app.cli.commands import commands as registered
+from app.core.database.migrations import revisions
 from app.core.env_file import PROJECT
 from scaffold import recipes
 from scaffold.project import Project
@@ -400,22 +401,50 @@ def test_second_time_is_refused_if_it_was_edited(project: Path) -> None:
     before = files_of(project)
 
     for reject in (False, True):
-        with pytest.raises(CommandError, match="wombats was added already, and has been edited"):
+        with pytest.raises(
+            CommandError, match=r"added already, and has been edited\. .* by hand .*wombats\.patch"
+        ):
             add(reject=reject)
 
     assert files_of(project) == before
 
 
-def test_second_time_is_refused_if_it_has_no_revision_and_was_edited(project: Path) -> None:
+def drop_revision(project: Path) -> None:
+    """Take the revision out of the patch."""
     patch = project / recipes.FOLDER / "wombats.patch"
     before, after = PATCH.index("diff --git a/alembic"), PATCH.index("diff --git a/app/jobs")
     patch.write_text(PATCH[:before] + PATCH[after:], encoding="utf-8", newline="\n")
     commit(project)
+
+
+def test_files_of_ones_own_are_not_taken_for_an_added_recipe(project: Path) -> None:
+    drop_revision(project)
+    for name in recipes.recipes_of(Project(project))["wombats"].patch.created:
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text("MINE = 1\n", encoding="utf-8")
+    commit(project)
+
+    assert next(recipes.recipes()) == "wombats  Wombats (does not fit)"
+    assert f"  {TEST} is there already" in why_not()
+
+
+@pytest.mark.filterwarnings("ignore:Revision .* is not present")
+def test_list_goes_on_if_migrations_do_not_follow_each_other(project: Path) -> None:
+    first = next((project / "alembic/versions").glob(f"*_{revisions()[0]}_*.py"))
+    first.unlink()
+
+    assert next(recipes.recipes()) == "wombats  Wombats (does not fit)"
+
+
+def test_second_time_is_refused_if_it_has_no_revision_and_was_edited(project: Path) -> None:
+    drop_revision(project)
     add()
     (project / TEST).write_text("", encoding="utf-8")
     commit(project)
 
-    with pytest.raises(CommandError, match="wombats was added already, and has been edited"):
+    with pytest.raises(
+        CommandError, match=r"added already, and has been edited\. .* by hand .*wombats\.patch"
+    ):
         add()
 
 

@@ -88,6 +88,7 @@ async def examine(examined: Examined) -> list[tuple[str, Finding]]:
 async def _run(check: Check, examined: Examined) -> Sequence[Finding]:
     """Run a check. Whatever goes wrong with it is a finding, so that the others go on."""
     from app.cli.doctor.findings import NotCheckedError, error, warning
+    from app.core.database.migrations import RevisionsError
     from app.exceptions import UnavailableError, explain
 
     try:
@@ -95,6 +96,8 @@ async def _run(check: Check, examined: Examined) -> Sequence[Finding]:
             return await check(examined)
     except NotCheckedError as reason:
         return [warning(f"not checked: {reason}", reason.todo)]
+    except RevisionsError as failure:
+        return [error(failure.problem, failure.remedy)]
     except TimeoutError:
         return [error(f"no result after {examined.seconds:g} s", "try again with --timeout 30")]
     except Exception as failure:  # noqa: BLE001 (each is a finding)
@@ -110,12 +113,9 @@ def _remedy(failure: Exception) -> str:
     """Return what to do about an error that no check expects."""
     from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-    from app.core.database.migrations import MigrationError
     from app.exceptions import UnavailableError
 
     match failure:
-        case MigrationError():
-            return "correct the files in alembic/versions"
         case ProgrammingError():  # a table is missing, or the right to read it
             return "run `app migrate`, then `app grant`"
         case DBAPIError() | UnavailableError() | OSError(filename=None):

@@ -16,7 +16,7 @@ from app.core.database.budget import Budget, budgeted
 from app.core.database.counted_sessions import ReadSession
 from app.core.database.drivers import driver_for
 from app.core.database.engines import make_engine
-from app.core.database.migrations import newest_revision, script_directory
+from app.core.database.migrations import newest_revision
 from app.core.database.readiness import ReadinessProbe, SchemaError
 from app.exceptions import UnavailableError, explain
 from app.services.job_service import JobService
@@ -91,7 +91,7 @@ async def _check_server(
 
 async def check_schema(examined: Examined) -> Sequence[Finding]:
     """Compare the revision of the database with that of the code, as /health/ready does."""
-    await asyncio.to_thread(lambda: newest_revision(script_directory()))
+    await asyncio.to_thread(newest_revision)
     settings = examined.database.model_copy(update={"readiness_timeout": examined.budget})
     probe = ReadinessProbe(settings)
     try:

@@ -64,12 +64,15 @@ SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrl
 FROM pg_roles AS service WHERE rolname = :name
 """)
 # PostgreSQL only warns if a GRANT grants nothing.
+_OWNER_WITHOUT_USAGE: Final = text("""
+SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace
+WHERE nspname = :schema AND NOT has_schema_privilege(CAST(:name AS text), oid, 'USAGE')
+""")
 _NOT_GRANTED: Final = text("""
 SELECT nspname || '.' || relname AS name, pg_get_userbyid(relowner)::text AS owner
 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE nspname || '.' || relname = ANY(CAST(:tables AS text[])) AND relkind IN ('r', 'p') AND NOT (
-    has_schema_privilege(CAST(:name AS text), relnamespace, 'USAGE')
-    AND has_table_privilege(CAST(:name AS text), pg_class.oid, 'SELECT')
+    has_table_privilege(CAST(:name AS text), pg_class.oid, 'SELECT')
     AND has_table_privilege(CAST(:name AS text), pg_class.oid, 'INSERT')
     AND has_table_privilege(CAST(:name AS text), pg_class.oid, 'UPDATE')
     AND has_table_privilege(CAST(:name AS text), pg_class.oid, 'DELETE')
@@ -91,7 +94,7 @@ async def grant_to_service(
     the owner's `search_path` that exists. Returns the name of the role. Raises `ConfigurationError`
     if there is no user or password, if the two are the same, if the role may do more than that, if
     the owner may not change it, if a schema does not exist, or if the owner may not grant the rights
-    to `tables`, of which those that do not exist yet are left out.
+    in a schema or to `tables`, of which those that do not exist yet are left out.
     """
     service, owner = settings.database_url, settings.database_direct_url
     if not service.username:
@@ -154,6 +157,12 @@ async def _grant(
         with _refusals(owner, f"grant {values['name']} rights in the schema {schema!r}"):
             for query in _STATEMENTS_OF_SCHEMA:
                 await _run(connection, query, {**values, "schema": schema})
+        other = await connection.scalar(_OWNER_WITHOUT_USAGE, {**values, "schema": schema})
+        if other:
+            raise ConfigurationError(
+                f"DATABASE_DIRECT_URL: {owner.username} may not grant USAGE on the schema {schema}, of "
+                f"{other}. Give it that right: GRANT USAGE ON SCHEMA ... WITH GRANT OPTION"
+            )
 
 
 async def _require_granted(

@@ -39,6 +39,15 @@ class MigrationError(Exception):
     """Alembic cannot migrate, for example because there are two heads. The message says why."""
 
 
+class RevisionsError(MigrationError):
+    """The files in alembic/versions do not follow each other."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}. {remedy[0].upper()}{remedy[1:]}")
+        self.problem = problem
+        self.remedy = remedy
+
+
 class UnknownRevisionError(MigrationError):
     """The database is at a revision that this version of the project does not have."""
 
@@ -84,15 +93,15 @@ def make_migration_engine(settings: DatabaseSettings) -> AsyncEngine:
     return engine
 
 
-def _config() -> Config:
+def _config(project: Path) -> Config:
     from alembic.config import Config
 
-    return Config(toml_file=PROJECT / "pyproject.toml")
+    return Config(toml_file=project / "pyproject.toml")
 
 
 def alembic_config(database_url: URL) -> Config:
     """Return Alembic's configuration for a database. Its settings are in pyproject.toml."""
-    config = _config()
+    config = _config(PROJECT)
     config.attributes["database_url"] = database_url
     return config
 
@@ -102,7 +111,7 @@ def migrate(database_url: URL) -> None:
     from alembic import command
     from alembic.util import CommandError
 
-    newest_revision(script_directory())
+    newest_revision()
     try:
         command.upgrade(alembic_config(database_url), "head")
     except CommandError as error:
@@ -119,7 +128,7 @@ def write_revision(database_url: URL, message: str, *, empty: bool = False) -> P
     from alembic.script import Script
     from alembic.util import CommandError
 
-    newest_revision(script_directory())
+    newest_revision()
     differences: list[bool] = []
 
     def note(_context: object, _revision: object, directives: list[MigrationScript]) -> None:
@@ -150,33 +159,30 @@ def write_revision(database_url: URL, message: str, *, empty: bool = False) -> P
     return path
 
 
-def script_directory() -> ScriptDirectory:
-    """Return the files in alembic/versions. Raises `MigrationError` if one of them is missing."""
+def script_directory(project: Path | None = None) -> ScriptDirectory:
+    """Return the files in alembic/versions. Raises `RevisionsError` if one of them is missing."""
     from alembic.script import ScriptDirectory
 
-    scripts = ScriptDirectory.from_config(_config())
-    _heads(scripts)
+    scripts = ScriptDirectory.from_config(_config(project or PROJECT))
+    try:
+        scripts.get_heads()  # reads the files
+    except KeyError as error:
+        raise RevisionsError(
+            f"A migration comes after the revision {error}, whose file is missing in alembic/versions",
+            "restore that one, or change `down_revision`",
+        ) from error
     return scripts
 
 
-def newest_revision(scripts: ScriptDirectory) -> str:
-    """Return the newest revision. Raises `MigrationError` if there are several, or a file is missing."""
-    heads = _heads(scripts)
+def newest_revision(project: Path | None = None) -> str:
+    """Return the newest revision. Raises `RevisionsError` if there are several, or a file is missing."""
+    heads = script_directory(project).get_heads()
     if len(heads) != 1:
-        raise MigrationError(
-            f"There are {len(heads)} newest revisions, but a new one can follow only one. Join them "
-            "first: `uv run alembic merge heads`"
+        raise RevisionsError(
+            f"There are several newest revisions: {', '.join(heads)}",
+            "join them by `uv run alembic merge heads`",
         )
     return heads[0]
-
-
-def _heads(scripts: ScriptDirectory) -> list[str]:
-    try:
-        return scripts.get_heads()  # reads the files
-    except KeyError as error:
-        raise MigrationError(
-            f"A migration comes after the revision {error}, whose file is missing in alembic/versions"
-        ) from error
 
 
 @cache

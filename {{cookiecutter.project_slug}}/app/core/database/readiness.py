@@ -26,9 +26,17 @@ _STATE: Final = text(
     "SELECT to_regclass('alembic_version')::text, current_setting('statement_timeout')"
 )
 _REVISION: Final = text("SELECT version_num FROM alembic_version")
-_IS_HIDDEN: Final = text("""
+# In a schema that the search_path names, with quotes or without. `current_schemas` leaves out those
+# that the role may not use, and a schema elsewhere is that of another service.
+_IS_HIDDEN: Final = text(r"""
 SELECT EXISTS (
-    SELECT FROM pg_class WHERE relname = 'alembic_version' AND NOT has_schema_privilege(relnamespace, 'USAGE')
+    SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE relname = 'alembic_version' AND NOT has_schema_privilege(relnamespace, 'USAGE')
+    AND nspname IN (
+        SELECT CASE named WHEN '$user' THEN current_user::text ELSE named END
+        FROM regexp_matches(current_setting('search_path'), '"((?:[^"]|"")+)"|([^\s,"]+)', 'g') AS part,
+            coalesce(replace(part[1], '""', '"'), lower(part[2])) AS named
+    )
 )
 """)
 

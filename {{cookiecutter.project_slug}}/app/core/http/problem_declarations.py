@@ -145,7 +145,8 @@ def _codes(openapi: dict[str, Any]) -> set[str]:
         for path in openapi["paths"].values()
         for operation in path.values()
         for status, response in operation["responses"].items()
-        if MEDIA_TYPE in response.get("content", {})
+        # FastAPI allows "default" and "4XX", too.
+        if status.isdecimal() and MEDIA_TYPE in response.get("content", {})
     }
     return {*map(default_code, {*_EXAMPLES, 405, *declared}), *_codes_of(AppError)}
 

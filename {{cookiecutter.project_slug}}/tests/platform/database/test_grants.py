@@ -228,6 +228,34 @@ async def test_tables_of_others_are_named(granted: Settings) -> None:
     await grant_to_service(granted, tables=tables)
 
 
+async def test_schema_of_others_is_named(owner: URL, granted: Settings) -> None:
+    """Its tables may be one's own."""
+    plain = owner.set(username=f"owner of {owner.database}", password="secret")
+    role = f'"{plain.username}"'
+    await as_owner(
+        granted,
+        f"CREATE ROLE {role} LOGIN CREATEROLE PASSWORD 'secret'",
+        f'GRANT CREATE ON DATABASE "{owner.database}" TO {role}',
+        "CREATE SCHEMA theirs",
+        f"GRANT USAGE, CREATE ON SCHEMA theirs TO {role}",
+        "CREATE TABLE theirs.orders (id int)",
+        f"ALTER TABLE theirs.orders OWNER TO {role}",
+    )
+    settings = granted.model_copy(update={"database_direct_url": plain})
+    orders = Table("orders", MetaData(), schema="theirs")
+    try:
+        expected = f"USAGE on the schema theirs, of {owner.username}. .*WITH GRANT OPTION"
+        with pytest.raises(ConfigurationError, match=expected):
+            await grant_to_service(settings, schemas={"theirs"}, tables=[orders])
+        await as_owner(granted, f"GRANT USAGE ON SCHEMA theirs TO {role} WITH GRANT OPTION")
+        await grant_to_service(settings, schemas={"theirs"}, tables=[orders])
+    finally:
+        dropped = (f'"{granted.database_url.username}"', role)
+        await as_owner(granted, *(f"DROP OWNED BY {name} CASCADE" for name in dropped))
+        await as_owner(granted, *(f"DROP ROLE IF EXISTS {name}" for name in dropped))
+    await grant_to_service(granted)
+
+
 async def test_user_has_to_be_named(granted: Settings) -> None:
     unnamed = URL.create("postgresql", host="localhost", database="app")
     with pytest.raises(ConfigurationError, match="DATABASE_URL: names no user"):

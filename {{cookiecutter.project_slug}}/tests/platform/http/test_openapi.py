@@ -10,7 +10,7 @@ from fastapi.security import APIKeyHeader
 from app import __author__, __author_email__, __description__, __license__
 from app.core.http.edge import EdgeRoute
 from app.core.http.openapi import Tag, install_openapi
-from app.core.http.problem_declarations import may_respond
+from app.core.http.problem_declarations import may_respond, problem_responses
 from app.dependencies.database import OpenSessionDep
 
 
@@ -128,6 +128,20 @@ def test_status_that_no_error_of_the_service_has_is_declared(
     assert (responses["410"]["description"], example["code"]) == ("Gone", "GONE")
     assert responses["499"]["description"] == "Error 499"
     assert {"GONE", "ERROR_499"} <= {*codes}
+
+
+def test_problem_may_be_declared_for_several_statuses(
+    app_with_routers: Callable[..., FastAPI],
+) -> None:
+    async def fail() -> None: ...
+
+    (problem,) = problem_responses(404).values()
+    router = APIRouter(responses={"default": problem, "4XX": problem})
+    router.get("/things")(fail)
+
+    responses = app_with_routers(router).openapi()["paths"]["/things"]["get"]["responses"]
+
+    assert {"default", "4XX"} <= responses.keys()
 
 
 def test_ids_are_64_bit_integers(probe_app: FastAPI) -> None:

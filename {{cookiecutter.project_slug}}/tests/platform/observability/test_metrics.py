@@ -1,7 +1,6 @@
 """What is measured, and who may see it."""
 
 import asyncio
-import errno
 import socket
 import struct
 import subprocess
@@ -26,6 +25,7 @@ from app.core.observability.metrics import port as metrics_port
 from app.core.observability.requests import note_outcome
 from app.exceptions import AppError, UnavailableError
 from tests.conftest import http_client
+from tests.ip_versions import has_ipv6
 from tests.platform.observability.scrapes import Scrape, scrape
 
 router = APIRouter(prefix="/things")
@@ -367,18 +367,13 @@ async def test_metrics_can_have_a_port_of_their_own(app_with_routers: MakeApp, p
 async def test_port_of_its_own_is_reached_by_either_version_of_ip(
     app_with_routers: MakeApp, port: int, monkeypatch: pytest.MonkeyPatch, *, has_both: bool
 ) -> None:
-    if has_both and not (socket.has_dualstack_ipv6() and has_ipv6_address()):
+    if has_both and not (socket.has_dualstack_ipv6() and has_ipv6()):
         pytest.skip("this machine has one version of IP")
     monkeypatch.setattr("socket.has_dualstack_ipv6", lambda: has_both)
     app = app_with_routers(metrics=str(port))
     async with app.router.lifespan_context(app), httpx.AsyncClient(trust_env=False) as scraper:
         for host in ["127.0.0.1", "[::1]"] if has_both else ["127.0.0.1"]:
             assert (await scraper.get(f"http://{host}:{port}/metrics")).status_code == 200
-
-
-def has_ipv6_address() -> bool:
-    with socket.socket(socket.AF_INET6) as probe:
-        return probe.connect_ex(("::1", 9)) == errno.ECONNREFUSED
 
 
 async def test_port_of_its_own_serves_few_connections_at_a_time(
