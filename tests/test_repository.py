@@ -62,6 +62,21 @@ def test_template_folder_is_valid_python(template: Path) -> None:
         ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
+def test_braces_in_python_hold_answers_alone(template: Path) -> None:
+    """A bake renders them, also in a regular expression: `{{1,5}}` of an f-string would be `(1, 5)`."""
+    folder = template / TEMPLATE_FOLDER
+    paths = [path for path in folder.rglob("*.py") if folder / "scaffold" not in path.parents]
+    rendered = [
+        f"{path.name}: {line}"
+        for path in paths
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"{{(?! ?cookiecutter\.)|{#", line)
+    ]
+
+    assert len(paths) > 100
+    assert rendered == []
+
+
 def test_variants_are_all_that_the_questions_allow(template: Path) -> None:
     questions = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
     assert [(variant.db_driver, variant.use_auth) for variant in VARIANTS] == [

@@ -244,7 +244,7 @@ def _as_sent(origin: str) -> str:
 
 def _require_possible_port(origin: str) -> str:
     port = origin.rpartition(":")[2]
-    if port.isdecimal() and int(port) > 65535:
+    if port.isdecimal() and (len(port) > 5 or int(port) > 65535):
         raise ValueError("the highest port is 65535")
     return origin
 
@@ -253,7 +253,7 @@ _HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
 _Host = Annotated[str, Field(pattern=rf"^(\*\.)?({_HOST})$")]
 _Origin = Annotated[
     str,
-    Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]{{1,5}})?)$"),
+    Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]+)?)$"),
     AfterValidator(_require_possible_port),
 ]
 
