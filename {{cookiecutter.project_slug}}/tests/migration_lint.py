@@ -21,6 +21,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import Script
 
+from tests.sql_statements import created_by, statements_of, tables_of
+
 # Rules that are not about locks, or that all migrations follow.
 IGNORED_RULES: Final = (
     "prefer-bigint-over-int",
@@ -84,7 +86,7 @@ class Lock:
     """A kind of statement that squawk lets pass, although it locks a table for long."""
 
     rule: str
-    pattern: str  # of the beginning of the statement
+    pattern: str  # of the beginning of the statement, with single spaces
     problem: str
     remedy: str = _INTENDED
 
@@ -92,7 +94,8 @@ class Lock:
 LOCKS: Final = (
     Lock(
         "adding-column-with-check",
-        r"ALTER TABLE .*\bADD COLUMN .*\bCHECK\s*\(",
+        # Up to the next action, which may be ADD CONSTRAINT ... NOT VALID.
+        r"ALTER TABLE .*\bADD COLUMN ((?!, (ADD|ALTER|DROP|VALIDATE|SET|ENABLE)\b).)*\bCHECK ?\(",
         "All rows are checked, while reads and writes are blocked.",
         f"Add the column alone, then the constraint. {_NOT_VALID}",
     ),
@@ -175,22 +178,16 @@ def _found_by_squawk(path: str, sql: str) -> list[Finding]:
 
 
 def _found_by_pattern(path: str, sql: str) -> list[Finding]:
-    sql = re.sub(r"\$(\w*)\$.*?\$\1\$", "''", sql, flags=re.DOTALL)  # bodies of functions
-    created = set(re.findall(r"^CREATE (?:TABLE|MATERIALIZED VIEW) (\S+)", sql, re.MULTILINE))
-    findings = []
-    for statement in re.split(r";$", sql, flags=re.MULTILINE):
-        lines = [line for line in statement.splitlines() if line]
-        ignored = " ".join(line for line in lines if line.startswith("-- lock-ignore"))
-        text = "\n".join(line for line in lines if not line.startswith("--"))
-        for lock in LOCKS:
-            if (
-                re.match(lock.pattern, text, re.IGNORECASE | re.DOTALL)
-                and lock.rule not in ignored.split()
-                and not created & set(text.split()[:5])  # not in use yet
-            ):
-                remedy = lock.remedy.format(rule=lock.rule)
-                findings.append(Finding(path, f"{text};", lock.rule, lock.problem, remedy))
-    return findings
+    statements = list(statements_of(sql))
+    created = {name for _, text in statements if (name := created_by(text))}
+    return [
+        Finding(path, f"{text};", lock.rule, lock.problem, lock.remedy.format(rule=lock.rule))
+        for ignored, text in statements
+        for lock in LOCKS
+        if re.match(lock.pattern, " ".join(text.split()), re.IGNORECASE)
+        and lock.rule not in ignored
+        and not tables_of(text) <= created  # not in use yet
+    ]
 
 
 def sql_of(step: Script, config: Config) -> str:

@@ -85,13 +85,33 @@ def test_finding_names_file_statement_rule_and_remedy(
         ("REFRESH MATERIALIZED VIEW totals", "refresh-without-concurrently"),
         ("TRUNCATE users", "truncating-table"),
         ("LOCK TABLE users", "locking-table"),
+        ("ALTER TABLE users ADD COLUMN a numeric(9, 2) CHECK (a > 0)", "adding-column-with-check"),
     ],
 )
 def test_locks_that_hurt_would_be_found(statement: str, rule: str) -> None:
     findings = lint("bad.py", f"BEGIN;\n\n{statement};\n\nCOMMIT;\n")
 
     assert [(finding.statement, finding.rule) for finding in findings] == [(f"{statement};", rule)]
-    assert all(finding.remedy for finding in findings)
+    assert all(finding.remedy and "{" not in finding.remedy for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("statements", "found"),
+    [
+        ("/* all of them */ TRUNCATE users", "TRUNCATE users;"),
+        ("  TRUNCATE users", "TRUNCATE users;"),
+        ("SELECT ';'; TRUNCATE users", "TRUNCATE users;"),
+        ("CREATE TABLE tags (id INTEGER);\n\nTRUNCATE tags, users", "TRUNCATE tags, users;"),
+        ("DO $$ BEGIN LOCK TABLE users; END $$", "LOCK TABLE users;"),
+        ("DO $x$\nBEGIN\n  PERFORM 1;\n  LOCK users;\nEND\n$x$", "LOCK users;"),
+        ("DO $$ BEGIN IF true THEN TRUNCATE users; END IF; END $$", "TRUNCATE users;"),
+    ],
+)
+def test_lock_is_found_wherever_it_is_taken(statements: str, found: str) -> None:
+    findings = lint("bad.py", f"BEGIN;\n\n{statements};\n\nCOMMIT;\n")
+
+    own = [lock.rule for lock in LOCKS]
+    assert [finding.statement for finding in findings if finding.rule in own] == [found]
 
 
 def test_rule_without_a_remedy_is_explained_elsewhere() -> None:
@@ -113,7 +133,13 @@ def test_statement_that_is_meant_says_so() -> None:
         "CREATE TABLE tags (id INTEGER);\n\nALTER TABLE tags ADD COLUMN x INTEGER CHECK (x > 0)",
         "REFRESH MATERIALIZED VIEW CONCURRENTLY totals",
         "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$\nBEGIN\nTRUNCATE users;\nEND $$",
+        "-- lock-ignore locking-table\nDO $$ BEGIN LOCK TABLE users; END $$",
+        "CREATE TABLE IF NOT EXISTS tags (id INTEGER);\n\nTRUNCATE tags",
+        "CREATE TABLE tags (id INTEGER);\n\nALTER TABLE IF EXISTS ONLY tags SET UNLOGGED",
+        "CREATE TABLE tags (id INTEGER);\n\nVACUUM (FULL) tags",
+        "ALTER TABLE users ADD COLUMN a int, ADD CONSTRAINT c CHECK (a > 0) NOT VALID",
         "ALTER TYPE state ADD VALUE 'new'",
+        "SELECT '--', \"a;\nTRUNCATE\"",
     ],
 )
 def test_harmless_statements_pass(statements: str) -> None:
@@ -126,8 +152,9 @@ def test_remedies_can_be_followed() -> None:
         for kind in ("UNIQUE (age)", "EXCLUDE USING gist (a WITH &&)")
     )
     assert "postgresql_not_valid" not in unique + exclude
-    assert not any("{" in lock.remedy.format(rule=lock.rule) for lock in LOCKS)
-    assert "longer VARCHAR" in REMEDIES["changing-column-type"]
+    (longer,) = lint("bad.py", "BEGIN;\nALTER TABLE users ALTER COLUMN age TYPE text;\nCOMMIT;\n")
+    assert "longer VARCHAR" in str(longer)
+    assert "-- squawk-ignore changing-column-type" in str(longer)
 
 
 def test_revision_that_reads_says_how_to_print_it(
