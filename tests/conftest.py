@@ -18,6 +18,7 @@ server_key = pytest.StashKey[Server]()
 workspace_key = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 # A baked suite takes minutes, in which a person would see nothing.
 SILENCE = 20  # seconds
+LONGEST = "test_variants.py::test_suite_passes[asyncpg-auth]"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -87,12 +88,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [*server, f"Browser: {browser}"]
 
 
+@pytest.hookimpl(trylast=True)  # after pytest has brought those with the same fixtures together
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the suites of bakes, which take minutes: at the end, other workers would idle.
 
     Deselect the tests that need a browser where there is none; TEST_BROWSER demands it.
     """
     items.sort(key=lambda item: not item.name.startswith("test_suite_passes"))
+    items.sort(key=lambda item: not item.nodeid.endswith(LONGEST))
     if not find_browser():
         deselected = [item for item in items if item.get_closest_marker("browser")]
         config.hook.pytest_deselected(items=deselected)
