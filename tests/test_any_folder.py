@@ -14,7 +14,10 @@ NAME = "My Projects & 'more'; (1) é"
 # Set while the template's own tests run, for their server.
 ON_ITS_OWN = {"TEST_DATABASE_URL": "", "TEST_POSTGRES": "embedded"}
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,6 @@ def served(project: Path, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.slow
 def test_project_is_migrated_and_tested(project: Path) -> None:
     assert "newest revision" in run(project, "app", "migrate", env=ON_ITS_OWN)
     assert " passed" in run(project, "pytest", "-q", "tests/services", env=ON_ITS_OWN)

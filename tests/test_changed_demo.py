@@ -7,7 +7,7 @@ import pytest
 from baking import run, run_check, run_suite
 from changed_demo import CHANGED_DEMOS, ONE_OF_EACH, REMOVED, RENAMED, ChangedDemo, changed_once
 from parameters import in_each_run
-from test_variants import CHECKS, migrate_and_back
+from test_variants import QUICK_CHECKS_FIRST, migrate_and_back
 
 
 @pytest.fixture(
@@ -18,14 +18,7 @@ def project(request: pytest.FixtureRequest, template: Path, workspace: Path) -> 
     return changed_once(changed, template, workspace)
 
 
-# mypy finds no more there than in the project of tests/test_own_resource.py, whose demo is removed, too.
-@pytest.mark.parametrize(
-    "check",
-    [
-        pytest.param(check, id=" ".join(check), marks=[pytest.mark.slow] * (check == ("mypy",)))
-        for check in CHECKS
-    ],
-)
+@pytest.mark.parametrize("check", QUICK_CHECKS_FIRST)
 def test_check_passes(project: Path, workspace: Path, check: tuple[str, ...]) -> None:
     run_check(project, workspace, *check)
 

@@ -86,7 +86,7 @@ def test_relations_are_added_as_the_command_writes_them(
     check(project, workspace, "tests/routes/test_articles.py", "tests/test_endpoints.py", REVISIONS)
 
 
-@pytest.mark.parametrize("variant", in_each_run(FIRST))
+@pytest.mark.parametrize("variant", in_each_run([], slow=FIRST))
 def test_resource_is_written_served_renamed_and_removed(
     variant: Variant, template: Path, workspace: Path
 ) -> None:

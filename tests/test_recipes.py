@@ -20,7 +20,7 @@ from recipes import (
 )
 from refresh_recipes import refresh
 from repositories import commit_all, git, make_repository
-from test_variants import CHECKS, migrate_and_back
+from test_variants import CHECKS, QUICK_CHECKS_FIRST, migrate_and_back
 from variants import VARIANTS, Variant
 
 # Besides the tests that recipes add: what a changed project may break, without the suite of the platform.
@@ -116,7 +116,7 @@ def test_recipes_are_added_one_after_the_other(enriched: Enriched) -> None:
     assert listed.count("(added)") == len(enriched.printed), listed
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=" ".join)
+@pytest.mark.parametrize("check", QUICK_CHECKS_FIRST)
 def test_check_passes(enriched: Enriched, workspace: Path, check: tuple[str, ...]) -> None:
     run_check(enriched.path, workspace, *check)
 

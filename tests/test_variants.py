@@ -16,6 +16,11 @@ from postgres import scratch_database
 from variants import VARIANTS, Variant
 
 CHECKS = [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",), ("lint-imports",)]
+# For projects much of which another test type-checks in each run.
+QUICK_CHECKS_FIRST = [
+    pytest.param(check, id=" ".join(check), marks=pytest.mark.slow if check == ("mypy",) else ())
+    for check in CHECKS
+]
 DRIVERS = ("asyncpg", "psycopg")
 
 # The embedded server is for development, so the one module that starts it needs what a wheel does not.
@@ -265,7 +270,11 @@ LONG = (
     "tests/test_contract.py",
 )  # fmt: skip
 LONG_COMMANDS = ("tests/cli", "tests/platform/test_config.py", "tests/scaffold")
-DEFERRED = dict(zip(VARIANTS, ((), LONG, LONG, (*LONG, *LONG_COMMANDS)), strict=True))
+LONG_IN_ANY = (
+    "tests/platform/auth/test_enumeration_by_time.py", "tests/platform/http/test_large_bodies.py",
+    "tests/platform/test_runners.py", "tests/scaffold/test_commands.py", "tests/scaffold/test_recipes.py",
+)  # fmt: skip
+DEFERRED = dict(zip(VARIANTS, (LONG_IN_ANY, LONG, LONG, (*LONG, *LONG_COMMANDS)), strict=True))
 
 
 def test_suite_passes(project: Project, record_property: Callable[[str, object], None]) -> None:
@@ -276,7 +285,7 @@ def test_suite_passes(project: Project, record_property: Callable[[str, object],
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "project",
-    [pytest.param(variant, id=variant.name) for variant in VARIANTS if DEFERRED[variant]],
+    [pytest.param(variant, id=variant.name) for variant in VARIANTS],
     indirect=True,
 )
 def test_deferred_tests_pass(
@@ -368,7 +377,7 @@ def test_check_passes_in_place(unrendered: Path, workspace: Path, check: tuple[s
 # workers of xdist share. The bakes run all tests.
 IN_PLACE = {
     "asyncpg": ("-n", "2", "tests/cli/test_dev.py", "tests/routes/test_users.py"),
-    "psycopg": ("tests/cli/test_main.py", "tests/repositories"),
+    "psycopg": ("tests/repositories",),
 }  # fmt: skip
 
 
