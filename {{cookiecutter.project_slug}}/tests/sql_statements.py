@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 # Comments, literals, names in quotes, bodies of functions, the ends of statements, and all between.
-_TOKEN: Final = re.compile(
+_LEXEME: Final = re.compile(
     r"""--[^\n]*|/\*(?s:.*?)\*/|'(?:[^']|'')*'|"[^"]*"|(?P<quote>\$\w*\$)(?s:.*?)(?P=quote)"""
     r"""|;|[^;'"$/-]+|."""
 )
@@ -27,11 +27,11 @@ def statements_of(sql: str) -> Iterator[tuple[list[str], str]]:
     """
     ignored: list[str] = []
     text = ""
-    for token in (match[0] for match in _TOKEN.finditer(f"{sql}\n;")):
-        if token.startswith("-- lock-ignore"):
-            ignored += token.split()
-        elif token != ";":
-            text += " " if token.startswith(("--", "/*")) else token
+    for lexeme in (match[0] for match in _LEXEME.finditer(f"{sql}\n;")):
+        if lexeme.startswith("-- lock-ignore"):
+            ignored += lexeme.split()
+        elif lexeme != ";":
+            text += " " if lexeme.startswith(("--", "/*")) else lexeme
         else:
             text = "\n".join(line.rstrip() for line in text.strip().splitlines() if line.strip())
             if body := _BODY_OF_DO.match(text):

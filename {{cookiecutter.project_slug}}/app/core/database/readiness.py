@@ -27,7 +27,7 @@ _STATE: Final = text(
 )
 _REVISION: Final = text("SELECT version_num FROM alembic_version")
 # In a schema that the search_path names, with quotes or without. `current_schemas` leaves out those
-# that the role may not use, and a schema elsewhere is that of another service.
+# that the database role may not use, and a schema elsewhere is that of another service.
 _IS_HIDDEN: Final = text(r"""
 SELECT EXISTS (
     SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace

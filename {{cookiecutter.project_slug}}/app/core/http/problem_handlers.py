@@ -99,11 +99,7 @@ def _sentence(error: dict[str, Any]) -> str:
 
 
 # Responses with these statuses have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
-_WITHOUT_BODY: Final = {
-    HTTPStatus.NO_CONTENT,
-    HTTPStatus.RESET_CONTENT,
-    HTTPStatus.NOT_MODIFIED,
-}
+_WITHOUT_BODY: Final = {HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 # Form types; a route without files reads either.
 _FORMS: Final = {"application/x-www-form-urlencoded", "multipart/form-data"}
