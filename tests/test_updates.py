@@ -160,6 +160,16 @@ def work_on(project: Path, *, follows: str) -> None:
     commit_all(project, "Add articles")
 
 
+def update_edited(project: Path, expected: Path) -> None:
+    """Update a project in which a team has worked. What it becomes equals a new bake with the same work."""
+    (follows,) = heads(project)
+    for edited in (project, expected):
+        work_on(edited, follows=follows)
+    update(project)
+    assert conflicts(project) == []
+    assert files(project) == files(expected)
+
+
 def check_suite(project: Path, *tests: str) -> None:
     """Join the two heads, as UPGRADING.md says, and run the suite, or some tests of it."""
     if len(heads(project)) > 1:
@@ -180,12 +190,7 @@ def updated(history: History, template: Path, workspace: Path) -> Callable[[Vari
         if variant in FIRST_AND_LAST:
             # Once, because a migration gets a random name. The command is that of the older template.
             copy_story(expected, write_story(project))
-        (follows,) = heads(project)
-        for edited in (project, expected):
-            work_on(edited, follows=follows)
-        update(project)
-        assert conflicts(project) == []
-        assert files(project) == files(expected)
+        update_edited(project, expected)
         state = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
         assert state["commit"] == history.new
         return project
@@ -229,12 +234,7 @@ def test_update_over_several_releases_has_no_conflicts(
     folder.mkdir()
     project = make_project("cruft", history_since_the_promise, folder, variant)
     expected = bake_repository(template, folder / "now", variant)
-    (follows,) = heads(project)
-    for edited in (project, expected):
-        work_on(edited, follows=follows)
-    update(project)
-    assert conflicts(project) == []
-    assert files(project) == files(expected)
+    update_edited(project, expected)
     check_suite(project)
 
 

@@ -12,7 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.database.migrations import alembic_config
-from tests.postgres import make_test_engine, temporary_database
+from tests.migrations.databases import builder, database_at
+from tests.postgres import make_test_engine
 
 REVISION_BEFORE: Final = "d90c4f7be215"
 REVISION: Final = "7b90d4e2c158"
@@ -28,8 +29,7 @@ INSERT: Final = text(
 def url(template_url: URL, worker_id: str) -> Generator[URL]:
     """A database at the previous revision."""
     name = f"{template_url.database}_{worker_id}_index"
-    with temporary_database(template_url, name) as url:
-        command.upgrade(alembic_config(url), REVISION_BEFORE)
+    with database_at(REVISION_BEFORE, template_url, name) as url:
         yield url
 
 
@@ -54,19 +54,6 @@ async def writing(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
 
 def migrate(url: URL) -> asyncio.Task[None]:
     return asyncio.create_task(asyncio.to_thread(command.upgrade, alembic_config(url), REVISION))
-
-
-async def builder(engine: AsyncEngine) -> int:
-    """Return the process that creates the index, once it waits for other transactions."""
-    statement = text(
-        "SELECT pid FROM pg_stat_progress_create_index "
-        "WHERE datname = current_database() AND phase LIKE 'waiting%'"
-    )
-    async with asyncio.timeout(10), engine.connect() as connection:
-        while (pid := await connection.scalar(statement)) is None:
-            await connection.rollback()
-            await asyncio.sleep(0.01)
-        return int(pid)
 
 
 async def index_is_valid(engine: AsyncEngine) -> bool | None:

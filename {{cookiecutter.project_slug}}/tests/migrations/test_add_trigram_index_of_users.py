@@ -9,7 +9,8 @@ from alembic.util import CommandError
 from sqlalchemy import URL
 
 from app.core.database.migrations import alembic_config
-from tests.postgres import execute, temporary_database
+from tests.migrations.databases import database_at
+from tests.postgres import execute
 
 REVISION_BEFORE: Final = "7b90d4e2c158"
 REVISION: Final = "0c5d8e2f7a34"
@@ -19,8 +20,7 @@ REVISION: Final = "0c5d8e2f7a34"
 def url(template_url: URL, worker_id: str) -> Generator[URL]:
     """A database at the previous revision."""
     name = f"{template_url.database}_{worker_id}_trigrams"
-    with temporary_database(template_url, name) as url:
-        command.upgrade(alembic_config(url), REVISION_BEFORE)
+    with database_at(REVISION_BEFORE, template_url, name) as url:
         yield url
 
 

@@ -16,25 +16,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.database.migrations import alembic_config
 from app.core.env_file import PROJECT
-from tests.postgres import execute, make_test_engine, temporary_database
+from tests.migrations.databases import builder, database_at
+from tests.postgres import execute, make_test_engine
 
 pytestmark = pytest.mark.long
 
 # The second one creates an index concurrently, which waits for older transactions.
 REVISION_BEFORE: Final = "d90c4f7be215"
 REVISION: Final = "7b90d4e2c158"
-BUILDER: Final = text(
-    "SELECT pid FROM pg_stat_progress_create_index "
-    "WHERE datname = current_database() AND phase LIKE 'waiting%'"
-)
 VERSION: Final = text("SELECT version_num FROM alembic_version")
 
 
 @pytest.fixture
 def url(template_url: URL, worker_id: str) -> Generator[URL]:
     name = f"{template_url.database}_{worker_id}_lock"
-    with temporary_database(template_url, name) as url:
-        command.upgrade(alembic_config(url), REVISION_BEFORE)
+    with database_at(REVISION_BEFORE, template_url, name) as url:
         yield url
 
 
@@ -52,10 +48,7 @@ async def migrating(url: URL, engine: AsyncEngine) -> AsyncGenerator[asyncio.Tas
         await earlier.execute(text("LOCK TABLE users IN ROW EXCLUSIVE MODE"))
         upgrade = asyncio.to_thread(command.upgrade, alembic_config(url), REVISION)
         migration = asyncio.create_task(upgrade)
-        async with asyncio.timeout(20), engine.connect() as connection:
-            while not migration.done() and await connection.scalar(BUILDER) is None:
-                await connection.rollback()
-                await asyncio.sleep(0.01)
+        await builder(engine)
         yield migration
     async with asyncio.timeout(20):
         await migration

@@ -3,6 +3,7 @@
 import asyncio
 from base64 import b64decode, b64encode
 from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
 from hmac import digest
 from pathlib import Path
 from traceback import format_exception
@@ -194,26 +195,44 @@ async def test_role_that_may_do_more_is_refused(granted: Settings, right: str) -
         await grant_to_service(granted)
 
 
-async def test_tables_of_others_are_named(granted: Settings) -> None:
-    """PostgreSQL only warns if a GRANT grants nothing."""
+@asynccontextmanager
+async def another_owner(granted: Settings) -> AsyncGenerator[tuple[Settings, str]]:
+    """Yield settings with another owner, who is no superuser, and the owner's quoted name.
+
+    At the end, this role and that of the service are dropped.
+    """
     superuser = granted.database_direct_url
     assert superuser
-    await asyncio.to_thread(migrate, superuser)
     owner = superuser.set(username=f"owner of {superuser.database}", password="secret")
     role = f'"{owner.username}"'
     await as_owner(
         granted,
         f"CREATE ROLE {role} LOGIN CREATEROLE PASSWORD 'secret'",
         f'GRANT CREATE ON DATABASE "{owner.database}" TO {role}',
-        f"GRANT SELECT ON users TO {role}",
-        "CREATE TABLE of_others (id int)",
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
-        f"GRANT ALL ON SCHEMA public TO {role} WITH GRANT OPTION",
-        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
     )
-    settings = granted.model_copy(update={"database_direct_url": owner})
-    tables = [User.metadata.tables["users"]]
     try:
+        yield granted.model_copy(update={"database_direct_url": owner}), role
+    finally:
+        dropped = (f'"{granted.database_url.username}"', role)
+        await as_owner(granted, *(f"DROP OWNED BY {name} CASCADE" for name in dropped))
+        await as_owner(granted, *(f"DROP ROLE IF EXISTS {name}" for name in dropped))
+
+
+async def test_tables_of_others_are_named(granted: Settings) -> None:
+    """PostgreSQL only warns if a GRANT grants nothing."""
+    superuser = granted.database_direct_url
+    assert superuser
+    await asyncio.to_thread(migrate, superuser)
+    tables = [User.metadata.tables["users"]]
+    async with another_owner(granted) as (settings, role):
+        await as_owner(
+            granted,
+            f"GRANT SELECT ON users TO {role}",
+            "CREATE TABLE of_others (id int)",
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
+            f"GRANT ALL ON SCHEMA public TO {role} WITH GRANT OPTION",
+            f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
+        )
         with pytest.raises(ConfigurationError, match=r"rights to tables of others: .*users \(of "):
             await grant_to_service(settings, tables=tables)
         await as_owner(granted, f"GRANT ALL ON users, alembic_version TO {role} WITH GRANT OPTION")
@@ -221,38 +240,25 @@ async def test_tables_of_others_are_named(granted: Settings) -> None:
         await as_owner(granted, f"REVOKE ALL ON of_others FROM {role}")
         with pytest.raises(ConfigurationError, match=r"rights in the schema 'public': .*of_others"):
             await grant_to_service(settings, tables=tables)
-    finally:
-        dropped = (f'"{granted.database_url.username}"', role)
-        await as_owner(granted, *(f"DROP OWNED BY {name} CASCADE" for name in dropped))
-        await as_owner(granted, *(f"DROP ROLE IF EXISTS {name}" for name in dropped))
     await grant_to_service(granted, tables=tables)
 
 
 async def test_schema_of_others_is_named(owner: URL, granted: Settings) -> None:
     """Its tables may be one's own."""
-    plain = owner.set(username=f"owner of {owner.database}", password="secret")
-    role = f'"{plain.username}"'
-    await as_owner(
-        granted,
-        f"CREATE ROLE {role} LOGIN CREATEROLE PASSWORD 'secret'",
-        f'GRANT CREATE ON DATABASE "{owner.database}" TO {role}',
-        "CREATE SCHEMA theirs",
-        f"GRANT USAGE, CREATE ON SCHEMA theirs TO {role}",
-        "CREATE TABLE theirs.orders (id int)",
-        f"ALTER TABLE theirs.orders OWNER TO {role}",
-    )
-    settings = granted.model_copy(update={"database_direct_url": plain})
     orders = Table("orders", MetaData(), schema="theirs")
-    try:
+    async with another_owner(granted) as (settings, role):
+        await as_owner(
+            granted,
+            "CREATE SCHEMA theirs",
+            f"GRANT USAGE, CREATE ON SCHEMA theirs TO {role}",
+            "CREATE TABLE theirs.orders (id int)",
+            f"ALTER TABLE theirs.orders OWNER TO {role}",
+        )
         expected = f"USAGE on the schema theirs, of {owner.username}. .*WITH GRANT OPTION"
         with pytest.raises(ConfigurationError, match=expected):
             await grant_to_service(settings, schemas={"theirs"}, tables=[orders])
         await as_owner(granted, f"GRANT USAGE ON SCHEMA theirs TO {role} WITH GRANT OPTION")
         await grant_to_service(settings, schemas={"theirs"}, tables=[orders])
-    finally:
-        dropped = (f'"{granted.database_url.username}"', role)
-        await as_owner(granted, *(f"DROP OWNED BY {name} CASCADE" for name in dropped))
-        await as_owner(granted, *(f"DROP ROLE IF EXISTS {name}" for name in dropped))
     await grant_to_service(granted)
 
 

@@ -115,18 +115,29 @@ async def test_passwords_are_hashed_and_verified_beside_the_event_loop_and_no_mo
         assert min(priorities) > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
-async def test_queue_of_passwords_is_bounded_and_drops_those_of_clients_that_left(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    go_on = threading.Event()
-    started: list[str] = []
+@pytest.fixture
+def go_on() -> threading.Event:
+    """Lets the hashes of `started` end."""
+    return threading.Event()
+
+
+@pytest.fixture
+def started(go_on: threading.Event, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The passwords whose hashing has begun. It does not end before `go_on` is set."""
+    begun: list[str] = []
 
     def slow(_: PasswordHash, password: str) -> str:
-        started.append(password)
+        begun.append(password)
         go_on.wait(30)
         return "hash"
 
     monkeypatch.setattr(PasswordHash, "hash", slow)
+    return begun
+
+
+async def test_queue_of_passwords_is_bounded_and_drops_those_of_clients_that_left(
+    settings: Settings, started: list[str], go_on: threading.Event
+) -> None:
     settings = settings.model_copy(update={"password_queue_per_core": 2})
     hashing = [
         asyncio.create_task(hash_password(SecretStr(f"secret word {n}"), settings))
@@ -149,19 +160,13 @@ async def test_queue_of_passwords_is_bounded_and_drops_those_of_clients_that_lef
 
 
 async def test_setting_bounds_the_hashes_where_many_cores_can_be_seen(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    started: list[str],
+    go_on: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A pod sees those of its node. Twelve hashes at once would take more memory than it has."""
     monkeypatch.setattr(passwords, "cores", lambda: 12)
-    go_on = threading.Event()
-    started: list[str] = []
-
-    def slow(_: PasswordHash, password: str) -> str:
-        started.append(password)
-        go_on.wait(30)
-        return "hash"
-
-    monkeypatch.setattr(PasswordHash, "hash", slow)
     settings = settings.model_copy(update={"password_threads": 3, "password_queue_per_core": 1})
     hashing = [asyncio.create_task(hash_password(PASSWORD, settings)) for _ in range(6)]
     try:
