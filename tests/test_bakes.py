@@ -188,7 +188,12 @@ LEFT_BY_RUNNING = (".env", "uv.lock", ".postgres/lock", ".venv/pyvenv.cfg")
 
 
 @pytest.mark.parametrize(
-    ("tool", "skip"), [("cookiecutter", True), ("cookiecutter", False), ("cruft", False)]
+    ("tool", "skip"),
+    [
+        pytest.param("cookiecutter", True, marks=pytest.mark.slow),
+        ("cookiecutter", False),
+        pytest.param("cruft", False, marks=pytest.mark.slow),
+    ],
 )
 def test_bake_over_a_project_removes_nothing_of_it(
     tmp_path: Path, tool: str, *, skip: bool

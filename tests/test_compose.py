@@ -420,6 +420,7 @@ class Caller:
         connection.close()
 
 
+@pytest.mark.slow
 @variants(OTHER_DRIVER)
 def test_new_version_is_rolled_out_without_a_gap_and_data_stay(
     compose: Compose, workspace: Path, record_property: Callable[[str, object], None]

@@ -83,6 +83,7 @@ def test_tool_sees_the_app(
     assert json.loads(output.splitlines()[-1]) == seen
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="gunicorn needs fork")
 def test_gunicorn_serves_the_app_and_stops_when_told(
     project: Path, environment: dict[str, str], tmp_path: Path

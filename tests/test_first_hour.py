@@ -43,6 +43,7 @@ def test_commands_find_the_same_database_in_any_folder(
     assert "Traceback" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_two_heads_are_named_in_a_sentence(template: Path, tmp_path: Path) -> None:
     project = bake(template, tmp_path, use_auth=False)
     run(project, "alembic", "revision", "-m", "ours")

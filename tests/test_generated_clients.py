@@ -33,6 +33,7 @@ def words(text: str) -> list[str]:
     return text.split()
 
 
+@pytest.mark.slow
 def test_python_client_is_generated_without_a_warning(
     template: Path, workspace: Path, tmp_path: Path
 ) -> None:

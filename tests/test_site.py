@@ -148,6 +148,7 @@ def test_pages_show_what_code_hosts_show(site: Site) -> None:
     assert different == {}
 
 
+@pytest.mark.slow
 def test_page_that_is_added_is_in_the_navigation_and_a_broken_link_fails(
     template: Path, workspace: Path, tmp_path: Path
 ) -> None:

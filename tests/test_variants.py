@@ -271,8 +271,9 @@ LONG = (
 )  # fmt: skip
 LONG_COMMANDS = ("tests/cli", "tests/platform/test_config.py", "tests/scaffold")
 LONG_IN_ANY = (
-    "tests/platform/auth/test_enumeration_by_time.py", "tests/platform/http/test_large_bodies.py",
-    "tests/platform/test_runners.py", "tests/scaffold/test_commands.py", "tests/scaffold/test_recipes.py",
+    "tests/cli/test_dev.py", "tests/platform/auth/test_enumeration_by_time.py",
+    "tests/platform/http/test_large_bodies.py", "tests/platform/test_runners.py",
+    "tests/scaffold/test_commands.py", "tests/scaffold/test_recipes.py",
 )  # fmt: skip
 DEFERRED = dict(zip(VARIANTS, (LONG_IN_ANY, LONG, LONG, (*LONG, *LONG_COMMANDS)), strict=True))
 
