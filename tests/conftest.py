@@ -96,9 +96,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     items.sort(key=lambda item: not item.name.startswith("test_suite_passes"))
     items.sort(key=lambda item: not item.nodeid.endswith(LONGEST))
-    items.insert(
-        1, items.pop()
-    )  # a quick one, because each worker takes two: it waits for the longest
+    # Each worker takes two: the second one waits for the longest, so let it be a quick one.
+    items[1:] = items[-1:] + items[1:-1] if len(items) > 1 else []
     if not find_browser():
         deselected = [item for item in items if item.get_closest_marker("browser")]
         config.hook.pytest_deselected(items=deselected)

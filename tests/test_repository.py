@@ -145,6 +145,16 @@ def test_ci_script_runs_the_readme_s_test_command() -> None:
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").endswith(f"\n{command}\n")
 
 
+def test_run_that_selects_no_test_says_so() -> None:
+    """For instance by a variant that is misspelt: `-k asyncpg_noauth`."""
+    nothing = ("--collect-only", "-q", "-n", "0", "-k", "no_test_has_this_name", __file__)
+    command = [sys.executable, "-m", "pytest", *nothing]
+    ended = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+
+    assert ended.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, ended.stdout
+    assert "no tests collected" in ended.stdout, ended.stdout
+
+
 def test_notes_for_assistants_are_short_and_name_what_exists() -> None:
     text = (ROOT / "AGENTS.md").read_text(encoding="utf-8")
     named = [*re.findall(r"`([\w.{}-]+/[\w.{}/-]*|[A-Z]+\.md|\w+\.json)`", text)]
