@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from sqlalchemy import URL
 
 from app.cli import dev_server
 from app.cli.commands import CommandError, with_database
 from app.core.database import Database
 from app.core.database.metadata import metadata
-from app.core.database.migrations import MigrationError, migrate
+from app.core.database.migrations import MigrationError, alembic_config, migrate, newest_revision
 from app.core.env_file import PROJECT
 from scaffold.tables import drop_tables, rename_tables
 from tests.cli.test_main import run
@@ -61,6 +62,29 @@ def test_revision_of_nothing_is_not_written_unless_it_is_wanted(
     run("revision", "-m", "some data", "--empty")
     (path,) = set(versions.glob("*.py")) - before
     assert path.stem.endswith("_some_data")
+
+
+def test_revisions_of_ones_own_are_undone_step_by_step(empty_database: URL, versions: Path) -> None:
+    """As `docs/patterns/migrations.md` says, although the revision before them may be a merge."""
+
+    async def read(database: Database) -> str:
+        async with database.read() as session:
+            return str(await session.scalar(sa.text("SELECT version_num FROM alembic_version")))
+
+    migrate(empty_database)
+    expected = [newest_revision(versions.parent.parent)]
+    for message in ("first", "second"):
+        run("revision", "-m", message, "--empty")
+        migrate(empty_database)
+        expected.append(newest_revision(versions.parent.parent))
+
+    undone = [with_database(empty_database, read)]
+    for _ in ("second", "first"):
+        command.downgrade(alembic_config(empty_database), "-1")
+        undone.append(with_database(empty_database, read))
+
+    assert undone == expected[::-1]
+    assert len(set(undone)) == 3
 
 
 @pytest.mark.parametrize(
