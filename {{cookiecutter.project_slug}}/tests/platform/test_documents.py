@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 import yaml
 
+from app.cli.doctor import accounts, connections, database, settings
 from app.core.config import Settings
 from tests.platform.documents import (
     DOCUMENTS,
@@ -159,6 +160,21 @@ def test_names_of_code_are_in_the_code() -> None:
     known = set(re.findall(r"\b[A-Z_]{5,}\b", code))
 
     assert known >= NAMES_OF_CODE
+
+
+@pytest.mark.parametrize(
+    ("document", "before"), [(README, "`uv run app doctor` | check "), (OPERATIONS, "It checks ")]
+)
+def test_documents_list_the_checks_of_doctor(document: Path, before: str) -> None:
+    listed = read(document).partition(before)[2].partition(".")[0]
+    checks = {
+        name.removeprefix("check_").replace("_", " ")
+        for module in (accounts, connections, database, settings)
+        for name in vars(module)
+        if name.startswith("check_")
+    }
+
+    assert set(re.split(r",\s|\sand\s", listed)) == checks
 
 
 @pytest.mark.parametrize(
