@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import ladder
-from benchmarks.answers import DifferentAnswersError
 from benchmarks.bench import bench
 from benchmarks.calls import calls
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.jobs import job_cost, job_throughput
+from benchmarks.responses import DifferentResponsesError
 
 MEASUREMENTS = {
     "calls": calls, **EXPERIMENTS, "job_cost": job_cost, "job_throughput": job_throughput,
@@ -40,7 +40,7 @@ def main() -> int | str:
         if "ladder" in wanted:
             try:
                 rows = ladder.measure(running, options.rounds, options.seconds)
-            except DifferentAnswersError as error:
+            except DifferentResponsesError as error:
                 return str(error)
             print(ladder.table(rows), flush=True)
             figures["ladder"] = [asdict(row) for row in rows]

@@ -130,7 +130,7 @@ def wait_until(condition: Callable[[], bool], log: Callable[[], str], seconds: f
 
 
 def get_status(address: str, path: str) -> int | None:
-    """Return the status that a GET answers, or None while nobody does."""
+    """Return the status of the response to a GET, or None while there is none."""
     connection = http.client.HTTPConnection(address, timeout=10)
     try:
         connection.request("GET", path)

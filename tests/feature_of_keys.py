@@ -132,7 +132,7 @@ IDEMPOTENCY: Final = Feature(
             ),
             "tests/platform/auth/test_red_team.py": (
                 "test_attack_response_of_another_by_their_idempotency_key",
-                "test_attack_tokens_from_the_table_of_stored_answers",
+                "test_attack_tokens_from_the_table_of_stored_responses",
                 "test_attack_password_guessed_from_the_digest_of_a_registration",
                 "test_registration_repeated_with_all_its_values_does_nothing",
                 "test_attack_key_of_a_stranger_guessed",

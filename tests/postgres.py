@@ -55,7 +55,7 @@ def connect(url: str) -> Server:
     try:
         return Server(url, f"{server_version(url)}, the server of TEST_DATABASE_URL")
     except psycopg.Error as error:
-        raise ServerError(f"The server of TEST_DATABASE_URL does not answer: {error}") from error
+        raise ServerError(f"The server of TEST_DATABASE_URL does not respond: {error}") from error
 
 
 def start_container() -> Server:

@@ -105,7 +105,7 @@ async def findings(one: Target, probes: Mapping[str, Probe]) -> dict[str, Findin
         for name, probe in probes.items():
             for _ in range(TRIES):
                 before = one.process.disturbances()
-                found[name] = await answered(one, probe)
+                found[name] = await asked(one, probe)
                 print(f"{one.peer.name}: {name}: {found[name]}", flush=True)
                 if one.process.disturbances() == before:
                     break
@@ -113,14 +113,14 @@ async def findings(one: Target, probes: Mapping[str, Probe]) -> dict[str, Findin
     return found
 
 
-async def answered(one: Target, probe: Probe) -> Finding:
-    """Ask a service one thing. It is started anew where the last probe has left it unable to serve."""
+async def asked(one: Target, probe: Probe) -> Finding:
+    """Ask a service one thing. It is started again where the last probe has left it unable to serve."""
     async with calling(one.process.url) as caller:
         if not one.process.is_running():
             one.process.start()
         service = await one.service(caller)
         if await seconds_until_served(service, caller, RECOVERED) is None:
-            print(f"{one.peer.name} is started anew", flush=True)
+            print(f"{one.peer.name} is started again", flush=True)
             one.process.stop()
             one.process.start()
         return await probe(service, caller)

@@ -1,4 +1,4 @@
-"""Writes the patch of a feature in tests/features/ anew, after the template was changed.
+"""Writes the patch of a feature in tests/features/ again, after the template was changed.
 
     uv run tests/refresh_features.py sessions                  # takes it out of a bake, up to its patch
     uv run tests/refresh_features.py sessions --from FOLDER    # writes the patch from what was changed there
@@ -46,7 +46,7 @@ def write(feature: Feature, project: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Write the patch of a feature anew.")
+    parser = argparse.ArgumentParser(description="Write the patch of a feature again.")
     parser.add_argument("name", choices=FEATURES)
     parser.add_argument("--from", dest="project", type=Path, help="a bake that was changed")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Writes the patches of recipes anew, after the template or a recipe was changed.
+"""Writes the patches of recipes again, after the template or a recipe was changed.
 
     uv run tests/refresh_recipes.py                        # all of them
     uv run tests/refresh_recipes.py cache                  # those with this name
@@ -69,7 +69,7 @@ def written_anew(patch: Path, project: Path | None, folder: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Write the patches of recipes anew.")
+    parser = argparse.ArgumentParser(description="Write the patches of recipes again.")
     parser.add_argument("names", nargs="*", help="below docs/recipes, without .patch; or all")
     parser.add_argument("--from", dest="project", type=Path, help="a bake that was changed")
     arguments = parser.parse_args()

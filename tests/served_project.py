@@ -69,7 +69,7 @@ def developed(project: Path, log: Path, env: Mapping[str, str] | None = None) ->
         )
     url = f"http://127.0.0.1:{port}"
 
-    def answers() -> bool:
+    def responds() -> bool:
         assert process.poll() is None, log.read_text(encoding="utf-8")
         try:
             return httpx.get(f"{url}/health/ready").is_success
@@ -77,7 +77,7 @@ def developed(project: Path, log: Path, env: Mapping[str, str] | None = None) ->
             return False
 
     try:
-        wait_until(answers, f"`app dev` serves, log in {log}", STARTED_IN)
+        wait_until(responds, f"`app dev` serves, log in {log}", STARTED_IN)
         yield url
     finally:
         if process.poll() is None:

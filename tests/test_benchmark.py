@@ -7,8 +7,8 @@ from dataclasses import replace
 import benchmark
 import pytest
 from benchmarks import ladder
-from benchmarks.answers import Answer, DifferentAnswersError, compare
 from benchmarks.ladder import CORE, FLOORS, TEMPLATE, TEXTBOOK, Row, below_floors, table
+from benchmarks.responses import DifferentResponsesError, Response, compare
 
 HEADERS: dict[str, str | None] = {
     "Content-Type": "application/json",
@@ -16,7 +16,7 @@ HEADERS: dict[str, str | None] = {
     "Location": None,
     "Link": None,
 }
-READ = Answer(200, HEADERS, {"id": 4711, "title": "A"})
+READ = Response(200, HEADERS, {"id": 4711, "title": "A"})
 
 
 def measured(**relative: float) -> Row:
@@ -26,9 +26,9 @@ def measured(**relative: float) -> Row:
     return Row(TEMPLATE, "asyncpg", "W1 one row", 900, 30, 60, 1000, 0.98, 0.05, ratios)
 
 
-def created(row_id: int, moment: str, **headers: str) -> Answer:
+def created(row_id: int, moment: str, **headers: str) -> Response:
     body = {"id": row_id, "email": f"{row_id}@example.com", "created_at": moment}
-    return Answer(201, {**HEADERS, "Location": f"/users/{row_id}", **headers}, body)
+    return Response(201, {**HEADERS, "Location": f"/users/{row_id}", **headers}, body)
 
 
 def test_ratio_on_its_floor_is_good_enough() -> None:
@@ -62,14 +62,14 @@ def test_only_a_check_fails_below_a_floor(
     assert (benchmark.main() != 0) == bool(options)
 
 
-def test_different_answers_end_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_different_responses_end_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(*_: object) -> list[Row]:
-        raise DifferentAnswersError("FastAPI does not answer as the template does")
+        raise DifferentResponsesError("FastAPI does not respond as the template does")
 
     monkeypatch.setattr(benchmark, "bench", nullcontext)
     monkeypatch.setattr(ladder, "measure", measure)
     monkeypatch.setattr(sys, "argv", ["benchmark.py", "ladder"])
-    assert benchmark.main() == "FastAPI does not answer as the template does"
+    assert benchmark.main() == "FastAPI does not respond as the template does"
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_different_answers_end_the_benchmark(monkeypatch: pytest.MonkeyPatch) ->
         replace(READ, headers=HEADERS | {"Link": '</posts>; rel="next"'}),
     ],
 )
-def test_answer_that_lacks_something_is_named_beside_the_template_s(other: Answer) -> None:
-    with pytest.raises(DifferentAnswersError) as error:
+def test_response_that_lacks_something_is_named_beside_the_template_s(other: Response) -> None:
+    with pytest.raises(DifferentResponsesError) as error:
         compare("FastAPI with asyncpg", "GET /posts/4711", READ, other)
     assert all(
         part in str(error.value)
@@ -99,12 +99,12 @@ def test_created_rows_may_differ_in_their_numbers_only() -> None:
         created(2002, "2026-11-25T13:30:00.123456Z", Location="/users/1001"),
         created(2002, "2026-11-25T13:30:00.123456Z", ETag='"2"'),
     ):
-        with pytest.raises(DifferentAnswersError):
+        with pytest.raises(DifferentResponsesError):
             compare("FastAPI", "POST /users", expected, other)
 
 
 def test_refusals_may_differ_in_their_words_only() -> None:
-    expected = Answer(422, HEADERS, {"code": "validation_error"})
+    expected = Response(422, HEADERS, {"code": "validation_error"})
     compare("Starlette", "GET /posts/0", expected, replace(expected, body="No such id"))
-    with pytest.raises(DifferentAnswersError):
+    with pytest.raises(DifferentResponsesError):
         compare("Starlette", "GET /posts/0", expected, replace(expected, status=404))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_answers import Answer
+from http_responses import Response
 from probes import database_faults, pressure
 from probes.asking import Request, calling
 from probes.database_faults import kept_promises
@@ -19,7 +19,7 @@ from probes.finding import NOT_THERE, Finding
 from probes.launches import Launch
 from probes.peers import PEERS, Account, Peer
 from probes.peers import TEMPLATE as TEMPLATE_PEER
-from probes.pressure import all_answered
+from probes.pressure import all_served
 from probes.service import Service
 from probes.table import PROBES, table
 
@@ -52,15 +52,15 @@ class Tiny:
         self.keys: dict[str, Reply] = {}
         self.dead_connections = 0
         self.ended = False
-        self.answering = threading.Event()
-        self.answering.set()
+        self.responding = threading.Event()
+        self.responding.set()
         self.one = threading.Lock()
 
     def reply(self, method: str, path: str, body: Any, headers: Any) -> Reply:
         match method, path.split("/")[1:]:
             case "GET", ["health"]:
                 if not self.sound:  # waits in the same line as everybody
-                    self.answering.wait(0.3)
+                    self.responding.wait(0.3)
                 reply: Reply = 200, {}, {}
             case "GET", ["rows"]:
                 reply = self.page()
@@ -77,7 +77,7 @@ class Tiny:
         return reply
 
     def page(self) -> Reply:
-        if not self.answering.wait(0.2 if self.sound else 2):
+        if not self.responding.wait(0.2 if self.sound else 2):
             return 503, {}, {}
         with self.one:
             dead, self.dead_connections = self.dead_connections, max(self.dead_connections - 1, 0)
@@ -127,9 +127,9 @@ class Tiny:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        self.answering.clear()
+        self.responding.clear()
         yield
-        self.answering.set()
+        self.responding.set()
 
     paused = locked
 
@@ -159,18 +159,18 @@ class TinyServer:
                 content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 body = json.loads(content) if content else None
                 status, said, headers = tiny.reply(self.command, self.path, body, self.headers)
-                answer = json.dumps(said).encode()
+                response = json.dumps(said).encode()
                 self.send_response_only(status)
-                for name, value in (headers | {"Content-Length": str(len(answer))}).items():
+                for name, value in (headers | {"Content-Length": str(len(response))}).items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(answer)
+                self.wfile.write(response)
 
         class Server(ThreadingHTTPServer):
             request_queue_size = 256
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """Say nothing: probes give up on answers that are late."""
+                """Say nothing: probes give up on responses that are late."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -207,22 +207,22 @@ def test_probe_tells_a_sound_service_from_a_broken_one(
         server.stop()
 
 
-def answers(*statuses: int) -> list[Answer]:
-    return [Answer(status, 0.1, lack="" if status else "cut") for status in statuses]
+def responses(*statuses: int) -> list[Response]:
+    return [Response(status, 0.1, lack="" if status else "cut") for status in statuses]
 
 
 @pytest.mark.parametrize(
     ("waiting", "asked", "holds"),
     [((200, 503), (200,), True), ((200, 0), (200,), False), ((200,), (200, 0), False)],
 )
-def test_an_answer_that_sigterm_cuts_is_a_fault(
+def test_a_response_that_sigterm_cuts_is_a_fault(
     waiting: tuple[int, ...], asked: tuple[int, ...], holds: bool
 ) -> None:
-    assert all_answered(answers(*waiting), answers(*asked), 1.0).holds is holds
+    assert all_served(responses(*waiting), responses(*asked), 1.0).holds is holds
 
 
 def test_only_a_row_that_was_promised_is_missed() -> None:
-    done, failed = answers(201, 503)
+    done, failed = responses(201, 503)
     assert kept_promises({"a": done, "b": failed}, ["a", "b"]) == Finding(
         holds=True, seen="0 of 1 2xx without their row, 1 of 1 others with one"
     )

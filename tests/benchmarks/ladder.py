@@ -4,8 +4,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.answers import ask, compare
 from benchmarks.bench import CREATE, DRIVERS, EMAIL, READ_ONE, READ_PAGE, Bench, get, post
+from benchmarks.responses import ask, compare
 from benchmarks.servers import Result, Server
 
 CONNECTIONS = 32
@@ -21,7 +21,7 @@ below that has waited, and its CPU µs say more than its requests per second. lo
 process that makes the load.
 """
 
-# Of the other requests' answers only the status has to be the template's: they show what is checked.
+# Of the other requests' responses only the status has to be the template's: they show what is checked.
 REFUSED = {
     ONE: [get("/posts/0"), get("/posts/9007199254740992"), get("/posts/99999")],
     ME: [
@@ -83,12 +83,12 @@ Results = dict[tuple[str, str, str], list[Result]]
 def measure(bench: Bench, rounds: int, seconds: float) -> list[Row]:
     """Measure every app by every workload.
 
-    Raises `DifferentAnswersError` if there would be nothing to compare.
+    Raises `DifferentResponsesError` if there would be nothing to compare.
     """
     requests = {ONE: READ_ONE, ME: bench.me, PAGE: READ_PAGE, NEW: CREATE}
     with ExitStack() as stack:
         apps = start(bench, stack)
-        check_answers(apps, requests)
+        check_responses(apps, requests)
         results: Results = {}
         for number in range(rounds + 1):  # the first one warms up
             for workload, request in requests.items():
@@ -130,8 +130,8 @@ def start(bench: Bench, stack: ExitStack) -> list[App]:
     return apps
 
 
-def check_answers(apps: list[App], requests: dict[str, str]) -> None:
-    """Raise `DifferentAnswersError` unless all apps answer as the first of the template's does."""
+def check_responses(apps: list[App], requests: dict[str, str]) -> None:
+    """Raise `DifferentResponsesError` unless all apps respond as the first of the template's does."""
     template = next(app for app in apps if app.name == TEMPLATE)
     cursor = ask(template.servers[PAGE], READ_PAGE).body["next_cursor"]
     next_page = get(f"/posts?limit=20&cursor={cursor}")

@@ -24,7 +24,7 @@ LENGTH = b"content-length: "
 
 
 class Client(asyncio.Protocol):
-    """Sends the next request when the one before is answered, until the time is over."""
+    """Sends the next request when the one before has its response, until the time is over."""
 
     def __init__(self, load: "Load") -> None:
         self.load = load

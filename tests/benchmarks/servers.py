@@ -41,17 +41,17 @@ class Result:
     statuses: dict[str, int]
 
     @classmethod
-    def of(cls, answers: dict[str, Any], cpu_seconds: float) -> "Result":
-        latencies: list[float] = answers["latencies"]
+    def of(cls, figures: dict[str, Any], cpu_seconds: float) -> "Result":
+        latencies: list[float] = figures["latencies"]
         number = len(latencies)
         return cls(
-            requests_per_second=number / answers["seconds"],
+            requests_per_second=number / figures["seconds"],
             p50=latencies[number // 2],
             p99=latencies[number * 99 // 100],
             cpu_per_request=cpu_seconds / number * 1e6,
-            busy=cpu_seconds / answers["seconds"],
-            load_busy=answers["cpu_seconds"] / answers["seconds"],
-            statuses=answers["statuses"],
+            busy=cpu_seconds / figures["seconds"],
+            load_busy=figures["cpu_seconds"] / figures["seconds"],
+            statuses=figures["statuses"],
         )
 
 
@@ -65,7 +65,7 @@ class Server:
     def load(
         self, request: str, *, connections: int, seconds: float, ok: Sequence[str] = ("200", "201")
     ) -> Result:
-        """Put load on the server. Fails unless every answer has one of the statuses `ok`."""
+        """Put load on the server. Fails unless every response has one of the statuses `ok`."""
         before = self._cpu_seconds()
         wanted = {
             "port": self.port,
@@ -123,14 +123,14 @@ def serving(
         preexec_fn=on_cores(cores),  # noqa: PLW1509 (nothing here has threads)
     )
     try:
-        wait_until(lambda: answers(port, process), f"{app} starts")
+        wait_until(lambda: responds(port, process), f"{app} starts")
         yield Server(port, psutil.Process(process.pid))
     finally:
         process.terminate()
         process.wait(10)
 
 
-def answers(port: int, process: "subprocess.Popen[bytes]") -> bool:
+def responds(port: int, process: "subprocess.Popen[bytes]") -> bool:
     if process.poll() is not None:
         assert process.stderr
         raise AssertionError(process.stderr.read().decode())

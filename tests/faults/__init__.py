@@ -1,1 +1,1 @@
-"""The service under faults: real processes, real signals, and every answer looked at."""
+"""The service under faults: real processes, real signals, and every response looked at."""

@@ -1,7 +1,7 @@
 """Writers that keep a ledger, which is compared with the tables as Jepsen's set test does.
 
 Each writer sends a unique value until it is acknowledged, with the same Idempotency-Key. What is
-acknowledged must be there, under the id in the answer, and nothing may be there twice.
+acknowledged must be there, under the id in the response, and nothing may be there twice.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from http_answers import Answer
+from http_responses import Response
 
 from faults.caller import BROKEN, Caller
 from faults.postgres_process import PATIENCE, PostgresProcess
@@ -55,10 +55,10 @@ class Ledger:
         value = uuid4().hex
         self.sent.add(value)
         path, body = self._request(value)
-        while (answer := await self.caller.post(path, body, key=value)).status != 201:
-            require_reason_to_retry(answer)
+        while (response := await self.caller.post(path, body, key=value)).status != 201:
+            require_reason_to_retry(response)
             await asyncio.sleep(PAUSE)
-        self.acknowledged[value] = answer.json()["id"]
+        self.acknowledged[value] = response.json()["id"]
 
     async def write_until_cancelled(self) -> None:
         while True:
@@ -108,13 +108,13 @@ class Ledger:
             await asyncio.sleep(0.01)
             if len(self.acknowledged) > seen:
                 seen, end = len(self.acknowledged), time.monotonic() + PATIENCE
-            assert time.monotonic() < end, f"no write in {PATIENCE} s: {self.caller.answers[-5:]}"
+            assert time.monotonic() < end, f"no write in {PATIENCE} s: {self.caller.responses[-5:]}"
 
 
-def require_reason_to_retry(answer: Answer) -> None:
+def require_reason_to_retry(response: Response) -> None:
     """Fail if a write is refused for good: nobody else sends its value or holds its key."""
-    in_flight = answer.status == 409 and b"is being processed" in answer.content
-    assert in_flight or answer.status in {503, BROKEN}, answer
+    in_flight = response.status == 409 and b"is being processed" in response.content
+    assert in_flight or response.status in {503, BROKEN}, response
 
 
 @asynccontextmanager

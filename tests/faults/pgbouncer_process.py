@@ -74,7 +74,7 @@ class PgBouncerProcess:
                 stderr=subprocess.STDOUT,
                 user=self._user,
             )
-        wait_until(self._answers, "PgBouncer starts")
+        wait_until(self._responds, "PgBouncer starts")
 
     def stop(self) -> None:
         """Stop at once: clients lose their connections. SIGTERM waits for them from 1.23 on."""
@@ -87,7 +87,7 @@ class PgBouncerProcess:
         self.start()
 
     def pause(self) -> None:
-        """Stop it in its tracks: connections stay open and nobody answers."""
+        """Stop it in its tracks: connections stay open and nobody responds."""
         assert self._process
         self._process.send_signal(signal.SIGSTOP)
 
@@ -112,7 +112,7 @@ class PgBouncerProcess:
         with psycopg.connect(self.url("pgbouncer", "postgres"), autocommit=True) as connection:
             psycopg.ClientCursor(connection).execute(b"RECONNECT")
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         assert self._process
         assert self._process.poll() is None, (self._directory / "log").read_text()
         with suppress(psycopg.OperationalError):

@@ -77,7 +77,7 @@ class PostgresProcess:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self, **options: str) -> None:
-        """Start, with options beside the usual ones, and wait until the server answers."""
+        """Start, with options beside the usual ones, and wait until the server responds."""
         settings = OPTIONS | {"port": str(self.port), "unix_socket_directories": ""} | options
         arguments = [f"--{name}={value}" for name, value in settings.items()]
         with self._log.open("ab") as log:
@@ -88,7 +88,7 @@ class PostgresProcess:
                 cwd=self._data,
                 user=self._user,
             )
-        wait_until(self._answers, f"PostgreSQL starts (its log: {self._log.read_text()[-2000:]})")
+        wait_until(self._responds, f"PostgreSQL starts (its log: {self._log.read_text()[-2000:]})")
 
     def stop(self, mode: signal.Signals = signal.SIGINT) -> None:
         """Stop: SIGTERM waits for clients, SIGINT sends them away, SIGQUIT does not tidy up."""
@@ -103,7 +103,7 @@ class PostgresProcess:
         self.start()
 
     def pause(self) -> None:
-        """Stop every process in its tracks: connections stay open and nobody answers."""
+        """Stop every process in its tracks: connections stay open and nobody responds."""
         os.kill(self.pid, signal.SIGSTOP)  # first, so that there are no new children
         self._signal_children(signal.SIGSTOP)
 
@@ -203,7 +203,7 @@ class PostgresProcess:
         arguments = ["--auth=trust", "--username=postgres", "--encoding=utf8", "--no-sync"]
         self._run("initdb", "--pgdata", str(self._data), *arguments)
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         assert self._process
         with suppress(psycopg.OperationalError):
             psycopg.connect(self.url(), connect_timeout=2).close()

@@ -34,9 +34,9 @@ class Proxy:
         self._connected.set()
 
     def terminate_at(self, number: int | None, *, after: bool = False) -> None:
-        """Have the session terminated just before a chunk is passed on, or when it is answered.
+        """Have the session terminated just before a chunk is passed on, or when the response to it comes.
 
-        Chunks are counted from now on. The answer to the chunk never arrives.
+        Chunks are counted from now on. The response to the chunk never arrives.
         """
         self.sent, self._fault_at, self._after = 0, number, after
 
@@ -57,18 +57,18 @@ class Proxy:
                 await asyncio.to_thread(self._terminate, port)
             upstream[1].write(chunk)
             if due and self._after:
-                answering.clear()  # what comes back from now on is dropped
+                responding.clear()  # what comes back from now on is dropped
                 await asyncio.sleep(0.2)
                 await asyncio.to_thread(self._terminate, port)
                 writer.close()
 
         async def to_client(chunk: bytes) -> None:
             await self._connected.wait()
-            if answering.is_set():
+            if responding.is_set():
                 writer.write(chunk)
 
-        answering = asyncio.Event()
-        answering.set()
+        responding = asyncio.Event()
+        responding.set()
         await asyncio.gather(
             pump(reader, upstream[1], to_server), pump(upstream[0], writer, to_client)
         )

@@ -18,7 +18,7 @@ from faults.postgres_process import PATIENCE, free_port, wait_until
 
 SERVED = Path(__file__).parent / "served"
 
-# What has no place in the log, whatever the fault: bugs, leaks, and answers that nobody expected. That a
+# What has no place in the log, whatever the fault: bugs, leaks, and responses that nobody expected. That a
 # connection is closed is the cause of a 503: asyncpg says so if it was lost between two statements.
 BAD_WORDS = re.compile(
     r"never retrieved|non-checked-in|was never awaited|Task was destroyed|Internal Server Error"
@@ -66,7 +66,7 @@ class ServiceProcess:
         return self._process.pid
 
     def start(self) -> None:
-        """Start and wait until it answers, with or without a database."""
+        """Start and wait until it responds, with or without a database."""
         command = [
             ".venv/bin/uvicorn", self._service.app, "--port", str(self.port), "--no-access-log",
             "--timeout-graceful-shutdown", "7",
@@ -79,7 +79,7 @@ class ServiceProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        wait_until(self._answers, f"the service starts, log in {self.log}")
+        wait_until(self._responds, f"the service starts, log in {self.log}")
 
     def terminate(self) -> int:
         """Ask it to stop, wait until it has, and return the exit code."""
@@ -109,7 +109,7 @@ class ServiceProcess:
         """Return the lines of the log that tell of a bug or a leak."""
         return [line for line in self.log.read_text().splitlines() if BAD_WORDS.search(line)]
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         assert self.is_running(), f"the service ended:\n{self.log.read_text()}"
         try:
             return httpx.get(f"{self.url}/health/live", timeout=2).is_success

@@ -23,7 +23,7 @@ WORKING = "state <> 'idle'"
 async def post_and_leave(
     client: httpx.AsyncClient, process: ServiceProcess, body: dict[str, Any], seconds: float
 ) -> None:
-    """Send a request, and close the connection before it is answered."""
+    """Send a request, and close the connection before it has its response."""
     with pytest.raises(httpx.ReadTimeout):
         await client.post(f"{process.url}/posts", json=body, timeout=seconds)
 
@@ -66,11 +66,11 @@ async def test_disconnect_cancels_the_query(
         "SELECT count(*) FROM posts WHERE author_id = %s", author_id, database="service"
     )
     assert written == 0
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(caller.post("/posts", body | {"title": "Title"}) for _ in range(15))
     )
-    assert {answer.status for answer in answers} == {201}
-    assert max(answer.seconds for answer in answers) < 1.5
+    assert {response.status for response in responses} == {201}
+    assert max(response.seconds for response in responses) < 1.5
     caller.check(201)
 
 
@@ -102,11 +102,11 @@ async def turns_in_use(caller: Caller, author_id: int, postgres: PostgresProcess
             connection.execute("BEGIN; LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
             requests = [caller.get("/posts") for _ in range(2 * POOL_SIZE)]
             requests += [caller.post("/posts", body) for _ in range(2 * POOL_SIZE)]
-            answers = asyncio.gather(*requests)
+            responses = asyncio.gather(*requests)
             await asyncio.sleep(1)
             working = max(working, len(postgres.sessions(WORKING)))
             connection.execute("ROLLBACK")
-        await answers
+        await responses
         if working >= 2 * POOL_SIZE:
             break
     return working
@@ -179,15 +179,15 @@ async def test_slow_body_holds_no_connection(
         await writer.wait_closed()
 
 
-async def test_client_that_sends_far_too_much_gets_its_answer(process: ServiceProcess) -> None:
-    """A server that closes the connection first would reset it, and the answer be lost."""
+async def test_client_that_sends_far_too_much_gets_its_response(process: ServiceProcess) -> None:
+    """A server that closes the connection first would reset it, and the response be lost."""
     head = b"POST /posts HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
     for size in (3 * 2**20, 20 * 2**20):
         for _ in range(20):
             reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
             writer.write(head % size + b" " * size)
             await writer.drain()
-            answer = await reader.read()  # to the end of the connection
+            response = await reader.read()  # to the end of the connection
             writer.close()
-            assert answer.startswith(b"HTTP/1.1 413")
-            assert b"CONTENT_TOO_LARGE" in answer
+            assert response.startswith(b"HTTP/1.1 413")
+            assert b"CONTENT_TOO_LARGE" in response

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from http_answers import Answer
+from http_responses import Response
 
 from faults.caller import DEADLINE, Caller
 from faults.conftest import POOL_SIZE
@@ -26,9 +26,9 @@ def post(author_id: int, title: str = "Title") -> dict[str, Any]:
 
 
 async def create_post(caller: Caller, author_id: int, title: str = "Title") -> int:
-    answer = await caller.post("/posts", post(author_id, title))
-    assert answer.status == 201, answer
-    post_id: int = answer.json()["id"]
+    response = await caller.post("/posts", post(author_id, title))
+    assert response.status == 201, response
+    post_id: int = response.json()["id"]
     return post_id
 
 
@@ -44,11 +44,11 @@ def count_posts(postgres: PostgresProcess, author_id: int) -> int:
     return int(number)
 
 
-def statuses(answers: list[Answer]) -> set[int]:
-    return {answer.status for answer in answers}
+def statuses(responses: list[Response]) -> set[int]:
+    return {response.status for response in responses}
 
 
-async def both(caller: Caller, author_id: int, times: int) -> list[Answer]:
+async def both(caller: Caller, author_id: int, times: int) -> list[Response]:
     """Read and write at once, as often as that."""
     reads = [caller.get("/posts?limit=1") for _ in range(times)]
     writes = [caller.post("/posts", post(author_id)) for _ in range(times)]
@@ -59,12 +59,12 @@ async def test_refused_connections(
     caller: Caller, author_id: int, postgres: PostgresProcess
 ) -> None:
     with postgres.stopped():
-        answers = await both(caller, author_id, 20)
+        responses = await both(caller, author_id, 20)
         await asyncio.sleep(READINESS_KEPT)
         ready, live = await caller.get("/health/ready"), await caller.get("/health/live")
 
-    assert statuses(answers) == {503}
-    assert max(answer.seconds for answer in answers) < 3
+    assert statuses(responses) == {503}
+    assert max(response.seconds for response in responses) < 3
     assert (ready.status, live.status) == (503, 200)
     assert statuses(await both(caller, author_id, 20)) == {200, 201}
     caller.check(200, 201, 503)
@@ -99,10 +99,10 @@ async def test_connection_terminated_in_a_statement_and_in_commit(
     writing = asyncio.create_task(caller.post("/posts", post(author_id, title)))
     await asyncio.sleep(0.5)
     assert postgres.terminate_sessions(ACTIVE) == 1
-    answer = await writing
+    response = await writing
 
-    assert answer.status == 503
-    assert answer.seconds < 2
+    assert response.status == 503
+    assert response.seconds < 2
     assert count_posts(postgres, author_id) == 0
     assert statuses(await both(caller, author_id, 15)) == {200, 201}
     caller.check(200, 201, 503)
@@ -114,18 +114,18 @@ async def test_full_pool(caller: Caller, author_id: int, postgres: PostgresProce
         stuck = asyncio.gather(*(caller.post("/posts", post(author_id)) for _ in range(60)))
         await asyncio.sleep(1)
         ready, live = await caller.get("/health/ready"), await caller.get("/health/live")
-        answers = await stuck
+        responses = await stuck
         connection.execute("ROLLBACK")
 
     assert (ready.status, live.status) == (200, 200)
-    assert statuses(answers) == {503}
-    details = {answer.json()["detail"] for answer in answers}
+    assert statuses(responses) == {503}
+    details = {response.json()["detail"] for response in responses}
     assert {detail for detail in details if "Too many requests at once" in detail}
     assert {detail for detail in details if "holds a lock for too long" in detail}
     assert count_posts(postgres, author_id) == 0
     again = await both(caller, author_id, 15)
     assert statuses(again) == {200, 201}
-    assert max(answer.seconds for answer in again) < 2
+    assert max(response.seconds for response in again) < 2
     caller.check(200, 201, 503)
 
 
@@ -138,17 +138,17 @@ async def test_server_that_hangs(
         postgres.terminate_sessions()
         await asyncio.sleep(0.1)
     with postgres.paused():
-        answers = asyncio.gather(both(caller, author_id, 20))
+        responses = asyncio.gather(both(caller, author_id, 20))
         await asyncio.sleep(READINESS_KEPT)
         ready, live = await caller.get("/health/ready"), await caller.get("/health/live")
-        (hung,) = await answers
+        (hung,) = await responses
     again = await both(caller, author_id, 15)
 
     assert statuses(hung) == {503}
     assert (ready.status, live.status) == (503, 200)
     assert ready.seconds < 2
     assert statuses(again) == {200, 201}
-    assert max(answer.seconds for answer in again) < 2
+    assert max(response.seconds for response in again) < 2
     caller.check(200, 201, 503)
 
 
@@ -169,21 +169,21 @@ async def test_server_that_hangs_under_load(
     clients = [asyncio.create_task(load(number)) for number in range(30)]
     await asyncio.sleep(1)
     with postgres.paused():
-        paused = len(caller.answers)
+        paused = len(caller.responses)
         await asyncio.sleep(2 * DEADLINE)
-    hung = caller.answers[paused:]
+    hung = caller.responses[paused:]
     await asyncio.sleep(1)
-    resumed = len(caller.answers)
+    resumed = len(caller.responses)
     await asyncio.sleep(1)
     done.set()
     await asyncio.gather(*clients)
 
     record_property(
         "figures",
-        f"{len(hung)} answers while it hung, longest {max(answer.seconds for answer in hung):.2f} s; "
-        f"from a second after it {len(caller.answers) - resumed}, all well",
+        f"{len(hung)} responses while it hung, longest {max(response.seconds for response in hung):.2f} s; "
+        f"from a second after it {len(caller.responses) - resumed}, all well",
     )
-    assert statuses(caller.answers[resumed:]) == {200, 201}
+    assert statuses(caller.responses[resumed:]) == {200, 201}
     caller.check(200, 201, 503)
 
 
@@ -212,18 +212,18 @@ async def test_server_that_hangs_in_the_middle_of_a_statement(
     )
     await asyncio.sleep(0.5)
     with postgres.paused():
-        answers = await writing
+        responses = await writing
 
-    assert statuses(list(answers)) == {503}
+    assert statuses(list(responses)) == {503}
     assert statuses(await both(caller, author_id, 15)) == {200, 201}
     caller.check(200, 201, 503)
 
 
 async def test_statement_timeout(caller: Caller, author_id: int, postgres: PostgresProcess) -> None:
-    answer = await caller.post("/posts", post(author_id, "sleep 4.5"))
+    response = await caller.post("/posts", post(author_id, "sleep 4.5"))
 
-    assert answer.status == 503
-    assert "nothing was written" in answer.json()["detail"]
+    assert response.status == 503
+    assert "nothing was written" in response.json()["detail"]
     assert count_posts(postgres, author_id) == 0
     caller.check(201, 503)
 
@@ -233,11 +233,11 @@ async def test_commit_that_ends_after_the_deadline(
 ) -> None:
     """`statement_timeout` does not bound a COMMIT. Nobody can know by then whether it succeeds."""
     body, key = post(author_id, "commit sleep 6"), uuid4().hex
-    answer = await caller.post("/posts", body, key)
+    response = await caller.post("/posts", body, key)
     again = await caller.post("/posts", body, key)
 
-    assert (answer.status, again.status) == (503, 409)
-    assert "written" not in answer.json()["detail"]
+    assert (response.status, again.status) == (503, 409)
+    assert "written" not in response.json()["detail"]
     assert "is being processed" in again.json()["detail"]
     await asyncio.to_thread(
         wait_until, lambda: not postgres.sessions(ACTIVE), "the server is done with the COMMIT"
@@ -254,25 +254,25 @@ async def test_lock_timeout(caller: Caller, author_id: int, postgres: PostgresPr
     with postgres.connect("service") as connection:
         connection.execute("BEGIN")
         connection.execute("SELECT FROM posts WHERE id = %s FOR UPDATE", [post_id])
-        answer = await caller.patch(f"/posts/{post_id}", {"title": "Changed"})
+        response = await caller.patch(f"/posts/{post_id}", {"title": "Changed"})
         connection.execute("ROLLBACK")
 
-    assert answer.status == 503
-    assert "nothing was written" in answer.json()["detail"]
-    assert answer.seconds < 3
+    assert response.status == 503
+    assert "nothing was written" in response.json()["detail"]
+    assert response.seconds < 3
     assert (await caller.get(f"/posts/{post_id}")).json()["title"] == "Title"
     caller.check(200, 201, 503)
 
 
 async def test_deadlock(caller: Caller, author_id: int) -> None:
     first, second = [await create_post(caller, author_id) for _ in range(2)]
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         caller.patch(f"/posts/{first}", {"title": f"touch {second}"}),
         caller.patch(f"/posts/{second}", {"title": f"touch {first}"}),
     )
 
-    assert sorted(answer.status for answer in answers) == [200, 503]
-    (loser,) = [answer for answer in answers if answer.status == 503]
+    assert sorted(response.status for response in responses) == [200, 503]
+    (loser,) = [response for response in responses if response.status == 503]
     assert "deadlock); nothing was written" in loser.json()["detail"]
     titles = [(await caller.get(f"/posts/{id_}")).json()["title"] for id_ in (first, second)]
     assert titles.count("Title") == 1
@@ -293,10 +293,10 @@ async def test_serialization_failure(
         writing = asyncio.create_task(caller.patch(path, {"title": "Ours"}))
         await asyncio.sleep(0.5)
         connection.execute("COMMIT")
-        answer = await writing
+        response = await writing
 
-    assert answer.status == 503
-    assert "serialization failure); nothing was written" in answer.json()["detail"]
+    assert response.status == 503
+    assert "serialization failure); nothing was written" in response.json()["detail"]
     assert (await caller.get(f"/posts/{post_id}")).json()["title"] == "Theirs"
     caller.check(200, 201, 503)
 
@@ -306,10 +306,10 @@ async def test_faults_that_the_server_reports(
     caller: Caller, author_id: int, postgres: PostgresProcess, sqlstate: str
 ) -> None:
     for title in (f"raise {sqlstate}", f"commit raise {sqlstate}"):
-        answer = await caller.post("/posts", post(author_id, title), key=uuid4().hex)
+        response = await caller.post("/posts", post(author_id, title), key=uuid4().hex)
 
-        assert answer.status == 503
-        assert "nothing was written" in answer.json()["detail"]
+        assert response.status == 503
+        assert "nothing was written" in response.json()["detail"]
     assert count_posts(postgres, author_id) == 0
     caller.check(201, 503)
 
@@ -337,10 +337,10 @@ async def test_too_many_connections(
             with ExitStack() as others:
                 for _ in range(taken):
                     others.enter_context(postgres.connect("service", user="app"))
-                answers = await asyncio.gather(
+                responses = await asyncio.gather(
                     *(caller.post("/posts", post(author_id, "sleep 0.5")) for _ in range(9))
                 )
-            assert statuses(list(answers)) == expected
+            assert statuses(list(responses)) == expected
     caller.check(201, 503)
 
 
@@ -394,7 +394,7 @@ async def test_restart_under_load(
     await asyncio.gather(*clients)
 
     record_property(
-        "figures", f"answers by status {caller.by_status()}, longest {caller.longest():.2f} s"
+        "figures", f"responses by status {caller.by_status()}, longest {caller.longest():.2f} s"
     )
     acknowledged = caller.by_status()[201] - 1  # the author
     assert acknowledged <= count_posts(postgres, author_id)
@@ -409,8 +409,8 @@ async def test_writers_of_one_row_lose_no_update(caller: Caller, author_id: int)
             read = await caller.get(path)
             body = {"body": f"{read.json()['body']} {word}"}
             headers = {"If-Match": read.headers["etag"]}
-            answer = await caller.send("PATCH", path, json=body, headers=headers)
-            if answer.status == 200:
+            response = await caller.send("PATCH", path, json=body, headers=headers)
+            if response.status == 200:
                 return
 
     words = [f"word{number}" for number in range(20)]

@@ -51,7 +51,7 @@ async def test_connection_terminated_at_each_point(
     proxy.terminate_at(None)
     assert await write("second") == 201
     points = proxy.sent
-    assert points >= 5  # BEGIN, the key, the post, its job, the answer, COMMIT
+    assert points >= 5  # BEGIN, the key, the post, its job, the response, COMMIT
 
     ends = []
     for after in (False, True):

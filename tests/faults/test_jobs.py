@@ -52,7 +52,7 @@ class Processes:
 
 
 def make_tables(postgres: PostgresProcess) -> None:
-    """Create the tables anew. The tests of a module share a database."""
+    """Create the tables again. The tests of a module share a database."""
     for statement in ("DROP TABLE IF EXISTS asked, done, done_once", *TABLES):
         postgres.query(statement, database="service")
 
@@ -152,10 +152,10 @@ async def asking(caller: Caller, asked: list[str]) -> AsyncIterator[list[asyncio
         while not stop.is_set():
             value = uuid4().hex
             path = f"/effects/{value}"
-            while (answer := await caller.post(path, {}, key=value)).status != 201:
-                if b"ALREADY_PROCESSED" in answer.content:  # by a request whose answer was lost
+            while (response := await caller.post(path, {}, key=value)).status != 201:
+                if b"ALREADY_PROCESSED" in response.content:  # by a request whose response was lost
                     break
-                require_reason_to_retry(answer)
+                require_reason_to_retry(response)
                 await asyncio.sleep(0.1)
             asked.append(value)
 
@@ -225,8 +225,8 @@ async def test_every_committed_job_is_done(
         "figures",
         f"{len(committed)} jobs, done {sum(map(len, runs.values()))} times; more than once: "
         f"{len(taken_over)} whose worker was lost before it could acknowledge them, "
-        f"{len(repeated) - len(taken_over)} whose commit was not answered; "
-        f"faults = {faults}, answers by status {caller.by_status()} ({BROKEN}: connection broken)",
+        f"{len(repeated) - len(taken_over)} whose commit was not confirmed; "
+        f"faults = {faults}, responses by status {caller.by_status()} ({BROKEN}: connection broken)",
     )
     assert set(asked) <= committed
     assert set(runs) == committed

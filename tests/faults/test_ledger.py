@@ -82,7 +82,7 @@ async def test_ledger_and_tables_agree(
     verdict = ledger.compare(postgres, "service")
     record_property(
         "figures",
-        f"{verdict}, faults = {faults}, answers by status {caller.by_status()} "
+        f"{verdict}, faults = {faults}, responses by status {caller.by_status()} "
         f"({BROKEN}: connection broken), longest {caller.longest():.2f} s, "
         f"longest from a fault's end to the next write {max(recoveries):.2f} s",
     )

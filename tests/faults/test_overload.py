@@ -29,21 +29,21 @@ async def test_overload_is_shed(
     burst = [asyncio.create_task(caller.post("/posts", body)) for _ in range(300)]
     await asyncio.sleep(1)
     live, ready = await caller.get("/health/live"), await caller.get("/health/ready")
-    answers = await asyncio.gather(*burst)
+    responses = await asyncio.gather(*burst)
     took = time.monotonic() - started
 
-    served = [answer for answer in answers if answer.status == 201]
-    shed = [answer for answer in answers if answer.status == 503]
+    served = [response for response in responses if response.status == 201]
+    shed = [response for response in responses if response.status == 503]
     record_property(
         "figures",
         f"300 requests at once: {len(served)} served, {len(shed)} shed, longest "
-        f"{max(answer.seconds for answer in answers):.2f} s, all over after {took:.2f} s",
+        f"{max(response.seconds for response in responses):.2f} s, all over after {took:.2f} s",
     )
     assert (live.status, ready.status) == (200, 200)
     # Of the 66 that could be done in two seconds, most are; nobody else waits longer.
     assert len(served) >= 40
     assert len(served) + len(shed) == 300
-    assert {answer.json()["detail"] for answer in shed} == {
+    assert {response.json()["detail"] for response in shed} == {
         "Too many requests at once; nothing was done"
     }
     (written,) = postgres.query(
@@ -51,8 +51,8 @@ async def test_overload_is_shed(
     )
     assert written == len(served)
     after = await asyncio.gather(*(caller.get("/posts?limit=1") for _ in range(15)))
-    assert {answer.status for answer in after} == {200}
-    assert max(answer.seconds for answer in after) < 1
+    assert {response.status for response in after} == {200}
+    assert max(response.seconds for response in after) < 1
     caller.check(200, 201, 503)
 
 
@@ -66,13 +66,13 @@ async def test_nobody_starves_while_others_keep_the_pool_full(
     async def client() -> int:
         done = 0
         while time.monotonic() < end:
-            answer = await caller.post("/posts", body)
-            done += answer.status == 201
+            response = await caller.post("/posts", body)
+            done += response.status == 201
         return done
 
     served = await asyncio.gather(*(client() for _ in range(2 * POOL_SIZE)))
 
     # Each is served in its turn, so that none gets less than half of what the luckiest gets.
     assert min(served) * 2 >= max(served) > 0, served
-    assert max(answer.seconds for answer in caller.answers) < POOL_TIMEOUT
+    assert max(response.seconds for response in caller.responses) < POOL_TIMEOUT
     caller.check(201)

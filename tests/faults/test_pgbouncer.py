@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 from baking import project_environment
-from http_answers import Answer
+from http_responses import Response
 
 from faults.caller import DEADLINE, Caller, calling, create_author
 from faults.pgbouncer_process import PgBouncerProcess, keeps_statements, pooling
@@ -66,14 +66,14 @@ def through(
 
 
 async def use(caller: Caller, name: str, author_id: int) -> list[str]:
-    """Send seven requests whose answers nobody else may get; return what was wrong with them."""
+    """Send seven requests whose responses nobody else may get; return what was wrong with them."""
     wrong = []
 
-    def expect(answer: Answer, status: int, **members: object) -> Answer:
-        found = answer.json() if answer.status == status and members else {}
-        if answer.status != status or members.items() - found.items():
-            wrong.append(f"{status} {members} expected: {answer}")
-        return answer
+    def expect(response: Response, status: int, **members: object) -> Response:
+        found = response.json() if response.status == status and members else {}
+        if response.status != status or members.items() - found.items():
+            wrong.append(f"{status} {members} expected: {response}")
+        return response
 
     body = {"author_id": author_id, "title": name, "body": f"by {name}"}
     retried = {"Idempotency-Key": str(uuid4())}
@@ -114,13 +114,13 @@ async def test_many_clients_share_few_servers(
 ) -> None:
     wrong = await use_by_many(caller, author_id, ROUNDS)
 
-    statuses = Counter(answer.status for answer in caller.answers)
+    statuses = Counter(response.status for response in caller.responses)
     servers = [row for row in pooler.show("SERVERS") if row["database"] == "service"]
     clients = [row for row in pooler.show("CLIENTS") if row["database"] == "service"]
-    longest = max(answer.seconds for answer in caller.answers)
+    longest = max(response.seconds for response in caller.responses)
     record_property(
         "figures",
-        f"{len(caller.answers)} requests {dict(statuses)}, longest {longest:.2f} s, "
+        f"{len(caller.responses)} requests {dict(statuses)}, longest {longest:.2f} s, "
         f"{len(clients)} connections to the pooler on {len(servers)} servers",
     )
     assert wrong == []
@@ -159,7 +159,7 @@ async def test_it_takes_the_setting(
             async with calling(process.url) as caller:
                 await asyncio.gather(*(caller.get("/posts") for _ in range(CLIENTS * 8)))
 
-    assert [answer for answer in caller.answers if answer.status >= 500]
+    assert [response for response in caller.responses if response.status >= 500]
 
 
 async def test_waiting_for_a_lock_is_bounded_by_the_server(
@@ -168,17 +168,19 @@ async def test_waiting_for_a_lock_is_bounded_by_the_server(
     """PgBouncer takes no parameters when a connection starts: the role has them."""
     with postgres.connect("service") as holder, holder.transaction():
         holder.execute("SELECT FROM users FOR UPDATE")
-        answer = await caller.send("PATCH", f"/users/{author_id}", json={"display_name": "Late"})
+        response = await caller.send("PATCH", f"/users/{author_id}", json={"display_name": "Late"})
 
-    assert answer.status == 503
-    assert "holds a lock" in answer.json()["detail"]
-    assert 1.5 < answer.seconds < 4
+    assert response.status == 503
+    assert "holds a lock" in response.json()["detail"]
+    assert 1.5 < response.seconds < 4
     assert postgres.query(
         "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state <> 'idle'"
     ) == [0]
 
 
-async def waits(service: Service, postgres: PostgresProcess, log: Path) -> tuple[Answer, Answer]:
+async def waits(
+    service: Service, postgres: PostgresProcess, log: Path
+) -> tuple[Response, Response]:
     """Return the ends of a statement of 4.5 seconds and of a wait for a lock, side by side."""
     with serving(service, log) as process:
         async with calling(process.url) as caller:
@@ -187,12 +189,12 @@ async def waits(service: Service, postgres: PostgresProcess, log: Path) -> tuple
             body = {"author_id": author_id, "title": "sleep 4.5", "body": "Body"}
             with postgres.connect("unlimited") as holder, holder.transaction():
                 holder.execute("SELECT FROM users WHERE id = %s FOR UPDATE", [locked_id])
-                answers = await asyncio.gather(
+                responses = await asyncio.gather(
                     caller.post("/posts", body),
                     caller.patch(f"/users/{locked_id}", {"display_name": "Late"}),
                 )
     assert process.complaints() == []
-    return answers
+    return responses
 
 
 async def test_limits_of_the_role_hold_behind_the_pooler(
@@ -251,9 +253,9 @@ async def test_read_that_writes_is_refused(
     """It has no parameter of the connection to forbid it, so reads are BEGIN READ ONLY."""
     with serving(service.serving("writing:app"), tmp_path / "log") as process:
         async with calling(process.url) as caller:
-            answers = [await caller.get(path) for path in ("/write", f"/users/{author_id}")]
+            responses = [await caller.get(path) for path in ("/write", f"/users/{author_id}")]
 
-    assert [answer.status for answer in answers] == [500, 200]
+    assert [response.status for response in responses] == [500, 200]
     assert "ReadOnlySessionError: A read session cannot write" in process.log.read_text()
     written = "SELECT count(*) FROM users WHERE display_name = 'Written'"
     assert postgres.query(written, database="service") == [0]
@@ -265,12 +267,12 @@ async def test_first_request_after_a_restart_succeeds(
     await asyncio.gather(*(caller.get("/posts") for _ in range(CLIENTS)))
 
     pooler.restart()
-    answers = await asyncio.gather(*(caller.get("/posts") for _ in range(CLIENTS)))
-    assert {answer.status for answer in answers} == {200}
+    responses = await asyncio.gather(*(caller.get("/posts") for _ in range(CLIENTS)))
+    assert {response.status for response in responses} == {200}
 
     postgres.restart()
-    answer = await caller.get(f"/users/{author_id}")
-    assert answer.status == 200
+    response = await caller.get(f"/users/{author_id}")
+    assert response.status == 200
 
 
 async def test_pooler_that_hangs_under_load(
@@ -293,14 +295,14 @@ async def test_pooler_that_hangs_under_load(
     await asyncio.gather(*clients)
 
     caller.check(200, 201, 503)
-    answers = await asyncio.gather(*(caller.get("/posts") for _ in range(CLIENTS)))
-    assert {answer.status for answer in answers} == {200}
+    responses = await asyncio.gather(*(caller.get("/posts") for _ in range(CLIENTS)))
+    assert {response.status for response in responses} == {200}
 
 
 async def test_ready_through_the_pooler(caller: Caller) -> None:
-    answers = await asyncio.gather(*(caller.get("/health/ready") for _ in range(CLIENTS)))
+    responses = await asyncio.gather(*(caller.get("/health/ready") for _ in range(CLIENTS)))
 
-    assert {answer.status for answer in answers} == {200}
+    assert {response.status for response in responses} == {200}
 
 
 @pytest.mark.parametrize("by", ["itself", "past"])

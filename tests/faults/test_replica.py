@@ -59,7 +59,7 @@ async def author_id(caller: Caller, replica: ReplicaProcess) -> int:
     """Create an author of whom the replica knows."""
     author_id = await create_author(caller)
     replica.catch_up()
-    caller.answers.clear()
+    caller.responses.clear()
     return author_id
 
 
@@ -135,24 +135,24 @@ async def test_reads_move_to_the_primary_when_the_replica_stops_and_back_again(
         assert serves(replica)
         await asyncio.to_thread(replica.stop)
         await asyncio.sleep(MARGIN)  # for what is under way
-        caller.answers, before = [], caller.answers
+        caller.responses, before = [], caller.responses
         await asyncio.sleep(2)
-        during = caller.answers
-        caller.answers = []
+        during = caller.responses
+        caller.responses = []
         await asyncio.to_thread(replica.start)
         await asyncio.to_thread(wait_until, lambda: serves(replica), "reads return", 3 * RETRY)
-    after = caller.answers
+    after = caller.responses
 
     record_property(
         "figures",
         f"{len(before + during + after)} reads; at the stop "
-        f"{sum(answer.status != 200 for answer in before)} lost their connection in a query, "
+        f"{sum(response.status != 200 for response in before)} lost their connection in a query, "
         f"then {len(during)} by the primary, {len(after)} until the replica was back: all 200",
     )
-    caller.answers = before
+    caller.responses = before
     caller.check(200, 503)
-    assert sum(answer.status == 503 for answer in before) <= CLIENTS
-    caller.answers = during + after
+    assert sum(response.status == 503 for response in before) <= CLIENTS
+    caller.responses = during + after
     caller.check(200)
 
 
@@ -168,25 +168,25 @@ async def test_replica_that_hangs_is_given_up(
         replica.pause()
         paused = time.monotonic()
         await asyncio.sleep(DEADLINE + MARGIN)
-        hanging, caller.answers = caller.answers, []
+        hanging, caller.responses = caller.responses, []
         # From here on one read in five seconds waits for the replica, and is then served.
         await asyncio.sleep(RETRY)
-        served, caller.answers = caller.answers, []
+        served, caller.responses = caller.responses, []
         replica.resume()
         await asyncio.to_thread(wait_until, lambda: serves(replica), "reads return", 3 * RETRY)
 
-    caller.answers, after = hanging + served, caller.answers
+    caller.responses, after = hanging + served, caller.responses
     caller.check(200, 503)
     longest = caller.longest()
-    slow = sorted(round(answer.seconds, 1) for answer in served if answer.seconds > 1)
+    slow = sorted(round(response.seconds, 1) for response in served if response.seconds > 1)
     record_property(
         "figures",
-        f"{len(hanging)} reads, {sum(answer.status == 503 for answer in hanging)} of them 503, "
+        f"{len(hanging)} reads, {sum(response.status == 503 for response in hanging)} of them 503, "
         f"longest {longest:.2f} s; then {len(served)} by the primary, slow: {slow}",
     )
     assert time.monotonic() - paused > DEADLINE
-    assert sum(answer.status == 503 for answer in hanging) <= CLIENTS
-    assert {answer.status for answer in served + after} == {200}
+    assert sum(response.status == 503 for response in hanging) <= CLIENTS
+    assert {response.status for response in served + after} == {200}
     assert len(slow) <= 2
     assert max(slow, default=0) < CONNECT_TIMEOUT + MARGIN
 
@@ -203,9 +203,9 @@ async def test_idle_connections_to_a_replica_that_hangs_cost_a_connect_timeout_a
     write = await caller.patch(user, {"display_name": "Changed"})
     replica.resume()
 
-    assert {answer.status for answer in first + then} == {200}
-    assert max(answer.seconds for answer in first) < CONNECT_TIMEOUT + MARGIN
-    assert max(answer.seconds for answer in then) < MARGIN
+    assert {response.status for response in first + then} == {200}
+    assert max(response.seconds for response in first) < CONNECT_TIMEOUT + MARGIN
+    assert max(response.seconds for response in then) < MARGIN
     assert write.status == 200
 
 
@@ -217,8 +217,8 @@ async def test_service_starts_without_its_replica(
     try:
         with serving(service, tmp_path / "log-alone") as process:
             async with calling(process.url) as caller:
-                answers = [await caller.get("/posts"), await caller.get("/health/ready")]
+                responses = [await caller.get("/posts"), await caller.get("/health/ready")]
     finally:
         shared_replica.start()
 
-    assert [answer.status for answer in answers] == [200, 200]
+    assert [response.status for response in responses] == [200, 200]

@@ -56,11 +56,11 @@ async def test_sigterm_lets_requests_finish_and_then_ends_the_process(
     await asyncio.sleep(0.2)
     ready, live = await caller.get("/health/ready"), await caller.get("/health/live")
     late = await caller.post("/posts", post(author_id, "late"))
-    answer = await writing
+    response = await writing
     exit_code = await asyncio.to_thread(process.wait)
 
     assert (ready.status, live.status) == (503, 200)
-    assert late.status == answer.status == 201
+    assert late.status == response.status == 201
     assert exit_code == ENDED
     titles = postgres.query(
         "SELECT title FROM posts WHERE author_id = %s", author_id, database="service"

@@ -46,7 +46,7 @@ async def test_nothing_grows(
         while time.monotonic() < end:
             await mixed_requests(caller, author_id)
             statuses.update(caller.by_status())
-            caller.answers.clear()
+            caller.responses.clear()
 
     clients = [asyncio.create_task(client()) for _ in range(CLIENTS)]
     curve = []

@@ -9,7 +9,7 @@ from itertools import cycle
 from typing import Any
 
 import httpx
-from http_answers import Answer, answer_to, clients_of
+from http_responses import Response, clients_of, response_to
 
 PATIENCE = 40.0  # seconds; more than any probe lets a service wait
 
@@ -36,8 +36,8 @@ class Caller:
     def __init__(self, clients: list[httpx.AsyncClient]) -> None:
         self._clients = cycle(clients)
 
-    async def ask(self, request: Request, patience: float = PATIENCE) -> Answer:
-        """Send a request; wait so many seconds for the answer at most."""
+    async def ask(self, request: Request, patience: float = PATIENCE) -> Response:
+        """Send a request; wait so many seconds for the response at most."""
         options: dict[str, Any] = {"headers": request.headers, "timeout": patience}
         if request.form is not None:
             options["data"] = request.form
@@ -45,7 +45,7 @@ class Caller:
             # Escaped, so that any code unit can be sent.
             options["content"] = json.dumps(request.body)
             options["headers"] = {"Content-Type": "application/json"} | request.headers
-        return await answer_to(next(self._clients), request.method, request.path, **options)
+        return await response_to(next(self._clients), request.method, request.path, **options)
 
 
 @asynccontextmanager
@@ -55,7 +55,7 @@ async def calling(url: str, clients: int = 20) -> AsyncIterator[Caller]:
         yield Caller(opened)
 
 
-def tally(answers: Iterable[Answer]) -> str:
+def tally(responses: Iterable[Response]) -> str:
     """Return how often each status came, such as `1x 201, 49x 409`."""
-    kinds = Counter(str(answer.status or answer.lack) for answer in answers)
+    kinds = Counter(str(response.status or response.lack) for response in responses)
     return ", ".join(f"{number}x {kind}" for kind, number in sorted(kinds.items())) or "none"

@@ -26,7 +26,7 @@ class Database(Protocol):
         """Return how many sessions of the service wait for that."""
 
     def paused(self) -> AbstractContextManager[None]:
-        """Let connections stay open, and answer nothing."""
+        """Let connections stay open, and respond to nothing."""
 
     def restart(self) -> None:
         """Send all clients away, and accept them again."""

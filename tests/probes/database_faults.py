@@ -1,38 +1,38 @@
-"""Probes of a service whose database stops answering, restarts, or ends its sessions."""
+"""Probes of a service whose database stops responding, restarts, or ends its sessions."""
 
 import asyncio
 import random
 import time
 from collections.abc import Sequence
 
-from http_answers import Answer
+from http_responses import Response
 
 from probes.asking import Caller, tally
 from probes.finding import Finding
 from probes.service import Service, new_name
 
 CLIENTS = 8
-PATIENCE = 30.0  # seconds for an answer while the database is silent
+PATIENCE = 30.0  # seconds for a response while the database is silent
 RECOVERY = 5.0  # seconds to serve again
 AFTER_RESTART = 3.0  # seconds of load once the server accepts connections again
 POSTS = 200
 
 
 async def silent_database(service: Service, caller: Caller) -> Finding:
-    """Stop the database: every answer comes within 30 s, and service within 5 s of its return.
+    """Stop the database: every response comes within 30 s, and service within 5 s of its return.
 
     Connections stay open, as when a host hangs or a firewall drops packets, so no error comes from below:
     only a limit of the service's own ends the wait.
     """
     await at_once(service, caller, CLIENTS)
     with service.database.paused():
-        answers = await at_once(service, caller, CLIENTS, PATIENCE)
+        responses = await at_once(service, caller, CLIENTS, PATIENCE)
     again = await seconds_until_served(service, caller)
-    longest = max(answer.seconds for answer in answers)
-    seen = f"{tally(answers)}, the last after {longest:.1f} s; " + (
+    longest = max(response.seconds for response in responses)
+    seen = f"{tally(responses)}, the last after {longest:.1f} s; " + (
         "not served again" if again is None else f"served again after {again:.1f} s"
     )
-    return Finding(all(answer.status for answer in answers) and again is not None, seen)
+    return Finding(all(response.status for response in responses) and again is not None, seen)
 
 
 async def restart_under_load(service: Service, caller: Caller) -> Finding:
@@ -42,12 +42,12 @@ async def restart_under_load(service: Service, caller: Caller) -> Finding:
     """
     await at_once(service, caller, CLIENTS)
     done = asyncio.Event()
-    answers: list[tuple[float, Answer]] = []
+    responses: list[tuple[float, Response]] = []
 
     async def client() -> None:
         while not done.is_set():
             started = time.monotonic()
-            answers.append((started, await caller.ask(service.page)))
+            responses.append((started, await caller.ask(service.page)))
 
     clients = [asyncio.create_task(client()) for _ in range(CLIENTS)]
     await asyncio.sleep(1)
@@ -56,7 +56,7 @@ async def restart_under_load(service: Service, caller: Caller) -> Finding:
     await asyncio.sleep(AFTER_RESTART)
     done.set()
     await asyncio.gather(*clients)
-    return no_failures([answer for started, answer in answers if started >= accepted])
+    return no_failures([response for started, response in responses if started >= accepted])
 
 
 async def restart_while_idle(service: Service, caller: Caller) -> Finding:
@@ -70,11 +70,11 @@ async def sessions_terminated(service: Service, caller: Caller) -> Finding:
     """End sessions of the database during 200 creations: every row is there that a 2xx promised.
 
     A 2xx before the COMMIT is a promise that nobody keeps. The other way round, a 5xx whose row is there
-    makes clients create it twice; it cannot be avoided, since the answer to a COMMIT may be lost.
+    makes clients create it twice; it cannot be avoided, since the response to a COMMIT may be lost.
     """
     await at_once(service, caller, CLIENTS)
     texts = [new_name() for _ in range(POSTS)]
-    outcomes: dict[str, Answer] = {}
+    outcomes: dict[str, Response] = {}
 
     async def client(number: int) -> None:
         for text in texts[number::CLIENTS]:
@@ -92,25 +92,25 @@ async def sessions_terminated(service: Service, caller: Caller) -> Finding:
     return kept_promises(outcomes, service.database.present(texts))
 
 
-def kept_promises(outcomes: dict[str, Answer], rows: Sequence[str]) -> Finding:
-    """Compare what creations were answered with the rows that are there."""
+def kept_promises(outcomes: dict[str, Response], rows: Sequence[str]) -> Finding:
+    """Compare the responses to creations with the rows that are there."""
     present = set(rows)
-    done = [text for text, answer in outcomes.items() if answer.succeeded]
+    done = [text for text, response in outcomes.items() if response.succeeded]
     lost = [text for text in done if text not in present]
     unsaid = [text for text in outcomes if text in present and text not in done]
     seen = f"{len(lost)} of {len(done)} 2xx without their row, {len(unsaid)} of "
     return Finding(not lost, f"{seen}{len(outcomes) - len(done)} others with one")
 
 
-def no_failures(answers: Sequence[Answer]) -> Finding:
-    failed = [answer for answer in answers if not answer.status or answer.status >= 500]
-    seen = f"{len(failed)} of {len(answers)}" + (f" ({tally(failed)})" if failed else "")
+def no_failures(responses: Sequence[Response]) -> Finding:
+    failed = [response for response in responses if not response.status or response.status >= 500]
+    seen = f"{len(failed)} of {len(responses)}" + (f" ({tally(failed)})" if failed else "")
     return Finding(not failed, seen)
 
 
 async def at_once(
     service: Service, caller: Caller, number: int, patience: float = PATIENCE
-) -> list[Answer]:
+) -> list[Response]:
     """Send so many reads at the same time."""
     asking = (caller.ask(service.page, patience) for _ in range(number))
     return list(await asyncio.gather(*asking))

@@ -84,10 +84,10 @@ class Process:
             yield
 
     def start(self, cores: list[int] | None = None) -> None:
-        """Start on these cores, or on all, and wait until an answer comes, whatever its status is."""
+        """Start on these cores, or on all, and wait until a response comes, whatever its status is."""
         self._told = 0.0
         self._process = self._popen(self._launch.start, cores or [])
-        wait_until(self._answers, "the service starts", START_SECONDS, self.log_tail)
+        wait_until(self._responds, "the service starts", START_SECONDS, self.log_tail)
 
     def terminate(self) -> None:
         """Send SIGTERM to the process that was started, and to none of its children."""
@@ -144,7 +144,7 @@ class Process:
             text = text.replace(f"{{{name}}}", value)
         return text
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         assert self.is_running(), f"the service ended:\n{self.log_tail()}"
         try:
             httpx.get(f"{self.url}/health/live", timeout=2, trust_env=False)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from http_answers import Answer
+from http_responses import Response
 
 from probes.asking import Caller, calling, tally
 from probes.finding import Finding
@@ -35,20 +35,20 @@ async def slow_reads(service: Service, caller: Caller) -> Finding:
     return bounded(trivial, await asyncio.gather(*reads))
 
 
-def bounded(trivial: Sequence[Answer], reads: Sequence[Answer]) -> Finding:
-    slowest = max(answer.seconds for answer in trivial)
-    prompt = slowest <= PROMPT and all(answer.status for answer in trivial)
-    longest = max(answer.seconds for answer in reads)
-    crashed = [answer for answer in reads if answer.status in {0, 500}]
+def bounded(trivial: Sequence[Response], reads: Sequence[Response]) -> Finding:
+    slowest = max(response.seconds for response in trivial)
+    prompt = slowest <= PROMPT and all(response.status for response in trivial)
+    longest = max(response.seconds for response in reads)
+    crashed = [response for response in reads if response.status in {0, 500}]
     seen = f"{slowest * 1000:.0f} ms; reads: {tally(reads)}, the last after {longest:.0f} s"
     return Finding(prompt and not crashed, seen)
 
 
 async def sigterm(service: Service, caller: Caller) -> Finding:
-    """Send SIGTERM while 8 reads wait for the database and 8 clients ask: all are answered.
+    """Send SIGTERM while 8 reads wait for the database and 8 clients ask: all get a response.
 
     Each deployment does this. That new connections are refused is how a client learns to go elsewhere; an
-    answer that never comes, or half of one, is what it cannot handle.
+    response that never comes, or half of one, is what it cannot handle.
     """
     told = asyncio.Event()
     clients = [asyncio.create_task(until_refused(service, told)) for _ in range(CLIENTS)]
@@ -60,9 +60,9 @@ async def sigterm(service: Service, caller: Caller) -> Finding:
         told.set()
         await asyncio.sleep(HELD)
     waiting = await asyncio.gather(*reads)
-    asked = [answer for answers in await asyncio.gather(*clients) for answer in answers]
+    asked = [response for responses in await asyncio.gather(*clients) for response in responses]
     seconds = await asyncio.to_thread(service.process.stop)
-    return all_answered(waiting, asked, seconds)
+    return all_served(waiting, asked, seconds)
 
 
 async def all_wait(service: Service) -> None:
@@ -72,24 +72,24 @@ async def all_wait(service: Service) -> None:
         await asyncio.sleep(0.05)
 
 
-async def until_refused(service: Service, told: asyncio.Event) -> list[Answer]:
+async def until_refused(service: Service, told: asyncio.Event) -> list[Response]:
     """Ask what needs no database, one request after the other, until no connection is to be had."""
-    answers: list[Answer] = []
+    responses: list[Response] = []
     end = float("inf")
     async with calling(service.url, clients=1) as caller:
         while time.monotonic() < end:
-            answer = await caller.ask(service.peer.trivial, STOPPED)
-            if answer.lack == "refused":
+            response = await caller.ask(service.peer.trivial, STOPPED)
+            if response.lack == "refused":
                 break
-            answers.append(answer)
+            responses.append(response)
             if told.is_set() and end == float("inf"):
                 end = time.monotonic() + STOPPED
-    return answers
+    return responses
 
 
-def all_answered(waiting: Sequence[Answer], asked: Sequence[Answer], seconds: float) -> Finding:
-    cut = [answer for answer in asked if not answer.status]
-    held = all(answer.status for answer in waiting) and not cut
+def all_served(waiting: Sequence[Response], asked: Sequence[Response], seconds: float) -> Finding:
+    cut = [response for response in asked if not response.status]
+    held = all(response.status for response in waiting) and not cut
     return Finding(
         held,
         f"waiting: {tally(waiting)}; {len(cut)} of {len(asked)} cut; ended after {seconds:.1f} s",

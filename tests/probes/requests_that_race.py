@@ -2,7 +2,7 @@
 
 import asyncio
 
-from http_answers import Answer
+from http_responses import Response
 
 from probes.asking import Caller, tally
 from probes.finding import NOT_THERE, Finding
@@ -15,13 +15,13 @@ async def one_address(service: Service, caller: Caller) -> Finding:
     """Sign up 50 times at once with one address: one succeeds, and the others are refused (4xx).
 
     A check before the INSERT does not see the other 49. Then the constraint decides, and a service that
-    does not expect it answers 500, for which somebody is woken, or a client tries again.
+    does not expect it responds with 500, for which somebody is woken, or a client tries again.
     """
     request = service.peer.sign_up(new_name())
-    answers = await asyncio.gather(*(caller.ask(request) for _ in range(SIGN_UPS)))
-    one = sum(answer.succeeded for answer in answers) == 1
-    rest = sum(answer.refused for answer in answers) == SIGN_UPS - 1
-    return Finding(one and rest, tally(answers))
+    responses = await asyncio.gather(*(caller.ask(request) for _ in range(SIGN_UPS)))
+    one = sum(response.succeeded for response in responses) == 1
+    rest = sum(response.refused for response in responses) == SIGN_UPS - 1
+    return Finding(one and rest, tally(responses))
 
 
 async def odd_values(service: Service, caller: Caller) -> Finding:
@@ -30,14 +30,16 @@ async def odd_values(service: Service, caller: Caller) -> Finding:
     JSON and HTTP can carry what PostgreSQL cannot store. A 500 tells the client to try again and the
     owner of a bug, and anybody can cause as many as they like.
     """
-    answers = {
+    responses = {
         "NUL": await caller.ask(service.creating("a\0b")),
         "surrogate": await caller.ask(service.creating("a\ud800b")),
     }
     if service.peer.read:
-        answers["2**63"] = await caller.ask(service.peer.read(service.account, str(2**63)))
-    seen = ", ".join(f"{name} {answer.status or answer.lack}" for name, answer in answers.items())
-    return Finding(all(answer.refused for answer in answers.values()), seen)
+        responses["2**63"] = await caller.ask(service.peer.read(service.account, str(2**63)))
+    seen = ", ".join(
+        f"{name} {response.status or response.lack}" for name, response in responses.items()
+    )
+    return Finding(all(response.refused for response in responses.values()), seen)
 
 
 async def repeated_post(service: Service, caller: Caller) -> Finding:
@@ -48,9 +50,9 @@ async def repeated_post(service: Service, caller: Caller) -> Finding:
     """
     text = new_name()
     request = service.creating(text).adding(Idempotency_Key=new_name())
-    answers = [await caller.ask(request) for _ in range(2)]
+    responses = [await caller.ask(request) for _ in range(2)]
     rows = len(service.database.present([text]))
-    return Finding(rows == 1, f"{rows} row{'s' * (rows != 1)} ({statuses(answers)})")
+    return Finding(rows == 1, f"{rows} row{'s' * (rows != 1)} ({statuses(responses)})")
 
 
 async def old_reading(service: Service, caller: Caller) -> Finding:
@@ -65,15 +67,15 @@ async def old_reading(service: Service, caller: Caller) -> Finding:
     row = str(created.json()["id"])
     reading = succeeded(await caller.ask(service.peer.read(service.account, row)))
     tag = reading.headers.get("ETag")
-    answers = []
+    responses = []
     for _ in range(2):
         request = service.peer.update(service.account, row, new_name())
-        answers.append(await caller.ask(request.adding(If_Match=tag) if tag else request))
-    succeeded(answers[0])
+        responses.append(await caller.ask(request.adding(If_Match=tag) if tag else request))
+    succeeded(responses[0])
     return Finding(
-        answers[1].refused, f"{statuses(answers)}{'' if tag else ', no version to name'}"
+        responses[1].refused, f"{statuses(responses)}{'' if tag else ', no version to name'}"
     )
 
 
-def statuses(answers: list[Answer]) -> str:
-    return ", ".join(str(answer.status or answer.lack) for answer in answers)
+def statuses(responses: list[Response]) -> str:
+    return ", ".join(str(response.status or response.lack) for response in responses)

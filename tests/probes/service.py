@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from benchmarks.bench import DATABASE_PASSWORD
 from faults.postgres_process import PostgresProcess
-from http_answers import Answer
+from http_responses import Response
 
 from probes.asking import Caller, Request
 from probes.database import Database, PostgresDatabase
@@ -101,7 +101,7 @@ async def sign_up(caller: Caller, peer: Peer) -> Account:
     return Account(name, str(user.json()["id"]), token.json()["access_token"])
 
 
-def succeeded(answer: Answer) -> Answer:
-    """Return the answer; without a success nothing can be asked."""
-    assert answer.succeeded, f"{answer.status} {answer.lack} {answer.content[:500]!r}"
-    return answer
+def succeeded(response: Response) -> Response:
+    """Return the response; without a success nothing can be asked."""
+    assert response.succeeded, f"{response.status} {response.lack} {response.content[:500]!r}"
+    return response

@@ -164,7 +164,7 @@ def _require_place(checkout: Checkout, recipe: Recipe) -> None:
         raise CommandError(f"{name} was added already; `uv run app recipe remove {name}` undoes it")
     if recipe.was_added:
         raise CommandError(
-            f"{name} was added already, and has been edited. To add it anew, take out by hand what "
+            f"{name} was added already, and has been edited. To add it again, take out by hand what "
             f"{recipe.patch_name} adds"
         )
     if recipe.is_without_demo:

@@ -108,12 +108,12 @@ LOCKS: Final = (
     Lock(
         "rewriting-table",
         r"ALTER (TABLE|INDEX|MATERIALIZED VIEW) .*\bSET (LOGGED|UNLOGGED|TABLESPACE|ACCESS METHOD)\b",
-        "It is written anew, while reads and writes are blocked.",
+        "It is rewritten, while reads and writes are blocked.",
     ),
     Lock(
         "rewriting-table",
         r"(CLUSTER|VACUUM\s*(\([^)]*)?\bFULL)\b",
-        "The table is written anew, while reads and writes are blocked.",
+        "The table is rewritten, while reads and writes are blocked.",
     ),
     Lock(
         "truncating-table",

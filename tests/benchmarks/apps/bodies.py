@@ -1,6 +1,6 @@
 """What the ladder's apps share: bodies, the checks of parameters, cursors and tokens.
 
-They promise what the template promises, so that the apps differ in the way to the answer alone.
+They promise what the template promises, so that the apps differ in the way to the response alone.
 """
 
 import os

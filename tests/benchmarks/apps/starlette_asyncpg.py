@@ -50,7 +50,7 @@ def moment(value: datetime) -> str:
     return value.isoformat().replace("+00:00", "Z")
 
 
-def answer(value: Any, status: int = 200, **headers: str) -> Response:
+def respond(value: Any, status: int = 200, **headers: str) -> Response:
     body = json.dumps(value, default=moment)
     return Response(body, status, headers, media_type="application/json")
 
@@ -77,7 +77,7 @@ async def read_post(request: Request) -> Response:
     row = await request.app.state.pool.fetchrow(POST, post_id, NOBODY)
     if row is None:
         raise HTTPException(404)
-    return answer(as_post(row), ETag=etag(row))
+    return respond(as_post(row), ETag=etag(row))
 
 
 async def read_current_user(request: Request) -> Response:
@@ -85,7 +85,7 @@ async def read_current_user(request: Request) -> Response:
     row = await request.app.state.pool.fetchrow(CALLER, *caller)
     if row is None:
         raise unauthorized()
-    return answer(as_user(row), ETag=etag(row))
+    return respond(as_user(row), ETag=etag(row))
 
 
 async def list_posts(request: Request) -> Response:
@@ -95,10 +95,10 @@ async def list_posts(request: Request) -> Response:
     rows = await request.app.state.pool.fetch(statement, query.limit + 1, NOBODY, *after)
     items = rows[: query.limit]
     if len(rows) == len(items):
-        return answer({"items": [as_post(row) for row in items], "next_cursor": None})
+        return respond({"items": [as_post(row) for row in items], "next_cursor": None})
     cursor = make_cursor(items[-1]["created_at"], items[-1]["id"])
     page = {"items": [as_post(row) for row in items], "next_cursor": cursor}
-    return answer(page, Link=next_link(request, cursor))
+    return respond(page, Link=next_link(request, cursor))
 
 
 async def create_user(request: Request) -> Response:
@@ -107,11 +107,11 @@ async def create_user(request: Request) -> Response:
         row = await request.app.state.pool.fetchrow(NEW_USER, data.email, data.display_name)
     except asyncpg.UniqueViolationError:
         raise HTTPException(409) from None
-    return answer(as_user(row), 201, ETag=etag(row), Location=f"/users/{row['id']}")
+    return respond(as_user(row), 201, ETag=etag(row), Location=f"/users/{row['id']}")
 
 
 async def unprocessable(_: Request, error: Exception) -> Response:
-    return answer({"detail": str(error)}, 422)
+    return respond({"detail": str(error)}, 422)
 
 
 @asynccontextmanager

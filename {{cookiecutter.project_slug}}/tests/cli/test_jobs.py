@@ -159,7 +159,7 @@ def free_port() -> int:
         return port
 
 
-def answer(url: str) -> str | None:
+def body_of(url: str) -> str | None:
     try:
         with urlopen(url, timeout=5) as response:  # noqa: S310 (127.0.0.1)
             return str(response.read(), "utf-8")
@@ -194,7 +194,7 @@ def test_worker_reports_its_health_and_ends_well(migrated_database: URL, tmp_pat
 
     try:
         deadline = time.monotonic() + 30
-        while answer(f"http://127.0.0.1:{port}/health/ready") != '{"status":"ok"}':
+        while body_of(f"http://127.0.0.1:{port}/health/ready") != '{"status":"ok"}':
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
         with_database(migrated_database, terminate_while_a_job_runs)

@@ -11,12 +11,14 @@ from typing import Any, Final
 
 PROJECT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+SCALING: Final = PROJECT / "docs/scaling.md"
 
 _HEADING_OR_BLOCK: Final = re.compile(
     r"^## (?P<heading>.+)$"
     r"|^(?P<indent> *)```(?P<language>.*)\n(?P<code>(?s:.*?))^(?P=indent)```$",
     re.MULTILINE,
 )
+_ITEM: Final = re.compile(r"[-*+] |\d+\. ")
 _QUOTED_FILE: Final = re.compile(r"# ((?:app|alembic|tests)/\S+|\.env\.example|compose\.yaml)\n")
 _EXAMPLE: Final = re.compile(r"article|\*")
 _OMISSION: Final = re.compile(r"^ *\.\.\.\n", re.MULTILINE)
@@ -84,6 +86,21 @@ def blocks_of(document: Path) -> list[Block]:
             code = dedent(match["code"])
             blocks.append(Block(document, line, section, match["language"], code))
     return blocks
+
+
+def unfenced_blocks_of(document: Path) -> list[str]:
+    """Return the first lines of blocks that are indented instead, so that no language is named."""
+    found = []
+    is_in_list = False
+    previous = ""
+    text = _HEADING_OR_BLOCK.sub(lambda match: "##" if match["heading"] else "", read(document))
+    for line in text.splitlines():
+        if line.startswith("    ") and not previous.strip() and not is_in_list:
+            found.append(line)
+        if line and not line.startswith((" ", "# ")):  # a tag of the template ends no list
+            is_in_list = bool(_ITEM.match(line))
+        previous = line
+    return found
 
 
 def words(text: str) -> list[str]:

@@ -4,18 +4,27 @@ import re
 import shlex
 import tomllib
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import typer
 import yaml
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from app.cli import main as main  # registers the commands
 from app.cli.commands import commands
+from tests.platform.documented_programs import (
+    of_alembic,
+    of_fastapi,
+    of_git,
+    of_python,
+    of_script,
+    of_typer,
+    resolved,
+)
 from tests.platform.documents import DOCUMENTS, PROJECT, blocks_of, read, words
 from tests.platform.test_documents import unknown_variables
 
@@ -28,11 +37,9 @@ COMPOSE: Final[dict[str, Any]] = yaml.safe_load(
 # The resource that the documents add as an example has these tests.
 TESTS_OF_THE_EXAMPLE: Final = "tests/routes/test_articles.py"
 # Programs of others, which are only named: the template's tests run those that generate clients.
-OF_OTHERS: Final = {"git", "npx", "uvx"}
-# Programs of packages that the project depends on, and tests of the template or CI run.
-OF_PACKAGES: Final = {
-    *("alembic", "fastapi", "lint-imports", "mypy", "pre-commit", "python", "ruff", "uvicorn"),
-}
+OF_OTHERS: Final = {"npx", "uvx"}
+# The options of pytest and of its plugins that the documents use.
+OF_PYTEST: Final = {"--cov", "--ignore", "-n"}
 # The commands of Compose that take services, and how many.
 SERVICES_OF: Final = {"build": None, "exec": 1, "run": 1, "stop": None, "up": None}
 # The options of kubectl and Compose that the documents use with a value after a blank.
@@ -81,36 +88,14 @@ def of_uv(arguments: Sequence[str]) -> str:
         is_there = any(one.startswith(program) for one in group)
         return "" if is_there else f"no {program} in the group {name}"
     program, *rest = words
-    if program in OF_PACKAGES:
-        return ""
     check = OF_THE_PROJECT.get(program)
     return check(rest) if check else f"{program}?"
 
 
-def of_app(arguments: Sequence[str]) -> str:
-    """Have the command line parse a command, without running it."""
-    try:
-        command, words = resolved(arguments)
-        command.make_context(command.name or "", words)
-    except typer.TyperException as error:
-        return error.format_message()
-    return ""
-
-
-def resolved(arguments: Sequence[str]) -> tuple[TyperCommand, list[str]]:
-    """Return a command, and its arguments. Raises `TyperException` if there is no such command."""
-    command: Any = APP
-    words = [*arguments]
-    while isinstance(command, TyperGroup):
-        name = words.pop(0) if words else ""
-        if name not in command.commands:
-            raise typer.TyperException(f"no command {name}")
-        command = command.commands[name]
-    assert isinstance(command, TyperCommand)
-    return command, words
-
-
 def of_tests(arguments: Sequence[str]) -> str:
+    options = {word for word in arguments if word.startswith("-")}
+    if options - OF_PYTEST:
+        return f"pytest {', '.join(options - OF_PYTEST)}?"
     paths = [word for word in arguments if word.startswith("tests/")]
     missing = [path for path in paths if not (PROJECT / path).exists()]
     return ", ".join(path for path in missing if path != TESTS_OF_THE_EXAMPLE)
@@ -169,13 +154,21 @@ def printed(arguments: Sequence[str]) -> str:
 
 
 OF_THE_PROJECT: Final[dict[str, Callable[[Sequence[str]], str]]] = {
-    "app": of_app,
+    **{
+        name: partial(of_script, name)
+        for name in ("lint-imports", "mypy", "pre-commit", "ruff", "uvicorn")
+    },
+    "alembic": of_alembic,
+    "app": partial(of_typer, APP),
+    "fastapi": of_fastapi,
     "pytest": of_tests,
+    "python": of_python,
 }
 PROGRAMS: Final[dict[str, Callable[[Sequence[str]], str]]] = {
     "cp": copied,
     "docker": docker,
     "echo": printed,
+    "git": of_git,
     "kubectl": kubectl,
     "uv": of_uv,
 }
@@ -210,7 +203,7 @@ def test_options_in_the_text_exist(document: Path) -> None:
     for word in words(read(document)):
         line = word.removeprefix("uv run ")
         if re.match(r"app [a-z-]+ .*-", line):
-            command, arguments = resolved(parts_of(line)[0][1:])
+            command, arguments = resolved(APP, parts_of(line)[0][1:])
             known = {option for parameter in command.params for option in parameter.opts}
             options = {one for one in arguments if one.startswith("-")}
             unknown += [f"{line}: {one}" for one in options - known - {"--traceback"}]
@@ -219,12 +212,14 @@ def test_options_in_the_text_exist(document: Path) -> None:
 
 
 @each_document
-def test_services_and_objects_in_the_text_exist(document: Path) -> None:
+def test_services_objects_and_programs_in_the_text_exist(document: Path) -> None:
+    commands = [re.sub(r"^alembic ", "uv run alembic ", word) for word in words(read(document))]
     found = [
-        f"{word}: {reason}"
-        for word in words(read(document))
-        if word.startswith(("docker compose ", "kubectl "))
-        for part in parts_of(word)
+        f"{command}: {reason}"
+        for command in commands
+        if command.startswith(("docker compose ", "git ", "kubectl ", "uv run "))
+        and not command.startswith("uv run app ")
+        for part in parts_of(command)
         if (reason := wrong(part, document))
     ]
 
@@ -250,6 +245,20 @@ def test_notes_for_assistants_are_short_and_name_each_program() -> None:
         "uv run app create-resource",
         "uv run --group docs nothing",
         "uv run pytest tests/nothing.py",
+        "uv run pytest --nothing",
+        "uv run alembic nothing",
+        "uv run alembic check --nothing",
+        "uv run fastapi nothing",
+        "uv run fastapi dev --nothing",
+        "uv run lint-imports --nothing",
+        "uv run mypy --nothing",
+        "uv run pre-commit nothing",
+        "uv run python -c 'print('",
+        "uv run ruff nothing",
+        "uv run ruff check --nothing",
+        "uv run uvicorn app.asgi:app --nothing",
+        "uv run nothing",
+        "git nothing",
         "docker compose up --detach nothing",
         "docker compose run --rm nothing",
         "kubectl apply --kustomize deploy/nothing",

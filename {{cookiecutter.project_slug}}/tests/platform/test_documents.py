@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ import pytest
 import uvicorn
 import yaml
 
+from app.cli.doctor import accounts, connections, database, settings
 from app.core.config import Settings
 from tests.platform.documents import (
     DOCUMENTS,
@@ -23,6 +25,7 @@ from tests.platform.documents import (
 
 AGENTS: Final = PROJECT / "AGENTS.md"
 OPERATIONS: Final = PROJECT / "docs/operations.md"
+README: Final = PROJECT / "README.md"
 
 _FOLDERS: Final = r"app|docs|tests|alembic|deploy|scaffold|licenses|\.github"
 _PATH: Final = re.compile(rf"(?:{_FOLDERS})/[\w./-]+")
@@ -157,6 +160,37 @@ def test_names_of_code_are_in_the_code() -> None:
     known = set(re.findall(r"\b[A-Z_]{5,}\b", code))
 
     assert known >= NAMES_OF_CODE
+
+
+@pytest.mark.parametrize(
+    ("document", "before"), [(README, "`uv run app doctor` | check "), (OPERATIONS, "It checks ")]
+)
+def test_documents_list_the_checks_of_doctor(document: Path, before: str) -> None:
+    listed = read(document).partition(before)[2].partition(".")[0]
+    checks = {
+        name.removeprefix("check_").replace("_", " ")
+        for module in (accounts, connections, database, settings)
+        for name in vars(module)
+        if name.startswith("check_")
+    }
+
+    assert set(re.split(r",\s|\sand\s", listed)) == checks
+
+
+@pytest.mark.parametrize(
+    "document", [README, PROJECT / "docs/architecture.md"], ids=lambda path: path.name
+)
+def test_layers_are_those_of_the_contract_and_in_its_order(document: Path) -> None:
+    pyproject = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = pyproject["tool"]["importlinter"]["contracts"]
+    (contract,) = (one["layers"] for one in contracts if one["type"] == "layers")
+    layers = [layer.split(" | ") for layer in contract]
+    before, after = re.split(r"\sstand side by side", read(document))
+    siblings = re.findall(r"`(\w+)` and `(\w+)`", before.rpartition(".")[2])
+    rows = re.findall(r"^\| `app/(\w+)", after.split("\n\n")[1], re.MULTILINE)
+
+    assert list(dict.fromkeys(rows)) == [name for names in layers for name in names]
+    assert siblings == [tuple(names) for names in layers if len(names) > 1]
 
 
 DATA: Final = [

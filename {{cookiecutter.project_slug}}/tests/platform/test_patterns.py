@@ -3,7 +3,8 @@
 A block whose first line names a file of the project is a quotation: its lines stand in that file, in
 this order, with `...` for what is left out. So do the lines of a `diff` that are not added; those of a
 resource that is an example, and of a revision that is yet to be written, are not there. A block in the page of a recipe is
-a quotation from what its patch adds. Every other block is executed, on a database of its own.
+a quotation from what its patch adds. Every other block is executed, on a database of its own; those of
+docs/scaling.md, which need none, in test_scaling.py.
 """
 
 import builtins
@@ -19,7 +20,16 @@ from sqlalchemy import URL, text
 
 from app.core.config import Settings
 from app.core.database import Database
-from tests.platform.documents import DOCUMENTS, PROJECT, Block, blocks_of, patch_of, read
+from tests.platform.documents import (
+    DOCUMENTS,
+    PROJECT,
+    SCALING,
+    Block,
+    blocks_of,
+    patch_of,
+    read,
+    unfenced_blocks_of,
+)
 from tests.postgres import temporary_database
 
 # What surrounds an example that is a part of something, by its place.
@@ -51,7 +61,11 @@ QUOTATIONS: Final = [
     block for block in BLOCKS if block.quoted_file and not block.is_about_an_example
 ]
 OF_RECIPES: Final = [block for block in BLOCKS if patch_of(block.document)]
-EXAMPLES: Final = [block for block in BLOCKS if not block.quoted_file and block not in OF_RECIPES]
+EXAMPLES: Final = [
+    block
+    for block in BLOCKS
+    if not block.quoted_file and block not in OF_RECIPES and block.document != SCALING
+]
 SECTIONS: Final = dict.fromkeys(
     (block.document, block.section) for block in EXAMPLES if block.section
 )
@@ -120,11 +134,12 @@ def test_code_of_a_recipe_is_what_its_patch_adds() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
 def test_document_holds_no_code_that_is_not_checked(document: Path) -> None:
-    """test_documents.py checks the data, and test_documented_commands.py what is typed."""
+    """Other modules check the rest: test_documents.py data, test_documented_commands.py what is typed."""
     fences = re.findall(r"^ *```", read(document), re.MULTILINE)
     blocks = blocks_of(document)
 
     assert len(fences) == 2 * len(blocks)
+    assert unfenced_blocks_of(document) == [], "put them between fences that name a language"
     assert {block.language for block in blocks} <= {
         *("python", "diff", "json", "yaml", "ini", "console"),
     }

@@ -1,4 +1,5 @@
 """Background jobs, kept in PostgreSQL by PGQueuer.
 
-Knows nothing of HTTP; import-linter enforces it. `origin.py` asks the observability package for the running request.
+May import the settings, the database and observability packages, and nothing of HTTP; import-linter
+enforces it.
 """

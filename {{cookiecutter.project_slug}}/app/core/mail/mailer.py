@@ -61,7 +61,7 @@ class SmtpMailer:
     """Sends mails to an SMTP server, each on a connection of its own.
 
     With `starttls` and `tls`, a server without a valid certificate for its name gets neither the
-    mail nor the password.
+    mail nor the password. The log names a mail by its id, without its text and address.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -82,6 +82,7 @@ class SmtpMailer:
         async with self._connections:
             with _translate_smtp_errors():
                 await aiosmtplib.send(message, **self._options)
+        _logger.info("mail %s was sent", mail.id)
 
     async def try_connection(self) -> None:
         """Connect and sign in, and send nothing. Raises `SMTPException` or `OSError`."""

@@ -1,6 +1,5 @@
 """Mails, written when they are sent."""
 
-import logging
 from dataclasses import replace
 from typing import Any, Final
 
@@ -10,8 +9,6 @@ from app.core.mail.message import Mail, compose
 from app.schemas.auth.mail_jobs import SendChangeLink, SendInvitation, SendLink, SendNotice
 from app.services.auth.link_mails import LinkMails
 from app.services.auth.one_time_token_service import OneTimeTokenService
-
-_logger: Final = logging.getLogger(__name__)
 
 # With the delays between them about two hours, for servers that are down or greylist.
 _ATTEMPTS: Final = 20
@@ -58,7 +55,7 @@ class MailJobs:
         await self._send(mail)
 
     async def _send(self, mail: Mail | None) -> None:
-        """Send a mail, if there is one. The log names it by its job, without its text and address.
+        """Send a mail, if there is one.
 
         Raises `MailError`, and `FinalError` if the mail server refuses it for good.
         """
@@ -70,4 +67,3 @@ class MailJobs:
             if error.is_final:
                 raise FinalError(str(error)) from error
             raise
-        _logger.info("mail %s was sent", mail.id)

@@ -845,7 +845,7 @@ async def test_attack_response_of_another_by_their_idempotency_key(
 
 
 @pytest.mark.usefixtures("ann")
-async def test_attack_tokens_from_the_table_of_stored_answers(
+async def test_attack_tokens_from_the_table_of_stored_responses(
     open_client: Opener, session: AsyncSession
 ) -> None:
     client = open_client()

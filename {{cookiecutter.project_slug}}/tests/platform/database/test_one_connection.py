@@ -60,7 +60,7 @@ async def test_no_route_that_writes_waits_for_what_it_holds(
         assert 503 not in {response.status_code for response in responses}, name
 
 
-async def test_many_who_register_at_once_all_get_their_answer(
+async def test_many_who_register_at_once_all_get_their_response(
     app: FastAPI, live_database: Database
 ) -> None:
     """Each claims a key, counts against limits and hashes; none waits with what others need."""

@@ -509,7 +509,7 @@ async def test_connection_that_cannot_be_set_is_replaced(
 
     def fail(*_: object) -> None:
         await_(asyncio.sleep(0))
-        raise TimeoutError("no answer")
+        raise TimeoutError("no response")
 
     with monkeypatch.context() as patch:
         patch.setattr(dialect, "set_isolation_level", fail)

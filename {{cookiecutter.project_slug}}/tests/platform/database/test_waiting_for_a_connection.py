@@ -81,7 +81,7 @@ async def test_wait_for_a_connection_ends_with_the_budget(
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("way", WAYS)
-async def test_who_stops_waiting_for_a_connection_takes_no_place_away(
+async def test_cancelling_those_who_wait_leaves_all_connections_usable(
     hanging: tuple[Database, Proxy], way: str
 ) -> None:
     database, proxy = hanging

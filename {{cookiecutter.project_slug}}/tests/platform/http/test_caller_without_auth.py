@@ -76,10 +76,10 @@ async def test_name_of_any_length_is_told_from_others_and_fits_the_scope_of_a_ke
 ) -> None:
     names = ["x" * 40, "x" * 41, "x" * 500, "x" * 499 + "y"]
     async with http_client(app, address="10.1.2.3") as client:
-        answers = [(await client.get("/caller", headers={"X-User": name})).json() for name in names]
+        callers = [(await client.get("/caller", headers={"X-User": name})).json() for name in names]
 
-    assert [name for name, _ in answers] == names
-    scopes = {scope for _, scope in answers}
+    assert [name for name, _ in callers] == names
+    scopes = {scope for _, scope in callers}
     assert len(scopes) == len(names)
     column: Any = IdempotencyKey.__table__.c.scope.type
     assert max(map(len, scopes)) <= column.length

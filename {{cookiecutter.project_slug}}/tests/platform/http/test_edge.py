@@ -234,7 +234,7 @@ async def test_background_task_of_an_error_response_does_not_run(
     ran: list[int] = []
 
     @router.post("/things/{status}")
-    async def answer(status: int, background: BackgroundTasks) -> Response:
+    async def respond(status: int, background: BackgroundTasks) -> Response:
         background.add_task(ran.append, status)
         return Response(status_code=status)
 

@@ -238,7 +238,7 @@ async def test_what_pages_may_send_and_read_is_a_setting(serve: Serve) -> None:
     }
     async with serve(**settings) as client:
         origin = {"Origin": "https://app.example.com"}
-        answers = [
+        responses = [
             await client.options(
                 "/more/caller",
                 headers=origin
@@ -248,7 +248,7 @@ async def test_what_pages_may_send_and_read_is_a_setting(serve: Serve) -> None:
         ]
         simple = await client.get("/more/caller", headers=origin)
 
-    assert [answer.status_code for answer in answers] == [200, 400, 400]
+    assert [response.status_code for response in responses] == [200, 400, 400]
     assert simple.headers["access-control-expose-headers"] == "X-Total-Count"
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -35,7 +36,10 @@ def make(settings: Settings, server: SmtpServer, **values: Any) -> SmtpMailer:
     return SmtpMailer(settings.model_copy(update=chosen | values))
 
 
-async def test_mail_arrives_as_it_was_written(settings: Settings, server: SmtpServer) -> None:
+async def test_mail_arrives_as_it_was_written(
+    settings: Settings, server: SmtpServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "app.core.mail")
     sent = Mail("ann@example.com", "Gr\u00fc\u00dfe", "https://example.com/\u00e4\n.\nThe end\n")
     await make(settings, server).send(sent)
 
@@ -48,6 +52,7 @@ async def test_mail_arrives_as_it_was_written(settings: Settings, server: SmtpSe
     assert taken["Date"].datetime.tzinfo
     assert taken.get_content().replace("\r\n", "\n") == sent.text
     assert server.envelopes == [("service@example.com", ["ann@example.com"])]
+    assert caplog.messages == [f"mail {sent.id} was sent"]
 
 
 async def test_address_of_any_script_is_reached(settings: Settings, server: SmtpServer) -> None:

@@ -1,6 +1,7 @@
 """Mails are sent by jobs: after the commit, until they are sent, and with no secret in the queue."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -22,12 +23,14 @@ from app.core.mail.mailer import MailError, SmtpMailer
 from app.core.mail.message import Mail
 from app.dependencies.database import SessionDep
 from app.exceptions import ConflictError
+from app.jobs import make_kinds
 from app.jobs.auth.mails import MailJobs
 from app.models.auth.rate_limit import rate_limits
 from app.schemas.auth.mail_jobs import SendInvitation, SendLink, SendNotice
-from tests.auth.accounts import EMAIL, Mailbox, Opener, new_user
+from tests.auth.accounts import EMAIL, Mailbox, Opener, bearer, new_user
 from tests.auth.smtp import SmtpServer, smtp_server
 from tests.conftest import http_client
+from tests.factories import Factory
 from tests.inline_jobs import InlineJobs
 from tests.platform.jobs.tasks import Task
 
@@ -234,6 +237,38 @@ async def test_queue_holds_no_secret(
     assert len(mailbox.mails) == 1
     assert mailbox.token() not in queued
     assert body.get("password", "no password") not in queued
+
+
+@pytest.mark.usefixtures("ann")
+@pytest.mark.parametrize(
+    ("path", "email"),
+    [
+        ("/auth/password-reset", EMAIL),
+        ("/auth/verify-email", EMAIL),
+        ("/auth/invitations", "new@example.com"),
+    ],
+)
+async def test_service_without_mail_accepts_requests_and_workers_drop_the_jobs_with_a_warning(
+    open_client: Opener,
+    make: Factory,
+    database: Database,
+    session: AsyncSession,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+    email: str,
+) -> None:
+    headers = await bearer(make, await make.user(role="admin"), settings)
+    client = open_client(mail_delivery="none")
+    response = await client.post(path, json={"email": email}, headers=headers)
+    assert response.status_code == 202
+
+    assert await InlineJobs(database, settings, make_kinds(settings)).run_all() == 1
+
+    (line,) = [line for line in caplog.record_tuples if line[2].startswith("mail ")]
+    assert line[1] == logging.WARNING
+    assert line[2].endswith(" was not sent: MAIL_DELIVERY is none")
+    assert (await session.scalars(QUEUED)).all() == []
 
 
 async def test_unknown_address_is_queued_as_a_known_one_is(

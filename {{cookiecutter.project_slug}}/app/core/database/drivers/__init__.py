@@ -1,4 +1,8 @@
-"""Differences between database drivers: one module each, chosen by the URL's driver name."""
+"""Differences between database drivers: one module each, chosen by the URL's driver name.
+
+May import the settings, and like all of the database package nothing of HTTP; import-linter enforces
+it.
+"""
 
 import asyncio
 import importlib

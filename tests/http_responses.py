@@ -11,8 +11,8 @@ import httpx
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An answer. Without one, the status is 0 and `lack` says why: refused, cut or late."""
+class Response:
+    """A response. Without one, the status is 0 and `lack` says why: refused, cut or late."""
 
     status: int
     seconds: float
@@ -33,15 +33,17 @@ class Answer:
         return json.loads(self.content)
 
 
-async def answer_to(client: httpx.AsyncClient, method: str, path: str, **options: Any) -> Answer:
+async def response_to(
+    client: httpx.AsyncClient, method: str, path: str, **options: Any
+) -> Response:
     """Send a request."""
     started = time.monotonic()
     try:
         response = await client.request(method, path, **options)
     except httpx.TransportError as error:
-        return Answer(0, time.monotonic() - started, lack=_lack_of(error))
+        return Response(0, time.monotonic() - started, lack=_lack_of(error))
     seconds = time.monotonic() - started
-    return Answer(response.status_code, seconds, response.headers, response.content)
+    return Response(response.status_code, seconds, response.headers, response.content)
 
 
 def _lack_of(error: httpx.TransportError) -> str:
