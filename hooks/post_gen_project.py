@@ -21,7 +21,7 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
         "[adst]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client*.py", "*/cli/*users.py", "docs/*/000[57]-*", "docs/*/auth-*",
         "docs/*/asvs.md", "deploy/grafana/*/auth.json", *(f"alembic/versions/*_{name}_*" for name in ("auth", "role_of", "one_time_tokens", "rate_limits", "user_sessions")),
     ), ("use_auth", True): (*ALTERNATIVES, "app/core/http/gateway.py"),
-    ("db_driver", "asyncpg"): ("app/**/psycopg_driver.py",), ("db_driver", "psycopg"): ("app/**/asyncpg_driver.py",),
+    ("db_driver", "asyncpg"): ("[at]*/**/*psycopg_driver.py",), ("db_driver", "psycopg"): ("[at]*/**/*asyncpg_driver.py",),
 }  # fmt: skip
 
 # Left in the template folder by running it in place, and copied by the bake.

@@ -90,9 +90,6 @@ IDEMPOTENCY: Final = Feature(
                 "",
             ),
         ),
-        "tests/cli/test_main.py": (
-            ("Deleted 0 expired idempotency keys.", "Deleted 0 expired dead jobs."),
-        ),
         "tests/cli/test_personal_data.py": (
             (
                 ("        for user in (ann, other):\n"

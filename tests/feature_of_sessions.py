@@ -23,6 +23,7 @@ SESSIONS: Final = Feature(
         "app/core/security/tokens.py": ("RefreshToken",),
         "app/dependencies/auth/services.py": (
             "get_refresh_service",
+            "get_sign_out_service",
             "get_login_session_service",
         ),
         "app/jobs/auth/maintenance.py": ("_prune_sessions",),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from promised_names import promised_names, without_names
 from repositories import git
 
 FULL_HISTORY = (
@@ -115,6 +116,28 @@ def gone_names_without_entry(repository: Path, folder: str, release: str) -> lis
             if not any({*re.findall(r"\w+", name)} <= entry for entry in entries):
                 found.append(f"{module}:{name}")
     return found
+
+
+def gone_promises_without_entry(repository: Path, folder: str, release: str) -> list[str]:
+    """Return the routes, error codes and variables that a project no longer has, unmentioned.
+
+    UPGRADING.md has to name each between backticks, in a line that it did not have at the release, and a
+    route by its path.
+    """
+    listed = git(repository, "ls-tree", "-rz", "--name-only", release, f"{folder}/").split("\0")
+    then = {
+        name.removeprefix(f"{folder}/"): git(repository, "show", f"{release}:{name}")
+        for name in listed
+        if re.fullmatch(rf"{folder}/(app/.*\.py|\.env\.example)", name)
+    }
+    project = repository / folder
+    paths = [*(project / "app").rglob("*.py"), *project.glob(".env.example")]
+    now = {path.relative_to(project).as_posix(): path.read_text("utf-8") for path in paths}
+    lines = _added_entries(repository, release).splitlines()
+    spans = [without_names(span) for line in lines for span in line.split("`")[1::2]]
+    entries = {word for span in spans for word in re.findall(r"[^\s,=]+", span)}
+    gone = promised_names(then) - promised_names(now)
+    return sorted(name for name in gone if name.rpartition(" ")[2] not in entries)
 
 
 def _gone(then: set[str], now: set[str]) -> set[str]:

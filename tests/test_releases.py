@@ -1,14 +1,17 @@
 """Versions: one place says which it is, and each is described for those who upgrade."""
 
+import ast
 import json
 import re
 from pathlib import Path
 
 import pytest
 from baking import ROOT, TEMPLATE_FOLDER
+from promised_names import routes, without_names
 from releases import (
     NoReleaseError,
     gone_names_without_entry,
+    gone_promises_without_entry,
     moved_without_entry,
     previous_release,
     promised_release,
@@ -51,6 +54,11 @@ def test_file_that_moved_since_the_release_before_has_its_entry() -> None:
 
 def test_public_names_do_not_go_without_an_entry() -> None:
     assert gone_names_without_entry(ROOT, TEMPLATE_FOLDER, previous_release(ROOT)) == []
+
+
+def test_routes_codes_and_variables_do_not_go_without_an_entry() -> None:
+    release = previous_release(ROOT)
+    assert gone_promises_without_entry(ROOT, TEMPLATE_FOLDER, release) == []
 
 
 def test_release_leaves_nothing_unreleased_in_upgrading() -> None:
@@ -196,3 +204,66 @@ def test_name_that_goes_without_an_entry_is_found(repository: Path) -> None:
         f"`LIMIT`, `app`, `Kept(far)`, `read(since)`, `Kept.write`\n\n{text}",
     )
     assert gone_names_without_entry(repository, "t", release) == ["app/names.py:call(other)"]
+
+
+ROUTES = """
+from app.routes import below
+router = APIRouter(prefix="/posts", tags=["Posts"])
+@router.get("")
+async def list_posts(): ...
+@router.get("/{post_id:id}", responses=NOT_MODIFIED)
+async def read_post(): ...
+router.include_router(below.router)
+"""
+ROUTES_BELOW = """
+router = APIRouter(prefix="/{post_id:id}")
+@router.put("/like", status_code=204)
+async def like_post(): ...
+"""
+ERRORS = """
+class TakenError(Exception):
+    code = "TAKEN"
+class GoneError(Exception):
+    code: ClassVar[str] = "GONE"
+raise problem(code="OTHER")
+"""
+VARIABLES = "# What it is.\nREQUIRED=\n# OPTIONAL=1\n"
+
+
+def test_route_code_or_variable_that_goes_without_an_entry_is_found(repository: Path) -> None:
+    write(repository, "t/app/routes/posts.py", ROUTES)
+    write(repository, "t/app/routes/below.py", ROUTES_BELOW)
+    write(repository, "t/app/errors.py", ERRORS)
+    write(repository, "t/.env.example", VARIABLES)
+    write(repository, "cookiecutter.json", '{\n  "_version": "0.2.0"\n}\n')
+    release = commit_all(repository, "Release 0.2.0")
+    write(repository, "t/app/routes/posts.py", ROUTES.replace("post_id:id", "id:id"))
+    assert gone_promises_without_entry(repository, "t", release) == []
+
+    write(repository, "t/app/routes/posts.py", ROUTES.replace("/posts", "/articles"))
+    write(repository, "t/app/errors.py", ERRORS.replace('= "', '= "NOW_').replace("OTHER", "NEW"))
+    write(repository, "t/.env.example", VARIABLES.replace("RE", "IN").replace("OP", "AD"))
+    gone = ["GET /posts", "GET /posts/{}", "GONE", "OPTIONAL", "OTHER", "PUT /posts/{}/like", "REQUIRED", "TAKEN"]  # fmt: skip
+    assert gone_promises_without_entry(repository, "t", release) == gone
+    text = (repository / "UPGRADING.md").read_text(encoding="utf-8")
+    entry = (
+        "`GET /posts` and `/posts/{id}` are gone, and so are `GONE` and `OPTIONAL=1`. So is TAKEN."
+    )
+    write(repository, "UPGRADING.md", f"{entry}\n\n{text}")
+    left = ["OTHER", "PUT /posts/{}/like", "REQUIRED", "TAKEN"]
+    assert gone_promises_without_entry(repository, "t", release) == left
+
+
+def test_routes_are_found_as_the_tests_of_the_project_state_them() -> None:
+    folder = ROOT / TEMPLATE_FOLDER
+    modules = {
+        path.relative_to(folder).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for path in (folder / "app" / "routes").rglob("*.py")
+    }
+    stated = {
+        without_names(name)
+        for path in (folder / "tests" / "routes").rglob("*.py")
+        for name in re.findall(r'Endpoint\(\s*"([A-Z]+ [^"]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert len(stated) > 30
+    assert routes(modules) == stated

@@ -140,6 +140,46 @@ def test_every_route_that_changes_something_has_the_edge(app: FastAPI) -> None:
     assert not without, f"create their routers with route_class=EdgeRoute: {without}"
 
 
+# The statuses of what a route depends on: the caller, the service, If-Match, the session.
+OF_DEPENDENCIES: Final = {401, 403, 409, 412, 428}
+
+
+def test_routes_do_not_list_what_follows_from_their_dependencies(app: FastAPI) -> None:
+    listed = [
+        f"{context.methods} {context.path}: {sorted(listed)}"
+        for context in api_routes(app)
+        if (listed := OF_DEPENDENCIES.intersection(context.responses))
+    ]
+
+    assert not listed, f"declare them at a dependency, by @may_respond(...): {listed}"
+
+
+@pytest.mark.parametrize("path", sources("routes"), ids=str)
+def test_services_get_the_caller_in_their_constructor(path: Path) -> None:
+    passed = [
+        f"{function.name}: {ast.unparse(call)}"
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(function, ast.AsyncFunctionDef)
+        for call in calls_with_the_caller(function)
+    ]
+
+    assert not passed, f"let the provider of the service take it: {passed}"
+
+
+def calls_with_the_caller(function: ast.AsyncFunctionDef) -> Iterator[ast.Call]:
+    """Yield the calls by which a route passes its caller to another one of its parameters."""
+    parameters = {
+        one.arg: ast.unparse(one.annotation) for one in function.args.args if one.annotation
+    }
+    callers = {name for name, kind in parameters.items() if kind.endswith("Caller")}
+    for call in ast.walk(function):
+        match call:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=receiver)), args=given):
+                names = {argument.id for argument in given if isinstance(argument, ast.Name)}
+                if receiver in parameters and callers & names:
+                    yield call
+
+
 def test_no_endpoint_or_dependency_runs_in_a_thread(app: FastAPI) -> None:
     in_threads = [
         f"{call} of {context.path}"

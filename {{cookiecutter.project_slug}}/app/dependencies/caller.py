@@ -77,6 +77,11 @@ async def require_admin(caller: Caller) -> User:
     return caller
 
 
+async def require_user(caller: Caller) -> User:
+    """Return the caller, who is always a user: without accounts, a gateway may name others."""
+    return caller
+
+
 async def admit_admin(connection: HTTPConnection) -> None:
     """Raise as `require_admin` does, before FastAPI parses the body and solves dependencies."""
     caller = await get_caller(connection, await read_token(connection))

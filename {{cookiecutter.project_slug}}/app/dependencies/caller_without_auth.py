@@ -8,9 +8,11 @@ from fastapi.requests import HTTPConnection
 
 from app.core.caller_settings_without_auth import CallerSettings
 from app.core.http.gateway import GatewayCaller, GatewayHeaderMiddleware
+from app.core.http.problem_declarations import may_respond
 from app.core.observability.requests import note_user
 from app.exceptions import ValidationError
 from app.services.permissions_without_auth import require_admin as check_admin
+from app.services.permissions_without_auth import require_user as check_user
 
 ANYONE: Final = "anyone"  # the name of all unknown callers
 
@@ -53,6 +55,13 @@ Caller = Annotated[GatewayCaller | None, Depends(get_admitted_caller)]
 async def require_admin(caller: Caller) -> GatewayCaller | None:
     """Return the caller. Raises as `require_admin` of the services does, which is the place for a rule."""
     check_admin(caller)
+    return caller
+
+
+@may_respond(403)
+async def require_user(caller: Caller) -> GatewayCaller | None:
+    """Return the caller if the gateway names a user. Raises `PermissionError`."""
+    check_user(caller)
     return caller
 
 

@@ -3,8 +3,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, status
 
 from app.core.http.edge import EdgeRoute
-from app.core.http.problem_declarations import problem_responses
 from app.core.types import Id
+from app.dependencies.caller import require_user
 from app.dependencies.pagination import PageLimit, PageNumber
 from app.dependencies.services import public_service, service
 from app.schemas.page import NumberedPage
@@ -18,13 +18,15 @@ PostLikeServiceDep = Annotated[PostLikeService, Depends(service(PostLikeService)
 PublicPostLikeServiceDep = Annotated[PostLikeService, Depends(public_service(PostLikeService))]
 
 
-@router.put("/like", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(403))
+@router.put("/like", status_code=status.HTTP_204_NO_CONTENT, dependencies=[Depends(require_user)])
 async def like_post(post_id: Id, likes: PostLikeServiceDep) -> None:
     """Like a post. Repeating it changes nothing."""
     await likes.like_post(post_id)
 
 
-@router.delete("/like", status_code=status.HTTP_204_NO_CONTENT, responses=problem_responses(403))
+@router.delete(
+    "/like", status_code=status.HTTP_204_NO_CONTENT, dependencies=[Depends(require_user)]
+)
 async def unlike_post(post_id: Id, likes: PostLikeServiceDep) -> None:
     """Take your like back. Repeating it changes nothing."""
     await likes.unlike_post(post_id)

@@ -17,6 +17,7 @@ from app.cli.doctor.findings import Check, Examined, Finding
 from app.core.database.drivers import driver_for
 from app.core.database.migrations import revisions
 from app.exceptions import UnavailableError
+from tests.caller_variables import REQUIRED
 from tests.cli.test_jobs import queue_two_of_which_one_is_dead
 from tests.cli.test_main import run
 from tests.postgres import clone, execute
@@ -44,9 +45,7 @@ def sound(
             "DATABASE_URL": service.render_as_string(hide_password=False),
             "DATABASE_DIRECT_URL": owner.render_as_string(hide_password=False),
             "ALLOWED_HOSTS": "api.example.com",
-            # {% if cookiecutter.use_auth %}
-            "SECRET_KEY": "k8Q2-used-by-this-test-zx7Yw4Vb1Nm6",
-            # {% endif %}
+            **REQUIRED,
         }.items():
             monkeypatch.setenv(name, value)
         run("grant")

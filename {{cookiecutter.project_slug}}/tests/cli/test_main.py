@@ -33,7 +33,9 @@ from app.core.database.migrations import UnknownRevisionError, revisions
 from app.core.database.sessions import Database
 from app.core.env_file import PROJECT
 from app.exceptions import ConflictError
+from app.jobs.maintenance import PRUNERS
 from app.models.user import User
+from tests.caller_variables import REQUIRED
 from tests.factories import Factory
 from tests.ip_versions import has_ipv6
 from tests.postgres import make_test_engine
@@ -76,11 +78,7 @@ def test_database_is_migrated_and_seeded_once() -> None:
     assert "newest revision" in run("migrate").stdout
     assert re.fullmatch(r"Wrote 8 users( and \d+ \w+)*\.\n", run("seed", "--yes").stdout)
     assert run("seed", "--yes").stdout == "The demo data already exists; wrote nothing.\n"
-    pruned = run("prune").stdout
-    assert pruned.startswith("Deleted 0 expired idempotency keys.\n")
-    # {% if cookiecutter.use_auth %}
-    assert pruned.endswith("0 expired sessions.\nDeleted 0 expired one-time tokens.\n")
-    # {% endif %}
+    assert run("prune").stdout == "".join(f"Deleted 0 expired {kind}.\n" for kind in PRUNERS)
 
 
 @pytest.mark.usefixtures("empty_database")
@@ -219,13 +217,12 @@ def test_help_is_printed_without_importing_the_service() -> None:
 
 
 def test_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://localhost/unused")
-    # {% if cookiecutter.use_auth %}
-    with pytest.raises(ConfigurationError, match="SECRET_KEY: not set"):
-        run("check")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    for name, value in {"DATABASE_URL": "postgresql://localhost/unused", **REQUIRED}.items():
+        with pytest.raises(ConfigurationError, match=f"{name}: not set"):
+            run("check")
+        monkeypatch.setenv(name, value)
 
-    monkeypatch.setenv("SECRET_KEY", "k8Q2-used-by-this-test-zx7Yw4Vb1Nm6")
-    # {% endif %}
     assert run("check").stdout == "The settings are valid.\n"
 
 
@@ -610,20 +607,6 @@ def test_dev_accepts_what_is_unsafe_in_production(
     assert serve(monkeypatch, tmp_path, {})["DEVELOPMENT"] == "true"
 
 
-# {% if cookiecutter.use_auth %}
-@pytest.mark.parametrize(("configured", "served"), [(None, "console"), ("smtp", "smtp")])
-def test_dev_prints_mail_by_default(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, configured: str | None, served: str
-) -> None:
-    given = {"MAIL_DELIVERY": configured} if configured else {}
-    environment = serve(monkeypatch, tmp_path, given)
-
-    assert environment["MAIL_DELIVERY"] == served
-    assert environment["FRONTEND_URL"] == "http://127.0.0.1:8000"
-    assert len(environment["SECRET_KEY"]) >= 32
-
-
-# {% endif %}
 def test_second_dev_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(dev_server, "DIRECTORY", tmp_path / ".postgres")
     # A process can take its own lock again, so the first `app dev` runs in another process.

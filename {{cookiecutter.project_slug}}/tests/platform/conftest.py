@@ -3,6 +3,8 @@
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator
 from functools import cache
+from pathlib import Path
+from typing import Final
 
 import httpx
 import pytest
@@ -17,10 +19,23 @@ from app.core.database.drivers import run
 from app.core.observability.line_formats import EscapedRecord
 from app.main import create_app
 from app.routes import ROUTERS
+from tests.caller_variables import REQUIRED
 from tests.conftest import http_client, rolled_back_client
 from tests.platform import probe
 from tests.platform.log_lines import Line, Lines
 from tests.postgres import make_test_engine
+
+# Those without which no settings are read.
+VARIABLES: Final = {"DATABASE_URL": "postgresql://ann:pw@db.example.com/app", **REQUIRED}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment with the required variables, and an empty `.env`."""
+    (tmp_path / ".env").touch()
+    monkeypatch.setenv("ENV_FILE", str(tmp_path / ".env"))
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

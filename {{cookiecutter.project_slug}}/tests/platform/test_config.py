@@ -22,23 +22,10 @@ from app.core.config import (
 )
 from app.core.email_settings import EmailSettings
 from app.core.env_file import PROJECT, configured, env_file, secrets_dir
+from tests import caller_variables
+from tests.platform.conftest import VARIABLES
 
-VARIABLES = {
-    "DATABASE_URL": "postgresql://ann:pw@db.example.com/app",
-    # {% if cookiecutter.use_auth %}
-    "SECRET_KEY": "k8Q2-of-this-file-alone-zx7Yw4Vb1Nm6",
-    # {% endif %}
-}
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An environment with the required variables, and an empty `.env`."""
-    (tmp_path / ".env").touch()
-    monkeypatch.setenv("ENV_FILE", str(tmp_path / ".env"))
-    for name, value in VARIABLES.items():
-        monkeypatch.setenv(name, value)
-
+pytestmark = pytest.mark.usefixtures("environment")
 
 SETTINGS = {name.upper(): field for name, field in Settings.model_fields.items()}
 
@@ -165,13 +152,9 @@ def test_empty_variable_does_not_hide_that_of_the_file(monkeypatch: pytest.Monke
     ],
 )
 def test_options_ignore_case(monkeypatch: pytest.MonkeyPatch, variable: str, option: str) -> None:
-    # {% if cookiecutter.use_auth %}
     monkeypatch.setenv("DEVELOPMENT", "true")  # some options are unsafe
-    monkeypatch.setenv("MAIL_DELIVERY", "smtp")  # some options need mail
-    monkeypatch.setenv("MAIL_FROM", "service@example.com")
-    monkeypatch.setenv("SMTP_HOST", "smtp.example.com")
-    monkeypatch.setenv("FRONTEND_URL", "https://app.example.com")
-    # {% endif %}
+    for name, value in caller_variables.NEEDED_BY_OPTIONS.items():
+        monkeypatch.setenv(name, value)
     for spelling in (option.lower(), option.upper(), option.title()):
         monkeypatch.setenv(variable, spelling)
         assert getattr(load_settings(Settings), variable.lower()) == option
@@ -251,28 +234,7 @@ def test_message_for_a_wrong_value_says_what_is_right(
         ("SENTRY_DSN", "https://hunter2@:443/7"),
         ("SENTRY_DSN", "https://sentry.example.com/7"),
         ("SENTRY_DSN", "https://key@sentry.example.com/project"),
-        # {% if cookiecutter.use_auth %}
-        ("SECRET_KEY", "changeme"),
-        ("SECRET_KEY", "a" * 64),
-        ("ACCESS_TOKEN_MINUTES", "0"),
-        ("ACCESS_TOKEN_MINUTES", "1440"),
-        ("SECRET_KEY_PREVIOUS", "changeme"),
-        ("SECRET_KEY_PREVIOUS", VARIABLES["SECRET_KEY"]),
-        ("REGISTRATION", "perhaps"),
-        ("REGISTRATION", "invitation"),  # sent by mail
-        ("REQUIRE_VERIFIED_EMAIL", "true"),  # verified by mail
-        ("FRONTEND_URL", "javascript:alert(1)"),
-        ("FRONTEND_URL", "https://app.example.com/"),
-        ("MAIL_DELIVERY", "pigeon"),
-        ("MAIL_FROM", "not an address"),
-        ("SMTP_SECURITY", "ssl"),
-        ("PASSWORD_MIN_LENGTH", "7"),
-        ("PASSWORD_MIN_LENGTH", "65"),  # may exceed the maximum
-        ("PASSWORD_MAX_LENGTH", "63"),
-        ("PASSWORD_MAX_LENGTH", "513"),
-        ("PASSWORD_REFUSE_COMMON", "perhaps"),
-        ("PASSWORD_COMMON_FILE", "no/such/file.txt"),
-        # {% endif %}
+        *caller_variables.WRONG,
     ],
 )
 def test_wrong_value_is_refused_with_the_name_of_its_variable(
@@ -322,7 +284,7 @@ def test_every_wrong_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) 
         load_settings(Settings)
 
 
-UNSAFE = {
+UNSAFE: dict[str, list[str]] = {
     "TRUSTED_PROXIES": [
         "0.0.0.0/0",
         "::/0",
@@ -330,17 +292,7 @@ UNSAFE = {
         "10.0.0.1,::/6",
         "::ffff:0:0/96",
     ],
-    # {% if cookiecutter.use_auth %}
-    "SECRET_KEY": [
-        "only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz",
-        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
-        "CHANGE-ME-0123456789-abcdefghijklmn",
-    ],
-    "SECRET_KEY_PREVIOUS": ["your-256-bit-key-0123456789-abcdefghij"],
-    "ARGON2_MEMORY_KIB": ["32", "19456", "65535"],
-    "MAIL_DELIVERY": ["console"],
-    "FRONTEND_URL": ["http://app.example.com", "http://localhost.example.com", "http://10.0.0.1"],
-    # {% endif %}
+    **caller_variables.UNSAFE,
 }
 
 
@@ -379,9 +331,7 @@ def test_settings_never_show_a_secret() -> None:
     shown = repr(load_settings(Settings))
 
     assert "pw" not in shown
-    # {% if cookiecutter.use_auth %}
-    assert VARIABLES["SECRET_KEY"] not in shown
-    # {% endif %}
+    assert not [name for name, value in VARIABLES.items() if value in shown]
 
 
 @pytest.mark.parametrize("write", [",".join, json.dumps])
@@ -418,9 +368,6 @@ def test_special_domain_is_accepted_if_a_setting_says_so(monkeypatch: pytest.Mon
         address.validate_python("admin@company.local")
 
     monkeypatch.setenv("EMAIL_SPECIAL_DOMAINS", "local")
-    # {% if cookiecutter.use_auth %}
-    monkeypatch.setenv("MAIL_FROM", "service@company.local")
-    # {% endif %}
     load_settings(Settings)
     assert address.validate_python("admin@company.local") == "admin@company.local"
     with pytest.raises(ValueError, match="special-use"):
@@ -430,80 +377,6 @@ def test_special_domain_is_accepted_if_a_setting_says_so(monkeypatch: pytest.Mon
     load_settings(EmailSettings)  # for the tests that follow
 
 
-# {% if cookiecutter.use_auth %}
-def test_mail_by_smtp_needs_a_server_and_a_sender(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAIL_DELIVERY", "smtp")
-    missing = r"(?s)MAIL_FROM: missing.*SMTP_HOST: missing.*FRONTEND_URL: missing"
-    with pytest.raises(ConfigurationError, match=missing):
-        load_settings(Settings)
-
-    monkeypatch.setenv("MAIL_FROM", "service@example.com")
-    monkeypatch.setenv("SMTP_HOST", "smtp.example.com")
-    monkeypatch.setenv("FRONTEND_URL", "https://app.example.com")
-    assert load_settings(Settings).smtp_host == "smtp.example.com"
-
-
-def test_mail_is_sent_unencrypted_in_development_and_to_this_machine_only(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for variable, value in {
-        "MAIL_DELIVERY": "smtp",
-        "MAIL_FROM": "service@example.com",
-        "SMTP_HOST": "smtp.example.com",
-        "SMTP_SECURITY": "none",
-        "FRONTEND_URL": "https://app.example.com",
-    }.items():
-        monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigurationError, match=r"SMTP_SECURITY: .*unencrypted"):
-        load_settings(Settings)
-
-    monkeypatch.setenv("SMTP_HOST", "localhost")
-    assert load_settings(Settings).smtp_security == "none"
-    monkeypatch.setenv("SMTP_HOST", "smtp.example.com")
-    monkeypatch.setenv("DEVELOPMENT", "true")
-    assert load_settings(Settings).smtp_security == "none"
-
-
-def test_hashes_may_be_made_by_either_option_of_rfc_9106(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARGON2_TIME_COST", "1")
-    with pytest.raises(ConfigurationError, match="ARGON2_MEMORY_KIB: makes hashes cheaper"):
-        load_settings(Settings)
-
-    monkeypatch.setenv("ARGON2_MEMORY_KIB", str(2 * 2**20))
-    assert load_settings(Settings).argon2_time_cost == 1
-
-
-def test_lanes_without_memory_are_refused_in_development_too(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("DEVELOPMENT", "true")
-    monkeypatch.setenv("ARGON2_MEMORY_KIB", "8")
-    with pytest.raises(ConfigurationError, match=r"ARGON2_PARALLELISM: needs .* 32 or more"):
-        load_settings(Settings)
-
-    monkeypatch.setenv("ARGON2_PARALLELISM", "1")
-    assert load_settings(Settings).argon2_memory_kib == 8
-
-
-def test_links_may_open_pages_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FRONTEND_URL", "http://localhost:3000/app")
-
-    assert load_settings(Settings).frontend_url == "http://localhost:3000/app"
-
-
-def test_password_for_smtp_is_neither_sent_unencrypted_nor_shown(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("SMTP_USERNAME", "mailer")
-    monkeypatch.setenv("SMTP_PASSWORD", "s3cret-of-smtp")
-    assert "s3cret-of-smtp" not in repr(load_settings(Settings))
-
-    monkeypatch.setenv("SMTP_SECURITY", "none")
-    with pytest.raises(ConfigurationError, match="SMTP_USERNAME: would be sent unencrypted"):
-        load_settings(Settings)
-
-
-# {% endif %}
 def test_migrations_need_the_database_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in VARIABLES.keys() - {"DATABASE_URL"}:
         monkeypatch.delenv(variable)

@@ -77,7 +77,7 @@ OTHER_NAMES: Final = {
     **dict.fromkeys(
         [
             *("ALREADY_PROCESSED", "KEY_IN_USE", "REFRESH_GRACE_SECONDS", "REGISTRATION"),
-            *("SESSION_DAYS", "SESSION_IDLE_DAYS"),
+            *("SESSIONS_PER_USER", "SESSION_DAYS", "SESSION_IDLE_DAYS"),
         ],
         "of a feature that can be taken out, in a record or a recipe",
     ),

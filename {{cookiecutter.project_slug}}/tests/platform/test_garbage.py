@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from app.core.env_file import PROJECT
-from tests.platform.test_config import VARIABLES
+from tests.platform.conftest import VARIABLES
 
 PRINT = "import gc, app.asgi; print(gc.get_freeze_count() > 10_000, gc.get_threshold() == (10_000, 20, 50))"
 

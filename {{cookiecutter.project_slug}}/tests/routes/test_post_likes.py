@@ -70,14 +70,16 @@ async def test_liking_and_unliking_may_be_repeated(
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_nobody_likes_nothing(
-    anonymous: httpx.AsyncClient, make: Factory, method: str
+async def test_nobody_likes_nothing_as_documented(
+    app: FastAPI, anonymous: httpx.AsyncClient, make: Factory, method: str
 ) -> None:
     post = await make_post(make)
 
     response = await anonymous.request(method, f"/posts/{post.id}/like")
 
     assert response.status_code == NO_USER
+    documented = app.openapi()["paths"]["/posts/{post_id}/like"][method.lower()]["responses"]
+    assert str(NO_USER) in documented
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])

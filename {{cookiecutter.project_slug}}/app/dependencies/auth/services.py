@@ -29,14 +29,20 @@ async def get_sign_in_service(database: DatabaseDep, settings: SettingsDep) -> S
     return SignInService(database, settings)
 
 
+@may_respond(401)
 async def get_refresh_service(database: DatabaseDep, settings: SettingsDep) -> RefreshService:
     return RefreshService(database, settings)
 
 
+async def get_sign_out_service(database: DatabaseDep, settings: SettingsDep) -> RefreshService:
+    """Return the service for signing out, which does not fail for a token that is not valid."""
+    return RefreshService(database, settings)
+
+
 async def get_login_session_service(
-    session: SessionDep, settings: SettingsDep
+    caller: Caller, session: SessionDep, settings: SettingsDep
 ) -> LoginSessionService:
-    return LoginSessionService(session, settings)
+    return LoginSessionService(session, settings, caller)
 
 
 @may_respond(429)
@@ -48,7 +54,16 @@ AuthThrottleDep = Annotated[AuthThrottle, Depends(get_auth_throttle)]
 
 
 @may_respond(403, 429)
-async def get_password_service(database: DatabaseDep, settings: SettingsDep) -> PasswordService:
+async def get_password_service(
+    caller: Caller, database: DatabaseDep, settings: SettingsDep
+) -> PasswordService:
+    return PasswordService(database, settings, caller)
+
+
+@may_respond(403, 429)
+async def get_public_password_service(
+    database: DatabaseDep, settings: SettingsDep
+) -> PasswordService:
     return PasswordService(database, settings)
 
 
@@ -64,8 +79,10 @@ async def get_access_service(caller: Caller, session: SessionDep) -> AccessServi
 
 SignInServiceDep = Annotated[SignInService, Depends(get_sign_in_service)]
 RefreshServiceDep = Annotated[RefreshService, Depends(get_refresh_service)]
+SignOutServiceDep = Annotated[RefreshService, Depends(get_sign_out_service)]
 LoginSessionServiceDep = Annotated[LoginSessionService, Depends(get_login_session_service)]
 PasswordServiceDep = Annotated[PasswordService, Depends(get_password_service)]
+PublicPasswordServiceDep = Annotated[PasswordService, Depends(get_public_password_service)]
 RequestedMailsDep = Annotated[RequestedMails, Depends(get_requested_mails)]
 AccessServiceDep = Annotated[AccessService, Depends(get_access_service)]
 
@@ -82,7 +99,7 @@ async def get_registration_service(
 
 @may_respond(409)
 async def get_email_confirmation_service(
-    database: DatabaseDep, settings: SettingsDep, passwords: PasswordServiceDep
+    database: DatabaseDep, settings: SettingsDep, passwords: PublicPasswordServiceDep
 ) -> EmailConfirmationService:
     return EmailConfirmationService(database, settings, passwords)
 

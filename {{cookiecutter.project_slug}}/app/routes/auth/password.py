@@ -4,8 +4,11 @@ from fastapi import APIRouter, Response, status
 
 from app.core.http.edge import EdgeRoute
 from app.dependencies.auth.client import ClientDep
-from app.dependencies.auth.services import PasswordServiceDep, RequestedMailsDep
-from app.dependencies.caller import Caller
+from app.dependencies.auth.services import (
+    PasswordServiceDep,
+    PublicPasswordServiceDep,
+    RequestedMailsDep,
+)
 from app.schemas.auth.account import MailRequest, MailResponse, PasswordChange, PasswordReset
 from app.schemas.auth.token import TokenResponse
 
@@ -14,15 +17,11 @@ router = APIRouter(prefix="/auth", tags=["Auth"], route_class=EdgeRoute)
 
 @router.post("/password")
 async def change_password(
-    data: PasswordChange,
-    caller: Caller,
-    passwords: PasswordServiceDep,
-    client: ClientDep,
-    response: Response,
+    data: PasswordChange, passwords: PasswordServiceDep, client: ClientDep, response: Response
 ) -> TokenResponse:
     """Change your password. Ends all sessions, and returns the tokens of a new one."""
     response.headers["Cache-Control"] = "no-store"
-    tokens = await passwords.change(caller, data.current_password, data.new_password, client)
+    tokens = await passwords.change(data.current_password, data.new_password, client)
     return TokenResponse.model_validate(tokens)
 
 
@@ -41,7 +40,7 @@ async def request_password_reset(
 
 @router.post("/password-reset/confirm", status_code=status.HTTP_204_NO_CONTENT)
 async def confirm_password_reset(
-    data: PasswordReset, passwords: PasswordServiceDep, client: ClientDep
+    data: PasswordReset, passwords: PublicPasswordServiceDep, client: ClientDep
 ) -> None:
     """Set a new password by the token of a mail. Ends all sessions."""
     await passwords.reset(data.token, data.new_password, client)

@@ -6,15 +6,14 @@ from fastapi import APIRouter, Form, Response, status
 
 from app.core.http.edge import EdgeRoute
 from app.core.http.openapi import Tag
-from app.core.http.problem_declarations import problem_responses
 from app.core.types import Id
 from app.dependencies.auth.client import ClientDep
 from app.dependencies.auth.services import (
     LoginSessionServiceDep,
     RefreshServiceDep,
     SignInServiceDep,
+    SignOutServiceDep,
 )
-from app.dependencies.caller import Caller
 from app.schemas.auth.token import (
     LogoutRequest,
     RefreshRequest,
@@ -43,7 +42,7 @@ async def create_token(
     return TokenResponse.model_validate(signed_in.tokens)
 
 
-@router.post("/refresh", responses=problem_responses(401))
+@router.post("/refresh")
 async def refresh_token(
     form: Annotated[RefreshRequest, Form()],
     service: RefreshServiceDep,
@@ -59,28 +58,24 @@ async def refresh_token(
 
 
 @router.post("/logout", status_code=status.HTTP_204_NO_CONTENT)
-async def log_out(form: Annotated[LogoutRequest, Form()], service: RefreshServiceDep) -> None:
+async def log_out(form: Annotated[LogoutRequest, Form()], service: SignOutServiceDep) -> None:
     """End the session of a refresh token, with its access tokens."""
     await service.log_out(form.refresh_token)
 
 
 @router.get("/sessions")
-async def list_sessions(
-    user: Caller, login_sessions: LoginSessionServiceDep
-) -> list[SessionResponse]:
+async def list_sessions(login_sessions: LoginSessionServiceDep) -> list[SessionResponse]:
     """List your sessions, most recently used first."""
-    return [SessionResponse.model_validate(row) for row in await login_sessions.list_active(user)]
+    return [SessionResponse.model_validate(row) for row in await login_sessions.list_active()]
 
 
 @router.delete("/sessions", status_code=status.HTTP_204_NO_CONTENT)
-async def delete_sessions(user: Caller, login_sessions: LoginSessionServiceDep) -> None:
+async def delete_sessions(login_sessions: LoginSessionServiceDep) -> None:
     """Sign out everywhere. Revokes all access and refresh tokens."""
-    await login_sessions.revoke_all(user)
+    await login_sessions.revoke_all()
 
 
 @router.delete("/sessions/{session_id:id}", status_code=status.HTTP_204_NO_CONTENT)
-async def delete_session(
-    session_id: Id, user: Caller, login_sessions: LoginSessionServiceDep
-) -> None:
+async def delete_session(session_id: Id, login_sessions: LoginSessionServiceDep) -> None:
     """End a session, with its access and refresh tokens."""
-    await login_sessions.revoke(user, session_id)
+    await login_sessions.revoke(session_id)

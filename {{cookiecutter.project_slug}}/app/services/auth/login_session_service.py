@@ -16,6 +16,7 @@ from app.models.user import User
 from app.repositories.auth.login_session_repo import LoginSessionRepository
 from app.repositories.user_repo import UserRepository
 from app.services.auth.revocation_service import RevocationService
+from app.services.permissions import Caller, require_signed_in, require_user
 
 # The `amr` of a sign-in by password alone (RFC 8176).
 BY_PASSWORD: Final = ["pwd"]
@@ -59,10 +60,16 @@ def is_expired(login_session: LoginSession, now: datetime, settings: SessionSett
 
 
 class LoginSessionService:
-    """The login sessions of users, one for each device."""
+    """The login sessions of users, one for each device.
 
-    def __init__(self, session: AsyncSession, settings: Settings) -> None:
+    A session starts before there is a caller: by signing in. The other methods are about the caller's own.
+    """
+
+    def __init__(
+        self, session: AsyncSession, settings: Settings, caller: Caller | None = None
+    ) -> None:
         self._session = session
+        self._caller = caller
         self._users = UserRepository(session)
         self._login_sessions = LoginSessionRepository(session)
         self._revocation = RevocationService(session)
@@ -93,24 +100,26 @@ class LoginSessionService:
         await self._login_sessions.keep_most_recent(user.id, self._settings.sessions_per_user)
         return issue_tokens(user, login_session, token, self._settings)
 
-    async def list_active(self, user: User) -> Sequence[LoginSession]:
-        """Return the active sessions of a user, most recently used first."""
+    async def list_active(self) -> Sequence[LoginSession]:
+        """Return the caller's active sessions, most recently used first."""
         now = datetime.now(UTC)
-        rows = await self._login_sessions.list_by_user(user.id)
+        rows = await self._login_sessions.list_by_user(require_user(self._caller))
         return [row for row in rows if not is_expired(row, now, self._settings)]
 
-    async def revoke(self, user: User, session_id: int) -> None:
-        """End a session. Raises `NotFoundError` if the user has no such session."""
-        if not await self._login_sessions.delete_by_user(user.id, session_id):
+    async def revoke(self, session_id: int) -> None:
+        """End a session. Raises `NotFoundError` if the caller has no such session."""
+        user_id = require_user(self._caller)
+        if not await self._login_sessions.delete_by_user(user_id, session_id):
             raise NotFoundError(f"Session {session_id} not found")
-        audit_on_commit(self._session, "session_ended", user_id=user.id, session_id=session_id)
+        audit_on_commit(self._session, "session_ended", user_id=user_id, session_id=session_id)
 
-    async def revoke_all(self, user: User) -> None:
-        """End all sessions of a user, and revoke all of the user's tokens."""
-        locked = await self._users.get_for_update(user.id)
-        if locked and locked.token_generation == user.token_generation:  # else already done
+    async def revoke_all(self) -> None:
+        """End all of the caller's sessions, and revoke all of their tokens."""
+        caller = require_signed_in(self._caller)
+        locked = await self._users.get_for_update(caller.id)
+        if locked and locked.token_generation == caller.token_generation:  # else already done
             await self._revocation.update_and_revoke_all(locked, {})
-            audit_on_commit(self._session, "signed_out_everywhere", user_id=user.id)
+            audit_on_commit(self._session, "signed_out_everywhere", user_id=caller.id)
 
 
 class LoginSessionMaintenance:

@@ -18,13 +18,20 @@ from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.login_session_service import IssuedTokens, LoginSessionService
 from app.services.auth.one_time_token_service import OneTimeTokenService
 from app.services.auth.revocation_service import RevocationService
+from app.services.permissions import Caller, require_signed_in
 
 
 class PasswordService:
-    """Changes and resets of passwords. It holds no connection while it hashes one."""
+    """Changes and resets of passwords. It holds no connection while it hashes one.
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    The caller changes their own. Who resets one is not signed in.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, caller: Caller | None = None
+    ) -> None:
         self._database = database
+        self._caller = caller
         self._settings = settings
         self._throttle = AuthThrottle(database, settings)
 
@@ -48,15 +55,14 @@ class PasswordService:
             raise PermissionError("The password is wrong; if you do not know it, reset it")
         await self._throttle.reset(user.email, client)
 
-    async def change(
-        self, user: User, current: SecretStr, new: SecretStr, client: ClientInfo
-    ) -> IssuedTokens:
-        """Change a user's password, revoke all their tokens, and start a new session.
+    async def change(self, current: SecretStr, new: SecretStr, client: ClientInfo) -> IssuedTokens:
+        """Change the caller's password, revoke all their tokens, and start a new session.
 
-        Returns the tokens of the session, and notifies the user by mail. Raises
+        Returns the tokens of the session, and notifies the caller by mail. Raises
         `ValidationError` for a password that the policy refuses, `PermissionError`,
         `TooManyRequestsError`, and `InvalidTokenError` if the tokens were revoked meanwhile.
         """
+        user = require_signed_in(self._caller)
         about = (user.email, user.display_name)
         require_acceptable(new, self._settings, field="new_password", about=about)
         require_new(new, current, field="new_password")

@@ -32,9 +32,9 @@ from app.core.observability.telemetry import trace_headers
 from app.dependencies.database import DatabaseDep, SessionDep
 from app.exceptions import NotFoundError
 from tests.conftest import http_client
+from tests.platform.conftest import VARIABLES
 from tests.platform.observability.receivers import Received, attributes, receiver
 from tests.platform.observability.served import served
-from tests.platform.test_config import VARIABLES
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 PARENT_ID = "b7ad6b7169203331"

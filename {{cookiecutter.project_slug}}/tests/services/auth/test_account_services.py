@@ -90,15 +90,13 @@ async def test_password_change_takes_values_and_returns_tokens_and_a_mail(
 ) -> None:
     user = await register()
     assert user is not None
-    service = PasswordService(database, settings)
+    service = PasswordService(database, settings, user)
 
     with pytest.raises(PermissionError):
-        await service.change(
-            user, SecretStr("another pass phrase"), SecretStr(NEW_PASSWORD), CLIENT
-        )
+        await service.change(SecretStr("another pass phrase"), SecretStr(NEW_PASSWORD), CLIENT)
     with pytest.raises(ValidationError) as error:
-        await service.change(user, SecretStr(PASSWORD), SecretStr("short"), CLIENT)
-    tokens = await service.change(user, SecretStr(PASSWORD), SecretStr(NEW_PASSWORD), CLIENT)
+        await service.change(SecretStr(PASSWORD), SecretStr("short"), CLIENT)
+    tokens = await service.change(SecretStr(PASSWORD), SecretStr(NEW_PASSWORD), CLIENT)
 
     assert error.value.field == "new_password"
     assert read_access_token(tokens.access_token, settings).user_id == user.id
