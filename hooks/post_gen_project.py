@@ -29,8 +29,8 @@ LEFTOVERS = ".venv uv.lock .env .postgres .coverage .coverage.* htmlcov dist sit
 
 # Where pre_gen_project.py keeps an existing project, and the file by which this hook knows `-s`: the bake overwrites it otherwise.
 BEFORE, SIGN = ".before-bake", "UNFINISHED.md"
-NEXT = "Next:\n  cd {}\n  git init\n  git add -A\n  git commit -m Bake\n  uv run app dev"
-quote = '"{}"'.format if os.name == "nt" else shlex.quote  # cmd.exe knows no other quotes
+NEXT = "Next:\n  cd {}\n  git init && git add -A && git commit -m Bake\n  uv run app dev"
+quote = '"{}"'.format if os.name == "nt" else shlex.quote  # cmd.exe knows no others, but `&&`
 
 
 def main(project: Path, answers: dict[str, Any]) -> None:

@@ -156,7 +156,7 @@ def test_path_with_spaces_and_other_scripts_is_no_matter(repository: Path, tmp_p
     for output in (plain, hostile):
         completed = bake_in(output, repository)
         assert completed.returncode == 0
-        assert completed.stdout.startswith("Next:\n  cd demo-service\n  git init\n")
+        assert completed.stdout.startswith("Next:\n  cd demo-service\n  git init && ")
     assert files(plain) == files(hostile)
     state = json.loads(files(hostile)["demo-service/.cruft.json"])
     assert state["template"] == str(repository)

@@ -25,8 +25,8 @@ WORDS = (
     "kind final field index status request response session page query number make client decimal "
     "literal annotated visible parent owner type filters news series"
 ).split()
-# As references they would be variables of the tests' factory.
-NEVER_REFERENCES = {"number", "make"}
+# As references or links they would be variables, or functions of Python.
+NEVER_REFERENCES = {"number", "make", "type", "filters"}
 TAKEN = "class date id json copy column table any order model_name created_at".split()
 TAKEN_BY_RESOURCES = "user list request news metric none articles".split()
 # For each type: marks and defaults.
@@ -37,22 +37,27 @@ FIELDS = {
     "str:600": (["", "^"], []),
     "str:5000": (["", "?"], []),
     "text": (["", "?"], ["=none"]),
-    "text:300": (["", "?"], []),
+    "text:2": (["", "?!", "!"], []),
+    "text:300": (["", "?", "!", "^", "?^", "!^"], ["=some words"]),
+    "text:601": (["", "?"], []),
     "int": (["", "?", "!", "^", "?^"], ["=0", "=-7"]),
     "bigint": (["", "?", "!", "^"], ["=12345678901"]),
     "decimal:1:0": (["", "?", "^"], ["=5"]),
     "decimal:4:4": (["", "!", "^"], ["=0.5"]),
     "decimal:30:8": (["", "?", "!^"], ["=1.25"]),
-    "float": (["", "?", "^"], ["=0.5", "=1"]),
+    "float": (["", "?", "!", "^", "!^"], ["=0.5", "=1"]),
     "bool": (["", "?", "^"], ["=true", "=false"]),
     "date": (["", "?", "!", "^"], ["=2026-01-31"]),
     "datetime": (["", "?", "!", "^"], ["=now"]),
     "uuid": (["", "?", "!", "^"], ["=random"]),
     "json": (["", "?"], ["={}"]),
-    "enum:on,off": (["", "?", "^", "?^"], ["=on"]),
-    "enum:a_1,b,c_c": (["", "?", "^"], ["=c_c"]),
+    "enum:on,off": (["", "?", "^", "?^", "?!"], ["=on"]),
+    "enum:a_1,b,c_c": (["", "?", "^", "?!^"], ["=c_c"]),
 }
-WRONG = "str json! text^ bool! decimal:2:3 enum:One,Two enum:on many:nothing int=x varchar:3 str:601!".split()
+WRONG = (
+    "str json! json^ text^ text:601! bool! bool?! decimal:2:3 enum:One,Two enum:on enum:on,off! many:nothing int=x "
+    "varchar:3 str:601!"
+).split()
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def references(others: list[str], itself: str) -> st.SearchStrategy[str]:
     optional = ["?", ":set_null?", ":cascade?!"]
     endings = ["", "!", ":restrict", ":cascade", *optional]
     to_others = [one for other in others for one in (*_ending(other, endings), f"many:{other}")]
-    to_itself = _ending(itself, optional) if itself else []
+    to_itself = [*_ending(itself, optional), f"many:{itself}"] if itself else []
     return st.sampled_from(to_others + to_itself)
 
 
@@ -110,7 +115,7 @@ def definitions(draw: st.DrawFn) -> Drawn:
         others = ["user", *names[:number]]
         resources.append([name, *draw(fields(others, name if number == 3 else ""))])
     wrong = [*(f"{word}:int" for word in TAKEN), *(f"word:{kind}" for kind in WRONG)]
-    wrong += [f"{word}:user" for word in NEVER_REFERENCES]
+    wrong += [f"{word}:many:user" for word in NEVER_REFERENCES]
     wrong += [f"word:{another}", f"word:many:{another}"]
     a_field = st.sampled_from(wrong).map(lambda field: [another, "title:int", field])
     a_name = st.sampled_from([*TAKEN_BY_RESOURCES, names[0]]).map(lambda name: [name, "title:int"])

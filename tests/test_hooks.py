@@ -646,9 +646,7 @@ def test_next_steps_begin_with_the_way_to_the_project(
     assert capsys.readouterr().out.splitlines() == [
         "Next:",
         f"  cd {path.format(project)}",
-        "  git init",
-        "  git add -A",
-        "  git commit -m Bake",
+        "  git init && git add -A && git commit -m Bake",
         "  uv run app dev",
     ]
 

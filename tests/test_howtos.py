@@ -1,11 +1,13 @@
 """The how-tos that change code do what they say: their changes and commands are carried out in a bake."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 import pytest
 from baking import bake, bake_repository, run, run_check, run_suite
+from cast import PICTURE, comparable, printed_in, shown
 from documented_edits import Block, blocks_of
 from parameters import FIRST, FIRST_AND_LAST, in_each_run
 from postgres import scratch_database
@@ -126,6 +128,11 @@ def type_in(project: Path, command: list[str]) -> str:
             printed = run(project, *command)
             assert "+++ b/app/models/article.py\n" in printed
             assert git(project, "status", "--porcelain") == ""
+            return printed
+        case ["app", "new", *_]:
+            printed = run(project, *command)
+            picture, typed = PICTURE.read_text("utf-8"), shlex.join(["uv", "run", *command])
+            assert comparable(shown(printed)) == printed_in(picture, typed)
             return printed
     return run(project, *command)
 

@@ -17,17 +17,18 @@ from variants import Variant
 
 # What is typed after `app new`: every type, mark and relation.
 RESOURCES = (
-    "tag name:str:40!",
+    "tag name:str:40! label:text:300^ related:many:tag",
     "category code:str:2! title:str:80^ parent:category?",
     (
         "product name:str:100! sku:str:12^ text:text:500 stock:int^=0 weight:decimal:12:8^ size_in_bytes:bigint?^ price:decimal:10:2^ "
         "share:decimal:3:3=0.5 rating:float^=0.5 is_public:bool^=false released_on:date^ listed_at:datetime^=now "
         "withdrawn_at:datetime? ref_key:uuid^=random external_key:uuid! options:json={} extra:json? "
-        "status:enum:draft,published,gone^=draft kind:enum:a,b? note:str:20=none category:category shelf:category? "
-        "brand:category:cascade author:user reviewer:user? tags:many:tag likers:many:user"
+        "status:enum:draft,published,gone^=draft kind:enum:a,b? place:enum:first,last?! note:str:20=none slogan:text:600! "
+        "height:float! category:category shelf:category? "
+        "brand:category:cascade author:user reviewer:user? tags:many:tag likers:many:user parts:many:product"
     ),
     "article_comment article:article author:user text:text",
-    "user_profile user:user! biography:text?",
+    "user_profile user:user! biography:text? followed:many:user_profile",
     "TagUse tag:tag:restrict article:article:cascade?",
 )
 LAYERS = ("routes", "services", "repositories")

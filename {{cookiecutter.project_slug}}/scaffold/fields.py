@@ -12,7 +12,7 @@ from scaffold.words import path_of
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a resource, which is a column unless it links to `many` of another resource."""
+    """A field of a resource, which is a column unless it links to `many` rows."""
 
     text: str  # as it was typed
     name: str
@@ -149,7 +149,7 @@ class Field:
 
     @property
     def filter_type(self) -> str:
-        return "Text" if self.kind_name == "str" else "Id" if self.is_many else self.body
+        return "Text" if self.kind_name in {"str", "text"} else "Id" if self.is_many else self.body
 
     @property
     def sql_default(self) -> str:

@@ -13,7 +13,8 @@ class Kind:
 
     `body` is the type in requests; it gets a name of its own in the schema if it is `named`.
     `made` is a value in the tests' factory, from a `number` that is new each time; `sent` are two
-    others in JSON, and `refused` is a wrong one.
+    others in JSON, and `refused` is a wrong one. `no_index` and `no_unique` say why it cannot have
+    that mark, and what to do.
     """
 
     python: str
@@ -29,8 +30,8 @@ class Kind:
     # What a list contains if it is filtered by a lower bound, and by an upper one: "a later" date.
     # Without these words, it is filtered by a value.
     range: tuple[str, str] = ("", "")
-    may_be_indexed: bool = True
-    may_be_unique: bool = True
+    no_index: str = ""
+    no_unique: str = ""
     defaults: str = ""  # a regular expression
     default_example: str = ""
 
@@ -61,13 +62,12 @@ KINDS: Final[dict[str, Kind]] = {
             "Field(examples=[{example}]), Visible()]"
         ),
         is_named=True,
-        may_be_indexed=False,
-        may_be_unique=False,
+        cursor="Text",
         sent=("{example}", "{other}"),
         refused='""',
         made="{text}",
         defaults=r".*\S.*",
-        default_example="body:text=empty",
+        default_example="note:text:300=empty",
     ),
     "int": Kind(
         python="int",
@@ -116,7 +116,6 @@ KINDS: Final[dict[str, Kind]] = {
         body="FiniteFloat",
         cursor="FiniteFloat",
         range=("a greater", "a smaller"),
-        may_be_unique=False,
         sent=("-1.5", "-2.5"),
         refused='"many"',
         made="number / 4",
@@ -128,7 +127,10 @@ KINDS: Final[dict[str, Kind]] = {
         column="",
         migration="sa.Boolean()",
         body="bool",
-        may_be_unique=False,
+        no_unique=(
+            "a bool cannot be unique (!), because one row could be true, and one false; take an enum, "
+            "as in 'place:enum:first,last?!'"
+        ),
         sent=("True", "False"),
         refused='"perhaps"',
         made="True",
@@ -179,8 +181,14 @@ KINDS: Final[dict[str, Kind]] = {
         column="JSONB",
         migration="postgresql.JSONB(astext_type=sa.Text())",
         body="JsonObject",
-        may_be_indexed=False,
-        may_be_unique=False,
+        no_index=(
+            "json cannot have an index (^), because PostgreSQL cannot index large objects; take a field "
+            "of its own for what lists are filtered by"
+        ),
+        no_unique=(
+            "json cannot be unique (!), because PostgreSQL cannot index large objects; take a field of "
+            "its own for what has to be unique"
+        ),
         sent=('{"key": "value"}', '{"key": ["other"]}'),
         refused='"text"',
         made='{"number": number}',
@@ -194,7 +202,6 @@ KINDS: Final[dict[str, Kind]] = {
         body="Literal[{values}]",
         response="{body}",
         is_named=True,
-        may_be_unique=False,
         sent=("{first}", "{second}"),
         refused='"another"',
         made="{first}",

@@ -21,7 +21,6 @@ from scaffold.words import (
     refuse_field_name,
     refuse_name,
     singular_of,
-    with_article,
 )
 
 _FIELD: Final = re.compile(
@@ -93,15 +92,23 @@ def _with_kind(parsed: Field, given: list[str]) -> Field:
     defined = replace(parsed, arguments=_arguments(parsed.text, name, given))
     length = int(defined.arguments.get("length", "0").replace("_", ""))
     match defined:
-        case Field(is_indexed=True) if not kind.may_be_indexed:
-            raise wrong(parsed, f"{with_article(name)} cannot have an index (^)")
-        case Field(is_unique=True) if not kind.may_be_unique:
-            raise wrong(parsed, f"{with_article(name)} cannot be unique (!)")
+        case Field(is_indexed=True) if kind.no_index:
+            raise wrong(parsed, kind.no_index)
+        case Field(is_unique=True) if kind.no_unique:
+            raise wrong(parsed, kind.no_unique)
+        case Field(is_unique=True, is_optional=False, kind_name="enum"):
+            raise wrong(
+                parsed,
+                "with a unique value in each row, the table could have no more rows than there are "
+                "values; make it optional (?)",
+            )
         case Field(is_unique=True, default=str()) if name not in {"datetime", "uuid"}:
             raise wrong(parsed, "a default is the same in all rows, so it cannot be unique (!)")
         case Field(is_indexed=True) | Field(is_unique=True) if length > MAX_INDEXED_LENGTH:
             raise wrong(
-                parsed, f"PostgreSQL cannot index more than {MAX_INDEXED_LENGTH} characters"
+                parsed,
+                f"PostgreSQL cannot index more than {MAX_INDEXED_LENGTH} characters (2704 bytes); give "
+                f"a maximum length up to that, as in {parsed.name}:{name}:{MAX_INDEXED_LENGTH}",
             )
         case Field(default=str(default)) if not _is_default(defined, default):
             example = kind.default_example
@@ -199,7 +206,7 @@ def _with_target(
     if is_self and not parsed.is_optional:
         raise wrong(parsed, "the first row cannot refer to another one: make it optional (?)")
     if parsed.default is not None:
-        raise wrong(parsed, "a reference has no default")
+        raise wrong(parsed, "a reference has no default, because there may be no row with that id")
     if parsed.is_indexed:
         raise wrong(parsed, "a reference has an index in any case; leave out the ^")
     if not parsed.is_optional:  # then it is a parameter of the factory
@@ -218,17 +225,22 @@ def _with_target(
 def _with_links(
     project: Project, parsed: Field, target_name: str, target: Model, itself: Model
 ) -> Field:
-    """Return links to many rows of another resource."""
+    """Return links to many rows of another resource, or of the same."""
     if parsed.is_optional or parsed.is_unique or parsed.is_indexed or parsed.default is not None:
         raise wrong(parsed, "links to many have no marks and no default")
-    if target is itself:
-        raise wrong(parsed, "links within one resource are to be written by hand")
-    _require_factory(project, parsed, target_name, is_self=False)
+    is_self = target is itself
+    _require_factory(project, parsed, target_name, is_self=is_self)
     singular = singular_of(parsed.name)
     refuse_field_name(singular, is_column=False)
     refuse_name(singular, "link", (FUNCTION, taken.FUNCTIONS))
     return replace(
-        parsed, kind=LINKS, singular=singular, target=target, target_name=target_name, is_many=True
+        parsed,
+        kind=LINKS,
+        singular=singular,
+        target=target,
+        target_name=target_name,
+        is_many=True,
+        is_self=is_self,
     )
 
 

@@ -137,7 +137,8 @@ class Resource:
 
     @property
     def linked_models(self) -> tuple[Model, ...]:
-        wanted = {one.target: one for one in self.links if one.target}
+        """The other models that it links to."""
+        wanted = {one.target: one for one in self.links if one.target and not one.is_self}
         return tuple(wanted)
 
     @property

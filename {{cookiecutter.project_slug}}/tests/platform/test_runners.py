@@ -1,13 +1,10 @@
 """Tests of an owner run with what they know: FastAPI's `TestClient`, plugins, the runner of an IDE."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from sqlalchemy import URL
 
-PROJECT = Path(__file__).parents[2]
+from tests.separate_run import run_pytest
 
 OWN_TESTS = """
 import warnings
@@ -40,33 +37,10 @@ def test_that_the_app_warns() -> None:
 """
 
 
-def run_pytest(folder: Path, server: URL, *options: str) -> str:
-    """Run `OWN_TESTS` in a process of its own, from another folder, and return the output."""
-    (folder / "test_own.py").write_text(OWN_TESTS, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-c", str(PROJECT / "pyproject.toml")]
-    command += ["--rootdir", str(PROJECT), "-p", "tests.conftest", "-p", "no:cacheprovider"]
-    environment = os.environ | {
-        "TEST_DATABASE_URL": server.render_as_string(hide_password=False),
-        "TEST_DRIVER": server.get_driver_name(),
-        "PYTHONPATH": str(PROJECT),
-    }
-    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "COV_CORE_SOURCE"):
-        environment.pop(name, None)
-    completed = subprocess.run(
-        [*command, str(folder / "test_own.py"), *options],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return completed.stdout + completed.stderr
-
-
 def test_own_tests_run_and_a_warning_of_the_app_fails_them(
     tmp_path: Path, template_url: URL
 ) -> None:
-    output = run_pytest(tmp_path, template_url, "-n", "1")
+    output = run_pytest(tmp_path, template_url, OWN_TESTS, "-n", "1")
 
     assert "1 failed, 2 passed" in output, output
     assert "E       DeprecationWarning: old" in output, output
@@ -75,6 +49,6 @@ def test_own_tests_run_and_a_warning_of_the_app_fails_them(
 
 
 def test_own_tests_run_without_plugins(tmp_path: Path, template_url: URL) -> None:
-    output = run_pytest(tmp_path, template_url, "-p", "no:xdist", "-k", "client")
+    output = run_pytest(tmp_path, template_url, OWN_TESTS, "-p", "no:xdist", "-k", "client")
 
     assert "1 passed, 2 deselected" in output, output

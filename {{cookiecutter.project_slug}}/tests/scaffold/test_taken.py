@@ -16,6 +16,7 @@ from scaffold.writing import render
 FIELDS = (
     "qq_title:str:200^", "qq_code:str:2!", "qq_body:text?", "qq_price:decimal:10:2^", "qq_status:enum:a,b^",
     "qq_author:user", "qq_editor:user?", "qq_parent:qq_thing?", "qq_likes:many:user",
+    "qq_others:many:qq_thing",
 )  # fmt: skip
 
 

@@ -97,8 +97,13 @@ class ${r.class_name}(Base):
     ${one.name}: Mapped[${f"{of} | None" if one.is_optional else of}] = relationship(lazy="selectin"${keys}${side})
 % endfor
 % for link in r.links:
-    ${link.name}: Mapped[list[${link.target.class_name}]] = relationship(
-        secondary=${r.link_table(link)}, lazy="selectin", viewonly=True, order_by="${link.target.class_name}.id"
+<%
+    of = link.target.class_name
+    ends = (("primary", r.singular), ("secondary", link.singular)) if link.is_self else ()
+    joins = "".join(f", {end}join=lambda: {of}.id == {r.link_table(link)}.c.{name}_id" for end, name in ends)
+%>\
+    ${link.name}: Mapped[list[${of}]] = relationship(
+        secondary=${r.link_table(link)}${joins}, lazy="selectin", viewonly=True, order_by="${of}.id"
     )
 % endfor
 

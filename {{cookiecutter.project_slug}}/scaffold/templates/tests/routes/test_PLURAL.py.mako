@@ -1,6 +1,9 @@
 <%
-    made = r.required + r.links
+    # Without links to others of its kind, which lists would have, too.
+    made = r.required + tuple(one for one in r.links if not one.is_self)
     links = len(r.links)
+    # Another of its kind would have the same owner, who may have one only.
+    linked = [one for one in r.links if not (one.is_self and r.owner and r.owner.is_unique)]
     access = "OWNER" if r.owner else "ADMIN"
     def new_row(one):
         return "make.user()" if one.target_name == "user" else f"make_{one.target_name}(make)"
@@ -42,16 +45,16 @@ NEW_${r.singular.upper()} = VALUES | {
 % for one in r.references:
     "${one.column}": ${"None" if one.is_self else f'"{{{one.target_name}_id}}"'},
 % endfor
-% for link in r.links:
+% for link in linked:
     "${link.column}": ["{${link.target_name}_id}"],
 % endfor
 }
 
 ENDPOINTS = [
-% if links:
+% if linked:
     # Links take two statements: one writes them, and one reads what they lead to.
 % endif
-    Endpoint("POST ${r.path}", ${access}, statements=${1 + 2 * links}, status=201, json=NEW_${r.singular.upper()}),
+    Endpoint("POST ${r.path}", ${access}, statements=${1 + 2 * len(linked)}, status=201, json=NEW_${r.singular.upper()}),
 % if links:
     # An empty page: rows take ${"another one" if links == 1 else f"{links} more"}, for what they link to.
 % endif
