@@ -15,9 +15,13 @@ class SendNotice(JobPayload):
 
     job: ClassVar = "send_notice"
 
+    # One a line, so that recipes add theirs beside each other.
     template: Literal[
-        "account_changed_by_admin", "email_change_requested", "email_changed", "password_changed"
-    ]
+        "account_changed_by_admin",
+        "email_change_requested",
+        "email_changed",
+        "password_changed",
+    ]  # fmt: skip
     to: str
     values: dict[str, str] = Field(default_factory=dict)
 
