@@ -1,19 +1,22 @@
 """Runs the commands of the picture in the README, and draws the terminal: `uv run tests/cast.py`.
 
 They bake a project, add a resource, serve it and call it, in one shell. The picture says when each was typed, in seconds
-after the first, and leaves out what uv prints while it installs.
+after the first. It leaves out what uv prints while it installs, and most of the files that a command has created.
 """
 
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape, unescape
+from itertools import pairwise
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -21,7 +24,8 @@ from baking import ROOT, copy_template, project_environment, uv_executable
 from repositories import IDENTITY, make_repository
 
 PICTURE = ROOT / ".github" / "first-minutes.svg"
-ADDRESS = "http://127.0.0.1:8000"
+PORT = 8000
+ADDRESS = f"http://127.0.0.1:{PORT}"
 READY = f"{ADDRESS}/health/ready"
 SERVE = "uv run app dev &> dev.log &"
 COMMANDS = (
@@ -38,6 +42,7 @@ COLUMNS = 108
 SIZE, LETTER, LINE, MARGIN = 13, 7.83, 18, 16
 END = "end-of-output"
 OF_UV = re.compile(r"\s*(Using CPython|Creating virtual|Building|Built|Installed) ")
+CREATED = 2  # as many of the files are named
 STARTED_IN = 60  # seconds
 
 
@@ -62,6 +67,8 @@ def steps(folder: Path) -> Iterator[Step]:
         begin = time.monotonic()
         try:
             for command in COMMANDS:
+                if command == SERVE:
+                    refuse_another_service()
                 typed_at = time.monotonic() - begin
                 yield Step(command, typed_at, typed(shell, command))
                 if command == SERVE:
@@ -86,6 +93,12 @@ def typed(shell: subprocess.Popen[str], command: str) -> str:
     raise AssertionError(f"the shell has ended:\n{''.join(printed)}")
 
 
+def refuse_another_service() -> None:
+    """Raise RuntimeError if something else serves the address, and would get the requests."""
+    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", PORT)):
+        raise RuntimeError(f"Something is served at {ADDRESS} already: stop it")
+
+
 def wait_for_service() -> None:
     end = time.monotonic() + STARTED_IN
     while True:
@@ -102,9 +115,19 @@ def wait_for_service() -> None:
 def lines_of(step: Step) -> Iterator[tuple[str, str]]:
     """Yield the lines of the picture, each with its class there."""
     yield from (("typed", line) for line in wrapped(f"$ {step.command}", COLUMNS - 9))
-    for line in step.printed.splitlines():
-        yield from (("printed", part) for part in wrapped(line, COLUMNS) or [""])
+    yield from (("printed", line) for line in shown(step.printed))
     yield "printed", ""
+
+
+def shown(printed: str) -> Iterator[str]:
+    """Yield the lines of the picture for what a command has printed."""
+    created = 0
+    for line, following in pairwise([*printed.splitlines(), ""]):
+        created += line.startswith("created")
+        if created <= CREATED or not line.startswith("created"):
+            yield from wrapped(line, COLUMNS) or [""]
+        elif not following.startswith("created"):
+            yield f"         and {created - CREATED} more"
 
 
 def wrapped(line: str, width: int) -> list[str]:
@@ -115,13 +138,14 @@ def wrapped(line: str, width: int) -> list[str]:
 
 def draw(found: list[Step]) -> str:
     texts: list[str] = []
-    row = 0
+    row = 0.0
     width = COLUMNS * LETTER + 2 * MARGIN
     for step in found:
         texts.append(text_at(row, "time", f"{step.typed_at:.1f} s", x=width - MARGIN))
         for kind, line in lines_of(step):
-            texts.append(text_at(row, kind, line))
-            row += 1
+            if line:
+                texts.append(text_at(row, kind, line))
+            row += 1 if line else 0.5
     height = row * LINE + 2 * MARGIN
     drawn = "\n".join(texts)
     return f"""\
@@ -139,7 +163,7 @@ text {{ font: {SIZE}px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monosp
 """
 
 
-def text_at(row: int, kind: str, line: str, x: float = MARGIN) -> str:
+def text_at(row: float, kind: str, line: str, x: float = MARGIN) -> str:
     y = MARGIN + LINE * (row + 0.75)
     return f'<text class="{kind}" x="{x:g}" y="{y:g}">{escape(line)}</text>'
 
@@ -148,6 +172,19 @@ def commands_in(picture: str) -> str:
     """Return what was typed, without blanks, because commands are wrapped."""
     typed = re.findall(r'<text class="typed"[^>]*>(.*)</text>', picture)
     return without_blanks(unescape("".join(typed)))
+
+
+def printed_in(picture: str, command: str) -> list[str]:
+    """Return what the picture shows of the output of a command, as `comparable` does."""
+    _, *steps = re.split(r'(?=<text class="time")', picture)
+    (step,) = (one for one in steps if commands_in(one) == without_blanks(f"$ {command}"))
+    return comparable(re.findall(r'<text class="printed"[^>]*>(.*)</text>', unescape(step)))
+
+
+def comparable(lines: Iterable[str]) -> list[str]:
+    """Return the lines that are not empty, with `DATE_REVISION` in the name of a migration."""
+    revision = r"\d{4}_\d\d_\d\d_[0-9a-f]{12}"
+    return [re.sub(revision, "DATE_REVISION", line) for line in lines if line]
 
 
 def without_blanks(text: str) -> str:

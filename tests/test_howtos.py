@@ -1,11 +1,13 @@
 """The how-tos that change code do what they say: their changes and commands are carried out in a bake."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 import pytest
 from baking import bake, bake_repository, run, run_check, run_suite
+from cast import COMMANDS, PICTURE, comparable, printed_in, shown
 from documented_edits import Block, blocks_of
 from parameters import FIRST, FIRST_AND_LAST, in_each_run
 from postgres import scratch_database
@@ -97,8 +99,12 @@ def test_resource_is_written_served_renamed_and_removed(
     blocks = blocks_of(project / "docs/howto/resources.md")
     *commands, removal = (command for block in blocks for command in block.commands())
 
-    printed = "".join(type_in(project, command) for command in commands)
-    assert "renamed  the table stories" in printed
+    printed = {f"uv run {shlex.join(typed)}": type_in(project, typed) for typed in commands}
+    assert "renamed  the table stories" in "".join(printed.values())
+    if variant.use_auth:  # as in the picture of the template's README
+        (new,) = printed.keys() & COMMANDS
+        picture = PICTURE.read_text(encoding="utf-8")
+        assert comparable(shown(printed[new])) == printed_in(picture, new)
     assert {command[1] for command in commands} >= {"dev", "new", "rename"}
     run(project, "app", "migrate")
     run(project, "alembic", "check")

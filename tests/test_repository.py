@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from baking import ROOT, TEMPLATE_FOLDER
-from cast import COMMANDS, PICTURE, commands_in, without_blanks
-from post_gen_project import PRUNE
+from cast import COMMANDS, PICTURE, commands_in, printed_in, shown, without_blanks
+from post_gen_project import NEXT, PRUNE
 from variants import VARIANTS
 
 TOP_LEVEL = {
@@ -137,6 +137,25 @@ def test_readme_shows_the_commands_that_its_script_runs() -> None:
 
     assert f"({PICTURE.relative_to(ROOT).as_posix()})" in readme
     assert shown == "".join(without_blanks(f"$ {command}") for command in COMMANDS)
+
+
+def test_picture_shows_what_its_commands_print() -> None:
+    """A test in tests/test_howtos.py compares all that `app new` prints."""
+    picture = PICTURE.read_text(encoding="utf-8")
+    bake, _, new, *_ = COMMANDS
+    templates = ROOT / TEMPLATE_FOLDER / "scaffold/templates"
+    names = [path.relative_to(templates).with_suffix("") for path in templates.rglob("*.mako")]
+    names += [Path("scaffold/resources/SINGULAR.json")]
+    files = sorted(
+        name.as_posix().replace("SINGULAR", "article").replace("PLURAL", "articles")
+        for name in names
+    )
+    tests = [name for name in files if name.startswith("tests/routes/")]
+
+    assert printed_in(picture, bake) == NEXT.format("blog").splitlines()
+    first = [*shown("".join(f"created  {name}\n" for name in files))]
+    assert printed_in(picture, new)[: len(first)] == first
+    assert f"  uv run pytest {' '.join(tests)} tests/test_endpoints.py" in printed_in(picture, new)
 
 
 def test_ci_script_runs_the_readme_s_test_command() -> None:
