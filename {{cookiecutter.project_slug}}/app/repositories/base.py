@@ -119,8 +119,10 @@ def _insert(model: type[ModelT]) -> Executable:
 
     Adding an object and flushing it takes more CPU time (see docs/decisions/0006).
     """
-    table = model.__table__
-    returning = insert(table).returning(*table.columns)
+    table, mapped = model.__table__, model.__mapper__.columns
+    # A column without an attribute, such as one that an index needs, is not read.
+    columns = [column for column in table.columns if mapped.contains_column(column)]
+    returning = insert(table).returning(*columns)
     return select(model).options(raiseload("*")).from_statement(returning)
 
 

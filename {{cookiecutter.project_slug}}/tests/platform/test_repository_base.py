@@ -1,7 +1,7 @@
 """What every repository inherits."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Column, Computed, Text, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -23,6 +23,10 @@ class Note(OwnBase):
     number: Mapped[int] = mapped_column(server_default=text("7"))
 
 
+SHOUTED = Column("shouted", Text(), Computed("upper(subtitle)", persisted=True))
+Note.__table__.append_column(SHOUTED)  # type: ignore[attr-defined]
+
+
 class NoteRepository(Repository[Note]):  # type: ignore[type-var]  # has a base class of its own
     model = Note
 
@@ -41,6 +45,23 @@ async def test_created_row_has_its_defaults_and_is_read_by_the_names_of_attribut
 
     assert (note.heading, note.kind, note.number) == ("Hello", "plain", 7)
     assert note in session
+
+
+async def test_column_without_an_attribute_is_not_read(
+    notes: NoteRepository, session: AsyncSession
+) -> None:
+    connection = await session.connection()
+    statements = []
+
+    @event.listens_for(connection.sync_connection, "before_cursor_execute")
+    def collect(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    await notes.create({"heading": "Hello"})
+
+    (statement,) = statements
+    assert "subtitle" in statement
+    assert "shouted" not in statement
 
 
 @pytest.mark.parametrize("name", ["typo", "subtitle", "metadata"])
