@@ -27,7 +27,7 @@ from variants import VARIANTS, Variant
 FAST_TESTS = (
     "tests/test_architecture.py", "tests/test_endpoints.py", "tests/migrations",
     "tests/platform/test_config.py", "tests/platform/test_documents.py", "tests/platform/test_interfaces.py",
-    "tests/platform/test_migration_lint.py",
+    "tests/platform/test_migration_lint.py", "tests/platform/database/test_one_connection.py",
 )  # fmt: skip
 
 EACH = [
