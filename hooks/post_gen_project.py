@@ -29,8 +29,8 @@ LEFTOVERS = ".venv uv.lock .env .postgres .coverage .coverage.* htmlcov dist sit
 
 # Where pre_gen_project.py keeps an existing project, and the file by which this hook knows `-s`: the bake overwrites it otherwise.
 BEFORE, SIGN = ".before-bake", "UNFINISHED.md"
-NEXT = "Next:\n  cd {}\n  git init && git add -A && git commit -m Bake\n  uv run app dev"
-quote = '"{}"'.format if os.name == "nt" else shlex.quote  # cmd.exe knows no others, but `&&`
+AND, quote = ("\n  ", '"{}"'.format) if os.name == "nt" else (" && ", shlex.quote)  # PowerShell 5
+NEXT = f"Next:\n  cd %s\n  git init{AND}git add -A{AND}git commit -m Bake\n  uv run app dev"
 
 
 def main(project: Path, answers: dict[str, Any]) -> None:
@@ -42,7 +42,7 @@ def main(project: Path, answers: dict[str, Any]) -> None:
     if "_repo_dir" in answers and "BAKE_WITHOUT_LINK" not in os.environ:  # cruft links by itself
         link(project, answers)
         is_here = Path(os.environ.get("PWD", "")).resolve() == project.parent.resolve()
-        print(NEXT.format(quote(project.name if is_here else str(project))))
+        print(NEXT % quote(project.name if is_here else str(project)))
     if (project / BEFORE).exists():
         put_back(project / BEFORE, project, skip=skip)
 

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
-METHODS = {"get", "put", "post", "patch", "delete", "head", "options", "trace"}
+METHODS = {"GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"}
 
 Sources = Mapping[str, str]  # text by path
 
@@ -47,7 +47,7 @@ def routes(modules: Mapping[str, ast.Module]) -> set[str]:
                     outer[ast.unparse(included)] = f"{module}.{name}"
                 case ast.Call(
                     func=ast.Attribute(ast.Name(name), method), args=[ast.Constant(str(below)), *_]
-                ) if method in METHODS:
+                ) if method.upper() in METHODS:
                     own.append((f"{module}.{name}", method.upper(), below))
 
     def prefix(router: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from promised_names import promised_names, without_names
+from promised_names import METHODS, promised_names, without_names
 from repositories import git
 
 FULL_HISTORY = (
@@ -122,7 +122,7 @@ def gone_promises_without_entry(repository: Path, folder: str, release: str) -> 
     """Return the routes, error codes and variables that a project no longer has, unmentioned.
 
     UPGRADING.md has to name each between backticks, in a line that it did not have at the release, and a
-    route by its path.
+    route by its path, with its method or without any. Codes that follow from a status are not compared.
     """
     listed = git(repository, "ls-tree", "-rz", "--name-only", release, f"{folder}/").split("\0")
     then = {
@@ -135,9 +135,15 @@ def gone_promises_without_entry(repository: Path, folder: str, release: str) -> 
     now = {path.relative_to(project).as_posix(): path.read_text("utf-8") for path in paths}
     lines = _added_entries(repository, release).splitlines()
     spans = [without_names(span) for line in lines for span in line.split("`")[1::2]]
-    entries = {word for span in spans for word in re.findall(r"[^\s,=]+", span)}
     gone = promised_names(then) - promised_names(now)
-    return sorted(name for name in gone if name.rpartition(" ")[2] not in entries)
+    return sorted(name for name in gone if not any(names(span, name) for span in spans))
+
+
+def names(span: str, promised: str) -> bool:
+    """Return whether words between backticks name a route, a code or a variable."""
+    words = {*re.findall(r"[^\s,=]+", span)}
+    method, _, name = promised.rpartition(" ")
+    return name in words and (method in words or words.isdisjoint(METHODS))
 
 
 def _gone(then: set[str], now: set[str]) -> set[str]:

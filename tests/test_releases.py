@@ -247,7 +247,8 @@ def test_route_code_or_variable_that_goes_without_an_entry_is_found(repository: 
     assert gone_promises_without_entry(repository, "t", release) == gone
     text = (repository / "UPGRADING.md").read_text(encoding="utf-8")
     entry = (
-        "`GET /posts` and `/posts/{id}` are gone, and so are `GONE` and `OPTIONAL=1`. So is TAKEN."
+        "`GET /posts` and `/posts/{id}` are gone, and so are `GONE` and `OPTIONAL=1`. So is TAKEN. "
+        "`POST /posts/{id}/like` is new."
     )
     write(repository, "UPGRADING.md", f"{entry}\n\n{text}")
     left = ["OTHER", "PUT /posts/{}/like", "REQUIRED", "TAKEN"]

@@ -154,7 +154,7 @@ def test_picture_shows_what_its_commands_print() -> None:
     )
     tests = [name for name in files if name.startswith("tests/routes/")]
 
-    assert printed_in(picture, bake) == NEXT.format("blog").splitlines()
+    assert printed_in(picture, bake) == (NEXT % "blog").splitlines()
     first = [*shown("".join(f"created  {name}\n" for name in files))]
     assert printed_in(picture, new)[: len(first)] == first
     assert f"  uv run pytest {' '.join(tests)} tests/test_endpoints.py" in printed_in(picture, new)

@@ -166,16 +166,38 @@ def test_services_get_the_caller_in_their_constructor(path: Path) -> None:
     assert not passed, f"let the provider of the service take it: {passed}"
 
 
+def test_call_with_the_caller_is_found() -> None:
+    passed = ("user", "what=user", "other, *[user]")
+    (route, *_) = ast.parse(
+        "async def change(a: Service, *, user: FreshCaller) -> None:\n"
+        + "".join(f"    await a.change({arguments})\n" for arguments in (*passed, "user.id"))
+    ).body
+
+    assert isinstance(route, ast.AsyncFunctionDef)
+    found = [ast.unparse(call) for call in calls_with_the_caller(route)]
+    assert found == [f"a.change({arguments})" for arguments in passed]
+
+
 def calls_with_the_caller(function: ast.AsyncFunctionDef) -> Iterator[ast.Call]:
-    """Yield the calls by which a route passes its caller to another one of its parameters."""
+    """Yield the calls by which a route passes its caller to another parameter.
+
+    The caller's id may be that of the user to change.
+    """
     parameters = {
-        one.arg: ast.unparse(one.annotation) for one in function.args.args if one.annotation
+        one.arg: ast.unparse(one.annotation)
+        for one in (*function.args.args, *function.args.kwonlyargs)
+        if one.annotation
     }
     callers = {name for name, kind in parameters.items() if kind.endswith("Caller")}
     for call in ast.walk(function):
         match call:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=receiver)), args=given):
-                names = {argument.id for argument in given if isinstance(argument, ast.Name)}
+                values = [*given, *(keyword.value for keyword in call.keywords)]
+                parts = [part for value in values for part in ast.walk(value)]
+                owners = [part.value for part in parts if isinstance(part, ast.Attribute)]
+                names = {
+                    part.id for part in parts if isinstance(part, ast.Name) and part not in owners
+                }
                 if receiver in parameters and callers & names:
                     yield call
 

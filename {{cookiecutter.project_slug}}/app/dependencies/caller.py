@@ -78,7 +78,7 @@ async def require_admin(caller: Caller) -> User:
 
 
 async def require_user(caller: Caller) -> User:
-    """Return the caller, who is always a user: without accounts, a gateway may name others."""
+    """Return the caller: every caller who is signed in is a user."""
     return caller
 
 

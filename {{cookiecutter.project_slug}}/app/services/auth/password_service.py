@@ -24,7 +24,7 @@ from app.services.permissions import Caller, require_signed_in
 class PasswordService:
     """Changes and resets of passwords. It holds no connection while it hashes one.
 
-    The caller changes their own. Who resets one is not signed in.
+    A change takes a caller, a reset does not.
     """
 
     def __init__(
