@@ -17,6 +17,7 @@ from pydantic import (
     IPvAnyNetwork,
     JsonValue,
     StringConstraints,
+    ValidatorFunctionWrapHandler,
 )
 from pydantic_core import PydanticCustomError, core_schema
 from pydantic_settings import NoDecode
@@ -56,6 +57,11 @@ IsoDate = Annotated[date, BeforeValidator(_require_text)]
 UtcDatetime = Annotated[AwareDatetime, BeforeValidator(_require_text), AfterValidator(_in_utc)]
 
 
+def _keep_decimal(value: object, parse: ValidatorFunctionWrapHandler) -> Decimal:
+    result: Decimal = value if isinstance(value, Decimal) else parse(value)
+    return result
+
+
 class ExactDecimal:
     """Marks a decimal of up to `precision` digits, `scale` of them after the point.
 
@@ -73,12 +79,11 @@ class ExactDecimal:
         self, _source: Any, _handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
         text = core_schema.str_schema(pattern=self._pattern)
-        decimal = core_schema.is_instance_schema(Decimal)
+        parsed = core_schema.no_info_after_validator_function(Decimal, text)
         return core_schema.json_or_python_schema(
-            json_schema=core_schema.no_info_after_validator_function(Decimal, text),
-            python_schema=core_schema.union_schema(
-                [decimal, core_schema.no_info_after_validator_function(Decimal, text)]
-            ),
+            json_schema=parsed,
+            # Not a union, which would report what is wrong once for each of its members.
+            python_schema=core_schema.no_info_wrap_validator_function(_keep_decimal, parsed),
             serialization=core_schema.plain_serializer_function_ser_schema(
                 lambda value: f"{value:f}", return_schema=text, when_used="json"
             ),
