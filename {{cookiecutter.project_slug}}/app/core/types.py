@@ -83,7 +83,9 @@ class ExactDecimal:
         return core_schema.json_or_python_schema(
             json_schema=parsed,
             # Not a union, which would report what is wrong once for each of its members.
-            python_schema=core_schema.no_info_wrap_validator_function(_keep_decimal, parsed),
+            python_schema=core_schema.no_info_wrap_validator_function(
+                _keep_decimal, parsed, serialization=core_schema.simple_ser_schema("any")
+            ),
             serialization=core_schema.plain_serializer_function_ser_schema(
                 lambda value: f"{value:f}", return_schema=text, when_used="json"
             ),

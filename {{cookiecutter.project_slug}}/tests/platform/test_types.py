@@ -148,6 +148,7 @@ def test_value_is_stored_and_sent(field: Any, value: object, stored: object, sen
     adapter = TypeAdapter(field)
 
     assert adapter.validate_python(value) == stored
+    assert adapter.dump_python(stored, warnings="error") == stored
     assert adapter.dump_python(stored, mode="json") == (stored if sent is None else sent)
 
 
