@@ -84,10 +84,13 @@ def _subcommand(arguments: Sequence[str]) -> str:
 
 
 def _unknown(program: str, arguments: Sequence[str], shown: str | None) -> str:
-    """Return the options that a help does not show. It is None if there is no such subcommand."""
+    """Return the options that a help does not show. It is None if there is no such subcommand.
+
+    A number such as `-1`, a step of Alembic, is no option.
+    """
     if shown is None:
         return f"{program} {arguments[0]}?"
-    options = {word.partition("=")[0] for word in arguments if word.startswith("-")}
+    options = {word.partition("=")[0] for word in arguments if re.match(r"-(?!\d)", word)}
     return ", ".join(sorted(options - {*_OPTION.findall(shown)}))
 
 
