@@ -12,7 +12,7 @@ from parameters import FIRST, LAST, in_each_run
 from postgres import scratch_database
 from project_edits import ARTICLES, LISTING, change
 from repositories import commit_all, git
-from test_variants import CHECKS, SETTINGS, migrate_and_back
+from test_variants import QUICK_CHECKS_FIRST, SETTINGS, migrate_and_back
 from variants import Variant
 
 # What is typed after `app new`: every type, mark and relation.
@@ -134,7 +134,7 @@ def test_documents_name_no_posts(changed: Changed) -> None:
     assert not named, "\n".join(named)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=" ".join)
+@pytest.mark.parametrize("check", QUICK_CHECKS_FIRST)
 def test_check_passes(changed: Changed, workspace: Path, check: tuple[str, ...]) -> None:
     run_check(changed.path, workspace, *check)
 
