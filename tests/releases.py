@@ -98,7 +98,7 @@ def gone_names_without_entry(repository: Path, folder: str, release: str) -> lis
     keyword-only, and a new one that callers have to give, are not found.
     """
     entries = [
-        {word for span in line.split("`")[1::2] for word in re.findall(r"\w+", span)}
+        {word for span in spans_of(line) for word in re.findall(r"\w+", span)}
         for line in _added_entries(repository, release).splitlines()
     ]
     found = []
@@ -134,9 +134,14 @@ def gone_promises_without_entry(repository: Path, folder: str, release: str) -> 
     paths = [*(project / "app").rglob("*.py"), *project.glob(".env.example")]
     now = {path.relative_to(project).as_posix(): path.read_text("utf-8") for path in paths}
     lines = _added_entries(repository, release).splitlines()
-    spans = [without_names(span) for line in lines for span in line.split("`")[1::2]]
+    spans = [without_names(span) for line in lines for span in spans_of(line)]
     gone = promised_names(then) - promised_names(now)
     return sorted(name for name in gone if not any(names(span, name) for span in spans))
+
+
+def spans_of(line: str) -> list[str]:
+    """Return what stands between backticks."""
+    return line.split("`")[1::2]
 
 
 def names(span: str, promised: str) -> bool:
