@@ -19,6 +19,13 @@ from app.schemas.user import UserResponse
 router = APIRouter(prefix="/users", tags=["Users"], route_class=EdgeRoute)
 
 
+@router.get("/me", responses=NOT_MODIFIED)
+async def read_current_user(caller: Caller, request: Request, response: Response) -> UserResponse:
+    """Read your own account."""
+    set_etag(request, response, caller.version)
+    return UserResponse.model_validate(caller)
+
+
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
@@ -53,13 +60,6 @@ async def create_user(
     set_location(request, response, user.id)
     set_etag(request, response, user.version)
     return UserResponse.model_validate(user)
-
-
-@router.get("/me", responses=NOT_MODIFIED)
-async def read_current_user(caller: Caller, request: Request, response: Response) -> UserResponse:
-    """Read your own account."""
-    set_etag(request, response, caller.version)
-    return UserResponse.model_validate(caller)
 
 
 @router.patch("/me")

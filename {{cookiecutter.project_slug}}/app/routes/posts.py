@@ -11,7 +11,6 @@ from app.core.types import Id, SearchText
 from app.dependencies.if_match import IfMatch
 from app.dependencies.pagination import PageCursor, PageLimit
 from app.dependencies.services import service, viewer_service
-from app.routes import post_likes
 from app.schemas.page import Page
 from app.schemas.post import MAX_POST_BYTES, PostCreate, PostPatch, PostResponse, PostSort
 from app.schemas.post_like import PostSummaryWithLikes, PostWithAuthorAndLikes, PostWithLikes
@@ -22,18 +21,6 @@ router = APIRouter(prefix="/posts", tags=[Tag("Posts", "What users write.")], ro
 PostServiceDep = Annotated[PostService, Depends(service(PostService))]
 # Anyone may read, and a known caller also sees which posts they like.
 PublicPostServiceDep = Annotated[PostService, Depends(viewer_service(PostService))]
-
-
-@router.post("", status_code=status.HTTP_201_CREATED, responses=link_to("post"))
-@body_limit(lambda _settings: MAX_POST_BYTES)
-async def create_post(
-    data: PostCreate, posts: PostServiceDep, request: Request, response: Response
-) -> PostResponse:
-    """Publish a post."""
-    post = await posts.create_post(data)
-    set_location(request, response, post.id)
-    set_etag(request, response, post.version)
-    return PostResponse.model_validate(post)
 
 
 @router.get("")
@@ -84,6 +71,18 @@ async def read_post(
     return PostWithLikes.model_validate(found)
 
 
+@router.post("", status_code=status.HTTP_201_CREATED, responses=link_to("post"))
+@body_limit(lambda _settings: MAX_POST_BYTES)
+async def create_post(
+    data: PostCreate, posts: PostServiceDep, request: Request, response: Response
+) -> PostResponse:
+    """Publish a post."""
+    post = await posts.create_post(data)
+    set_location(request, response, post.id)
+    set_etag(request, response, post.version)
+    return PostResponse.model_validate(post)
+
+
 @router.patch("/{post_id:id}")
 @body_limit(lambda _settings: MAX_POST_BYTES)
 async def update_post(
@@ -104,6 +103,3 @@ async def update_post(
 async def delete_post(post_id: Id, posts: PostServiceDep, if_match: IfMatch) -> None:
     """Delete a post."""
     await posts.delete_post(post_id, if_match)
-
-
-router.include_router(post_likes.router)

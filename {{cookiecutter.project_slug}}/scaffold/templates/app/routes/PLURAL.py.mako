@@ -36,18 +36,6 @@ Public${r.class_name}ServiceDep = Annotated[${r.class_name}Service, Depends(publ
     admin = ", dependencies=[Depends(require_admin)]" if not r.owner else ""
 %>
 
-@router.post("", status_code=status.HTTP_201_CREATED, responses=link_to("${r.singular}")${admin})
-${limit}\
-async def create_${r.singular}(
-    data: ${r.class_name}Create, ${r.plural}: ${r.class_name}ServiceDep, request: Request, response: Response
-) -> ${r.class_name}Response:
-    """Create ${r.a}."""
-    ${r.singular} = await ${r.plural}.create_${r.singular}(data)
-    set_location(request, response, ${r.singular}.id)
-    set_etag(request, response, ${r.singular}.version)
-    return ${r.class_name}Response.model_validate(${r.singular})
-
-
 @router.get("")
 async def list_${r.plural}(
     ${r.plural}: Public${r.class_name}ServiceDep,
@@ -67,6 +55,18 @@ async def read_${r.singular}(
 ) -> ${r.class_name}Response:
     """Read ${r.a}."""
     ${r.singular} = await ${r.plural}.get_${r.singular}(${r.singular}_id)
+    set_etag(request, response, ${r.singular}.version)
+    return ${r.class_name}Response.model_validate(${r.singular})
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, responses=link_to("${r.singular}")${admin})
+${limit}\
+async def create_${r.singular}(
+    data: ${r.class_name}Create, ${r.plural}: ${r.class_name}ServiceDep, request: Request, response: Response
+) -> ${r.class_name}Response:
+    """Create ${r.a}."""
+    ${r.singular} = await ${r.plural}.create_${r.singular}(data)
+    set_location(request, response, ${r.singular}.id)
     set_etag(request, response, ${r.singular}.version)
     return ${r.class_name}Response.model_validate(${r.singular})
 
