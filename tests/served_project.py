@@ -1,20 +1,14 @@
 """A baked project that is served, for programs that call it."""
 
-import os
-import signal
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from baking import project_environment, run, uv_executable
-from faults.postgres_process import free_port, wait_until
+from baking import run
 from faults.service_process import Service, serving
 from postgres import scratch_database
 from test_variants import SETTINGS
-
-STARTED_IN = 120.0  # seconds, in which uv may have to install the project
 
 ADDRESS, PASSWORD = "ann@example.com", "enters-where-she-may"
 
@@ -51,38 +45,6 @@ def served_project(
         with serving(service, log) as process:
             yield process.url
             assert process.complaints() == []
-
-
-@contextmanager
-def developed(project: Path, log: Path, env: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Run `app dev` in a project on the embedded server, and yield its address."""
-    port = free_port()
-    command = [uv_executable(), "run", "app", "dev", "--port", str(port)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=project,
-            env=project_environment(env),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    url = f"http://127.0.0.1:{port}"
-
-    def responds() -> bool:
-        assert process.poll() is None, log.read_text(encoding="utf-8")
-        try:
-            return httpx.get(f"{url}/health/ready").is_success
-        except httpx.TransportError:
-            return False
-
-    try:
-        wait_until(responds, f"`app dev` serves, log in {log}", STARTED_IN)
-        yield url
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(60)
 
 
 def register(url: str, *, password: str | None = None) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from baking import ROOT, run
 from project_edits import Edits, change
 from repositories import git
+from terminal import Terminal, lines_of
 
 # Patches fit what is left of a bake without the files and definitions of their feature.
 PATCHES = ROOT / "tests" / "features"
@@ -165,10 +166,15 @@ def remove_section(document: Path, heading: str) -> None:
 
 
 def write_migration(project: Path, message: str, url: str, settings: Mapping[str, str]) -> None:
-    """Have `app revision` write the migration, and mark what it drops as intended."""
-    env = {**settings, "DATABASE_URL": url}
-    run(project, "app", "migrate", env=env)
-    run(project, "app", "revision", "-m", message, env=env)
+    """Type what docs/howto/features.md says, and mark what the migration drops as intended.
+
+    The last line runs the suite, and mypy is one of the checks of a project: both are left to the tests.
+    """
+    terminal = Terminal(project, {**settings, "DATABASE_URL": url})
+    lines = lines_of(project / "docs/howto/features.md")
+    for line in lines[: lines.index("uv run pytest")]:
+        if line != "uv run mypy":
+            terminal.type_in(line.replace("drop what is gone", message))
     (path,) = project.glob(f"alembic/versions/*_{message.replace(' ', '_')}.py")
     upgrade, downgrade = path.read_text(encoding="utf-8").split("def downgrade()")
     upgrade = re.sub(

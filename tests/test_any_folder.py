@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from baking import bake, run
-from served_project import developed
+from terminal import Terminal
 
 NAME = "My Projects & 'more'; (1) é"
 # Set while the template's own tests run, for their server.
@@ -28,8 +28,8 @@ def project(template: Path, workspace: Path) -> Path:
 
 
 @pytest.fixture
-def served(project: Path, tmp_path: Path) -> Iterator[str]:
-    with developed(project, tmp_path / "log", ON_ITS_OWN) as url:
+def served(project: Path) -> Iterator[str]:
+    with Terminal(project, ON_ITS_OWN).serving("uv run app dev") as url:
         yield url
 
 

@@ -6,6 +6,8 @@ import os
 import re
 import secrets
 import shutil
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +33,7 @@ from containers import (
 )
 from parameters import FIRST, FIRST_AND_LAST, LAST, in_each_run
 from processes import output_of
+from terminal import lines_of
 from variants import VARIANTS, Variant
 
 # The first one has users who sign in, the last one has not, and they have different drivers.
@@ -276,6 +279,47 @@ def mount_secret_key(project: Path) -> None:
     text = (project / "docs" / "deployment.md").read_text(encoding="utf-8")
     (override,) = re.findall(r"(?s)```yaml\n(# compose\.override\.yaml\n.*?)```", text)
     (project / "compose.override.yaml").write_text(override, encoding="utf-8")
+
+
+@pytest.mark.slow
+@variants(AUTH)
+def test_lines_of_readme_start_all_on_one_machine(compose: Compose) -> None:
+    """In the foreground, until somebody interrupts it."""
+    project = compose.project
+    for name in ("POSTGRES_PASSWORD", "API_POSTGRES_PASSWORD", "SECRET_KEY"):
+        del compose.env[name]
+    compose.env["APP_IMAGE"] = image = unique_name()
+    *settings, start = [
+        line for line in lines_of(project / "README.md") if line.startswith(("echo ", "docker "))
+    ]
+    run_in_shell(compose, *settings)
+    log = project.with_name("compose.log")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["sh", "-c", f"exec {start}"],
+            cwd=project,
+            env=os.environ | compose.env,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+    def serves() -> bool:
+        assert process.poll() is None, log.read_text(encoding="utf-8")
+        services = compose("ps", "--services", "--status", "running").split()
+        return "api" in services and get_status(compose.address(), "/health/ready") == HTTPStatus.OK
+
+    try:
+        wait_until(serves, lambda: log.read_text(encoding="utf-8"), 300)
+        assert {"api", "db", "worker"} <= {*compose("ps", "--services").split()}
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        assert compose("ps", "--services", "--status", "running") == ""
+    finally:
+        if process.poll() is None:
+            process.kill()
+        compose("down", "--volumes", "--timeout", "5")
+        remove_image(image)
 
 
 @variants(AUTH)

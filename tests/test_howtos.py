@@ -12,7 +12,7 @@ from documented_edits import Block, blocks_of
 from parameters import FIRST, FIRST_AND_LAST, in_each_run
 from postgres import scratch_database
 from repositories import git
-from served_project import developed
+from terminal import Terminal
 from test_updates import QUICK_CHECKS
 from test_variants import CHECKS, SETTINGS
 from variants import Variant
@@ -123,7 +123,7 @@ def type_in(project: Path, command: list[str]) -> str:
     """Do what a command does, and return what it prints."""
     match command:
         case ["app", "dev"]:  # which runs until somebody stops it
-            with developed(project, project.parent / "log") as url:
+            with Terminal(project).serving("uv run app dev") as url:
                 assert httpx.get(f"{url}/articles").json()["items"] == []
             return ""
         case ["pytest", *tests]:

@@ -35,6 +35,7 @@ from project_edits import (
 )
 from releases import PROMISED, promised_release, releases, version_number
 from repositories import IDENTITY, commit_all, git, make_repository
+from terminal import Terminal, lines_of
 from variants import VARIANTS, Variant
 
 # Each bakes half of the variants: tests/test_bakes.py proves that both bake the same.
@@ -216,6 +217,25 @@ def test_suite_of_an_updated_project_passes(
     updated: Callable[[Variant], Path], variant: Variant
 ) -> None:
     check_suite(updated(variant))
+
+
+@pytest.mark.parametrize("variant", in_each_run([], slow=FIRST))
+def test_page_about_updates_says_what_to_type(
+    history: History, workspace: Path, variant: Variant
+) -> None:
+    folder = workspace / f"typed-update-{variant.name}"
+    folder.mkdir()
+    project = make_project("cruft", history, folder, variant)
+    settings = {"COOKIECUTTER_CONFIG": str(write_settings(folder))}
+    page = ROOT / TEMPLATE_FOLDER / "docs/howto/upgrade.md"
+    update_, conflicts_, *others = lines_of(page)
+    terminal = Terminal(project, settings)
+
+    terminal.type_in(update_)
+    assert terminal.type_in(conflicts_) == ""
+    assert json.loads((project / ".cruft.json").read_text())["commit"] == history.new
+    for line in others:
+        terminal.type_in(line)
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,11 @@ from typing import Any, Final
 import pytest
 import uvicorn
 import yaml
+from dotenv import dotenv_values
 
 from app.cli.doctor import accounts, connections, database, settings
-from app.core.config import Settings
+from app.core.config import Settings, load_settings
+from app.core.env_file import env_file
 from tests.platform.documents import (
     DOCUMENTS,
     PROJECT,
@@ -214,6 +216,21 @@ def test_data_can_be_read_and_names_what_exists(block: Block) -> None:
             assert block.code.startswith("# compose.override.yaml\n")
             unknown = unknown_in_override(yaml.safe_load(block.code))
     assert unknown == set()
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    "block",
+    [block for block in DATA if block.language == "ini"],
+    ids=lambda block: f"{block.document.name}:{block.line}",
+)
+def test_settings_of_a_block_are_valid_and_used(block: Block) -> None:
+    default = load_settings(Settings).model_dump()
+    env_file().write_text(block.code, encoding="utf-8")
+
+    names = {name.lower() for name in dotenv_values(env_file())}
+    changed = {name for name, value in load_settings(Settings) if value != default[name]}
+    assert names == changed
 
 
 def unknown_in_override(override: dict[str, Any]) -> set[str]:

@@ -1,0 +1,90 @@
+"""A terminal in a project, for the commands of its documents, as they stand there."""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from baking import project_environment, uv_executable
+from faults.postgres_process import free_port, wait_until
+from processes import output_of
+from repositories import IDENTITY
+
+STARTED_IN = 120.0  # seconds, in which uv may have to install the project
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# The commands that serve until they are interrupted: how they are told the port, which is the only thing
+# that is added to them, and what they serve once they are ready.
+SERVERS = {
+    "uv run app dev": ("--port {}", "/health/ready"),
+    "uv run fastapi dev": ("--port {}", "/health/ready"),
+    "uv run --group docs zensical serve": ("--dev-addr 127.0.0.1:{}", "/"),
+}
+# Tests of whole suites, which other tests run: here they are collected.
+WHOLE_SUITES = {"uv run pytest", "uv run pytest -n 2", "uv run pytest --ignore tests/platform"}
+
+
+def lines_of(document: Path) -> list[str]:
+    """Return the lines that a document has its reader type, without their comments."""
+    blocks = BLOCK.findall(document.read_text(encoding="utf-8"))
+    lines = [re.sub(r"\s+#.*", "", line) for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A shell in a project, in which uv can be found."""
+
+    project: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(uv_executable()).parent), os.environ["PATH"]])
+        return project_environment(IDENTITY | {"PATH": path} | dict(self.variables))
+
+    def type_in(self, line: str, answers: str = "", **variables: str) -> str:
+        """Run a line and return what it prints; raise AssertionError with that on failure.
+
+        `answers` are typed after it. A suite is collected, not run.
+        """
+        if line in WHOLE_SUITES:
+            variables |= {"PYTEST_ADDOPTS": "--collect-only --quiet"}
+        environment = self.environment | variables
+        return output_of("sh", "-c", line, folder=self.project, env=environment, input_=answers)
+
+    @contextmanager
+    def serving(self, line: str) -> Iterator[str]:
+        """Run one of the `SERVERS`, and yield its address. Interrupts it when the block ends."""
+        option, path = SERVERS[line]
+        port = free_port()
+        log = self.project.with_name(f"{self.project.name}-{port}.log")
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["sh", "-c", f"exec {line} {option.format(port)}"],
+                cwd=self.project,
+                env=self.environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        url = f"http://127.0.0.1:{port}"
+
+        def responds() -> bool:
+            assert process.poll() is None, log.read_text(encoding="utf-8")
+            try:
+                return httpx.get(url + path).is_success
+            except httpx.TransportError:
+                return False
+
+        try:
+            wait_until(responds, f"`{line}` serves, log in {log}", STARTED_IN)
+            yield url
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait(60)
