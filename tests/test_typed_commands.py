@@ -85,7 +85,7 @@ def test_lines_do_what_they_say(
         git(project, "diff", "--stat", ":/docs.index", ":/docs.howto.recipes", "--", ":!uv.lock")
         == ""
     )
-    assert "+++ " in typed[f"uv run app recipe add {RECIPE} --dry-run"]
+    assert "+++ " in typed["uv run app recipe add NAME --dry-run"]
     assert "Erased." in typed["uv run app erase-user ann@example.com"]
 
 

@@ -18,9 +18,13 @@ class PostLikes(ResponseBody):
 
     model_config = ConfigDict(alias_generator=_FROM_ROW)
 
-    like_count: int = Field(description="How many users like the post.")
+    # By these names alone: to look in the post first would raise and catch an error for each.
+    like_count: int = Field(
+        validation_alias="like_count", description="How many users like the post."
+    )
     liked_by_me: bool = Field(
-        description="Whether the caller likes the post; false for an unknown caller."
+        validation_alias="liked_by_me",
+        description="Whether the caller likes the post; false for an unknown caller.",
     )
 
 
