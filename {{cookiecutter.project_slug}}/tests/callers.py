@@ -116,3 +116,12 @@ def arrange_on(app: FastAPI, settings: Settings) -> ArrangeOn:
         return arrange
 
     return arrange_on
+
+
+def sign_in_to_demo(url: str) -> str:
+    """Sign in as the demo's user, and return what `app dev` prints about that."""
+    user, password = "ada@example.com", "only-for-the-demo"
+    form = {"grant_type": "password", "username": user, "password": password}
+    response = httpx.post(f"{url}/auth/token", data=form)
+    assert response.status_code == 200, response.text
+    return f"{user} with the password {password}"

@@ -157,3 +157,8 @@ def arrange_on(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ArrangeOn:
         return arrange
 
     return arrange_on
+
+
+def sign_in_to_demo(_url: str) -> str:
+    """Return what `app dev` prints about signing in: nothing, because nobody does."""
+    return ""
