@@ -57,7 +57,9 @@ def link(project: Path, answers: dict[str, Any]) -> None:
         module["link_to_template"](project, template, answers)
     except OSError as error:
         remedy = f"uvx cruft link <URL of the template> --checkout {answers.get('_version')}"
-        print(f"No .cruft.json: git cannot tell the template's commit ({error}). Run: {remedy}")
+        print(
+            f"No .cruft.json: git cannot tell the template's commit ({error}). Run in the project: {remedy}"
+        )
 
 
 def prune(project: Path, answers: dict[str, Any]) -> None:

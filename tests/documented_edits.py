@@ -20,10 +20,13 @@ class Block:
     language: str
     text: str
 
+    def lines(self) -> list[str]:
+        """Return the lines to be typed."""
+        return typed_lines(self.text) if self.language == "console" else []
+
     def commands(self) -> list[list[str]]:
-        """Return the commands, without `uv run`."""
-        typed = self.text.splitlines() if self.language == "console" else []
-        lines = [shlex.split(line, comments=True) for line in typed]
+        """Return the words of the commands, without `uv run`."""
+        lines = [shlex.split(line) for line in self.lines()]
         return [line[2:] for line in lines if line[:2] == ["uv", "run"]]
 
     def apply(self, project: Path) -> None:
@@ -44,6 +47,12 @@ class Block:
             text = text[:found] + new + text[found + len(old) :]
             position = found + len(new)
         path.write_text(text[1:], encoding="utf-8")
+
+
+def typed_lines(code: str) -> list[str]:
+    """Return the lines of a block of commands, without their comments."""
+    lines = [line.strip() for line in code.splitlines()]
+    return [re.sub(r"\s+#.*", "", line) for line in lines if line and line[0] != "#"]
 
 
 def blocks_of(document: Path) -> list[Block]:

@@ -10,8 +10,8 @@ from promised_names import METHODS, promised_names, without_names
 from repositories import git
 
 FULL_HISTORY = (
-    "the release before is not in this clone, and updates begin there: fetch the whole history by "
-    "`git fetch --unshallow --tags` (actions/checkout: `fetch-depth: 0`)"
+    "the release before is not in this clone, and updates begin there: fetch the whole history, "
+    "a shallow clone's by `git fetch --unshallow --tags` (actions/checkout: `fetch-depth: 0`)"
 )
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import httpx
 from baking import project_environment, uv_executable
+from documented_edits import typed_lines
 from faults.postgres_process import free_port, wait_until
 from processes import output_of
 from repositories import IDENTITY
 
 STARTED_IN = 120.0  # seconds, in which uv may have to install the project
-BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^( *)```console\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 # The commands that serve until they are interrupted: how they are told the port, which is the only thing
 # that is added to them, and what they serve once they are ready.
 SERVERS = {
@@ -31,8 +32,7 @@ WHOLE_SUITES = {"uv run pytest", "uv run pytest -n 2", "uv run pytest --ignore t
 def lines_of(document: Path) -> list[str]:
     """Return the lines that a document has its reader type, without their comments."""
     blocks = BLOCK.findall(document.read_text(encoding="utf-8"))
-    lines = [re.sub(r"\s+#.*", "", line) for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line]
+    return [line for _, block in blocks for line in typed_lines(block)]
 
 
 @dataclass(frozen=True)

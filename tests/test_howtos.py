@@ -29,14 +29,14 @@ OF_ARTICLES = (
 
 
 def carry_out(project: Path, blocks: list[Block], env: Mapping[str, str]) -> None:
-    """Change files and run commands in their order. Leave out tests, and making resources."""
+    """Change files and type commands in their order, but for those that make a resource."""
+    terminal = Terminal(project, env)
     for block in blocks:
         if block.language == "diff":
             block.apply(project)
-            continue
-        for command in block.commands():
-            if command[0] != "pytest" and command[:2] != ["app", "new"]:
-                run(project, *command, env=env)
+        for line in block.lines():
+            if not line.startswith("uv run app new "):
+                terminal.type_in(line)
 
 
 def check(project: Path, workspace: Path, *tests: str) -> None:

@@ -71,7 +71,8 @@ def test_readme_says_of_its_peers_what_the_probes_have_shown() -> None:
 # Options of pytest that the documents use. What follows the first two is checked, and a number follows the third.
 OPTIONS_OF_PYTEST = {"-k", "-m", "-n"}
 # Programs of a project's environment, not of this one.
-OF_A_PROJECT = {"app", "lint-imports"}
+OF_A_PROJECT = {"alembic", "app", "lint-imports"}
+PAGES_OF_TESTS = ("tests/benchmarks/README.md", "tests/probes/README.md")
 
 
 def commands_of(text: str) -> Iterator[list[str]]:
@@ -94,7 +95,7 @@ def wrong_in(command: list[str]) -> set[str]:
         return missing
     if program.endswith(".py"):
         source = (ROOT / program).read_text(encoding="utf-8")
-        return {option for option in options if f'"{option}"' not in source}
+        return {option for option in options - {"--help"} if f'"{option}"' not in source}
     if program == "pytest":
         return (options - OPTIONS_OF_PYTEST) | unknown_names(arguments)
     if shutil.which(program) is None:
@@ -124,7 +125,7 @@ def unknown_names(arguments: list[str]) -> set[str]:
 
 def test_commands_in_the_documents_of_the_template_exist() -> None:
     found = []
-    for name in ("AGENTS.md", "CONTRIBUTING.md", "README.md"):
+    for name in ("AGENTS.md", "CONTRIBUTING.md", "README.md", "UPGRADING.md", *PAGES_OF_TESTS):
         commands = [*commands_of((ROOT / name).read_text(encoding="utf-8"))]
         assert commands
         found += [f"{name}: {wrong}" for command in commands if (wrong := wrong_in(command))]

@@ -1,4 +1,8 @@
-"""What the documents of a project have their reader type is typed in a bake, line by line, as it stands."""
+"""What the documents of a project have their reader type is typed in a bake, as it stands.
+
+Whole suites are only collected, because tests/test_variants.py runs them. Nothing types the lines of
+kubectl, which need a cluster; the project's own tests look for what they name.
+"""
 
 import json
 import re
@@ -36,9 +40,8 @@ ELSEWHERE = {
     "docs/howto/upgrade.md": "test_updates",
     "docs/operations.md": "test_compose",
 }
-# How the lines of these pages begin that are typed elsewhere: tests/test_compose.py has an engine, and
-# tests/test_generated_clients.py npm. Nothing types those of kubectl, which need a cluster; the project's
-# own tests look for what they name.
+# How the lines of README begin that are typed elsewhere: tests/test_compose.py has an engine, and
+# tests/test_generated_clients.py npm.
 OF_OTHER_TESTS = ("docker ", "echo ", "npx ")
 # A page whose lines are those of another one, too.
 REPEATS = {"docs/patterns/migrations.md": "docs/howto/fields.md"}
@@ -46,7 +49,9 @@ RECIPE = "uploads"
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
-def test_each_line_is_typed_by_a_test(variant: Variant, template: Path, tmp_path: Path) -> None:
+def test_each_page_with_commands_is_typed_by_a_test(
+    variant: Variant, template: Path, tmp_path: Path
+) -> None:
     project = bake(template, tmp_path, db_driver=variant.db_driver, use_auth=variant.use_auth)
     documents = [*project.glob("*.md"), *project.glob("docs/**/*.md")]
     with_lines = {str(path.relative_to(project)) for path in documents if lines_of(path)}
@@ -72,7 +77,7 @@ def test_lines_do_what_they_say(
     with scratch_database(database_server) as url:
         for page in HERE:
             for line in lines_of(project / page):
-                if not line.startswith(OF_OTHER_TESTS):
+                if page != "README.md" or not line.startswith(OF_OTHER_TESTS):
                     typed[line] = type_in(terminal, line, url)
             (project / ".env").unlink(missing_ok=True)
             commit_all(project, f"Do as {page} says")

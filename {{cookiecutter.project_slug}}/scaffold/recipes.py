@@ -207,7 +207,9 @@ def _next(recipe: Recipe) -> Iterator[str]:
     if recipe.settings:
         yield f"Settings, described in .env.example: {', '.join(recipe.settings)}"
     yield "Next:"
-    yield "  uv sync" if recipe.packages else "  git diff"
+    if recipe.packages:
+        yield "  uv sync"
+    yield "  git add -A && git diff --cached"
     if recipe.revisions:
         yield "  uv run app migrate"
     tests = [file for file in recipe.patch.created if re.search(r"/test_\w+\.py$", file)]

@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from app.routes import accounts, health, post_likes, posts, user_import, users
+from app.routes import accounts, health, posts, user_import, users
 
 # {%- if cookiecutter.use_auth +%}
 from app.routes.auth import access, email, password, sign_in
@@ -17,7 +17,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     accounts.router,
     users.router,
     user_import.router,
-    post_likes.router,
     # {% if cookiecutter.use_auth %}
     access.router,
     sign_in.router,

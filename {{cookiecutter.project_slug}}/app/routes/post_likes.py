@@ -11,7 +11,8 @@ from app.schemas.page import NumberedPage
 from app.schemas.post_like import PostLikeResponse
 from app.services.post_like_service import PostLikeService
 
-router = APIRouter(prefix="/posts/{post_id:id}", tags=["Posts"], route_class=EdgeRoute)
+# Part of the router of posts.
+router = APIRouter(prefix="/{post_id:id}", route_class=EdgeRoute)
 
 PostLikeServiceDep = Annotated[PostLikeService, Depends(service(PostLikeService))]
 PublicPostLikeServiceDep = Annotated[PostLikeService, Depends(public_service(PostLikeService))]

@@ -11,6 +11,7 @@ from app.core.types import Id, SearchText
 from app.dependencies.if_match import IfMatch
 from app.dependencies.pagination import PageCursor, PageLimit
 from app.dependencies.services import service, viewer_service
+from app.routes import post_likes
 from app.schemas.page import Page
 from app.schemas.post import MAX_POST_BYTES, PostCreate, PostPatch, PostResponse, PostSort
 from app.schemas.post_like import PostSummaryWithLikes, PostWithAuthorAndLikes, PostWithLikes
@@ -103,3 +104,6 @@ async def update_post(
 async def delete_post(post_id: Id, posts: PostServiceDep, if_match: IfMatch) -> None:
     """Delete a post."""
     await posts.delete_post(post_id, if_match)
+
+
+router.include_router(post_likes.router)
