@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,6 +85,16 @@ class Terminal:
             wait_until(responds, f"`{line}` serves, log in {log}", STARTED_IN)
             yield url
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGINT)
-                process.wait(60)
+            interrupt(process)
+
+
+def interrupt(process: subprocess.Popen[bytes]) -> None:
+    """Type Ctrl-C, again each five seconds, as people do where a program is busy."""
+    for _ in range(12):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+    os.killpg(process.pid, signal.SIGKILL)
+    raise AssertionError("twelve Ctrl-C do not end it")

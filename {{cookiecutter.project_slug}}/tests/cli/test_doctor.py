@@ -40,7 +40,7 @@ def sound(
 ) -> Generator[Environment]:
     """An environment without warnings: the service connects as a user who owns nothing."""
     with clone(template_url, f"{template_url.database}_{worker_id}_doctor") as owner:
-        service = owner.set(username=f"doctor_{worker_id}", password=SECRET)
+        service = owner.set(username=f"doctor_of_{owner.database}", password=SECRET)
         for name, value in {
             "DATABASE_URL": service.render_as_string(hide_password=False),
             "DATABASE_DIRECT_URL": owner.render_as_string(hide_password=False),
