@@ -7,7 +7,7 @@ from taking_out import Feature
 USES_SESSIONS: Final = (
     r"/auth/(sessions|refresh|logout)|\brefresh\(|[rR]efresh_?[tT]oken|LoginSession|login_session|"
     r"user_sessions|session_(idle_)?days|sessions_per_user|SESSION_(IDLE_)?DAYS|"
-    r"session_of_another|address with a session"
+    r"session_of_another|address with a session|held_shut_by_guesses_from_elsewhere"
 )
 
 SESSIONS: Final = Feature(
