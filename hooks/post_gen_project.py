@@ -56,10 +56,8 @@ def link(project: Path, answers: dict[str, Any]) -> None:
         module = runpy.run_path(str(template / "hooks" / "cruft_link.py"))
         module["link_to_template"](project, template, answers)
     except OSError as error:
-        remedy = f"uvx cruft link <URL of the template> --checkout {answers.get('_version')}"
-        print(
-            f"No .cruft.json: git cannot tell the template's commit ({error}). Run in the project: {remedy}"
-        )
+        print(f"No .cruft.json: git cannot tell the template's commit ({error}). In the project:")
+        print(f"  uvx cruft link <URL of the template> --checkout {answers.get('_version')}")
 
 
 def prune(project: Path, answers: dict[str, Any]) -> None:

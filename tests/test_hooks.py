@@ -696,7 +696,8 @@ def test_where_git_cannot_tell_the_commit_the_bake_says_what_to_do(
     printed = capsys.readouterr().out
     assert "No .cruft.json: git cannot tell the template's commit (" in printed
     assert reason in printed
-    assert "Run in the project: uvx cruft link <URL of the template> --checkout 1.2.3" in printed
+    remedy = "uvx cruft link <URL of the template> --checkout 1.2.3"
+    assert f"In the project:\n  {remedy}\n" in printed
 
 
 def test_repository_of_the_git_hook_that_bakes_is_not_taken_for_the_template_s(
