@@ -6,7 +6,7 @@ from taking_out import Feature
 
 REGISTERS: Final = (
     r'post\(\s*"/users"|"POST", "/users"|/auth/invitations|invitation=|registration_by_mail|'
-    "create_if_absent|SendInvitation"
+    'create_if_absent|SendInvitation|purpose="invitation"|_and_invitations_'
 )
 
 REGISTRATION: Final = Feature(
@@ -45,6 +45,13 @@ REGISTRATION: Final = Feature(
     edits={
         "docs/howto/features.md": (
             ("| registration | `REGISTRATION=closed`, or `invitation` |\n", ""),
+            (
+                "reads one, `tests/services/auth/test_account_services.py` passes `if_match`, and",
+                "reads one, and",
+            ),
+        ),
+        "tests/test_main.py": (
+            ('    assert "409" in paths["/users"]["post"]["responses"]\n', ""),
         ),
     },
     patch="registration.patch",

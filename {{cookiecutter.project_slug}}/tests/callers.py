@@ -118,8 +118,8 @@ def arrange_on(app: FastAPI, settings: Settings) -> ArrangeOn:
     return arrange_on
 
 
-def sign_in_to_demo(url: str) -> str:
-    """Sign in as the demo's user, and return what `app dev` prints about that."""
+def printed_of_demo_user(url: str) -> str:
+    """Sign in as the demo's user, and return what `app dev` prints about them."""
     user, password = "ada@example.com", "only-for-the-demo"
     form = {"grant_type": "password", "username": user, "password": password}
     response = httpx.post(f"{url}/auth/token", data=form)

@@ -159,6 +159,6 @@ def arrange_on(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> ArrangeOn:
     return arrange_on
 
 
-def sign_in_to_demo(_url: str) -> str:
-    """Return what `app dev` prints about signing in: nothing, because nobody does."""
+def printed_of_demo_user(_url: str) -> str:
+    """Return what `app dev` prints about the demo's user: nothing."""
     return ""

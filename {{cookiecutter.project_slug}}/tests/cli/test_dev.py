@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from app.cli.embedded_postgres import data_folder
-from tests.callers import new_user, sign_in_to_demo
+from tests.callers import new_user, printed_of_demo_user
 
 # The command, with its data in another folder than that of a developer's own `app dev`.
 COMMAND = """
@@ -69,7 +69,7 @@ def test_dev_serves_demo_data_and_leaves_nothing_running(
     request.addfinalizer(lambda: end(process))
     ready = wait_for(f"http://127.0.0.1:{port}/health/ready", process)
     known = httpx.post(f"http://127.0.0.1:{port}/users", json=new_user(email="ada@example.com"))
-    hint = sign_in_to_demo(f"http://127.0.0.1:{port}")
+    hint = printed_of_demo_user(f"http://127.0.0.1:{port}")
     children = psutil.Process(process.pid).children(recursive=True)
     data = data_folder(directory / "data")
     server = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))

@@ -25,7 +25,7 @@ def test_routes_are_listed_with_the_statements_that_tests_count(app: FastAPI) ->
     queries = [row["query"] for row in rows if (row["method"], row["path"]) == ("GET", "/users")]
     assert queries == [None, "q"]
     limits = {f"{row['method']} {row['path']}": row["max_body"] for row in rows}
-    assert limits["POST /users"] == 64 * 2**10
+    assert limits["PATCH /users/{user_id}"] == 64 * 2**10
     assert limits["GET /users"] is None
 
 
