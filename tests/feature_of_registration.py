@@ -50,9 +50,7 @@ REGISTRATION: Final = Feature(
                 "reads one, and",
             ),
         ),
-        "tests/test_main.py": (
-            ('    assert "409" in paths["/users"]["post"]["responses"]\n', ""),
-        ),
+        "tests/test_main.py": (('    assert "409" in paths["/users"]["post"]["responses"]\n', ""),),
     },
     patch="registration.patch",
 )

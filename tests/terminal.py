@@ -29,10 +29,15 @@ SERVERS = {
 WHOLE_SUITES = {"uv run pytest", "uv run pytest -n 2", "uv run pytest --ignore tests/platform"}
 
 
-def lines_of(document: Path) -> list[str]:
-    """Return the lines that a document has its reader type, without their comments."""
+def lines_by_block(document: Path) -> list[list[str]]:
+    """Return what a document has its reader type: the lines of each block, without their comments."""
     blocks = BLOCK.findall(document.read_text(encoding="utf-8"))
-    return [line for _, block in blocks for line in typed_lines(block)]
+    return [typed_lines(block) for _, block in blocks]
+
+
+def lines_of(document: Path) -> list[str]:
+    """Return the lines of all blocks that a document has its reader type."""
+    return [line for lines in lines_by_block(document) for line in lines]
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from containers import (
 )
 from parameters import FIRST, FIRST_AND_LAST, LAST, in_each_run
 from processes import output_of
-from terminal import lines_of
+from terminal import lines_by_block, lines_of
 from variants import VARIANTS, Variant
 
 # The first one has users who sign in, the last one has not, and they have different drivers.
@@ -502,7 +502,7 @@ def test_new_version_is_rolled_out_without_a_gap_and_data_stay(
         compose.up("db")
         assert compose.query("SELECT count(*) FROM users") == users
 
-        backup, restore = blocks_of(compose.project / "docs/operations.md")
+        backup, restore = lines_by_block(compose.project / "docs/operations.md")
         run_in_shell(compose, *backup)
         compose.query("DROP TABLE notes; DELETE FROM users")
         run_in_shell(compose, *restore[:-1])  # the last line starts all services
@@ -521,16 +521,10 @@ def test_new_version_is_rolled_out_without_a_gap_and_data_stay(
 
 def roll_out(compose: Compose) -> None:
     """Run the commands of docs/deployment.md, without a build."""
-    blocks = blocks_of(compose.project / "docs/deployment.md")
+    blocks = lines_by_block(compose.project / "docs/deployment.md")
     ((_build, *lines),) = [block for block in blocks if block[0] == "docker compose build"]
     for line in lines:
         compose(*line.removeprefix("docker compose ").split())
-
-
-def blocks_of(document: Path) -> list[list[str]]:
-    """Return the lines of each block of commands."""
-    text = document.read_text(encoding="utf-8")
-    return [block.splitlines() for block in re.findall(r"(?s)```console\n(.*?)```", text)]
 
 
 def run_in_shell(compose: Compose, *commands: str) -> None:
