@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from baking import (
     bake_repository,
     copy_template,
     extract_template,
+    made_once,
     run,
     run_suite,
 )
@@ -172,31 +172,37 @@ def update_edited(project: Path, expected: Path) -> None:
 
 
 def check_suite(project: Path, *tests: str) -> None:
-    """Join the two heads, as UPGRADING.md says, and run the suite, or some tests of it."""
+    """Run the suite of an updated project, or some tests of it."""
+    join_heads(project)
+    run_suite(project, *(tests or ("-n", "2")))
+
+
+def join_heads(project: Path) -> None:
+    """Join the project's revisions and the template's, as UPGRADING.md says."""
     if len(heads(project)) > 1:
         run(project, "alembic", "merge", "heads", "-m", "merge the template's revisions")
-    run_suite(project, *(tests or ("-n", "2")))
 
 
 @pytest.fixture(scope="module")
 def updated(history: History, template: Path, workspace: Path) -> Callable[[Variant], Path]:
     """Return a function that gives the project of a variant, updated; it is made once."""
 
-    @cache
-    def make(variant: Variant) -> Path:
-        folder = workspace / f"update-{variant.name}"
-        folder.mkdir()
-        project = make_project(MAKERS[variant], history, folder, variant)
-        expected = bake_repository(template, folder / "now", variant)
-        if variant in FIRST_AND_LAST:
-            # Once, because a migration gets a random name. The command is that of the older template.
-            copy_story(expected, write_story(project))
-        update_edited(project, expected)
-        state = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
-        assert state["commit"] == history.new
-        return project
+    def project_of(variant: Variant) -> Path:
+        def make(folder: Path) -> str:
+            project = make_project(MAKERS[variant], history, folder, variant)
+            expected = bake_repository(template, folder / "now", variant)
+            if variant in FIRST_AND_LAST:
+                # Once, because a migration gets a random name. The command is that of the older template.
+                copy_story(expected, write_story(project))
+            update_edited(project, expected)
+            state = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
+            assert state["commit"] == history.new
+            join_heads(project)
+            return str(project)
 
-    return make
+        return Path(made_once(workspace / f"update-{variant.name}", make))
+
+    return project_of
 
 
 @VARIANT
