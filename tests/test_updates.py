@@ -261,7 +261,10 @@ def test_update_over_several_releases_has_no_conflicts(
     project = make_project("cruft", history_since_the_promise, folder, variant)
     expected = bake_repository(template, folder / "now", variant)
     update_edited(project, expected)
-    check_suite(project)
+    for check in QUICK_CHECKS:
+        run(project, *check)
+    # Its files are those of an update from the previous release, whose whole suite is run above.
+    check_suite(project, "tests/migrations", *OF_ARTICLES)
 
 
 @pytest.mark.parametrize("variant", in_each_run([], slow=VARIANTS[1:2], of=VARIANTS[1::2]))
