@@ -148,12 +148,14 @@ OF_NO_RESOURCE = (
     "tests/platform", *(f"tests/{layer}/auth" for layer in LAYERS), "tests/cli/auth",
     "tests/cli/test_dev.py", "tests/cli/test_doctor.py", "tests/cli/test_embedded_postgres.py",
     "tests/cli/test_main.py", "tests/cli/test_users.py",
-    "tests/migrations/test_autogenerate.py", "tests/scaffold",
+    "tests/migrations/test_autogenerate.py",
 )  # fmt: skip
 
 
 # What takes most of the rest of the time.
-LONG = ("tests/cli", "tests/migrations/test_revisions.py", "tests/test_contract.py")
+LONG = (
+    "tests/cli", "tests/migrations/test_revisions.py", "tests/scaffold", "tests/test_contract.py",
+)  # fmt: skip
 SUITE_OF = pytest.mark.parametrize("changed", in_each_run(LAST, slow=FIRST), indirect=True)
 
 

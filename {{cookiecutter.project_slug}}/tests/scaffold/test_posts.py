@@ -34,7 +34,7 @@ DIFFERENCES: Final[dict[str, dict[str, str]]] = {
         "Body": "has another example",
         "PostCreate": "shares its texts with the import of users",
         "PostResponse": "is a summary in some lists, and has the time that it takes to read",
-        "PostQuery": "are parameters of the route",
+        "PostQuery": "are parameters of the route, which chooses the response by two of them",
     },
     "app/repositories/post_repo.py": {
         "_FILTERS": "is in `_page`",

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.exceptions import ConflictError
 from tests.conftest import http_client
 from tests.factories import Factory
 from tests.platform import probe
+from tests.platform.documents import PROJECT, blocks_of
 from tests.platform.probe import make_probe
 
 
@@ -43,6 +45,18 @@ async def test_every_error_has_one_shape(
     probes: httpx.AsyncClient, method: str, path: str, status: int, code: str
 ) -> None:
     assert_is_problem(await probes.request(method, path), status, code)
+
+
+async def test_example_in_the_decision_record_is_what_clients_get(
+    probes: httpx.AsyncClient,
+) -> None:
+    (record,) = PROJECT.glob("docs/decisions/0004-*.md")
+    (example,) = (block.code for block in blocks_of(record) if block.language == "json")
+    expected = json.loads(example.replace("User", "Probe").replace("/users", "/probes"))
+
+    problem = assert_is_problem(await probes.get(expected["instance"]), 404, "NOT_FOUND")
+
+    assert list(problem.items()) == list((expected | {"request_id": problem["request_id"]}).items())
 
 
 @pytest.mark.parametrize(

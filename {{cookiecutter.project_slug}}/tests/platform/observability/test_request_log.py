@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import threading
 from collections.abc import AsyncGenerator, Callable
@@ -27,6 +28,7 @@ from app.dependencies.database import SessionDep
 from app.exceptions import UnavailableError
 from tests.conftest import http_client
 from tests.factories import Factory
+from tests.platform.documents import PROJECT, blocks_of
 from tests.platform.log_lines import Line
 from tests.platform.probe import make_probe
 
@@ -148,6 +150,8 @@ async def test_line_names_the_template_and_what_the_request_cost(
     assert line["request_id"] == response.headers["x-request-id"]
     assert datetime.fromisoformat(line["time"]).utcoffset() == timedelta()
     assert "path" not in line
+    (example,) = (block for block in blocks_of(PROJECT / "README.md") if block.language == "json")
+    assert list(line) == list(json.loads(example.code))
 
 
 @pytest.mark.parametrize(
