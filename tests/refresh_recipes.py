@@ -70,15 +70,17 @@ def written_anew(patch: Path, project: Path | None, folder: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the patches of recipes again.")
-    parser.add_argument("names", nargs="*", help="below docs/recipes, without .patch; or all")
+    parser.add_argument("names", nargs="*", help="of patches, without .patch; or all")
     parser.add_argument("--from", dest="project", type=Path, help="a bake that was changed")
     arguments = parser.parse_args()
-    known = {patch.relative_to(FOLDER).with_suffix("").as_posix(): patch for patch in patches()}
+    known = {patch.stem: patch for patch in patches()}
     unknown = sorted(set(arguments.names) - known.keys())
     if unknown and not arguments.project:  # with --from, a recipe may be new
         parser.error(f"no recipe {', '.join(unknown)}; there are {', '.join(known)}")
     failed = 0
-    for patch in [FOLDER / f"{name}.patch" for name in arguments.names] or patches():
+    for patch in [
+        known.get(name, FOLDER / f"{name}.patch") for name in arguments.names
+    ] or patches():
         folder = Path(tempfile.mkdtemp(prefix="recipe-"))
         try:
             text = written_anew(patch, arguments.project, folder)
