@@ -1,4 +1,7 @@
-"""Bakes a project into demo/, with answers given as key=value, and serves it: `uv run tests/demo.py`."""
+"""Bakes a project into demo/, with answers given as key=value, and serves it: `uv run tests/demo.py`.
+
+Options, such as `--port 8001`, follow the answers, and are those of `app dev`.
+"""
 
 import json
 import logging
@@ -6,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 
 from baking import ROOT, bake, copy_template, project_environment, uv_executable
@@ -21,7 +25,9 @@ def main(arguments: list[str]) -> int:
     """Bake unless that is done, and run `app dev` until it ends; return the exit code."""
     questions = [name for name in json.loads(QUESTIONS.read_text("utf-8")) if name[0] != "_"]
     questions.remove("project_slug")  # it names the folder
-    for argument in arguments:
+    given = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    options = arguments[len(given) :]
+    for argument in given:
         if argument.partition("=")[0] not in questions or "=" not in argument:
             print(
                 f"{argument}: give answers as key=value, for example db_driver=psycopg. "
@@ -29,7 +35,7 @@ def main(arguments: list[str]) -> int:
                 file=sys.stderr,
             )
             return 2
-    answers = dict(argument.split("=", 1) for argument in arguments)
+    answers = dict(argument.split("=", 1) for argument in given)
     if DEMO.exists():
         try:
             differences = find_differences(answers)
@@ -43,14 +49,14 @@ def main(arguments: list[str]) -> int:
             )
             return 1
         print(f"Running {DEMO} as it is; remove it to bake it again.", flush=True)
-        return serve_demo()
+        return serve_demo(options)
     print("Baking the demo; its first start downloads what it needs.", flush=True)
     try:
         bake_demo(answers)
     except (CookiecutterException, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    return serve_demo()
+    return serve_demo(options)
 
 
 def find_differences(answers: dict[str, str]) -> str:
@@ -89,8 +95,8 @@ def bake_demo(answers: dict[str, str]) -> None:
     print(f"Baked {DEMO}.", flush=True)
 
 
-def serve_demo() -> int:
-    command = [uv_executable(), "run", "app", "dev"]
+def serve_demo(options: list[str]) -> int:
+    command = [uv_executable(), "run", "app", "dev", *options]
     if os.name == "posix":
         # Takes our place, so that signals reach the server, and its exit code the caller, with nobody in between.
         os.chdir(DEMO)

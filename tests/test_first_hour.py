@@ -57,29 +57,30 @@ def test_two_heads_are_named_in_a_sentence(template: Path, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Return where a list of the demos that were served is kept, instead of serving them."""
-    folders: list[Path] = []
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Return where the options of demos that were served are kept, instead of serving them."""
+    kept: list[list[str]] = []
     monkeypatch.setattr("demo.DEMO", tmp_path / "demo")
     monkeypatch.setattr("demo.ROOT", tmp_path)
 
-    def serve() -> int:
-        folders.append(demo.DEMO)
+    def serve(options: list[str]) -> int:
+        kept.append(options)
         return 0
 
     monkeypatch.setattr("demo.serve_demo", serve)
     monkeypatch.setattr("logging.disable", lambda: None)
     monkeypatch.setenv("BAKE_WITHOUT_LINK", "1")
-    return folders
+    return kept
 
 
 def test_demo_is_served_again_only_with_the_answers_it_was_baked_with(
-    served: list[Path], capsys: pytest.CaptureFixture[str]
+    served: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert demo.main(["use_auth=no"]) == 0
     for arguments in ([], ["use_auth=no"], ["use_auth=false", "db_driver=asyncpg"]):
         assert demo.main(arguments) == 0
-    assert len(served) == 4
+    assert demo.main(["use_auth=no", "--port", "8001"]) == 0
+    assert served == [[], [], [], [], ["--port", "8001"]]
     capsys.readouterr()
 
     assert demo.main(["db_driver=psycopg", "use_auth=yes"]) == 1
@@ -95,4 +96,4 @@ def test_demo_is_served_again_only_with_the_answers_it_was_baked_with(
     (demo.DEMO / demo.BAKED_WITH).unlink()  # as in a demo of an older version
     assert demo.main(["use_auth=no"]) == 1
     assert "was baked with use_auth=? (not no)" in capsys.readouterr().err
-    assert len(served) == 4
+    assert len(served) == 5

@@ -4,6 +4,7 @@ Each carries the HTTP status and the code of its response, so that services rais
 knowing HTTP and one handler in `app.core.http.problem_handlers` responds to all of them.
 """
 
+from asyncio import CancelledError
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
@@ -17,7 +18,9 @@ def explain(error: BaseException) -> str:
     messages = [" ".join(str(error).split()) or type(error).__name__]
     while cause := error.__cause__:
         text = " ".join(str(cause).split())
-        if not text:  # such as that of a timeout
+        if not text and isinstance(cause, CancelledError):
+            break  # by a timeout, which has been named
+        if not text:
             messages.append(type(cause).__name__)
         elif text not in messages[-1]:  # SQLAlchemy repeats the message of the driver
             messages.append(f"{type(cause).__name__}: {text}")

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from app.cli.commands import CommandError
+from app.cli.dev_server import is_dev_running
 from app.core.env_file import PROJECT
 from scaffold.definition import define
 from scaffold.fields import Field
 from scaffold.project import Project
+from scaffold.recipes import recipes_in_demo
+from scaffold.records import DEMO
 from scaffold.removing import Removal, removal_of, uncommitted
 from scaffold.renaming import renaming_of
 from scaffold.resource import Resource
@@ -42,6 +45,10 @@ def remove(
     project = Project(PROJECT)
     singular = snake_case(name)
     removal = removal_of(project, singular)
+    if singular == DEMO and (added := recipes_in_demo(project)):
+        yield "Take these out first, which have changed the demo:"
+        yield from (f"  uv run app recipe remove {recipe}" for recipe in added)
+        raise CommandError(f"Nothing was removed: {' and '.join(added)} would be left without it")
     if removal.problems:
         yield from _to_do(removal, singular)
     if dry_run:
@@ -65,7 +72,7 @@ def remove(
     yield ""
     yield "Next:"
     yield "  uv run pytest --ignore tests/platform"
-    yield from _elsewhere(removal)
+    yield from _elsewhere(removal, "Another database" if dropped else "A database")
 
 
 def rename(old: str, new: str, *, plural: str, dry_run: bool) -> Iterator[str]:
@@ -90,14 +97,14 @@ def rename(old: str, new: str, *, plural: str, dry_run: bool) -> Iterator[str]:
     yield "A database that has run the migrations has the old names: rename them there."
 
 
-def _elsewhere(removal: Removal) -> Iterator[str]:
+def _elsewhere(removal: Removal, which: str) -> Iterator[str]:
     """Yield what is to be done with other databases."""
     if not removal.revisions:
-        yield "A database that has run its migration keeps the table: drop it there."
+        yield f"{which} that has run its migration keeps the table: drop it there."
         return
     run, *_ = removal.revisions
     yield (
-        f"A database that has run {', '.join(removal.revisions)} keeps the table: drop it there. If none of "
+        f"{which} that has run {', '.join(removal.revisions)} keeps the table: drop it there. If none of "
         f"your migrations follows, run `uv run alembic stamp --purge {surviving(run, removal.revisions)}`, too."
     )
 
@@ -146,7 +153,10 @@ def _no_order(one: Field) -> str:
 def _next(resource: Resource, tests: Sequence[str]) -> Iterator[str]:
     yield "Next:"
     yield f"  uv run pytest {' '.join(tests)} tests/test_endpoints.py"
-    yield f"  uv run app dev    # migrates, and serves {resource.path}"
+    if is_dev_running():
+        yield f"  uv run app migrate    # then the running `app dev` serves {resource.path}"
+    else:
+        yield f"  uv run app dev    # migrates, and serves {resource.path}"
 
 
 def _model(resource: Resource) -> str:

@@ -17,6 +17,7 @@ from scaffold.records import has_demo
 from scaffold.revisions import all_revisions, head
 
 FOLDER: Final = "docs/recipes"
+ADDED: Final = "added"
 # A row of the table at the top of a page.
 NEEDS_DEMO: Final = "| needs | the demo |"
 
@@ -37,10 +38,14 @@ class Recipe:
         return (self.project.read(self.page) or "").partition("\n")[0].removeprefix("# ")
 
     @property
+    def changes_demo(self) -> bool:
+        """Whether the patch changes the demo, as the page says."""
+        return NEEDS_DEMO in (self.project.read(self.page) or "").splitlines()
+
+    @property
     def is_without_demo(self) -> bool:
-        """Whether the patch changes the demo, as the page says, and the demo was removed or renamed."""
-        lines = (self.project.read(self.page) or "").splitlines()
-        return NEEDS_DEMO in lines and not has_demo(self.project)
+        """Whether the patch changes the demo, and the demo was removed or renamed."""
+        return self.changes_demo and not has_demo(self.project)
 
     @property
     def patch_name(self) -> str:
@@ -91,6 +96,20 @@ def recipes_of(project: Project) -> dict[str, Recipe]:
         name for name in project.sources(f"{FOLDER}/**/*.md") if not name.endswith("README.md")
     ]
     return {recipe.name: recipe for recipe in (Recipe(page, project) for page in pages)}
+
+
+def recipes_in_demo(project: Project) -> list[str]:
+    """Return the recipes that have changed the demo, and that `app recipe remove` can take out."""
+    checkout = Checkout(project.root)
+    found = recipes_of(project).items()
+    try:
+        return [
+            name
+            for name, recipe in found
+            if recipe.changes_demo and _state(checkout, recipe) == ADDED
+        ]
+    except CommandError:  # there is no git, and so no recipe
+        return []
 
 
 def recipes() -> Iterator[str]:
@@ -155,6 +174,8 @@ def remove(name: str, *, dry_run: bool, confirm: Callable[[str], None]) -> Itera
         checkout.apply(recipe.patch, reverse=True)
     for file in recipe.patch.files:
         yield f"{'deleted' if file in recipe.patch.created else 'changed'}  {file}"
+    if recipe.packages:
+        yield from ("", "Next:", "  uv sync    # takes its packages out of uv.lock")
 
 
 def _require_place(checkout: Checkout, recipe: Recipe) -> None:
@@ -189,7 +210,7 @@ def _state(checkout: Checkout, recipe: Recipe) -> str:
     except (CommandError, MigrationError):  # `app recipe add` says why
         return "does not fit"
     if not checkout.problems(patch, reverse=True):
-        return "added"
+        return ADDED
     if recipe.was_added:
         return "added, and edited since"
     if recipe.is_without_demo:

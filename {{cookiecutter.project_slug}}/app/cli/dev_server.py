@@ -102,6 +102,17 @@ def single_instance() -> Generator[None]:
         lock.release()
 
 
+def is_dev_running() -> bool:
+    """Return whether `app dev` serves this project."""
+    if not (DIRECTORY / "lock").exists():
+        return False
+    try:
+        with single_instance():
+            return False
+    except CommandError:
+        return True
+
+
 def require_free_port(host: str, port: int) -> None:
     """Raise `CommandError` if the server cannot listen, for example because the port is in use."""
     try:

@@ -626,6 +626,8 @@ def test_second_dev_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         second = dev_server.single_instance()
         with pytest.raises(CommandError, match="already runs"):
             second.__enter__()
+        assert dev_server.is_dev_running()
         process.communicate("")
+    assert not dev_server.is_dev_running()
     with dev_server.single_instance():
         pass  # free again

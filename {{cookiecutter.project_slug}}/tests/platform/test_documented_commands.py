@@ -77,8 +77,10 @@ def wrong(part: Sequence[str], document: Path) -> str:
 
 
 def of_uv(arguments: Sequence[str]) -> str:
-    """Check `uv run`, and the program of the project's environment that it runs."""
+    """Check `uv sync`, `uv run`, and the program of the project's environment that it runs."""
     command, *words = arguments
+    if arguments == ["sync"]:
+        return ""
     if command != "run":
         return f"uv {command}?"
     if words[0] == "--group":

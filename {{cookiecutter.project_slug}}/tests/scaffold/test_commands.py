@@ -1,5 +1,6 @@
 """`app new` and `app remove`, on a copy of the project."""
 
+import ast
 import json
 import re
 import signal
@@ -36,9 +37,39 @@ def test_resource_changes_three_lines_elsewhere(checkout: Path, new: Command) ->
     assert changed == {"app/models/__init__.py", "app/routes/__init__.py"}
     written = {line.split()[1] for line in told if line.startswith("created")}
     assert written == after.keys() - before.keys()
-    lines = [set(after[name].splitlines()) - set(before[name].splitlines()) for name in changed]
+    lines = [set(statements(after[name])) - set(statements(before[name])) for name in changed]
     assert sum(map(len, lines)) == 3
     assert any(line.strip().startswith("uv run pytest") for line in told)
+
+
+def statements(source: bytes) -> list[str]:
+    """Return one line for each statement, however many lines the formatter has given it."""
+    return ast.unparse(ast.parse(source)).splitlines()
+
+
+def test_next_command_is_one_that_works_beside_the_service(
+    new: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert new("quokka", *FIELDS)[-1].startswith("  uv run app dev ")
+
+    monkeypatch.setattr(commands, "is_dev_running", lambda: True)
+    assert new("wombat", *FIELDS)[-1].startswith("  uv run app migrate ")
+
+
+def test_rows_are_data_of_their_owner_alone(checkout: Path, new: Command) -> None:
+    """`app export-user` follows the other foreign keys, and would hand out what others own."""
+    links = ("friends:many:user", "related:many:quokka")
+    new("quokka", "author:user", "reviewer:user?", *links, "title:str:20")
+    new("profile", "person:user?", "title:str:20")
+
+    text = (checkout / "app/models/quokka.py").read_text(encoding="utf-8")
+    keys = re.findall(r'ForeignKey\(\s*"(\w+)\.id".*?info=(.*?)\n', text, re.DOTALL)
+    assert [(table, '{"personal": False}' in info) for table, info in keys] == [
+        *(("quokkas", True), ("users", False)),  # who is a friend of a quokka
+        *(("quokkas", False), ("quokkas", True)),  # to what it is related
+        *(("users", False), ("users", True)),  # the author, the reviewer
+    ]
+    assert "personal" not in (checkout / "app/models/profile.py").read_text(encoding="utf-8")
 
 
 def look_at(told: list[str]) -> list[str]:

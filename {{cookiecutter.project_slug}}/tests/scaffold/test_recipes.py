@@ -16,7 +16,7 @@ from app.cli.commands import CommandError
 from app.cli.commands import commands as registered
 from app.core.database.migrations import revisions
 from app.core.env_file import PROJECT
-from scaffold import recipes
+from scaffold import commands, recipes
 from scaffold.project import Project
 from scaffold.records import DEMO, Record, read_record, record_name
 from scaffold.revisions import head
@@ -269,6 +269,25 @@ def test_recipe_that_changes_the_demo_is_refused_without_it(
     for reject in (False, True):
         with pytest.raises(CommandError, match=f"Nothing was changed: wombats {why}"):
             add(reject=reject)
+    assert files_of(project) == before
+
+
+def test_demo_is_not_removed_while_a_recipe_has_changed_it(project: Path) -> None:
+    record = Record(f"app new {DEMO}", files={"app/models/*.py": None})
+    (project / record_name(DEMO)).write_text(record.text(), encoding="utf-8", newline="\n")
+    page = f"# Wombats\n\n| | |\n|---|---|\n{recipes.NEEDS_DEMO}\n| packages | none |\n"
+    (project / recipes.FOLDER / "wombats.md").write_text(page, encoding="utf-8", newline="\n")
+    assert recipes.recipes_in_demo(Project(project)) == []
+    commit(project)
+    add()
+    commit(project)
+    before = files_of(project)
+
+    told: list[str] = []
+    lines = commands.remove(DEMO, drop_table=False, dry_run=False, confirm=lambda _: None)
+    with pytest.raises(CommandError, match="wombats would be left without it"):
+        told.extend(lines)
+    assert told[-1] == "  uv run app recipe remove wombats"
     assert files_of(project) == before
 
 

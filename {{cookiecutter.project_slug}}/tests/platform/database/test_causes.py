@@ -216,6 +216,13 @@ def test_cause_without_a_message_is_named_by_its_type() -> None:
     assert explain(TimeoutError()) == "TimeoutError"
 
 
+def test_cancellation_by_a_timeout_is_not_named_as_its_cause() -> None:
+    error = TimeoutError()
+    error.__cause__ = asyncio.CancelledError()
+
+    assert explain(error) == "TimeoutError"
+
+
 async def test_error_of_the_client_leaves_none(
     anonymous: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:

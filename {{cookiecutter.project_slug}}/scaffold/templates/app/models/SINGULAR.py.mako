@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 % endif
 % for link in r.links:
+<%
+    # A row with a user is data of that user, like any other row of the owner of the first side.
+    of_first, of_second = ('', ' | {"personal": False}') if link.table != "users" else (' | {"personal": False}', '')
+%>\
 
 # Its rows belong to ${r.humans}; the repository writes them.
 ${r.link_table(link)} = Table(
@@ -47,14 +51,14 @@ ${r.link_table(link)} = Table(
     Column(
         "${r.singular}_id",
         ForeignKey(
-            "${r.plural}.id", ondelete="CASCADE", info=refusal(NotFoundError, "${r.human.capitalize()} {value} not found")
+            "${r.plural}.id", ondelete="CASCADE", info=refusal(NotFoundError, "${r.human.capitalize()} {value} not found")${of_first}
         ),
         primary_key=True,
     ),
     Column(
         "${link.singular}_id",
         ForeignKey(
-            "${link.table}.id", ondelete="CASCADE", info=refusal(NotFoundError, "${link.singular_human.capitalize()} {value} not found")
+            "${link.table}.id", ondelete="CASCADE", info=refusal(NotFoundError, "${link.singular_human.capitalize()} {value} not found")${of_second}
         ),
         primary_key=True,
         index=True,
@@ -71,11 +75,13 @@ class ${r.class_name}(Base):
 % for one in r.references:
 <%
     hint = f"{one.python} | None" if one.is_optional else one.python
+    # Its rows are data of the owner alone.
+    others = "" if one is r.owner or not r.owner else ' | {"personal": False}'
     used = f', still_used="{one.target_name.replace("_", " ").capitalize()} {{value}} still has {r.humans}"' if one.ondelete == "RESTRICT" else ""
 %>\
     ${one.column}: Mapped[${hint}] = mapped_column(
         ForeignKey(
-            "${one.table}.id", ondelete="${one.ondelete}", info=refusal(NotFoundError, "${one.human.capitalize()} {value} not found"${used})
+            "${one.table}.id", ondelete="${one.ondelete}", info=refusal(NotFoundError, "${one.human.capitalize()} {value} not found"${used})${others}
         )
     )
 % endfor
