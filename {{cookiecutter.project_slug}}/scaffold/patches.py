@@ -2,7 +2,10 @@
 
 import os
 import re
+import shutil
+import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +13,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from app.cli.commands import CommandError
+from scaffold.changes import Changes
 
 _FILE: Final = re.compile(r"^diff --git a/(\S+) b/\S+\n", re.MULTILINE)
+# A renamed file has two names.
+_NAMES: Final = re.compile(
+    r"^(?:diff --git a/(\S+) b/(\S+)|(?:---|\+\+\+) [ab]/([^\t\n]+))", re.MULTILINE
+)
 _HUNK: Final = re.compile(r"^@@ -(\d+)\S* \+(\d+)\S* @@.*\n", re.MULTILINE)
 # What git says of a patch that it does not apply, if no locale translates it.
 _FAILED: Final = re.compile(r"^error: patch failed: (\S+):(\d+)$", re.MULTILINE)
@@ -41,6 +49,11 @@ class Patch:
         """The part for each file, by the name of the file."""
         _, *parts = _FILE.split(self.text)
         return dict(zip(parts[::2], parts[1::2], strict=True))
+
+    @property
+    def names(self) -> set[str]:
+        """The names of all files that the patch reads or writes."""
+        return {name for match in _NAMES.findall(self.text) for name in match if name}
 
     @property
     def created(self) -> list[str]:
@@ -74,16 +87,18 @@ class Checkout:
         return list(_sentences(patch, told, reverse=reverse)) or [told.strip()]
 
     def apply(self, patch: Patch, *, reverse: bool = False) -> None:
-        """Apply a patch, or undo it. Raises `CommandError` if git fails, and changes nothing then."""
-        completed = self._apply(patch, reverse=reverse)
+        """Apply a patch, or undo it: all of it or nothing. Raises `CommandError`."""
+        completed, changes = self._applied_aside(patch, reverse=reverse)
         if completed.returncode:
             raise CommandError(f"git changed nothing: {completed.stderr.strip()}")
+        changes.apply()
 
     def apply_what_fits(self, patch: Patch) -> Rest:
-        """Apply the hunks that fit, and return the rest."""
-        completed = self._apply(patch, "--reject")
+        """Apply the hunks that fit, and return the rest. Raises `CommandError` if nothing is changed."""
+        completed, changes = self._applied_aside(patch, "--reject")
+        changes.apply()
         names = [f"{name}.rej" for name in patch.files]
-        rejected = [name for name in names if (self.root / name).exists()]
+        rejected = [name for name in names if name in changes.files]
         return Rest(rejected, _left_alone(self._told(completed)))
 
     def require_clean(self) -> None:
@@ -130,14 +145,73 @@ class Checkout:
         """Return what git says, with the names of files as the patch has them."""
         return completed.stderr.replace(f" {self._prefix}", " ")
 
-    def _apply(
+    def _applied_aside(
         self, patch: Patch, *options: str, reverse: bool = False
+    ) -> tuple[subprocess.CompletedProcess[str], Changes]:
+        """Apply a patch to copies of its files. Return what git says, and what it changed.
+
+        git itself is not all or nothing: it stops where a file cannot be written, or at a signal.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            tree = Path(folder).resolve()
+            copies = tree / self._prefix
+            self._copy(patch, tree)
+            before = _files_below(copies)
+            # As in the project, the settings of its repository say how lines end.
+            repository = self.git("rev-parse", "--absolute-git-dir").stdout.strip()
+            place = ("-C", str(copies), f"--git-dir={repository}", f"--work-tree={tree}")
+            completed = self._apply(patch, *options, reverse=reverse, place=place)
+            after = _files_below(copies)
+        changed = {name for name in before | after if before.get(name) != after.get(name)}
+        files = {name: after[name][0] if name in after else None for name in sorted(changed)}
+        modes = {
+            name: after[name][1]
+            for name in changed & after.keys()
+            if _is_executable(after[name]) != _is_executable(before.get(name))
+        }
+        return completed, Changes(self.root, files, modes)
+
+    def _copy(self, patch: Patch, tree: Path) -> None:
+        """Copy the files of a patch, and the attributes that git has for them."""
+        parts = Path(self._prefix).parts
+        top = self.root.resolve().parents[len(parts) - 1] if parts else self.root.resolve()
+        (tree / self._prefix).mkdir(parents=True, exist_ok=True)
+        for name in patch.names:
+            path = Path(self._prefix, name)
+            attributes = [folder / ".gitattributes" for folder in path.parents]
+            for one in (path, *attributes):
+                if (top / one).is_file():
+                    (tree / one).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(top / one, tree / one, follow_symlinks=False)
+
+    def _apply(
+        self,
+        patch: Patch,
+        *options: str,
+        reverse: bool = False,
+        place: tuple[str, ...] = (),
     ) -> subprocess.CompletedProcess[str]:
         if self._prefix:  # otherwise git ignores the patch without a word
             options = (f"--directory={self._prefix}", *options)
         if reverse:
             options = ("--reverse", *options)
-        return self.git("apply", "--whitespace=nowarn", *options, text=patch.text)
+        return self.git(*place, "apply", "--whitespace=nowarn", *options, text=patch.text)
+
+
+def _files_below(folder: Path) -> dict[str, tuple[str, int]]:
+    """Return the texts and permissions of files by their names."""
+    return {
+        path.relative_to(folder).as_posix(): (
+            path.read_bytes().decode(errors="surrogateescape"),
+            stat.S_IMODE(path.stat().st_mode),
+        )
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def _is_executable(file: tuple[str, int] | None) -> bool:
+    return file is not None and bool(file[1] & stat.S_IXUSR)
 
 
 def _left_alone(told: str) -> dict[str, str]:

@@ -1,6 +1,9 @@
+import errno
 import shutil
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,64 @@ def remove(checkout: Path) -> Callable[..., list[str]]:
         return list(commands.remove(name, drop_table=False, dry_run=dry_run, confirm=confirm))
 
     return take_out
+
+
+@dataclass
+class Disk:
+    """A disk with little room, that refuses to replace a file, or on which the process gets signals."""
+
+    room: int = sys.maxsize
+    refused: str = ""
+    signals: dict[int, signal.Signals] = field(default_factory=dict)  # by their step
+    steps: int = 0  # files that were put in their place, or deleted
+
+    def step(self, path: Path) -> None:
+        self.steps += 1
+        if number := self.signals.get(self.steps):
+            signal.raise_signal(number)
+        self.room += path.stat().st_size if path.is_file() else 0
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk()
+    write, replace, unlink = Path.write_bytes, Path.replace, Path.unlink
+
+    def write_bytes(path: Path, content: bytes) -> int:
+        if len(content) > disk.room:
+            write(path, b"")  # the file is there by then, and its old content is lost
+            raise OSError(errno.ENOSPC, "No space left on device")
+        disk.room -= len(content)
+        return write(path, content)
+
+    def replace_file(path: Path, target: Path) -> Path:
+        disk.step(target)
+        if disk.refused and target.as_posix().endswith(disk.refused):
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+        return replace(path, target)
+
+    def unlink_file(path: Path, *, missing_ok: bool = False) -> None:
+        if path.exists():
+            disk.step(path)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    monkeypatch.setattr(Path, "replace", replace_file)
+    monkeypatch.setattr(Path, "unlink", unlink_file)
+    return disk
+
+
+@pytest.fixture(params=["SIGTERM", "SIGHUP", "SIGINT"])
+def ending(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal that ends a process by an exception."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no such signals")
+    number = signal.Signals[request.param]
+    before = signal.getsignal(number)
+    if number == signal.SIGINT:  # which shells have programs in the background ignore
+        signal.signal(number, signal.default_int_handler)
+    yield number
+    signal.signal(number, before)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

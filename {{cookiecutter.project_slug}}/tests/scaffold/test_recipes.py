@@ -3,7 +3,9 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from difflib import unified_diff
 from pathlib import Path
@@ -20,7 +22,7 @@ from scaffold import commands, recipes
 from scaffold.project import Project
 from scaffold.records import DEMO, Record, read_record, record_name
 from scaffold.revisions import head
-from tests.scaffold.conftest import files_of
+from tests.scaffold.conftest import Disk, files_of
 
 PAGE = "# Wombats\n\nThey dig.\n"
 PATCH = '''\
@@ -194,6 +196,100 @@ def test_removing_undoes_it(project: Path) -> None:
     assert f"deleted  {REVISION}" in remove()
 
     assert files_of(project) == before
+
+
+def status(project: Path) -> str:
+    command = ["git", "status", "--porcelain"]
+    return subprocess.run(command, cwd=project, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("reject", [False, True])
+def test_file_that_cannot_be_replaced_keeps_all_others_as_they_are(
+    project: Path, disk: Disk, *, reject: bool
+) -> None:
+    disk.refused = "app/routes/__init__.py"
+
+    reason = r"^Nothing was changed: app/routes/__init__\.py: Operation not permitted$"
+    with pytest.raises(CommandError, match=reason):
+        add(reject=reject)
+
+    assert status(project) == ""
+
+
+@pytest.mark.parametrize("step", [2, 9])
+def test_signal_while_a_recipe_is_added_or_removed_changes_nothing(
+    project: Path, disk: Disk, ending: signal.Signals, step: int
+) -> None:
+    for act in (add, remove):
+        disk.signals = {disk.steps + step: ending}
+
+        with pytest.raises((SystemExit, KeyboardInterrupt)):
+            act()
+
+        assert status(project) == ""
+        if act is add:
+            add()
+            commit(project)
+
+
+def test_folders_that_a_recipe_has_created_are_deleted_with_it(project: Path) -> None:
+    add()
+    assert (project / "app/models/marsupials/den.py").exists()
+    commit(project)
+
+    remove()
+
+    assert not (project / "app/models/marsupials").exists()
+    assert (project / "app/models").exists()
+
+
+def test_index_of_git_stays_as_it_is(project: Path) -> None:
+    add()
+
+    assert " M .env.example\n" in status(project)
+    assert f"?? {TEST.partition('/')[0]}/\n" in status(project)
+
+
+@pytest.mark.parametrize("attributes", ["* text=auto eol=crlf\n", ""])
+def test_lines_of_a_checkout_keep_their_ends(project: Path, attributes: str) -> None:
+    """As Windows has it, by attributes or by the setting of git."""
+    if attributes:
+        (project / ".gitattributes").write_text(attributes, encoding="utf-8", newline="\n")
+        commit(project)
+    else:
+        git(project, "config", "core.autocrlf", "true")
+    for name in (".env.example", "app/models/__init__.py"):
+        (project / name).unlink()
+        git(project, "checkout", "--quiet", "--", name)
+        assert b"\r\n" in (project / name).read_bytes()
+
+    add()
+
+    for name in (".env.example", "app/models/__init__.py", TEST):
+        content = (project / name).read_bytes()
+        assert content.count(b"\n") == content.count(b"\r\n"), name
+    commit(project)
+    remove()
+    assert (project / ".env.example").read_bytes() == b"# First\r\n# Last\r\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_patch_may_rename_a_file_and_make_it_executable(project: Path) -> None:
+    (project / "dig").write_text("#!/bin/sh\n", encoding="utf-8", newline="\n")
+    with (project / recipes.FOLDER / "wombats.patch").open("a", encoding="utf-8") as patch:
+        patch.write(
+            "diff --git a/dig b/burrow\nold mode 100644\nnew mode 100755\n"
+            "similarity index 100%\nrename from dig\nrename to burrow\n"
+        )
+    commit(project)
+
+    add()
+
+    assert not (project / "dig").exists()
+    assert (project / "burrow").stat().st_mode & 0o111
+    commit(project)
+    remove()
+    assert not (project / "dig").stat().st_mode & 0o111
 
 
 def test_removing_asks_whether_databases_are_ready(project: Path) -> None:
