@@ -71,8 +71,12 @@ def _lists(project: Project, patch: Patch) -> Iterator[str]:
             after = add(after)
         texts[name] = before, after
     for name, (before, after) in texts.items():
-        if name in {wiring.ROUTES, wiring.JOBS}:
-            before, after = (reformatted(project.root, name, text) for text in (before, after))
+        if name in wiring.LISTS:
+            there = project.read(name)  # which stays as it is, even if nobody has formatted it
+            before, after = (
+                text if text == there else reformatted(project.root, name, text)
+                for text in (before, after)
+            )
         old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
         diff = unified_diff(old, new, f"a/{name}", f"b/{name}")
         yield "".join([f"diff --git a/{name} b/{name}\n", *diff])

@@ -21,6 +21,8 @@ from scaffold.words import (
 
 # Paths that are not in a router of `app/routes`.
 OWN_PATHS: Final = frozenset({"/docs", "/metrics"})
+# What routes for one row do; their names are the operation ids of the OpenAPI document.
+VERBS: Final = ("read", "create", "update", "delete")
 # Endings of the names of classes in a schema.
 ENDINGS: Final = ("Create", "Patch", "Response", "Query", "Sort")
 
@@ -48,7 +50,7 @@ def define(
 def new_names(project: Project, name: str, plural: str | None) -> tuple[str, str]:
     """Return the names of a new resource, in the singular and the plural.
 
-    Raises `CommandError` if one of them cannot be a name, or is that of a model, a table or a path.
+    Raises `CommandError` if one of them cannot be a name, or is that of a model, a table, a path or a route.
     """
     singular = snake_case(name)
     refuse_name(singular, "resource")
@@ -66,6 +68,12 @@ def new_names(project: Project, name: str, plural: str | None) -> tuple[str, str
     path = path_of(chosen)
     if path in OWN_PATHS | project.prefixes:
         raise CommandError(f"The service has routes at {path} already; choose another name")
+    functions = [f"list_{chosen}", *(f"{verb}_{singular}" for verb in VERBS)]
+    if taken := [one for one in functions if one in project.routes]:
+        raise CommandError(
+            f"The service has a route {taken[0]} already, and a route for {path} would be called the "
+            "same; choose another name"
+        )
     return singular, chosen
 
 

@@ -217,7 +217,7 @@ def _with_target(
         target=target,
         target_name=parsed.kind_name,
         is_self=is_self,
-        is_deletable=not is_self and project.has_route(f"delete_{parsed.kind_name}"),
+        is_deletable=not is_self and f"delete_{parsed.kind_name}" in project.routes,
         ondelete=ON_DELETE[ondelete],
     )
 

@@ -90,6 +90,15 @@ class Project:
             for prefix in re.findall(r'\bprefix="([^"]*)"', self.read(name) or "")
         )
 
+    @cached_property
+    def routes(self) -> frozenset[str]:
+        """The names of the functions of all routers."""
+        return frozenset(
+            function
+            for name in self.sources("app/routes/**/*.py")
+            for function in re.findall(r"\basync def (\w+)\(", self.read(name) or "")
+        )
+
     def factory_of(self, resource: str) -> str | None:
         """Return the module in `tests` with the function that makes a row, or None."""
         for name in self.sources("tests/*.py", "tests/routes/**/*.py"):
@@ -97,13 +106,6 @@ class Project:
             if f"make_{resource}" in defined:
                 return name.removesuffix(".py").replace("/", ".")
         return None
-
-    def has_route(self, name: str) -> bool:
-        """Return whether a function of a router has this name."""
-        return any(
-            f"async def {name}(" in (self.read(module) or "")
-            for module in self.sources("app/routes/**/*.py")
-        )
 
 
 def parsed(text: str, name: str) -> ast.Module:

@@ -86,7 +86,7 @@ def _unwired(project: Project, record: Record, problems: list[str]) -> dict[str,
             texts[name] = change(texts.get(name, project.read(name) or ""))
         except CommandError as error:
             problems.append(str(error))
-    for name in {wiring.ROUTES, wiring.JOBS} & texts.keys():
+    for name in texts.keys() & wiring.LISTS:
         texts[name] = reformatted(project.root, name, texts[name])
     return dict(texts)
 

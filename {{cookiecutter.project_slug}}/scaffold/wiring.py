@@ -11,6 +11,8 @@ from scaffold.project import parsed
 MODELS: Final = "app/models/__init__.py"
 ROUTES: Final = "app/routes/__init__.py"
 JOBS: Final = "app/jobs/__init__.py"
+# Long lines are broken by the formatter.
+LISTS: Final = (MODELS, ROUTES, JOBS)
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,19 @@ def with_model(text: str, module: str, class_name: str) -> str:
 
 
 def without_model(text: str, module: str, class_name: str) -> str:
-    """Return the text of `MODELS` without a model."""
-    return _without(text, f"from {module} import {class_name} as {class_name}\n", MODELS)
+    """Return the text of `MODELS` without a model, whose import may be on several lines."""
+    alias = f"{class_name} as {class_name}"
+    found = [
+        node
+        for node in parsed(text, MODELS).body
+        if isinstance(node, ast.ImportFrom)
+        and node.module == module
+        and [ast.unparse(name) for name in node.names] == [alias]
+    ]
+    if len(found) != 1:
+        raise CommandError(f"{MODELS} does not have `from {module} import {alias}` once")
+    lines = text.splitlines(keepends=True)
+    return "".join([*lines[: found[0].lineno - 1], *lines[found[0].end_lineno :]])
 
 
 def with_router(text: str, module: str) -> str:

@@ -28,7 +28,10 @@ def changes_for(project: Project, resource: Resource) -> Changes:
     if existing := [name for name in new if project.has(name)]:
         raise CommandError(f"{resource.singular} is there already: {', '.join(sorted(existing))}")
     _refuse_shadowing(new)
-    models, routes = project.read(wiring.MODELS) or "", project.read(wiring.ROUTES) or ""
+    models = wiring.with_model(
+        project.read(wiring.MODELS) or "", resource.module, resource.class_name
+    )
+    routes = wiring.with_router(project.read(wiring.ROUTES) or "", resource.plural)
     record = Record(
         command=f"app new {resource.command}",
         tables=(resource.plural, *(resource.link_table(link) for link in resource.links)),
@@ -40,10 +43,8 @@ def changes_for(project: Project, resource: Resource) -> Changes:
         project.root,
         {
             **new,
-            wiring.MODELS: wiring.with_model(models, resource.module, resource.class_name),
-            wiring.ROUTES: reformatted(
-                project.root, wiring.ROUTES, wiring.with_router(routes, resource.plural)
-            ),
+            wiring.MODELS: reformatted(project.root, wiring.MODELS, models),
+            wiring.ROUTES: reformatted(project.root, wiring.ROUTES, routes),
             record_name(resource.singular): record.text(),
         },
     )

@@ -422,6 +422,66 @@ def test_resource_is_not_renamed_to_one_whose_path_is_served(checkout: Path, new
         list(commands.rename("quokka_pen", "wombat_pen", plural="", dry_run=False))
 
 
+@pytest.mark.parametrize(
+    "function", ["list_yaks", "read_yak", "create_yak", "update_yak", "delete_yak"]
+)
+def test_name_of_a_route_is_not_given_twice(checkout: Path, new: Command, function: str) -> None:
+    """It is the operation id, which generated clients need to be unique."""
+    new("quokka", *FIELDS)
+    route = f"async def {function}(herd: int) -> None: ...\n"
+    (checkout / "app/routes/herds.py").write_text(route, encoding="utf-8")
+    before = files_of(checkout)
+
+    with pytest.raises(CommandError, match=f"has a route {function} already, .* another name"):
+        new("yak", *FIELDS)
+    with pytest.raises(CommandError, match=f"has a route {function} already"):
+        list(commands.rename("quokka", "yak", plural="", dry_run=False))
+
+    assert files_of(checkout) == before
+
+
+def ruff(checkout: Path, *arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "ruff", *arguments, "--no-cache"], cwd=checkout, check=True
+    )
+
+
+def test_model_with_a_long_name_is_imported_on_several_lines(
+    checkout: Path, new: Command, remove: Command
+) -> None:
+    before = files_of(checkout)
+    short, long = "quokka_pen", "quokka_pen_relationship_observation"
+    new(long, "title:str:200")
+
+    ruff(checkout, "format", "--check", "--quiet", "app/models")
+    ruff(checkout, "check", "--quiet", "app/models")
+    list(commands.rename(long, short, plural="", dry_run=False))
+    assert "from app.models.quokka_pen import QuokkaPen as QuokkaPen\n" in (
+        checkout / "app/models/__init__.py"
+    ).read_text(encoding="utf-8")
+    list(commands.rename(short, long, plural="", dry_run=False))
+    ruff(checkout, "format", "--check", "--quiet", "app/models")
+    remove(long)
+    assert files_of(checkout) == before
+
+
+def test_lines_of_a_resource_are_found_after_somebody_has_formatted_them(
+    checkout: Path, new: Command, remove: Command
+) -> None:
+    before = files_of(checkout)
+    new("quokka", *FIELDS)
+    models = checkout / "app/models/__init__.py"
+    line = "from app.models.quokka import Quokka as Quokka\n"
+    text = models.read_text(encoding="utf-8")
+    assert line in text
+    several = "from app.models.quokka import (\n    Quokka as Quokka,  # ours\n)\n"
+    models.write_text(text.replace(line, several), encoding="utf-8")
+
+    remove("quokka")
+
+    assert files_of(checkout) == before
+
+
 def test_router_does_not_take_the_name_of_another_one(checkout: Path, new: Command) -> None:
     routes = checkout / "app/routes/__init__.py"
     text = routes.read_text(encoding="utf-8")

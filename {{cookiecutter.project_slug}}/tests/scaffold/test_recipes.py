@@ -172,6 +172,17 @@ def test_routers_models_and_kinds_of_jobs_are_listed(project: Path) -> None:
     assert list(read_record(Project(project), "wombat").routers) == ["marsupials", "wombats"]
 
 
+@pytest.mark.parametrize("name", ["app/models/__init__.py", "app/routes/__init__.py"])
+def test_recipe_fits_a_list_that_nobody_has_formatted(project: Path, name: str) -> None:
+    text = (project / name).read_text(encoding="utf-8")
+    (project / name).write_text(f"{text}MORE = ( 1,2 )\n", encoding="utf-8", newline="\n")
+    commit(project)
+
+    add()
+
+    assert "MORE = (1, 2)\n" in (project / name).read_text(encoding="utf-8")
+
+
 def test_patch_may_change_a_list_itself(project: Path) -> None:
     """As one that `git diff` has written does."""
     name = "app/models/__init__.py"
