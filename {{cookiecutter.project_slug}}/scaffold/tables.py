@@ -137,6 +137,7 @@ def surviving(revision: str, revisions: Removed) -> str:
 def _has_embedded_data() -> bool:
     from app.cli.embedded_postgres import data_folder
 
-    if not dev_server.DIRECTORY.exists():  # which `data_folder` might create
+    # Without one of them, there was no server, and `data_folder` might create the other.
+    if not any((dev_server.DIRECTORY / name).exists() for name in ("data", "marker")):
         return False
     return (data_folder(dev_server.DIRECTORY / "data") / "PG_VERSION").exists()

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -78,24 +78,32 @@ def without_secret(url: URL) -> str:
     return str(url.set(drivername="postgresql", query=server))
 
 
-@contextmanager
-def single_instance() -> Generator[None]:
+def single_instance() -> AbstractContextManager[None]:
     """Hold a lock on the project. Raises `CommandError` if another `app dev` is running."""
+    return locked("lock", f"`app dev` already runs in {DIRECTORY.parent}; stop it first")
+
+
+@contextmanager
+def locked(name: str, refusal: str) -> Generator[None]:
+    """Hold a lock of the project, which the system releases however the process ends.
+
+    Raises `CommandError` with the refusal if another process holds it.
+    """
     try:
         from fasteners import InterProcessLock
     except ImportError:
         raise CommandError(
-            "`app dev` needs the development dependencies: install with `uv sync`"
+            "This command needs the development dependencies: install with `uv sync`"
         ) from None
     try:
         DIRECTORY.mkdir(exist_ok=True)
-        (DIRECTORY / "lock").touch()
+        (DIRECTORY / name).touch()
     except OSError as error:
         raise CommandError(f"Cannot write to {DIRECTORY} ({error.strerror})") from None
-    lock = InterProcessLock(DIRECTORY / "lock")
+    lock = InterProcessLock(DIRECTORY / name)
     if not lock.acquire(blocking=False):
         lock.lockfile.close()
-        raise CommandError(f"`app dev` already runs in {DIRECTORY.parent}; stop it first")
+        raise CommandError(refusal)
     try:
         yield
     finally:

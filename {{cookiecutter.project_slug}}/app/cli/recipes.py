@@ -9,7 +9,7 @@ import typer
 
 from app.cli.commands import Yes, commands, confirm
 from app.cli.scaffolding import DryRun as DryRun
-from app.cli.scaffolding import print_lines, scaffold_module
+from app.cli.scaffolding import change_project, print_lines, scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name, from `app recipes`.")]
 
@@ -33,11 +33,13 @@ def add_command(
     dry_run: DryRun = False,
 ) -> None:
     """Apply a recipe to a clean work tree, or say why it does not fit."""
-    print_lines(scaffold_module("recipes").add(name, dry_run=dry_run, reject=reject))
+    add = scaffold_module("recipes").add
+    change_project(add(name, dry_run=dry_run, reject=reject), dry_run=dry_run)
 
 
 @recipe.command("remove")
 def remove_recipe_command(name: Name, *, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Undo a recipe, unless somebody has edited what it added."""
     remove = scaffold_module("recipes").remove
-    print_lines(remove(name, dry_run=dry_run, confirm=partial(confirm, yes=yes)))
+    lines = remove(name, dry_run=dry_run, confirm=partial(confirm, yes=yes))
+    change_project(lines, dry_run=dry_run)

@@ -10,7 +10,7 @@ import typer
 from app.cli.commands import CommandError, Yes, commands, confirm
 from app.cli.dev_server import database_url, uses_embedded_server
 from app.cli.scaffolding import DryRun as DryRun
-from app.cli.scaffolding import print_lines, scaffold_module
+from app.cli.scaffolding import change_project, scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name in the singular, such as book_shelf.")]
 
@@ -42,7 +42,7 @@ def new_command(
     docs/howto/resources.md says more.
     """
     new = scaffold_module("commands").new
-    print_lines(new(name, fields, plural=plural, dry_run=dry_run))
+    change_project(new(name, fields, plural=plural, dry_run=dry_run), dry_run=dry_run)
 
 
 @commands.command("remove")
@@ -57,7 +57,8 @@ def remove_command(
 ) -> None:
     """Remove a resource that `app new` wrote and nobody has edited, or the demo: `app remove post`."""
     remove, ask = scaffold_module("commands").remove, partial(confirm, yes=yes)
-    print_lines(remove(name, drop_table=drop_table, dry_run=dry_run, confirm=ask))
+    lines = remove(name, drop_table=drop_table, dry_run=dry_run, confirm=ask)
+    change_project(lines, dry_run=dry_run)
 
 
 @commands.command("rename")
@@ -74,7 +75,7 @@ def rename_command(
 ) -> None:
     """Give a resource of `app new` another name, or the demo: `app rename post article`."""
     rename = scaffold_module("commands").rename
-    print_lines(rename(old, new, plural=plural, dry_run=dry_run))
+    change_project(rename(old, new, plural=plural, dry_run=dry_run), dry_run=dry_run)
 
 
 @commands.command("revision")

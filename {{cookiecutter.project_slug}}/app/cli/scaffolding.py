@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.commands import CommandError
+from app.cli.dev_server import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,3 +36,14 @@ def print_lines(lines: Iterable[str]) -> None:
     """Print what a command yields, as soon as it is known."""
     for line in lines:
         typer.echo(line)
+
+
+def change_project(lines: Iterable[str], *, dry_run: bool) -> None:
+    """Print what a command yields that changes files, one such command at a time.
+
+    Two at once would each write the lists without the entry of the other, and a second head.
+    Raises `CommandError` if another one is running.
+    """
+    refusal = "Another `app` command is changing the project: wait until it has ended"
+    with nullcontext() if dry_run else locked("changes", refusal):
+        print_lines(lines)

@@ -111,5 +111,5 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and not {".git", "__pycache__"} & {*path.parts}
+        if path.is_file() and not {".git", ".postgres", "__pycache__"} & {*path.parts}
     }

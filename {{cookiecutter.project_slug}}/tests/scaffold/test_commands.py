@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -296,6 +296,75 @@ def test_files_that_cannot_be_restored_are_named_and_the_others_restored(tmp_pat
         spoil()
 
     assert (tmp_path / "second").read_text(encoding="utf-8") == "before"
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from app.cli import dev_server, scaffolding
+
+def lines():
+    yield "started"
+    sys.stdin.read()
+
+dev_server.DIRECTORY = Path(sys.argv[1])
+scaffolding.change_project(lines(), dry_run=False)
+"""
+
+
+@pytest.fixture
+def changing(checkout: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, in which a command is changing the project."""
+    with subprocess.Popen(
+        [sys.executable, "-uc", HOLD, str(checkout / ".postgres")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "started\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["new", "wombat", "name:str:50"],
+        ["remove", "quokka", "--yes"],
+        ["rename", "quokka", "koala"],
+        ["recipe", "add", "wombats"],
+        ["recipe", "remove", "wombats"],
+    ],
+)
+def test_one_command_changes_the_project_at_a_time(
+    checkout: Path, new: Command, changing: subprocess.Popen[str], arguments: list[str]
+) -> None:
+    new("quokka", *FIELDS)
+    before = files_of(checkout)
+
+    second = CliRunner().invoke(registered, arguments)
+
+    assert isinstance(second.exception, CommandError)
+    assert "Another `app` command is changing the project" in str(second.exception)
+    assert files_of(checkout) == before
+
+
+def test_dry_run_waits_for_no_other_command(changing: subprocess.Popen[str]) -> None:
+    shown = CliRunner().invoke(registered, ["new", "quokka", "name:str:50", "--dry-run"])
+
+    assert "+++ b/app/models/quokka.py\n" in shown.stdout
+
+
+def test_command_that_was_killed_does_not_keep_others_from_changing_the_project(
+    checkout: Path, changing: subprocess.Popen[str]
+) -> None:
+    changing.kill()
+    changing.wait()
+
+    assert CliRunner().invoke(registered, ["new", "quokka", "name:str:50"]).exit_code == 0
+    assert (checkout / ".postgres/changes").exists()
+    assert "\n.postgres/\n" in (PROJECT / ".gitignore").read_text(encoding="utf-8")
 
 
 def test_edited_resource_is_not_removed_but_listed(
