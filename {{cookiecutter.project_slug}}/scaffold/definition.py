@@ -7,6 +7,7 @@ from typing import Final
 from app.cli.commands import CommandError
 from scaffold.parsing import parse_field, wrong
 from scaffold.project import Model, Project
+from scaffold.records import there_already
 from scaffold.resource import USER, Resource
 from scaffold.taken import QUERY
 from scaffold.words import (
@@ -64,7 +65,7 @@ def new_names(project: Project, name: str, plural: str | None) -> tuple[str, str
     known = project.models.get(singular)
     if known or chosen in project.tables:
         where = f"the model {known.class_name}" if known else f"the table {chosen}"
-        raise CommandError(f"{singular} is there already: {where}")
+        raise there_already(project, singular, where)
     path = path_of(chosen)
     if path in OWN_PATHS | project.prefixes:
         raise CommandError(f"The service has routes at {path} already; choose another name")

@@ -38,6 +38,14 @@ def record_name(singular: str) -> str:
     return f"{FOLDER}/{singular}.json"
 
 
+def there_already(project: Project, singular: str, what: str) -> CommandError:
+    """Return the error of a name that is taken, with the remedy if there is a record of it."""
+    undo = f"; `uv run app remove {singular}` takes it out"
+    return CommandError(
+        f"{singular} is there already: {what}{undo if project.has(record_name(singular)) else ''}"
+    )
+
+
 def records_of(project: Project) -> list[str]:
     """Return the resources of which there are records."""
     names = [name.rpartition("/")[2] for name in project.sources(f"{FOLDER}/*.json")]

@@ -22,34 +22,39 @@ _EDITED: Final = "has been edited"
 
 @dataclass(frozen=True)
 class Removal:
-    """The changes that remove a resource, and the problems that prevent them."""
+    """The changes that remove a resource, and the problems that prevent them.
+
+    `missing` is what is not there any more, or not yet, if `app new` was killed half way.
+    """
 
     record: Record
     changes: Changes
     revisions: Mapping[str, str]  # the removed ones, each with the one that it followed
     unchecked: tuple[str, ...]  # files to delete that may have been edited
     problems: tuple[str, ...]
+    missing: tuple[str, ...]
     users: tuple[str, ...]  # the resources that use it
 
     @property
     def problems_but_edits(self) -> tuple[str, ...]:
-        """The problems that also prevent the resource from being renamed."""
-        return tuple(one for one in self.problems if not one.endswith(_EDITED))
+        """The problems that prevent the resource from being renamed."""
+        return tuple(one for one in self.problems + self.missing if not one.endswith(_EDITED))
 
 
 def removal_of(project: Project, singular: str) -> Removal:
     """Return what removing a resource changes. Raises `CommandError` if there is no record of it."""
     record = read_record(project, singular)
     problems: list[str] = []
+    missing: list[str] = []
     belonging = list(files_of(project, singular, record))
     files: dict[str, str | None] = dict.fromkeys(name for _, name in belonging)
     for pattern, expected in record.files.items():
         if expected and pattern not in files:
-            problems.append(f"{pattern} is gone")
+            missing.append(f"{pattern} is gone")
         elif expected and digest(project.read(pattern) or "") != expected:
             problems.append(f"{pattern} {_EDITED}")
     files[record_name(singular)] = None
-    files |= _unwired(project, record, problems)
+    files |= _unwired(project, record, problems, missing)
     revisions = _revisions(project, files)
     followers = _followers(project, revisions, files)
     files |= followers | _updated_records(project, singular, followers)
@@ -63,29 +68,40 @@ def removal_of(project: Project, singular: str) -> Removal:
     users = tuple(other for other, names in others.items() if names & {*uses.values()})
     unchecked = tuple(name for pattern, name in belonging if not record.files[pattern])
     changes = Changes(project.root, files)
-    return Removal(record, changes, revisions, unchecked, tuple(problems), users)
+    return Removal(record, changes, revisions, unchecked, tuple(problems), tuple(missing), users)
 
 
-def _unwired(project: Project, record: Record, problems: list[str]) -> dict[str, str | None]:
-    """Return the texts of other files without the lines of the resource."""
-    steps: list[tuple[str, Callable[[str], str]]] = [
+def _unwired(
+    project: Project, record: Record, problems: list[str], missing: list[str]
+) -> dict[str, str | None]:
+    """Return the texts of other files without the lines of the resource.
+
+    Where its lines are missing, a list that names it nevertheless is a problem.
+    """
+    steps: list[tuple[str, str, Callable[[str], str]]] = [
         *(
-            (wiring.MODELS, partial(wiring.without_model, module=module, class_name=name))
+            (wiring.MODELS, module, partial(wiring.without_model, module=module, class_name=name))
             for module, name in record.models.items()
         ),
-        *((wiring.ROUTES, partial(wiring.without_router, module=one)) for one in record.routers),
         *(
-            (wiring.JOBS, partial(wiring.without_kinds, module=module, kinds=kinds))
+            (wiring.ROUTES, module, partial(wiring.without_router, module=module))
+            for module in record.routers
+        ),
+        *(
+            (wiring.JOBS, module, partial(wiring.without_kinds, module=module, kinds=kinds))
             for module, kinds in record.kinds.items()
         ),
-        *((name, partial(_replaced, name, old, new)) for name, old, new in record.edits),
+        *((name, "", partial(_replaced, name, old, new)) for name, old, new in record.edits),
     ]
     texts: dict[str, str] = {}
-    for name, change in steps:
+    for name, module, change in steps:
+        text = texts.get(name, project.read(name) or "")
         try:
-            texts[name] = change(texts.get(name, project.read(name) or ""))
+            texts[name] = change(text)
         except CommandError as error:
-            problems.append(str(error))
+            word = module.rpartition(".")[2]
+            is_there = not word or re.search(rf"\b{word}\b", text)
+            (problems if is_there else missing).append(str(error))
     for name in texts.keys() & wiring.LISTS:
         texts[name] = reformatted(project.root, name, texts[name])
     return dict(texts)

@@ -12,7 +12,7 @@ from scaffold import wiring
 from scaffold.changes import Changes
 from scaffold.formatting import formatted, reformatted
 from scaffold.project import Project
-from scaffold.records import Record, digest, record_name
+from scaffold.records import Record, digest, record_name, there_already
 from scaffold.resource import Resource
 from scaffold.revisions import head
 
@@ -25,8 +25,8 @@ def changes_for(project: Project, resource: Resource) -> Changes:
     Raises `CommandError` if one of the files is there already, or a name is taken in one of them.
     """
     new = render(project, resource)
-    if existing := [name for name in new if project.has(name)]:
-        raise CommandError(f"{resource.singular} is there already: {', '.join(sorted(existing))}")
+    if existing := [name for name in (*new, record_name(resource.singular)) if project.has(name)]:
+        raise there_already(project, resource.singular, ", ".join(sorted(existing)))
     _refuse_shadowing(new)
     models = wiring.with_model(
         project.read(wiring.MODELS) or "", resource.module, resource.class_name
@@ -42,10 +42,10 @@ def changes_for(project: Project, resource: Resource) -> Changes:
     return Changes(
         project.root,
         {
+            record_name(resource.singular): record.text(),  # first: `app remove` starts from it
             **new,
             wiring.MODELS: reformatted(project.root, wiring.MODELS, models),
             wiring.ROUTES: reformatted(project.root, wiring.ROUTES, routes),
-            record_name(resource.singular): record.text(),
         },
     )
 

@@ -282,6 +282,50 @@ def test_signal_half_way_restores_the_files_even_if_it_is_repeated(
     assert signal.getsignal(ending) == handler
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("step", [2, 3, 6, 10, 11])
+def test_command_that_was_killed_half_way_is_undone_by_removing(
+    checkout: Path,
+    new: Command,
+    remove: Command,
+    disk: Disk,
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
+    before = files_of(checkout)
+    disk.signals = {step: signal.SIGTERM}
+    with monkeypatch.context() as patches:
+        patches.setattr(Changes, "_undo", lambda *_: None)  # as SIGKILL has it
+        with pytest.raises(SystemExit):
+            new("quokka", *FIELDS)
+
+    with pytest.raises(CommandError, match=r"there already: .*`uv run app remove quokka` takes"):
+        new("quokka", *FIELDS)
+    with pytest.raises(CommandError, match="would have to be changed"):
+        list(commands.rename("quokka", "koala", plural="", dry_run=False))
+    remove("quokka")
+
+    left = files_of(checkout)
+    written_beside = {name for name in left if re.search(r"/\.[^/]+\.[0-9a-f]{8}$", name)}
+    assert {name: left[name] for name in left.keys() - written_beside} == before
+
+
+def test_list_that_names_a_resource_in_another_way_is_in_the_way(
+    checkout: Path, new: Command, remove: Command
+) -> None:
+    new("quokka", *FIELDS)
+    models = checkout / "app/models/__init__.py"
+    text = models.read_text(encoding="utf-8")
+    models.write_text(text.replace("from app.models.quokka ", "from .quokka "), encoding="utf-8")
+    before = files_of(checkout)
+
+    with pytest.raises(CommandError, match="quokka is not as it was written"):
+        remove("quokka")
+
+    assert files_of(checkout) == before
+
+
 def test_files_that_cannot_be_restored_are_named_and_the_others_restored(tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).write_text("before", encoding="utf-8")
