@@ -169,7 +169,7 @@ VARIABLES: Final = frozenset(
 )
 # Refused for a singular only, because they occur beside it.
 VARIABLES_BESIDE_ONE: Final = frozenset(
-    {"found", "ids", "is_found", "linked", "links", "params", "read", "rows"}
+    {"ids", "is_found", "linked", "links", "params", "read", "rows"}
 )
 # Refused for a plural only, because they occur beside it.
 VARIABLES_BESIDE_MANY: Final = frozenset({"seen", "start", "url"})

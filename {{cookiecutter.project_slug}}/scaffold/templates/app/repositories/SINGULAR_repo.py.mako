@@ -21,7 +21,27 @@ _${r.plural.upper()}: Final = select(${r.class_name}).options(${"".join(f'select
 # Statements are built once, because building them is slow (see docs/decisions/0006).
 _BY_ID: Final = _${r.plural.upper()}.where(${r.class_name}.id == bindparam("${r.singular}_id"))
 # populate_existing: the session may have loaded an older state before the lock.
+% if r.links:
+# It would also undo what the statement loads for a row that is linked to itself: links come after it.
+_FOR_UPDATE: Final = (
+    select(${r.class_name})
+    .options(raiseload("*"))
+    .where(${r.class_name}.id == bindparam("${r.singular}_id"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+% else:
 _FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
+% endif
+% for link in r.links:
+_${link.name.upper()}_OF: Final = (
+    select(${link.target.class_name})
+    .options(raiseload("*"))
+    .join(${r.link_table(link)}, ${r.link_table(link)}.c.${link.singular}_id == ${link.target.class_name}.id)
+    .where(${r.link_table(link)}.c.${r.singular}_id == bindparam("${r.singular}_id"))
+    .order_by(${link.target.class_name}.id)
+)
+% endfor
 _SORT_COLUMNS: Final[dict[str, QueryableAttribute[Any]]] = {
     "created_at": ${r.class_name}.created_at,
 % for one in r.sorted_by:
@@ -80,7 +100,16 @@ class ${r.class_name}Repository(Repository[${r.class_name}]):
 
     async def get_for_update(self, ${r.singular}_id: int) -> ${r.class_name} | None:
         """Return ${r.a} in its current state, and lock it until the transaction ends."""
+% if r.links:
+        ${r.singular} = await self.one(_FOR_UPDATE, {"${r.singular}_id": ${r.singular}_id})
+        if ${r.singular}:
+% for link in r.links:
+            await self._load_${link.name}(${r.singular})
+% endfor
+        return ${r.singular}
+% else:
         return await self.one(_FOR_UPDATE, {"${r.singular}_id": ${r.singular}_id})
+% endif
 
     async def list_page(
         self,
@@ -108,13 +137,11 @@ class ${r.class_name}Repository(Repository[${r.class_name}]):
 
     async def add_${link.name}(self, ${r.singular}: ${r.class_name}, ${link.column}: Iterable[int]) -> None:
         """Link a new ${r.human} to ${link.human}, in two statements. Raises `NotFoundError`."""
-        found: list[${link.target.class_name}] = []
+        set_committed_value(${r.singular}, "${link.name}", [])
         if ids := sorted(set(${link.column})):
             rows = [{"${r.singular}_id": ${r.singular}.id, "${link.singular}_id": ${link.singular}_id} for ${link.singular}_id in ids]
             await self._session.execute(insert(${r.link_table(link)}), rows)
-            linked = select(${link.target.class_name}).options(raiseload("*")).where(${link.target.class_name}.id.in_(ids))
-            found += await self._session.scalars(linked.order_by(${link.target.class_name}.id))
-        set_committed_value(${r.singular}, "${link.name}", found)
+            await self._load_${link.name}(${r.singular})
 
     async def replace_${link.name}(self, ${r.singular}: ${r.class_name}, ${link.column}: Iterable[int]) -> None:
         """Link ${r.a} to these ${link.human} and no others, in four statements. Raises `NotFoundError`."""
@@ -123,4 +150,8 @@ class ${r.class_name}Repository(Repository[${r.class_name}]):
         links = delete(${r.link_table(link)}).where(${r.link_table(link)}.c.${r.singular}_id == ${r.singular}.id)
         await self._session.execute(links)
         await self.add_${link.name}(${r.singular}, ${link.column})
+
+    async def _load_${link.name}(self, ${r.singular}: ${r.class_name}) -> None:
+        linked = await self._session.scalars(_${link.name.upper()}_OF, {"${r.singular}_id": ${r.singular}.id})
+        set_committed_value(${r.singular}, "${link.name}", linked.all())
 % endfor

@@ -198,6 +198,21 @@ async def test_patch_replaces_the_${link.name}(client: httpx.AsyncClient, make: 
     assert (await client.get(f"${r.path}?${link.singular}_id={ids[0]}")).json()["items"] == []
 
 
+% if link.is_self:
+async def test_${r.singular}_may_be_among_its_own_${link.name}(client: httpx.AsyncClient, make: Factory) -> None:
+    created = await client.post("${r.path}", json=await new_${r.singular}(make))
+    url, ids = created.headers["location"], [created.json()["id"]]
+
+    linked = await client.patch(url, json={"${link.column}": ids})
+
+    assert (linked.status_code, linked.json()["${link.column}"]) == (200, ids)
+    assert (await client.patch(url, json={})).json() == linked.json()
+    assert (await client.get(url)).json() == linked.json()
+    assert (await client.get("${r.path}")).json()["items"] == [linked.json()]
+    assert (await client.delete(url)).status_code == 204
+
+
+% endif
 % endfor
 % for one in r.references:
 % if one.is_deletable and one.ondelete == "CASCADE":
