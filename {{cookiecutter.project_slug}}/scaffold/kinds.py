@@ -100,8 +100,8 @@ KINDS: Final[dict[str, Kind]] = {
         body="Annotated[Decimal, ExactDecimal({precision}, {scale})]",
         response="{body}",
         is_named=True,
-        # Not `ExactDecimal`: cursors have `0E-8`, too.
-        cursor="Annotated[Decimal, Field(max_digits={precision}, decimal_places={scale})]",
+        # Not `Field(max_digits=...)`, which takes `0e99999999`: a zero that no driver can send.
+        cursor="Annotated[Decimal, ExactDecimal({precision}, {scale})]",
         range=("a greater", "a smaller"),
         sent=("{first}", "{second}"),
         refused="1.5",

@@ -7,6 +7,7 @@ rows that are added or deleted meanwhile neither repeat nor hide others, as they
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import Any, Generic, TypeVar
 
@@ -48,6 +49,8 @@ class NumberedPage(Generic[ItemT]):
 
 def encode_cursor(sort: str, value: object, row_id: int) -> str:
     """Return the position of a row in the order `sort`, as opaque text for clients."""
+    if isinstance(value, Decimal):
+        value = f"{value:f}"  # as `ExactDecimal` has it: not `0E-8`
     position = to_json((sort, value, row_id))
     return base64.urlsafe_b64encode(position).rstrip(b"=").decode()
 

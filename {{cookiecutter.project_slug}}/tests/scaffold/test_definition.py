@@ -232,7 +232,7 @@ def cursor_type(project: Project, field: str) -> Any:
     """Return the type of the values of a field in cursors."""
     (parsed,) = define(project, "article", [field]).fields
     words = vars(types) | {"Annotated": Annotated, "Decimal": Decimal}
-    words |= {"Field": pydantic.Field, "FiniteFloat": pydantic.FiniteFloat}
+    words |= {"FiniteFloat": pydantic.FiniteFloat}
     made = type("Made", (), {"__annotations__": {"value": parsed.code(parsed.kind.cursor)}})
     return get_type_hints(made, words, include_extras=True)["value"]
 
@@ -273,7 +273,10 @@ def test_longest_cursor_is_accepted_with_any_setting() -> None:
         ("title:str:20^", ('"\\u0000"', '"\\ud800"')),
         ("views:int^", ("2147483648",)),
         ("size:bigint^", ("9223372036854775808",)),
-        ("price:decimal:5:2^", ('"1e999999"', '"1e-999999"', '"NaN"', '"1000"', '"0.001"')),
+        (
+            "price:decimal:5:2^",
+            ('"1e999999"', '"0e99999999"', '"0e-99999999"', '"NaN"', '"1000"', '"0.001"', "0e9"),
+        ),
         ("rating:float^", ("1e999", '"NaN"', "NaN")),
         ("starts_on:date^", ('"10000-01-01"', '"0000-01-01"')),
         ("starts_at:datetime^", ('"9999-12-31T23:59:59-01:00"', '"0001-01-01T00:00:00+01:00"')),

@@ -1,11 +1,11 @@
 from decimal import Decimal
 from typing import Annotated, Final
 
-from pydantic import Field, FiniteFloat
+from pydantic import FiniteFloat
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import KeysetPage, decode_cursor, encode_cursor
-from app.core.types import Int32, IsoDate, SafeInt, Text, UtcDatetime
+from app.core.types import ExactDecimal, Int32, IsoDate, SafeInt, Text, UtcDatetime
 from ${r.module} import ${r.class_name}
 from app.repositories.${r.singular}_repo import ${r.class_name}Repository
 from app.schemas.${r.singular} import ${r.class_name}Create, ${r.class_name}Patch, ${r.class_name}Query
