@@ -20,6 +20,18 @@ _REPLACEMENTS: Final = (
     (r" and `VersionMismatchError`", ""),
     (r", `VersionMismatchError`(?= and)", ""),
 )
+# Each step of a how-to, and each condition of a template, that is about them alone.
+_PARTS: Final = (
+    ("docs/howto/relations.md", r"^5\. \*\*The `ETag`\*\* (?s:.*?)(?=^A nullable|^## )", ""),
+    ("docs/howto/resources.md", r"^A reference that becomes null,.*\n.*\n\n", ""),
+    ("docs/patterns/sqlalchemy-patterns.md", r"^- Nor does PostgreSQL raise .*\n.*\n", ""),
+    ("scaffold/templates/app/models/*.mako", r"% if r\.unversioned:\n(?s:.*?)% endif\n", ""),
+    (
+        "scaffold/templates/tests/routes/test_*.mako",
+        r"% for one in r\.unversioned:\n(?s:.*?)% endfor\n",
+        "",
+    ),
+)
 _PARAMETERS: Final = "request: Request, response: Response"
 
 _FOUND: Final = (
@@ -40,11 +52,12 @@ VERSIONS: Final = Feature(
         "app/core/http/conditional_requests.py", "app/dependencies/if_match.py",
         "tests/platform/http/test_preconditions.py",
     ),
-    everywhere=tuple(
+    everywhere=_PARTS + tuple(
         (pattern, old, new) for pattern in _CODE for old, new in _REPLACEMENTS
     ),
     definitions={
         "app/exceptions.py": ("VersionMismatchError", "PreconditionRequiredError"),
+        "app/models/base.py": ("etag_of",),
         "app/services/rows.py": ("require_version",),
         "app/repositories/post_repo.py": ("ViewedPost.tag",),
         "tests/test_endpoints.py": (
@@ -145,7 +158,9 @@ VERSIONS: Final = Feature(
                 "",
             ),
         ),
+        "scaffold/templates/app/models/SINGULAR.py.mako": (("import Base, etag_of", "import Base"),),
         "scaffold/templates/app/routes/PLURAL.py.mako": (
+            ('    etag = "etag" if r.unversioned else "version"\n', ""),
             (
                 f'ServiceDep, {_PARAMETERS}\n) -> ${{r.class_name}}Response:\n    """Read',
                 'ServiceDep\n) -> ${r.class_name}Response:\n    """Read',

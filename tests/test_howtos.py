@@ -23,6 +23,7 @@ OF_ALL_RESOURCES = ("tests/test_architecture.py", "tests/test_endpoints.py")
 OF_ARTICLES = (
     "app/models/article.py",
     "app/repositories/article_repo.py",
+    "app/routes/articles.py",
     "app/schemas/article.py",
     "app/services/article_service.py",
 )

@@ -74,6 +74,11 @@ class Resource:
         return tuple(one for one in self.fields if not one.target)
 
     @property
+    def unversioned(self) -> tuple[Field, ...]:
+        """The fields that a row loses without a new version, when what they refer to is deleted."""
+        return tuple(one for one in self.references if one.ondelete == "SET NULL") + self.links
+
+    @property
     def columns(self) -> tuple[Field, ...]:
         """References and values, in the order of the table."""
         return self.references + self.values

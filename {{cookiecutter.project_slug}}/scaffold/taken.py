@@ -119,7 +119,7 @@ SQL: Final = frozenset(
 )
 # Columns of every table, and what SQLAlchemy gives a model.
 MODEL: Final = frozenset(
-    {"id", "created_at", "updated_at", "version", "metadata", "registry", "self"}
+    {"id", "created_at", "updated_at", "version", "etag", "metadata", "registry", "self"}
 )
 BODY: Final = frozenset(name for name in dir(BaseModel) if not name.startswith("_"))
 PATCH: Final = frozenset(name for name in dir(PatchBody) if not name.startswith("_")) - BODY

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any, ClassVar
+from zlib import crc32
 
 from sqlalchemy import BigInteger, DateTime, Identity, Table, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
@@ -32,3 +33,12 @@ class Base(DeclarativeBase):
     @classmethod
     def __mapper_args__(cls) -> dict[str, Any]:
         return {"eager_defaults": True, "version_id_col": cls.version}
+
+
+def etag_of(version: int, *ids: int | list[int] | None) -> int:
+    """Return the number of an `ETag` that changes with the version, and with ids in the representation.
+
+    Foreign keys change these without a new version, when the rows that they refer to are deleted: by
+    ON DELETE SET NULL, or by ON DELETE CASCADE in a table of links.
+    """
+    return version * 10**9 + crc32(repr(ids).encode()) % 10**9

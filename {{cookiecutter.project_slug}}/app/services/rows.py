@@ -15,11 +15,12 @@ def require_found(row: T | None, name: str) -> T:
     return row
 
 
-def require_version(row: Base, if_match: frozenset[int] | None) -> None:
+def require_version(row: Base, if_match: frozenset[int] | None, etag: int | None = None) -> None:
     """Raise `VersionMismatchError` unless `if_match` is None or holds the row's version.
 
-    The row must be locked (`get_for_update`), so that no other transaction can change it after the
-    check.
+    `etag` is given by rows whose `ETag` is another number (see `etag_of`). The row must be locked
+    (`get_for_update`), so that no other transaction can change it after the check.
     """
-    if if_match is not None and row.version not in if_match:
-        raise VersionMismatchError(row.version)
+    current = row.version if etag is None else etag
+    if if_match is not None and current not in if_match:
+        raise VersionMismatchError(current)

@@ -7,6 +7,8 @@ import pytest
 from fastapi import FastAPI
 
 from app.core.config import Settings
+from app.core.http.conditional_requests import parse_if_match
+from app.models.base import etag_of
 from tests.factories import Factory
 from tests.platform.probe import make_probe
 
@@ -147,3 +149,11 @@ async def test_writers_without_an_etag_wait_for_each_other(
 
     assert {response.status_code for response in responses} == {200}
     assert len({response.headers["etag"] for response in responses}) == 8
+
+
+def test_etag_that_depends_on_ids_fits_into_if_match() -> None:
+    version, other = 2**31 - 1, 2**53 - 1
+    linked, unlinked = etag_of(version, other, [1, 2]), etag_of(version, other, [1])
+
+    assert len({linked, unlinked, etag_of(version, None, [1, 2]), etag_of(1, other, [1, 2])}) == 4
+    assert parse_if_match(f'"{linked}", "{unlinked}"') == frozenset({linked, unlinked})

@@ -29,7 +29,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.core.database.constraints import refusal
 from app.core.database.metadata import metadata
 from app.exceptions import ConflictError, NotFoundError, ValidationError
-from app.models.base import Base
+from app.models.base import Base, etag_of
 
 % if r.targets:
 if TYPE_CHECKING:
@@ -141,3 +141,9 @@ class ${r.class_name}(Base):
     def ${link.column}(self) -> list[int]:
         return [${link.singular}.id for ${link.singular} in self.${link.name}]
 % endfor
+% if r.unversioned:
+
+    @property
+    def etag(self) -> int:
+        return etag_of(self.version, ${", ".join(f"self.{one.column}" for one in r.unversioned)})
+% endif

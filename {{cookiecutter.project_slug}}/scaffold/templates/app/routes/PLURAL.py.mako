@@ -33,6 +33,7 @@ ${r.class_name}ServiceDep = Annotated[${r.class_name}Service, Depends(service(${
 Public${r.class_name}ServiceDep = Annotated[${r.class_name}Service, Depends(public_service(${r.class_name}Service))]
 <%
     limit = f"@body_limit(lambda _settings: MAX_{r.singular.upper()}_BYTES)\n" if r.body_lengths else ""
+    etag = "etag" if r.unversioned else "version"
     admin = ", dependencies=[Depends(require_admin)]" if not r.owner else ""
 %>
 
@@ -55,7 +56,7 @@ async def read_${r.singular}(
 ) -> ${r.class_name}Response:
     """Read ${r.a}."""
     ${r.singular} = await ${r.plural}.get_${r.singular}(${r.singular}_id)
-    set_etag(request, response, ${r.singular}.version)
+    set_etag(request, response, ${r.singular}.${etag})
     return ${r.class_name}Response.model_validate(${r.singular})
 
 
@@ -67,7 +68,7 @@ async def create_${r.singular}(
     """Create ${r.a}."""
     ${r.singular} = await ${r.plural}.create_${r.singular}(data)
     set_location(request, response, ${r.singular}.id)
-    set_etag(request, response, ${r.singular}.version)
+    set_etag(request, response, ${r.singular}.${etag})
     return ${r.class_name}Response.model_validate(${r.singular})
 
 
@@ -83,7 +84,7 @@ async def update_${r.singular}(
 ) -> ${r.class_name}Response:
     """Change ${r.a}. Omitted fields stay unchanged."""
     ${r.singular} = await ${r.plural}.update_${r.singular}(${r.singular}_id, data, if_match)
-    set_etag(request, response, ${r.singular}.version)
+    set_etag(request, response, ${r.singular}.${etag})
     return ${r.class_name}Response.model_validate(${r.singular})
 
 

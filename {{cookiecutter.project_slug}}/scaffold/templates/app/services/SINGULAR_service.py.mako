@@ -112,5 +112,5 @@ ${r.docstring(f"Create {r.a}.", created)}
 % if r.owner:
         require_owner_or_admin(self._caller, ${r.singular}.${r.owner.column})
 % endif
-        require_version(${r.singular}, if_match)
+        require_version(${r.singular}, if_match${f", {r.singular}.etag" if r.unversioned else ""})
         return ${r.singular}

@@ -251,6 +251,26 @@ async def test_${one.name}_of_${r.singular}_cannot_be_deleted(
 
 % endif
 % endfor
+% for one in r.unversioned:
+% if one.is_deletable or one.is_self:
+async def test_etag_changes_with_a_deleted_row_of_${one.name}(client: httpx.AsyncClient, make: Factory) -> None:
+    other = await ${new_row(one)}
+    body = await new_${r.singular}(make) | {"${one.column}": ${"[other.id]" if one.is_many else "other.id"}}
+    created = await client.post("${r.path}", json=body)
+    url, etag = created.headers["location"], created.headers["etag"]
+    same = await client.get(url, headers={"If-None-Match": etag})
+
+    await client.delete(f"${one.target_path}/{other.id}")
+
+    changed = await client.get(url, headers={"If-None-Match": etag})
+    assert (same.status_code, changed.status_code) == (304, 200)
+    for held, status in ((etag, 412), (changed.headers["etag"], 200)):
+        response = await client.patch(url, json={}, headers={"If-Match": held})
+        assert (response.status_code, response.headers["etag"]) == (status, changed.headers["etag"])
+
+
+% endif
+% endfor
 async def test_deleted_${r.singular}_is_gone(
     client: httpx.AsyncClient, make: Factory, session: AsyncSession
 ) -> None:
