@@ -198,7 +198,7 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
     )
     max_query_bytes: int = Field(
         default=8192,
-        ge=4096,
+        ge=6144,
         description="Maximum size of a query string, and of a path, in bytes.",
     )
     drain_seconds: float = Field(

@@ -11,6 +11,6 @@ MAX_PAGE: Final = 100
 
 PageLimit = Annotated[int, Query(ge=1, le=100, description="Maximum number of items.")]
 PageCursor = Annotated[
-    Text | None, Query(max_length=3500, description="`next_cursor` of the previous page.")
+    Text | None, Query(max_length=5000, description="`next_cursor` of the previous page.")
 ]
 PageNumber = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Number of the page, from 1.")]

@@ -13,7 +13,7 @@ class PageQuery(BaseModel):
 
     limit: int = Field(default=20, ge=1, le=100, description="Maximum number of items.")
     cursor: Text | None = Field(
-        default=None, max_length=3500, description="`next_cursor` of the previous page."
+        default=None, max_length=5000, description="`next_cursor` of the previous page."
     )
 
 

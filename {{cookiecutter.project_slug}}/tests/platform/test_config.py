@@ -203,7 +203,7 @@ def test_message_for_a_wrong_value_says_what_is_right(
         ("API_PREFIX", "/api/./v1"),
         ("API_PREFIX", "/health"),
         ("API_PREFIX", "/health/v1"),
-        ("MAX_QUERY_BYTES", "4095"),
+        ("MAX_QUERY_BYTES", "6143"),
         ("ALLOWED_HOSTS", "https://api.example.com"),
         ("CORS_ORIGINS", "https://app.example.com/path"),
         ("CORS_ORIGINS", "app.example.com"),

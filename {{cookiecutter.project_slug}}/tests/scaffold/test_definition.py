@@ -259,8 +259,10 @@ def test_value_that_is_stored_fits_into_a_cursor(
     assert decode_cursor(cursor, "a", cursor_type(project, field)) == (value, 1)
 
 
-def test_longest_cursor_is_accepted_with_any_setting() -> None:
-    cursor = encode_cursor(f"-{'x' * 62}", "\U0001f600" * MAX_INDEXED_LENGTH, 2**53 - 1)
+# Four bytes in UTF-8, and six in JSON.
+@pytest.mark.parametrize("character", ["\U0001f600", "\x01"])
+def test_longest_cursor_is_accepted_with_any_setting(character: str) -> None:
+    cursor = encode_cursor(f"-{'x' * 62}", character * MAX_INDEXED_LENGTH, 2**53 - 1)
     (limit,) = (one.ge for one in Settings.model_fields["max_query_bytes"].metadata)
 
     assert PageQuery(cursor=cursor).cursor == TypeAdapter(PageCursor).validate_python(cursor)
