@@ -21,6 +21,7 @@ _KEY: Final = "refusal"
 _VALUE: Final = re.compile(r"\((?P<columns>.*?)\)=\((?P<value>.*)\)", re.DOTALL)
 # Functions and types in `lower((email)::text)`, which are not columns.
 _NO_COLUMN: Final = re.compile(r"::[\w ]+|\w+(?=\()")
+_DELETION: Final = re.compile(r"\s*DELETE\b", re.IGNORECASE)
 
 
 class Refusal(NamedTuple):
@@ -41,10 +42,11 @@ def refusal(error: type[AppError], message: str, *, still_used: str = "") -> dic
     return {_KEY: Refusal(error, message, still_used)}
 
 
-def domain_error(violation: ConstraintViolation) -> AppError | None:
+def domain_error(violation: ConstraintViolation, statement: str = "") -> AppError | None:
     """Return the declared error of a violation, or None if the constraint declares none.
 
-    Its field is the column, unless the constraint has several.
+    Its field is the column, unless the constraint has several. `statement` is the SQL that was
+    refused, if it was not a COMMIT.
     """
     refusals = declared_refusals()
     if violation.constraint not in refusals:
@@ -53,9 +55,10 @@ def domain_error(violation: ConstraintViolation) -> AppError | None:
     match = _VALUE.search(violation.detail)
     columns = re.findall(r"\w+", _NO_COLUMN.sub("", match["columns"])) if match else []
     value = match["value"] if match else "given"
-    # The detail names the foreign key's own columns for a new row, and the referenced ones for a
-    # deletion.
-    if found.still_used and columns == ["id"]:
+    # A foreign key refuses a new row or a deletion, mostly with the same SQLSTATE and table. Row-level
+    # security hides the columns: the foreign key's own for a new row, the referenced ones for a
+    # deletion. At COMMIT, for a deferred constraint, only they tell.
+    if found.still_used and (_DELETION.match(statement) or columns[-1:] == ["id"]):
         return ConflictError(found.still_used.format(value=value))
     return found.error(
         found.message.format(value=value), field=columns[0] if len(columns) == 1 else None

@@ -115,7 +115,7 @@ def _translated(
     if read_only and state == _READ_ONLY:
         return ReadOnlySessionError()
     violation = driver.constraint_violation(original)
-    if violation and (error := domain_error(violation)):
+    if violation and (error := domain_error(violation, context.statement or "")):
         return error
     if state in _REFUSED_VALUE or driver.refuses_value(original):
         return ValidationError("The request holds a value that the database cannot store")
