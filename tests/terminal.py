@@ -68,6 +68,8 @@ class Terminal:
         option, path = SERVERS[line]
         port = free_port()
         log = self.project.with_name(f"{self.project.name}-{port}.log")
+        # A run that was started in the background ignores Ctrl-C, and so would what it starts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with log.open("wb") as output:
             process = subprocess.Popen(
                 ["sh", "-c", f"exec {line} {option.format(port)}"],
