@@ -241,7 +241,7 @@ def _with_links(
         target_name=target_name,
         is_many=True,
         is_self=is_self,
-        is_deletable=not is_self and project.has_route(f"delete_{target_name}"),
+        is_deletable=not is_self and f"delete_{target_name}" in project.routes,
     )
 
 
