@@ -8,7 +8,7 @@ from sqlalchemy.orm import QueryableAttribute, defer, raiseload, selectinload
 
 from app.models.post import Post
 from app.models.user import User
-from app.repositories.base import Repository, containing, contains, keyset, place
+from app.repositories.base import Repository, containing, contains, for_update, keyset, place
 from app.repositories.named_columns import NamedColumns
 from app.repositories.post_like_repo import LIKE_COUNT, LIKED_BY_VIEWER
 
@@ -16,8 +16,7 @@ from app.repositories.post_like_repo import LIKE_COUNT, LIKED_BY_VIEWER
 _POSTS: Final = select(Post).options(raiseload("*"))
 # Statements are built once, because building them is slow (see docs/decisions/0006).
 _BY_ID: Final = _POSTS.where(Post.id == bindparam("post_id"))
-# populate_existing: the session may have loaded an older state before the lock.
-_FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
+_FOR_UPDATE: Final = for_update(_BY_ID)
 _SORT_COLUMNS: Final[dict[str, QueryableAttribute[Any]]] = {
     "created_at": Post.created_at,
     "title": Post.title,

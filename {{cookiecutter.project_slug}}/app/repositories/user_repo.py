@@ -6,14 +6,13 @@ from sqlalchemy import ColumnElement, Select, bindparam, insert, select
 from sqlalchemy.orm import raiseload
 
 from app.models.user import User
-from app.repositories.base import Repository, containing, contains, keyset
+from app.repositories.base import Repository, containing, contains, for_update, keyset
 
 # raiseload: accessing what a statement has not loaded raises an error instead of querying.
 USERS: Final = select(User).options(raiseload("*"))
 # Statements are built once, because building them is slow (see docs/decisions/0006).
 _BY_ID: Final = USERS.where(User.id == bindparam("user_id"))
-# populate_existing: the session may have loaded an older state before the lock.
-_FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
+_FOR_UPDATE: Final = for_update(_BY_ID)
 
 
 @cache

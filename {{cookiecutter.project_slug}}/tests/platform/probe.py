@@ -27,7 +27,7 @@ from app.dependencies.services import public_service, service
 from app.exceptions import ConflictError, NotFoundError
 from app.models.base import Base
 from app.models.user import User
-from app.repositories.base import Repository, keyset
+from app.repositories.base import Repository, for_update, keyset
 from app.schemas.base import Nullable, PatchBody, RequestBody, ResponseBody
 from app.schemas.page import Page
 from app.services.permissions import Caller, require_owner_or_admin
@@ -83,7 +83,7 @@ class ProbeResponse(ResponseBody):
 
 _PROBES: Final = select(Probe).options(raiseload("*"))
 _BY_ID: Final = _PROBES.where(Probe.id == bindparam("probe_id"))
-_FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
+_FOR_UPDATE: Final = for_update(_BY_ID)
 _PAGES: Final = {
     after: keyset(_PROBES, Probe.id.expression, after=after) for after in (True, False)
 }

@@ -1,13 +1,17 @@
 """What every repository inherits."""
 
 import pytest
-from sqlalchemy import Column, Computed, Text, event, text
+from sqlalchemy import Column, Computed, Text, event, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from app.core.database import Database
+from app.exceptions import UnavailableError
+from app.models.user import User
 from app.repositories.base import Repository
 from app.repositories.user_repo import UserRepository
 from tests.factories import Factory
+from tests.platform.probe import ProbeRepository
 
 
 class OwnBase(DeclarativeBase):
@@ -82,3 +86,20 @@ async def test_values_that_do_not_differ_are_not_written(
     updated = await UserRepository(session).update(user, {"display_name": "Ann"})
 
     assert updated.version == 1
+
+
+@pytest.mark.usefixtures("probe_table")
+async def test_row_that_is_locked_may_be_referred_to_but_not_changed(
+    live_database: Database, make_live: Factory
+) -> None:
+    user = await make_live.user()
+    change = select(User.id).where(User.id == user.id).with_for_update(key_share=True, nowait=True)
+
+    async with live_database.transaction() as changing, live_database.transaction() as other:
+        await UserRepository(changing).get_for_update(user.id)
+        probe = await ProbeRepository(other).create({"owner_id": user.id, "name": "Name"})
+        with pytest.raises(UnavailableError):
+            async with other.begin_nested():
+                await other.scalar(change)
+
+    assert probe.owner_id == user.id

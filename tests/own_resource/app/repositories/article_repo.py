@@ -5,11 +5,11 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import raiseload
 
 from app.models.article import Article
-from app.repositories.base import Repository, keyset
+from app.repositories.base import Repository, for_update, keyset
 
 _ARTICLES: Final = select(Article).options(raiseload("*"))
 _BY_ID: Final = _ARTICLES.where(Article.id == bindparam("article_id"))
-_FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
+_FOR_UPDATE: Final = for_update(_BY_ID)
 _FIRST_PAGE: Final = keyset(_ARTICLES, Article.id.expression)
 _NEXT_PAGE: Final = keyset(_ARTICLES, Article.id.expression, after=True)
 

@@ -14,24 +14,19 @@ from ${r.module} import ${r.class_name}
 % for target in r.linked_models:
 from ${target.module} import ${target.class_name}
 % endfor
-from app.repositories.base import Repository, keyset
+from app.repositories.base import Repository, for_update, keyset
 
 # raiseload: accessing what a statement has not loaded raises an error instead of querying.
 _${r.plural.upper()}: Final = select(${r.class_name}).options(${"".join(f'selectinload({r.class_name}.{link.name}).raiseload("*"), ' for link in r.links)}raiseload("*"))
 # Statements are built once, because building them is slow (see docs/decisions/0006).
 _BY_ID: Final = _${r.plural.upper()}.where(${r.class_name}.id == bindparam("${r.singular}_id"))
-# populate_existing: the session may have loaded an older state before the lock.
 % if r.links:
-# It would also undo what the statement loads for a row that is linked to itself: links come after it.
-_FOR_UPDATE: Final = (
-    select(${r.class_name})
-    .options(raiseload("*"))
-    .where(${r.class_name}.id == bindparam("${r.singular}_id"))
-    .with_for_update()
-    .execution_options(populate_existing=True)
+# Without the links: one to the row itself would be read by `populate_existing`, too, and undo what is loaded.
+_FOR_UPDATE: Final = for_update(
+    select(${r.class_name}).options(raiseload("*")).where(${r.class_name}.id == bindparam("${r.singular}_id"))
 )
 % else:
-_FOR_UPDATE: Final = _BY_ID.with_for_update().execution_options(populate_existing=True)
+_FOR_UPDATE: Final = for_update(_BY_ID)
 % endif
 % for link in r.links:
 _${link.name.upper()}_OF: Final = (

@@ -8,6 +8,7 @@
     def new_row(one):
         return "make.user()" if one.target_name == "user" else f"make_{one.target_name}(make)"
 %>\
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -210,6 +211,22 @@ async def test_${r.singular}_may_be_among_its_own_${link.name}(client: httpx.Asy
     assert (await client.get(url)).json() == linked.json()
     assert (await client.get("${r.path}")).json()["items"] == [linked.json()]
     assert (await client.delete(url)).status_code == 204
+
+
+async def test_${link.name}_may_link_to_each_other_at_the_same_time(
+    live_client: httpx.AsyncClient, make_live: Factory
+) -> None:
+    for _ in range(3):
+        ids = [(await make_${r.singular}(make_live)).id for _ in range(2)]
+
+        responses = await asyncio.gather(
+            *(
+                live_client.patch(f"${r.path}/{one}", json={"${link.column}": [other]})
+                for one, other in (ids, reversed(ids))
+            )
+        )
+
+        assert [response.status_code for response in responses] == [200, 200]
 
 
 % endif
