@@ -60,9 +60,7 @@ BLOCKS: Final = [
 QUOTATIONS: Final = [
     block for block in BLOCKS if block.quoted_file and not block.is_about_an_example
 ]
-OF_RECIPES: Final = [
-    block for block in BLOCKS if patch_of(block.document) and not block.is_about_an_example
-]
+OF_RECIPES: Final = [block for block in BLOCKS if patch_of(block.document)]
 EXAMPLES: Final = [
     block
     for block in BLOCKS
