@@ -13,7 +13,7 @@ from containers import remove_shared_images, succeeds
 from postgres import Server, ServerError, start_server
 
 # Tests of the projects that tests/test_updates.py and tests/test_own_resource.py make.
-collect_ignore = ["edits", "own_resource"]
+collect_ignore = ["edits", "own_resource", "own_tenants"]
 server_key = pytest.StashKey[Server]()
 workspace_key = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 # A baked suite takes minutes, in which a person would see nothing.

@@ -1,12 +1,13 @@
 """The how-tos that change code do what they say: their changes and commands are carried out in a bake."""
 
 import shlex
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
 import pytest
-from baking import bake, bake_repository, run, run_check, run_suite
+from baking import ROOT, bake, bake_repository, run, run_check, run_suite
 from cast import COMMANDS, PICTURE, comparable, printed_in, shown
 from documented_edits import Block, blocks_of
 from parameters import FIRST, FIRST_AND_LAST, in_each_run
@@ -20,6 +21,7 @@ from variants import Variant
 WITH_AUTH, WITHOUT_AUTH = FIRST_AND_LAST[:1], FIRST_AND_LAST[1:]
 REVISIONS = "tests/migrations/test_revisions.py"
 OF_ALL_RESOURCES = ("tests/test_architecture.py", "tests/test_endpoints.py")
+OF_TENANTS = "tests/test_tenants.py"
 OF_ARTICLES = (
     "app/models/article.py",
     "app/repositories/article_repo.py",
@@ -87,6 +89,32 @@ def test_relations_are_added_as_the_command_writes_them(
 
     assert texts(project) == written
     check(project, workspace, "tests/routes/test_articles.py", "tests/test_endpoints.py", REVISIONS)
+
+
+@pytest.mark.parametrize("variant", in_each_run([], slow=FIRST_AND_LAST, of=FIRST_AND_LAST))
+def test_table_of_tenants_is_added_as_the_recipe_says(
+    variant: Variant, template: Path, workspace: Path, tmp_path: Path, database_server: str
+) -> None:
+    project = bake_repository(template, tmp_path / "project", variant)
+    run(project, "app", "recipe", "add", "tenants")
+    blocks = blocks_of(project / "docs/recipes/tenants.md")
+    (new,) = [command for block in blocks for command in block.commands() if "new" in command]
+    written = run(project, *new)
+
+    assert OF_TENANTS in written
+    with pytest.raises(AssertionError, match=r"docs/recipes/tenants\.md says.*: \['articles'\]"):
+        run_suite(project, OF_TENANTS, "-k", "for_all")
+    next(project.glob("alembic/versions/*_add_articles_table.py")).unlink()
+    with scratch_database(database_server) as url:
+        env = SETTINGS | {"DATABASE_URL": url}
+        run(project, "app", "migrate", env=env)
+        carry_out(project, blocks, env)
+
+    shutil.copytree(ROOT / "tests" / "own_tenants", project, dirs_exist_ok=True)
+    check(
+        project, workspace, OF_TENANTS, "tests/test_articles_of_tenants.py", "tests/routes/test_articles.py",
+        "tests/test_endpoints.py", REVISIONS,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("variant", in_each_run([], slow=FIRST))

@@ -39,6 +39,7 @@ ELSEWHERE = {
     "docs/howto/settings.md": "test_howtos",
     "docs/howto/upgrade.md": "test_updates",
     "docs/operations.md": "test_compose",
+    "docs/recipes/tenants.md": "test_howtos",
 }
 # How the lines of README begin that are typed elsewhere: tests/test_compose.py has an engine, and
 # tests/test_generated_clients.py npm.

@@ -95,6 +95,7 @@ OTHER_MEANINGS = {
     "app/core/database/scram.py": r"\brole\b|\\?\bpasswords?\b|pg_authid|rolpassword|(scram_)?verifiers?\b|signs in|token_bytes",
     "tests/migrations/test_add_trigram_index_of_users.py": r"\brole\b|role=",
     "tests/platform/database/test_grants.py": r"\b(the_)?roles?\b|\bpassword\b|role_(reads|that|is|limits)|(new|test)_password|of_the_role|passwd|scram_verifier|test_verifier|test_password_is",
+    "tests/platform/database/test_constraints.py": r"\brole\b|\bpassword=",
     "docs/security/runbooks.md": r"\broles\b|\bALTER ROLE\b|\\password\b|\bPASSWORD\b",
     # The role of the database whom policies bind, a password of it, and the header.
     "docs/recipes/tenants.md": r"\brole\b",

@@ -60,7 +60,9 @@ BLOCKS: Final = [
 QUOTATIONS: Final = [
     block for block in BLOCKS if block.quoted_file and not block.is_about_an_example
 ]
-OF_RECIPES: Final = [block for block in BLOCKS if patch_of(block.document)]
+OF_RECIPES: Final = [
+    block for block in BLOCKS if patch_of(block.document) and not block.is_about_an_example
+]
 EXAMPLES: Final = [
     block
     for block in BLOCKS
