@@ -104,4 +104,5 @@ def interrupt(process: subprocess.Popen[bytes]) -> None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(5)
     os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     raise AssertionError("twelve Ctrl-C do not end it")
