@@ -296,7 +296,7 @@ async def test_text_is_found_in_title_and_body_and_taken_literally(
         ("q=%00", "q"),
         ("q=aaa%00", "q"),
         (f"q={'x' * 101}", "q"),
-        (f"cursor={'x' * 3501}", "cursor"),
+        (f"cursor={'x' * 5001}", "cursor"),
     ],
 )
 async def test_wrong_query_is_refused_with_its_name(
