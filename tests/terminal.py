@@ -69,7 +69,7 @@ class Terminal:
         port = free_port()
         log = self.project.with_name(f"{self.project.name}-{port}.log")
         # A run that was started in the background ignores Ctrl-C, and so would what it starts.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         with log.open("wb") as output:
             process = subprocess.Popen(
                 ["sh", "-c", f"exec {line} {option.format(port)}"],
@@ -79,6 +79,7 @@ class Terminal:
                 stderr=output,
                 start_new_session=True,
             )
+        signal.signal(signal.SIGINT, before)
         url = f"http://127.0.0.1:{port}"
 
         def responds() -> bool:

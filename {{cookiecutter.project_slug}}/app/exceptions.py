@@ -18,9 +18,9 @@ def explain(error: BaseException) -> str:
     messages = [" ".join(str(error).split()) or type(error).__name__]
     while cause := error.__cause__:
         text = " ".join(str(cause).split())
-        if not text and isinstance(cause, CancelledError):
-            break  # by a timeout, which has been named
-        if not text:
+        if not text and isinstance(error, TimeoutError) and isinstance(cause, CancelledError):
+            pass  # which is how a time limit ends what takes too long
+        elif not text:
             messages.append(type(cause).__name__)
         elif text not in messages[-1]:  # SQLAlchemy repeats the message of the driver
             messages.append(f"{type(cause).__name__}: {text}")
@@ -97,7 +97,7 @@ class AlreadyProcessedError(ConflictError):
 
 
 class VersionMismatchError(AppError):
-    """The resource has changed since the client read it. `version` is its current version."""
+    """The resource has changed since the client read it. `version` is the number of its current `ETag`."""
 
     status = 412
     code = "PRECONDITION_FAILED"

@@ -96,6 +96,8 @@ class Checkout:
     def apply_what_fits(self, patch: Patch) -> Rest:
         """Apply the hunks that fit, and return the rest. Raises `CommandError` if nothing is changed."""
         completed, changes = self._applied_aside(patch, "--reject")
+        if completed.returncode and not changes.files:
+            raise CommandError(f"git changed nothing: {completed.stderr.strip()}")
         changes.apply()
         names = [f"{name}.rej" for name in patch.files]
         rejected = [name for name in names if name in changes.files]

@@ -106,7 +106,9 @@ def recipes_in_demo(project: Project) -> list[str]:
         return [
             name
             for name, recipe in found
-            if recipe.changes_demo and _state(checkout, recipe) == ADDED
+            if recipe.changes_demo
+            and _state(checkout, recipe) == ADDED
+            and _is_followed_by_none(recipe)
         ]
     except CommandError:  # there is no git, and so no recipe
         return []
@@ -238,10 +240,16 @@ def _next(recipe: Recipe) -> Iterator[str]:
     yield f"{recipe.page} says how it works. `uv run app recipe remove {recipe.name}` undoes it."
 
 
+def _is_followed_by_none(recipe: Recipe) -> bool:
+    """Return whether no other revision follows one of the recipe."""
+    own = {*recipe.revisions}
+    return not own or head(recipe.project) in own
+
+
 def _require_last(recipe: Recipe) -> None:
     """Raise `CommandError` if another revision follows one of the recipe."""
-    own = {*recipe.revisions}
-    if own and head(recipe.project) not in own:
+    if not _is_followed_by_none(recipe):
+        own = {*recipe.revisions}
         raise CommandError(
             f"Other revisions follow {', '.join(sorted(own))}: keep what it has added, and write a "
             "migration that drops its columns and tables"

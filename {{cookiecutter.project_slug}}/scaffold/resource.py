@@ -89,6 +89,13 @@ class Resource:
         wanted = (one for one in self.references if one.target_name == USER and not one.is_optional)
         return next(wanted, None)
 
+    def is_personal(self, reference: Field) -> bool:
+        """Return whether a row is data of whom a reference leads to: its owner, or else users that it names."""
+        if self.owner:
+            return reference is self.owner
+        users = [one for one in self.references if one.target_name == USER]
+        return not users or reference in users
+
     @property
     def changeable(self) -> tuple[Field, ...]:
         """The fields of a PATCH."""

@@ -83,11 +83,15 @@ def single_instance() -> AbstractContextManager[None]:
     return locked("lock", f"`app dev` already runs in {DIRECTORY.parent}; stop it first")
 
 
+class LockedError(CommandError):
+    """Another process holds a lock of the project."""
+
+
 @contextmanager
 def locked(name: str, refusal: str) -> Generator[None]:
     """Hold a lock of the project, which the system releases however the process ends.
 
-    Raises `CommandError` with the refusal if another process holds it.
+    Raises `LockedError` with the refusal if another process holds it.
     """
     try:
         from fasteners import InterProcessLock
@@ -103,7 +107,7 @@ def locked(name: str, refusal: str) -> Generator[None]:
     lock = InterProcessLock(DIRECTORY / name)
     if not lock.acquire(blocking=False):
         lock.lockfile.close()
-        raise CommandError(refusal)
+        raise LockedError(refusal)
     try:
         yield
     finally:
@@ -117,8 +121,10 @@ def is_dev_running() -> bool:
     try:
         with single_instance():
             return False
-    except CommandError:
+    except LockedError:
         return True
+    except CommandError:  # the lock cannot be opened
+        return False
 
 
 def require_free_port(host: str, port: int) -> None:

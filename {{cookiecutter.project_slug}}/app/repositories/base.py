@@ -130,7 +130,7 @@ def for_update(statement: Select[ModelT]) -> Select[ModelT]:
     """Return a statement that locks its rows until the transaction ends, and reads their current state.
 
     FOR NO KEY UPDATE: others that lock or change these rows wait, but not those that refer to them by
-    a foreign key. Deleting a row, or changing a key, waits for these, too.
+    a foreign key. Deleting a row, or changing its key, waits for those that refer to it, too.
     """
     # populate_existing: the session may have loaded an older state before the lock.
     return statement.with_for_update(key_share=True).execution_options(populate_existing=True)

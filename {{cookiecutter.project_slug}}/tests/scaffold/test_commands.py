@@ -69,6 +69,12 @@ def test_rows_are_data_of_their_owner_alone(checkout: Path, new: Command) -> Non
     ]
     assert "personal" not in (checkout / "app/models/profile.py").read_text(encoding="utf-8")
 
+    new("comment", "on:quokka", "writer:user?", "title:str:20")
+    new("leaf", "of:quokka", "title:str:20")
+    text = (checkout / "app/models/comment.py").read_text(encoding="utf-8")
+    assert re.findall(r'ForeignKey\(\s*"(\w+)\.id"[^)]*\)[^)]*personal', text) == ["quokkas"]
+    assert "personal" not in (checkout / "app/models/leaf.py").read_text(encoding="utf-8")
+
 
 def look_at(told: list[str]) -> list[str]:
     """Return the decisions that the definition leaves open, as `new` prints them."""

@@ -1,4 +1,8 @@
-"""Conditional requests (RFC 9110, section 13): the version of a row is its strong entity tag."""
+"""Conditional requests (RFC 9110, section 13).
+
+The version of a row is its strong entity tag, or the number of `etag_of` (`app/models/base.py`) where
+the representation also changes without a new version.
+"""
 
 import re
 from typing import Any, Final, cast

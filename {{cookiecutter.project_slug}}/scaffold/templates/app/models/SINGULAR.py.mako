@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 % endif
 % for link in r.links:
 <%
-    # A row with a user is data of that user, like any other row of the owner of the first side.
-    of_first, of_second = ('', ' | {"personal": False}') if link.table != "users" else (' | {"personal": False}', '')
+    # A link to a user is data of that user. Other links are data of the owner of the row that has them.
+    is_of_user = link.target_name == "user"
+    of_first = ' | {"personal": False}' if is_of_user else ""
+    of_second = "" if is_of_user else ' | {"personal": False}'
 %>\
 
 # Its rows belong to ${r.humans}; the repository writes them.
@@ -75,8 +77,7 @@ class ${r.class_name}(Base):
 % for one in r.references:
 <%
     hint = f"{one.python} | None" if one.is_optional else one.python
-    # Its rows are data of the owner alone.
-    others = "" if one is r.owner or not r.owner else ' | {"personal": False}'
+    others = "" if r.is_personal(one) else ' | {"personal": False}'
     used = f', still_used="{one.target_name.replace("_", " ").capitalize()} {{value}} still has {r.humans}"' if one.ondelete == "RESTRICT" else ""
 %>\
     ${one.column}: Mapped[${hint}] = mapped_column(
