@@ -53,6 +53,7 @@ OTHER_PATHS: Final = {
         "of the resource that the documents add as an example",
     ),
     "alembic/versions/...": "stands for the migration of that resource",
+    "scaffold/resources/": "git keeps no folder without a file, so the first `app new` makes it again",
     "tests/faults/test_jobs.py": "in the template",
     "core/database.py": "a module in the specification that the record compares with",
     "core/security.py": "likewise",
