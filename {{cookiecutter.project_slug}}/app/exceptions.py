@@ -18,9 +18,9 @@ def explain(error: BaseException) -> str:
     messages = [" ".join(str(error).split()) or type(error).__name__]
     while cause := error.__cause__:
         text = " ".join(str(cause).split())
-        if not text and isinstance(error, TimeoutError) and isinstance(cause, CancelledError):
-            pass  # which is how a time limit ends what takes too long
-        elif not text:
+        # A time limit cancels what takes too long: that is how it works, and no cause.
+        is_of_limit = isinstance(error, TimeoutError) and isinstance(cause, CancelledError)
+        if not text and not is_of_limit:
             messages.append(type(cause).__name__)
         elif text not in messages[-1]:  # SQLAlchemy repeats the message of the driver
             messages.append(f"{type(cause).__name__}: {text}")

@@ -86,15 +86,19 @@ class Resource:
     @property
     def owner(self) -> Field | None:
         """The first reference to a user that every row has."""
-        wanted = (one for one in self.references if one.target_name == USER and not one.is_optional)
+        wanted = (one for one in self.references if self.is_to_user(one) and not one.is_optional)
         return next(wanted, None)
 
     def is_personal(self, reference: Field) -> bool:
         """Return whether a row is data of whom a reference leads to: its owner, or else users that it names."""
         if self.owner:
             return reference is self.owner
-        users = [one for one in self.references if one.target_name == USER]
-        return not users or reference in users
+        names_users = any(map(self.is_to_user, self.references))
+        return self.is_to_user(reference) or not names_users
+
+    def is_to_user(self, field: Field) -> bool:
+        """Return whether a reference or a link leads to users."""
+        return field.target_name == USER
 
     @property
     def changeable(self) -> tuple[Field, ...]:

@@ -41,9 +41,8 @@ if TYPE_CHECKING:
 % for link in r.links:
 <%
     # A link to a user is data of that user. Other links are data of the owner of the row that has them.
-    is_of_user = link.target_name == "user"
-    of_first = ' | {"personal": False}' if is_of_user else ""
-    of_second = "" if is_of_user else ' | {"personal": False}'
+    of_first = ' | {"personal": False}' if r.is_to_user(link) else ""
+    of_second = "" if r.is_to_user(link) else ' | {"personal": False}'
 %>\
 
 # Its rows belong to ${r.humans}; the repository writes them.
