@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from app.cli.commands import DEVELOPMENT_SETTINGS, CommandError
+from app.cli.locks import LockedError, locked
 from app.core.env_file import PROJECT, configured
 
 if TYPE_CHECKING:
@@ -80,38 +81,8 @@ def without_secret(url: URL) -> str:
 
 def single_instance() -> AbstractContextManager[None]:
     """Hold a lock on the project. Raises `CommandError` if another `app dev` is running."""
-    return locked("lock", f"`app dev` already runs in {DIRECTORY.parent}; stop it first")
-
-
-class LockedError(CommandError):
-    """Another process holds a lock of the project."""
-
-
-@contextmanager
-def locked(name: str, refusal: str) -> Generator[None]:
-    """Hold a lock of the project, which the system releases however the process ends.
-
-    Raises `LockedError` with the refusal if another process holds it.
-    """
-    try:
-        from fasteners import InterProcessLock
-    except ImportError:
-        raise CommandError(
-            "This command needs the development dependencies: install with `uv sync`"
-        ) from None
-    try:
-        DIRECTORY.mkdir(exist_ok=True)
-        (DIRECTORY / name).touch()
-    except OSError as error:
-        raise CommandError(f"Cannot write to {DIRECTORY} ({error.strerror})") from None
-    lock = InterProcessLock(DIRECTORY / name)
-    if not lock.acquire(blocking=False):
-        lock.lockfile.close()
-        raise LockedError(refusal)
-    try:
-        yield
-    finally:
-        lock.release()
+    refusal = f"`app dev` already runs in {DIRECTORY.parent}; stop it first"
+    return locked(DIRECTORY / "lock", refusal)
 
 
 def is_dev_running() -> bool:

@@ -10,7 +10,7 @@ import typer
 from app.cli.commands import CommandError, Yes, commands, confirm
 from app.cli.dev_server import database_url, uses_embedded_server
 from app.cli.scaffolding import DryRun as DryRun
-from app.cli.scaffolding import change_project, scaffold_module
+from app.cli.scaffolding import change_project, changing_project, scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name in the singular, such as book_shelf.")]
 
@@ -93,7 +93,7 @@ def revision_command(
         raise CommandError(
             f'{message!r} does not say what the migration does: name it, such as "add a column"'
         )
-    with database_url() as url:
+    with changing_project(), database_url() as url:
         if uses_embedded_server():
             migrate(url)
         path = write_revision(url, message, empty=empty)

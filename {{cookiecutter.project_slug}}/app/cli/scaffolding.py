@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli import dev_server
 from app.cli.commands import CommandError
-from app.cli.dev_server import locked
+from app.cli.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,12 +39,16 @@ def print_lines(lines: Iterable[str]) -> None:
         typer.echo(line)
 
 
-def change_project(lines: Iterable[str], *, dry_run: bool) -> None:
-    """Print what a command yields that changes files, one such command at a time.
+def changing_project() -> AbstractContextManager[None]:
+    """Be the only command that changes the code. Raises `CommandError` if another one is running.
 
     Two at once would each write the lists without the entry of the other, and a second head.
-    Raises `CommandError` if another one is running.
     """
     refusal = "Another `app` command is changing the project: wait until it has ended"
-    with nullcontext() if dry_run else locked("changes", refusal):
+    return locked(dev_server.DIRECTORY / "changes", refusal)
+
+
+def change_project(lines: Iterable[str], *, dry_run: bool) -> None:
+    """Print what a command yields that changes files, as `changing_project` unless it is a dry run."""
+    with nullcontext() if dry_run else changing_project():
         print_lines(lines)

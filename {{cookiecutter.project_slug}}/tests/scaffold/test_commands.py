@@ -385,11 +385,18 @@ def changing(checkout: Path) -> Iterator[subprocess.Popen[str]]:
         ["rename", "quokka", "koala"],
         ["recipe", "add", "wombats"],
         ["recipe", "remove", "wombats"],
+        ["revision", "--message", "wombats", "--empty"],
     ],
 )
 def test_one_command_changes_the_project_at_a_time(
-    checkout: Path, new: Command, changing: subprocess.Popen[str], arguments: list[str]
+    checkout: Path,
+    new: Command,
+    changing: subprocess.Popen[str],
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # It would write to this project instead of the copy.
+    monkeypatch.setattr("app.core.database.migrations.write_revision", lambda *_, **__: None)
     new("quokka", *FIELDS)
     before = files_of(checkout)
 

@@ -30,7 +30,7 @@ _ACTIVE_ADMINS: Final = (
     select(User.id, User.email).where(User.role == "admin", User.is_active).order_by(User.id)
 )
 # Ordered by id, so that concurrent transactions lock them in the same order without a deadlock.
-_LOCKED_ADMINS: Final = _ACTIVE_ADMINS.with_for_update()
+_LOCKED_ADMINS: Final = _ACTIVE_ADMINS.with_for_update(key_share=True)
 
 
 class AccountRepository(Repository[User]):

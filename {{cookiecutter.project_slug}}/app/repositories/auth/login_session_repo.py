@@ -15,7 +15,7 @@ _BY_KEY_FOR_UPDATE: Final = (
     .join(User, User.id == LoginSession.user_id)
     .options(raiseload("*"))
     .where(LoginSession.key == bindparam("key"))
-    .with_for_update(of=LoginSession)
+    .with_for_update(of=LoginSession, key_share=True)
 )
 _BY_USER: Final = (
     select(LoginSession)
