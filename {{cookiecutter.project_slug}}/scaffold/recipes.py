@@ -201,7 +201,7 @@ def _find(name: str) -> Recipe:
     found = recipes_of(Project(PROJECT))
     if name in found:
         return found[name]
-    near = get_close_matches(name, found, n=3, cutoff=0.4)
+    near = [each for each in found if name in each] or get_close_matches(name, found)
     hint = f"Do you mean {' or '.join(near)}?" if near else "`uv run app recipes` lists them"
     raise CommandError(f"There is no recipe {name}. {hint}")
 

@@ -574,9 +574,15 @@ def test_second_time_is_refused_if_it_has_no_revision_and_was_edited(project: Pa
         add()
 
 
-def test_unknown_name_brings_a_suggestion(project: Path) -> None:
-    with pytest.raises(CommandError, match=r"no recipe wombat\. Do you mean wombats\?"):
-        add("wombat")
+@pytest.mark.parametrize("name", ["wombat", "wobmats", "bats"])
+def test_unknown_name_brings_a_suggestion(project: Path, name: str) -> None:
+    with pytest.raises(CommandError, match=rf"no recipe {name}\. Do you mean wombats\?"):
+        add(name)
+
+
+def test_name_that_resembles_none_brings_the_command_that_lists_them(project: Path) -> None:
+    with pytest.raises(CommandError, match=r"no recipe matt\. `uv run app recipes` lists them"):
+        add("matt")
 
 
 def test_recipe_that_a_later_revision_follows_is_kept(project: Path) -> None:
