@@ -34,6 +34,7 @@ _PATH: Final = re.compile(rf"(?:{_FOLDERS})/[\w./-]+")
 # Decision records leave out `app/`.
 _LAYERS: Final = r"core|models|schemas|repositories|services|jobs|dependencies|routes|cli"
 _PATH_IN_APP: Final = re.compile(rf"(?:{_LAYERS})/[\w./-]+\.py")
+_FILE: Final = re.compile(r"[\w.-]+\.(?:py|md|patch|toml|ya?ml|ini|json|svg)")
 _NAME: Final = re.compile(r"([A-Z][A-Z0-9_]{4,})(?:=.*)?")
 # In compose.yaml, and in a Dockerfile.
 _VARIABLE: Final = re.compile(r"\$\{(\w+)|^ +([A-Z_]+):|^ARG (\w+)", re.MULTILINE)
@@ -58,6 +59,8 @@ OTHER_PATHS: Final = {
     "core/database.py": "a module in the specification that the record compares with",
     "core/security.py": "likewise",
     "dependencies/auth.py": "likewise",
+    "UPGRADING.md": "in the template",
+    **dict.fromkeys(["NAME.md", "NAME.patch"], "stands for those of a recipe"),
 }
 
 # Names in capitals that are no settings of this variant, and what they are.
@@ -108,6 +111,14 @@ def source_of(*patterns: str) -> str:
 
 
 @cache
+def file_names() -> set[str]:
+    """Return the names of the project's files, without their folders."""
+    folders = _FOLDERS.replace("\\", "").split("|")
+    inside = (path for folder in folders for path in (PROJECT / folder).rglob("*"))
+    return {path.name for path in (*PROJECT.glob("*"), *inside)}
+
+
+@cache
 def variables() -> set[str]:
     """Return the settings, and the variables of Compose, of the image and of Uvicorn."""
     compose = source_of("compose.yaml", "Dockerfile", "deploy/pgbouncer/Dockerfile")
@@ -136,6 +147,7 @@ def test_links_lead_to_files(document: Path) -> None:
 @each_document
 def test_paths_exist(document: Path) -> None:
     named = words(read(document))
+    files = [name for name in named if _FILE.fullmatch(name)]
     paths = [name for name in named if _PATH.fullmatch(name)]
     paths += [f"app/{name}" for name in named if _PATH_IN_APP.fullmatch(name)]
     added = set(re.findall(r"^\+\+\+ b/(\S+)$", patch_of(document), re.MULTILINE))
@@ -148,6 +160,8 @@ def test_paths_exist(document: Path) -> None:
         and path not in OTHER_PATHS
         and path.removeprefix("app/") not in OTHER_PATHS
     ] == []
+    known = file_names() | {path.rpartition("/")[2] for path in added} | OTHER_PATHS.keys()
+    assert [name for name in files if name not in known] == []
 
 
 @each_document
