@@ -138,7 +138,7 @@ IDEMPOTENCY: Final = Feature(
                 "test_stored_responses_go_with_their_user",
             ),
             "tests/routes/auth/test_registration.py": (
-                "test_key_of_an_idempotent_registration_needs_a_token_that_counts",
+                "test_key_of_an_idempotent_registration_needs_a_valid_token",
             ),
         },
         edits={

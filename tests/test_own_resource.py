@@ -173,7 +173,7 @@ def test_long_tests_pass(changed: Changed, record_property: Callable[[str, objec
     record_property("suite", run_suite(changed.path, *LONG, *ignored))
 
 
-@pytest.mark.full
+@pytest.mark.parametrize("changed", in_each_run([], slow=LAST), indirect=True)
 def test_suite_of_what_names_no_resource_passes(
     changed: Changed, record_property: Callable[[str, object], None]
 ) -> None:

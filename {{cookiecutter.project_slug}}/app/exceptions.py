@@ -159,7 +159,7 @@ class SignInNotFreshError(AuthenticationError):
     code = "INSUFFICIENT_USER_AUTHENTICATION"
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(f"Sign in again: this takes a sign-in within the last {seconds} s")
+        super().__init__(f"Sign in again: this requires a sign-in within the last {seconds} s")
         challenge = f'Bearer error="insufficient_user_authentication", max_age={seconds}'
         self.headers = {"WWW-Authenticate": challenge}
 

@@ -39,7 +39,7 @@ _template = pytest.StashKey[URL]()
 _header = pytest.StashKey[str]()
 # Deletes the rows of all tables, including those that tests have created, the newest first: they refer to
 # older ones. TRUNCATE takes a hundred times as long, because it makes a new file for each table and index. It
-# does what DELETE cannot: rows that refer to newer ones, are hidden by a policy or kept by a trigger.
+# removes what DELETE cannot: rows that refer to newer ones, are hidden by a policy or kept by a trigger.
 _EMPTY: Final = text(
     """
     DO $$
@@ -104,7 +104,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_pycollect_makeitem(obj: object) -> list[pytest.Item] | None:
-    """Take no class of the app for tests, whatever its name is: `Testimonial`."""
+    """Collect no class of the app as tests, whatever its name is: `Testimonial`."""
     is_ours = isinstance(obj, type) and obj.__module__.startswith("app.")
     return [] if is_ours else None
 

@@ -72,6 +72,47 @@ def test_no_http_exception_is_raised_below_the_routes(path: Path) -> None:
     assert not any(name.endswith("HTTPException") for name in raised_names(path))
 
 
+ENTITIES: Final = {mapper.class_.__name__ for mapper in Base.registry.mappers}
+
+
+def statements_that_load_unasked(source: str) -> list[str]:
+    """Return the selects of objects in a statement or method that nowhere says `raiseload`."""
+    found = []
+    top = ast.parse(source).body
+    for definition in [
+        inner
+        for outer in top
+        for inner in (outer.body if isinstance(outer, ast.ClassDef) else [outer])
+    ]:
+        calls = [node for node in ast.walk(definition) if isinstance(node, ast.Call)]
+        if any(ast.unparse(call.func).endswith("raiseload") for call in calls):
+            continue
+        for call in calls:
+            names = {argument.id for argument in call.args if isinstance(argument, ast.Name)}
+            if ast.unparse(call.func) == "select" and names & ENTITIES:
+                found.append(ast.unparse(call))
+    return found
+
+
+@pytest.mark.parametrize("path", sources("repositories"), ids=str)
+def test_no_statement_for_objects_loads_what_it_was_not_asked_for(path: Path) -> None:
+    found = statements_that_load_unasked(path.read_text(encoding="utf-8"))
+
+    assert found == [], 'add .options(raiseload("*"))'
+
+
+def test_statement_that_loads_unasked_is_found() -> None:
+    source = """
+_IDS = select(User.id)
+_USERS = select(User).options(raiseload("*"))
+class UserRepository:
+    def one(self): return select(User).options(raiseload("*"))
+    def another(self): return select(User).where(User.is_active)
+"""
+
+    assert statements_that_load_unasked(source) == ["select(User)"]
+
+
 WITHOUT_COMMIT: Final = ("dependencies", "jobs", "repositories", "routes", "services")
 
 

@@ -13,14 +13,17 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.orm import raiseload
 
 from app.models.idempotency_key import IdempotencyKey
 from app.models.user import scope_of_user
 from app.repositories.base import Repository
 
 _LOCK: Final = select(func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("name"), 0)))
-_GET: Final = select(IdempotencyKey).where(
-    IdempotencyKey.scope == bindparam("scope"), IdempotencyKey.key == bindparam("key")
+_GET: Final = (
+    select(IdempotencyKey)
+    .options(raiseload("*"))
+    .where(IdempotencyKey.scope == bindparam("scope"), IdempotencyKey.key == bindparam("key"))
 )
 
 

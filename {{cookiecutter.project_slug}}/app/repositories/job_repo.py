@@ -10,7 +10,8 @@ from app.core.jobs.drivers import SessionDriver
 
 # The tables are PGQueuer's. It calls running jobs `picked`, and dead ones `failed`.
 _COUNT: Final = text("""
-SELECT entrypoint, state, count(*), min(since), CAST(extract(epoch FROM now() - min(since)) AS float)
+SELECT entrypoint AS kind, state, count(*) AS number, min(since) AS since,
+    CAST(extract(epoch FROM now() - min(since)) AS float) AS seconds
 FROM (
     SELECT entrypoint, CASE status WHEN 'picked' THEN 'running' WHEN 'failed' THEN 'dead'
         ELSE status::text END AS state,
@@ -20,8 +21,9 @@ FROM (
 GROUP BY entrypoint, state ORDER BY entrypoint, state
 """)
 _LIST_DEAD: Final = text("""
-SELECT job.id, job.entrypoint, job.attempts + 1, job.updated, convert_from(job.payload, 'UTF8'),
-    last.traceback ->> 'exception_type', last.traceback ->> 'exception_message'
+SELECT job.id, job.entrypoint AS kind, job.attempts + 1 AS attempts, job.updated AS failed_at,
+    convert_from(job.payload, 'UTF8') AS payload,
+    last.traceback ->> 'exception_type' AS error_type, last.traceback ->> 'exception_message' AS error
 FROM pgqueuer AS job
 LEFT JOIN LATERAL (
     SELECT traceback FROM pgqueuer_log
@@ -93,12 +95,13 @@ class JobRepository:
 
     async def count(self) -> Sequence[QueuedJobs]:
         """Return the number of jobs by kind and state."""
-        return [QueuedJobs(*row) for row in await self._session.execute(_COUNT)]
+        rows = (await self._session.execute(_COUNT)).mappings()
+        return [QueuedJobs(**row) for row in rows]
 
     async def list_dead(self, limit: int) -> Sequence[DeadJob]:
         """Return dead jobs, the latest first."""
-        rows = await self._session.execute(_LIST_DEAD, {"limit": limit})
-        return [DeadJob(*row) for row in rows]
+        rows = (await self._session.execute(_LIST_DEAD, {"limit": limit})).mappings()
+        return [DeadJob(**row) for row in rows]
 
     async def retry_dead(self, ids: Sequence[int] | None) -> Sequence[int]:
         """Queue dead jobs again, all if `ids` is None, and return their ids. Runs two statements."""

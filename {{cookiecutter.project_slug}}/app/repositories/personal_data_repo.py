@@ -24,7 +24,7 @@ _EMAIL: Final = func.lower(bindparam("email"))
 
 
 class PersonalDataRepository:
-    """SQL for all that is stored about a person, in whichever table it is.
+    """SQL for everything that is stored about a person, in any table.
 
     That is each row with the person's e-mail address in a column `email`, and each row whose
     foreign key leads to such a row, directly or through other tables, unless the key has

@@ -64,11 +64,9 @@ def _page(
     sort: str, *, after: bool, by_author: bool, by_text: bool, with_author: bool, with_body: bool
 ) -> Select[Any]:
     """Build the statement of a list on first use."""
-    statement = _VIEWED.select()
+    statement = _VIEWED.select().options(raiseload("*"))
     if with_author:
         statement = statement.options(selectinload(Post.author).raiseload("*"))
-    else:
-        statement = statement.options(raiseload("*"))
     if not with_body:
         statement = statement.options(defer(Post.body, raiseload=True))
     if by_author:

@@ -104,5 +104,5 @@ async def update_user(
     dependencies=[Depends(get_fresh_caller)],
 )
 async def delete_user(user_id: Id, accounts: AccountServiceDep, if_match: IfMatch) -> None:
-    """Delete a user and what belongs to them. Takes a fresh sign-in."""
+    """Delete a user and what belongs to them. Requires a fresh sign-in."""
     await accounts.delete(user_id, if_match)

@@ -23,7 +23,7 @@ class UserImportService:
         """
         try:
             ids = await self._users.create_users(
-                [{"email": user.email, "display_name": user.display_name} for user in data.users]
+                [user.model_dump(exclude={"posts"}) for user in data.users]
             )
         except EmailTakenError as error:
             # Drop the field: it belongs to one of the users, not to the body.

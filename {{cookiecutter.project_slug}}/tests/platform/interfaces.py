@@ -193,7 +193,7 @@ class _Module:
             self.imported[alias.asname or (name or module).partition(".")[0]] = (module, name)
 
     def _is_of_others(self, target: ast.expr, scope: _Scope) -> bool:
-        """Say whether something belongs to another package, which does not document to change it."""
+        """Say whether something belongs to another package, which does not document that it may be changed."""
         return self._is_name_of_others(target) or self._is_part_of_others(target, scope)
 
     def _is_name_of_others(self, target: ast.expr) -> bool:
@@ -215,7 +215,7 @@ class _Module:
         if scope.class_ and ast.unparse(target.value) == "self":
             return self._is_inherited(target.attr, scope.class_)
         kinds = self._kinds(target.value, scope)
-        if not kinds:  # of a bare name, nothing is said: `post.tags.append(tag)` is ordinary code
+        if not kinds:  # a bare name is not checked: `post.tags.append(tag)` is ordinary code
             return self._is_part_of_others(target.value, scope, is_nested=True)
         return any(
             not _is_own(kind) and (is_nested or (kind.__name__, target.attr) not in DOCUMENTED)
@@ -223,7 +223,7 @@ class _Module:
         )
 
     def _is_inherited(self, name: str, class_: ast.ClassDef) -> bool:
-        """Say whether a name on `self` is one that the base of another package gives itself."""
+        """Say whether a name on `self` is one that a base class of another package sets on itself."""
         if is_private(name):
             return False  # see _overrides
         kinds = [kind for kind in self._bases(class_) if not _is_own(kind) and name in _names(kind)]
@@ -327,7 +327,7 @@ class _Local:
 
 
 def _bindings(function: Function, name: str) -> Iterator[ast.expr | None]:
-    """Yield what a function says that a local name is: an annotation, a class; None: it defines it."""
+    """Yield the annotations and classes of a local name, and None where the function defines it."""
     arguments = function.args
     for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
         if argument.arg == name and argument.annotation:

@@ -37,8 +37,8 @@ class Replica(Generic[SessionT]):
         """Return a connected session, or None if the replica is down.
 
         A connection that is lost later fails the request, which may have read from it already. Raises
-        `UnavailableError` if the replica is up, and all connections to it are in use: the primary shall
-        not bear the load of both.
+        `UnavailableError` if the replica is up, and all connections to it are in use, so that the
+        primary does not carry both loads.
         """
         if not self._should_try():
             return None

@@ -42,7 +42,7 @@ class FinalError(Exception):
 
 
 class PayloadError(FinalError):
-    """The payload of a job is not one of this version. The message omits its values."""
+    """The payload of a job does not fit this version. The message omits its values."""
 
 
 class PostponedError(RetryRequested):

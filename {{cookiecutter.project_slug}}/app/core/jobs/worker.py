@@ -107,7 +107,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001 (whatever it is, jobs are waiting)
                 failures += 1
                 pause = min(0.5 * 2 ** min(failures, 10), _LONGEST_PAUSE)
-                _logger.warning("No jobs run for %.0f s: %s", pause, explain(error))
+                _logger.warning("The worker pauses for %.0f s: %s", pause, explain(error))
                 await self._pause(pause)
 
     def stop(self) -> None:
@@ -226,7 +226,7 @@ class Worker:
             self._deadlines.discard(deadline)
 
     async def _require_few_losses(self, kind: JobKind[Any], job: Job) -> None:
-        """Raise `FinalError` for a job that its workers do not survive.
+        """Raise `FinalError` for a job that keeps killing its workers.
 
         PGQueuer does not count these attempts. Asks the database only about a job that starts late
         enough to have been taken over.

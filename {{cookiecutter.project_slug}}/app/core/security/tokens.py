@@ -29,7 +29,7 @@ _ALGORITHM: Final = "HS256"
 _TYPE: Final = "at+jwt"
 _REGISTERED_CLAIMS: Final = ["iss", "aud", "sub", "exp", "iat", "jti"]
 
-_Number = Annotated[int, Strict()]  # `true` and `"1"` are none
+_Number = Annotated[int, Strict()]  # rejects `true` and `"1"`
 
 _KEY_BYTES: Final = 16
 _SECRET_BYTES: Final = 32

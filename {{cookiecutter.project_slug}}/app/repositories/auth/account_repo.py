@@ -49,7 +49,7 @@ class AccountRepository(Repository[User]):
     async def find_by_email(self, email: str, address: str) -> tuple[User | None, bool]:
         """Return a user by e-mail address, and whether they are signed in at an IP address.
 
-        Nobody is at an empty one, which stands for clients whose address is unknown.
+        An empty IP address, which stands for an unknown client, matches nobody.
         """
         parameters = {"email": email, "address": address}
         row = await self.row(_BY_EMAIL, parameters)
@@ -66,11 +66,11 @@ class AccountRepository(Repository[User]):
         return await self._session.scalar(statement.returning(User.id))
 
     async def forget_pending_emails(self, before: datetime) -> None:
-        """Forget pending addresses that no token confirms any more, of users unchanged since."""
+        """Forget pending addresses that no token confirms any more, of users not changed since."""
         confirms = exists().where(
             OneTimeToken.user_id == User.id, OneTimeToken.purpose == "change_email"
         )
-        # The time keeps an address that is entered while this statement runs.
+        # `before` spares an address that is entered while this statement runs.
         statement = (
             update(User)
             .where(User.pending_email.is_not(None), User.updated_at < before, ~confirms)

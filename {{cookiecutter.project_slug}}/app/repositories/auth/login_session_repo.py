@@ -19,6 +19,7 @@ _BY_KEY_FOR_UPDATE: Final = (
 )
 _BY_USER: Final = (
     select(LoginSession)
+    .options(raiseload("*"))
     .where(LoginSession.user_id == bindparam("user_id"))
     .order_by(LoginSession.last_used_at.desc(), LoginSession.id.desc())
 )

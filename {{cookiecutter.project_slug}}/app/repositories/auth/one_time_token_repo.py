@@ -1,8 +1,17 @@
 from collections.abc import Collection
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, LargeBinary, String, bindparam, delete, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    LargeBinary,
+    String,
+    bindparam,
+    delete,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from app.models.auth.one_time_token import OneTimeToken
@@ -80,8 +89,7 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
             "expires_at": expires_at,
         }
         statement = _replacing_older(_INSERT.from_select(_COLUMNS, users))
-        row = await self.row(statement.returning(*_RECIPIENT), parameters)
-        return Recipient(*row) if row else None
+        return await self._recipient(statement.returning(*_RECIPIENT), parameters)
 
     async def issue_to_address(
         self,
@@ -101,9 +109,7 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
         self, digest: bytes, purposes: Collection[Purpose], now: datetime
     ) -> Recipient | None:
         """Return the recipient of a valid token for one of the purposes, or None."""
-        statement = select(*_RECIPIENT).where(*_is_valid(digest, purposes, now))
-        row = await self.row(statement)
-        return Recipient(*row) if row else None
+        return await self._recipient(select(*_RECIPIENT).where(*_is_valid(digest, purposes, now)))
 
     async def consume(
         self,
@@ -120,9 +126,7 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
         statement = delete(OneTimeToken).where(*_is_valid(digest, purposes, now))
         if email is not None:
             statement = statement.where(func.lower(OneTimeToken.email) == func.lower(email))
-        returning = statement.returning(*_RECIPIENT)
-        row = await self.row(returning)
-        return Recipient(*row) if row else None
+        return await self._recipient(statement.returning(*_RECIPIENT))
 
     async def delete_by_user(self, user_id: int, *purposes: Purpose) -> None:
         """Delete the tokens of a user for some purposes, by default for all."""
@@ -148,3 +152,10 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
         expired = select(OneTimeToken.id).where(has_expired).order_by(OneTimeToken.id).limit(most)
         statement = delete(OneTimeToken).where(OneTimeToken.id.in_(expired))
         return await self.changed_rows(statement.returning(OneTimeToken.id))
+
+    async def _recipient(
+        self, statement: Executable, parameters: dict[str, Any] | None = None
+    ) -> Recipient | None:
+        """Return the only row of a statement as a recipient, by the names of its columns, or None."""
+        found = (await self._session.execute(statement, parameters)).mappings().one_or_none()
+        return Recipient(**found) if found else None

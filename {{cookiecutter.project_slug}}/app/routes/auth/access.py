@@ -43,7 +43,7 @@ async def update_access(
 ) -> UserResponse:
     """Change a user's role, deactivate or reactivate them. Revokes their sessions and tokens.
 
-    Takes a fresh sign-in.
+    Requires a fresh sign-in.
     """
     user = await access.change(user_id, data.columns(), if_match)
     set_etag(request, response, user.version)

@@ -44,7 +44,7 @@ class AccountService:
     ) -> User:
         """Change the columns of a user. A new e-mail address may have to be confirmed first.
 
-        Changing another user's address takes a fresh sign-in or the caller's password. Raises
+        Changing another user's address requires a fresh sign-in or the caller's password. Raises
         `SignInNotFreshError`, and as `UserService.update_user` and `EmailService.authorize_change` do.
         """
         if values.get("email") is not None and user_id != self._caller.id:

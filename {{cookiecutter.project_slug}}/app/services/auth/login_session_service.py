@@ -62,7 +62,7 @@ def is_expired(login_session: LoginSession, now: datetime, settings: SessionSett
 class LoginSessionService:
     """The login sessions of users, one for each device.
 
-    Starting a session takes no caller. All other methods are about the caller's own sessions.
+    Starting a session needs no caller. All other methods are about the caller's own sessions.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ from app.services.permissions import Caller, require_signed_in
 class PasswordService:
     """Changes and resets of passwords. It holds no connection while it hashes one.
 
-    A change takes a caller, a reset does not.
+    A change needs a caller; a reset does not.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Step-up authentication: sensitive actions take a fresh sign-in (RFC 9470)."""
+"""Step-up authentication: sensitive actions require a fresh sign-in (RFC 9470)."""
 
 import time
 

@@ -97,7 +97,7 @@ async def good(make: Factory, ann: User, settings: Settings) -> str:
     return await make_access_token(make, ann, settings)
 
 
-async def test_token_that_is_forged_from_counts_itself(open_client: Opener, good: str) -> None:
+async def test_token_that_is_forged_from_is_valid_itself(open_client: Opener, good: str) -> None:
     assert await is_signed_in(open_client(), {"Authorization": f"Bearer {good}"})
 
 
@@ -122,7 +122,9 @@ async def test_attack_claims_changed_under_the_old_signature(
     await assert_refused(open_client(), forged)
 
 
-async def test_attack_each_bit_of_the_signature_counts(open_client: Opener, good: str) -> None:
+async def test_attack_each_changed_bit_of_the_signature_is_refused(
+    open_client: Opener, good: str
+) -> None:
     head, _, signature = good.rpartition(".")
     raw = bytearray(base64.urlsafe_b64decode(signature + "="))
     raw[0] ^= 1

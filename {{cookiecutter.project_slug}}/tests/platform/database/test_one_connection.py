@@ -1,4 +1,4 @@
-"""Every endpoint of the app does with one connection at a time."""
+"""Every endpoint of the app gets by with one connection at a time."""
 
 import asyncio
 from collections.abc import Callable

@@ -166,7 +166,7 @@ async def test_settings_of_the_pool_reach_it(open_database: Callable[..., Databa
 # No turn is lost
 
 
-async def test_client_that_leaves_the_queue_takes_no_turn_along(single: Database) -> None:
+async def test_client_that_leaves_the_queue_loses_no_slot(single: Database) -> None:
     async with single.reader.connect():
         waiting = [asyncio.create_task(sleep(single, 0)) for _ in range(5)]
         await asyncio.sleep(0.05)

@@ -106,7 +106,7 @@ async def test_connections_one_after_the_other_are_fine(
     assert not caplog.messages
 
 
-async def test_what_is_slow_without_the_database_may_ask_for_no_connection_to_be_held(
+async def test_slow_code_can_require_that_no_connection_is_held(
     open_database: Callable[..., Database],
 ) -> None:
     database = open_database(database_second_connection="raise")

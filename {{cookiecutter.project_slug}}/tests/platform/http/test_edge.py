@@ -70,7 +70,7 @@ async def test_web_socket_route_reads_by_the_database(
 
 
 @pytest.mark.parametrize("wanted", [SessionDep, PublicProbes], ids=["session", "service"])
-async def test_route_without_the_edge_that_wants_a_session_ends_the_start(
+async def test_route_without_the_edge_that_wants_a_session_is_refused_at_startup(
     app_with_routers: AppWithRouters, wanted: Any
 ) -> None:
     router = APIRouter(prefix="/things")
@@ -86,7 +86,7 @@ async def test_route_without_the_edge_that_wants_a_session_ends_the_start(
             pass
 
 
-async def test_web_socket_route_that_wants_a_session_ends_the_start(
+async def test_web_socket_route_that_wants_a_session_is_refused_at_startup(
     app_with_routers: AppWithRouters,
 ) -> None:
     router = APIRouter(route_class=EdgeRoute)

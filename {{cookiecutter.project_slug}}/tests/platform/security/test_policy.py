@@ -63,7 +63,7 @@ def test_message_says_what_would_be_accepted() -> None:
         require_acceptable(SecretStr("x" * 65), policy, field="new_password")
 
 
-def test_each_part_is_a_setting() -> None:
+def test_length_and_common_passwords_are_settings() -> None:
     longer = PasswordSettings(password_min_length=12)
     shorter = PasswordSettings(password_max_length=64)
     lenient = PasswordSettings(password_refuse_common=False)

@@ -47,7 +47,7 @@ def test_each_access_token_has_an_id_of_its_own(settings: Settings) -> None:
     assert len(ids) == 10
 
 
-def test_new_key_signs_and_the_previous_one_still_counts(settings: Settings) -> None:
+def test_new_key_signs_and_the_previous_one_is_still_valid(settings: Settings) -> None:
     before = create_access_token(TOKEN, settings)
     rotated = settings.model_copy(
         update={"secret_key": OTHER_KEY, "secret_key_previous": settings.secret_key}

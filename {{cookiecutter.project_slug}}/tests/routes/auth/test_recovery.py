@@ -289,7 +289,7 @@ async def confirm(client: httpx.AsyncClient, token: str, password: str = PASSWOR
 
 @pytest.mark.usefixtures("ann")
 @pytest.mark.parametrize("is_required", [False, True])
-async def test_new_address_counts_as_soon_as_it_is_confirmed(
+async def test_new_address_is_used_as_soon_as_it_is_confirmed(
     open_client: Opener, mailbox: Mailbox, session: AsyncSession, is_required: bool
 ) -> None:
     await session.execute(update(User).values(is_email_verified=True))

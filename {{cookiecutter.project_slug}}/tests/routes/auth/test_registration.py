@@ -192,7 +192,7 @@ async def test_owner_of_an_address_gets_the_account_that_somebody_else_has_regis
 
 
 @pytest.mark.usefixtures("ann")
-async def test_key_of_an_idempotent_registration_needs_a_token_that_counts(
+async def test_key_of_an_idempotent_registration_needs_a_valid_token(
     open_client: Opener,
 ) -> None:
     client = open_client()
