@@ -69,8 +69,8 @@ class AuthThrottle:
         """Count a password attempt, before the password is verified.
 
         `email` is the account's, or the one that was typed if there is no account. Both count alike, so that
-        a limit does not change when an account is created. The limit of the account across all
-        addresses does not apply to a known address, at which the account is signed in, so that
+        a limit does not change when an account is created. The limit of the account across all IP
+        addresses does not apply to a known one, at which the account is signed in, so that
         attackers cannot lock the owner out. Raises `TooManyRequestsError`.
         """
         with _audited(client):
@@ -112,7 +112,7 @@ class AuthThrottle:
             await count_hit(session, self._mails_to, request, email)
 
     async def count_notification_request(self, user: User, client: ClientInfo) -> None:
-        """Count a request of which a user is notified, unless the address is verified.
+        """Count a request of which a user is notified, unless the e-mail address is verified.
 
         Until then the mailbox may be somebody else's. Raises `TooManyRequestsError`.
         """
@@ -122,7 +122,7 @@ class AuthThrottle:
     async def count_notification(
         self, session: AsyncSession, user: User, client: ClientInfo
     ) -> None:
-        """Count a notification, as `count_mail` does, unless the address is verified."""
+        """Count a notification, as `count_mail` does, unless the e-mail address is verified."""
         if self._counts_notifications_to(user):
             await self.count_mail(session, "notification", user.email, client)
 
