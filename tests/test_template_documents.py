@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from baking import ROOT
+from baking import ROOT, TEMPLATE_FOLDER
 from variants import VARIANTS
 
 # How the README says in a cell what the probes saw, as a regular expression for their cell.
@@ -66,6 +66,20 @@ def test_readme_says_of_its_peers_what_the_probes_have_shown() -> None:
     assert re.findall(r"\(a\) .*\n.*?(\d+ of \d+) requests were cut", readme) == re.findall(
         r"\(c\) (\d+ of \d+) were cut", probes
     )
+
+
+def test_speed_is_what_the_benchmark_has_shown() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "tests/benchmarks/README.md").read_text(encoding="utf-8")
+    record = (ROOT / TEMPLATE_FOLDER / "docs/decisions/0006-speed.md").read_text(encoding="utf-8")
+    ratio = r"([\d.]+(?: to [\d.]+)?)"
+
+    # To SQLAlchemy Core, with asyncpg and with psycopg.
+    shown = re.findall(rf"^\| [^|]+ \| {ratio}, {ratio} \| ", page, re.MULTILINE)
+
+    assert re.findall(rf'"{ratio}" if .* == "asyncpg" else "{ratio}"', record) == shown
+    numbers = [float(number) for pair in shown for both in pair for number in both.split(" to ")]
+    assert f"({min(numbers):.2f} to {max(numbers):.2f})" in readme
 
 
 # Options of pytest that the documents use. What follows the first two is checked, and a number follows the third.
