@@ -192,12 +192,6 @@ VERSIONS: Final = Feature(
             ),
             ('    assert response.headers["etag"] != etag\n', ""),
         ),
-        "tests/scaffold/test_posts.py": (
-            (
-                '        "upgrade": "has the version in a revision of its own, as other features that can be taken out",\n',
-                "",
-            ),
-        ),
         "tests/platform/http/test_head.py": (
             (
                 (

@@ -99,16 +99,18 @@ async def test_pollers_without_pause_do_not_fail_the_probe_of_the_orchestrator(
 
     async with started(make_app(readiness_timeout=5)) as client:
         pollers = [asyncio.create_task(poll()) for _ in range(POLLERS)]
+        await asyncio.sleep(0.5)
+        connections = len(proxy.tasks)
         for _ in range(4):
-            await asyncio.sleep(0.5)
             assert await status(client) == 200
+            await asyncio.sleep(0.5)
         is_over.set()
         await asyncio.gather(*pollers)
 
     # At least a second apart, but for the precision of timers.
     assert all(later - earlier > 0.9 for earlier, later in pairwise(looks))
     assert len(looks) >= 2
-    assert len(proxy.tasks) == 1
+    assert len(proxy.tasks) == connections
 
 
 @pytest.mark.filterwarnings("error")
@@ -143,9 +145,9 @@ async def test_lost_connection_is_replaced_without_a_failed_probe(
     )
     async with started(make_app(database_url=url)) as client:
         async with live_database.transaction() as session:
-            assert await session.scalar(terminate) == 1
-        statuses = set()
-        while len(proxy.tasks) == 1:
+            assert await session.scalar(terminate) >= 1
+        connections, statuses = len(proxy.tasks), set()
+        while len(proxy.tasks) == connections:
             statuses.add(await status(client))
             await asyncio.sleep(0.05)
         statuses.add(await status(client))

@@ -436,7 +436,8 @@ async def test_scraper_that_has_gone_is_not_logged(
             scraper.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert await asyncio.to_thread(handled.wait, 5)
 
-    assert caplog.messages == [f"METRICS: /metrics is on port {port}"]
+    logged = [one for one in caplog.records if one.name.startswith("app.core.observability")]
+    assert [one.getMessage() for one in logged] == [f"METRICS: /metrics is on port {port}"]
 
 
 async def until_served(client: httpx.AsyncClient, url: str) -> None:

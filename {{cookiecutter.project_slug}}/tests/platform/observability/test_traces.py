@@ -382,7 +382,13 @@ async def main():
         assert trace_headers() == {}
 
 asyncio.run(main())
-packages = {"google", "opentelemetry.sdk", "requests", "sentry_sdk", "urllib3"}
+packages = {
+    "google",
+    "opentelemetry.sdk",
+    "requests",
+    "sentry_sdk",
+    "urllib3",
+}
 print(packages & sys.modules.keys())
 """
     completed = subprocess.run(
