@@ -99,18 +99,16 @@ async def test_pollers_without_pause_do_not_fail_the_probe_of_the_orchestrator(
 
     async with started(make_app(readiness_timeout=5)) as client:
         pollers = [asyncio.create_task(poll()) for _ in range(POLLERS)]
-        await asyncio.sleep(0.5)
-        connections = len(proxy.tasks)
         for _ in range(4):
-            assert await status(client) == 200
             await asyncio.sleep(0.5)
+            assert await status(client) == 200
         is_over.set()
         await asyncio.gather(*pollers)
 
     # At least a second apart, but for the precision of timers.
     assert all(later - earlier > 0.9 for earlier, later in pairwise(looks))
     assert len(looks) >= 2
-    assert len(proxy.tasks) == connections
+    assert len(proxy.tasks) < POLLERS  # not one for each
 
 
 @pytest.mark.filterwarnings("error")
