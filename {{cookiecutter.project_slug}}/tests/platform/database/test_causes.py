@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final
 
 import httpx
 import pytest
@@ -19,6 +18,7 @@ from app.dependencies.settings import SettingsDep
 from app.exceptions import UnavailableError, explain
 from app.main import create_app
 from tests.conftest import http_client
+from tests.platform.log_lines import own_records
 from tests.postgres import make_test_engine
 
 router = APIRouter(route_class=EdgeRoute)
@@ -55,15 +55,6 @@ async def set_status(response: Response) -> None:
 @router.get("/broken-gateway")
 async def fail() -> None:
     raise HTTPException(502, "The other system failed") from OSError("no route")
-
-
-PROBLEMS: Final = "app.core.http.problems"
-READINESS: Final = "app.core.database.readiness"
-
-
-def records_of(logger: str, caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """Return the records of a logger. What else connects at the start may log, too."""
-    return [record for record in caplog.records if record.name == logger]
 
 
 def app_on(settings: Settings, url: URL) -> FastAPI:
@@ -110,7 +101,7 @@ async def test_every_503_leaves_one_line_with_its_cause(
 
     assert response.status_code == 503
     assert said not in response.text
-    (record,) = records_of(PROBLEMS, caplog)
+    (record,) = own_records(caplog.records)
     line = record.getMessage()
     assert line.startswith(f"{method} {path}: 503, The database cannot be reached, because ")
     assert said in line
@@ -129,7 +120,7 @@ async def test_connection_that_is_lost_between_two_statements_is_a_503(
         response = await client.request(method, "/lose")
 
     assert response.status_code == 503
-    lines = [record.getMessage() for record in records_of(PROBLEMS, caplog)]
+    lines = [record.getMessage() for record in own_records(caplog.records)]
     assert len(lines) == 1
     assert lines[0].startswith(f"{method} /lose: 503, The ")
 
@@ -140,7 +131,7 @@ async def test_service_whose_first_connection_fails_says_so_at_the_start(
 ) -> None:
     app = app_on(settings, spoil(settings.database_url))
     async with app.router.lifespan_context(app):
-        (record,) = records_of(READINESS, caplog)
+        (record,) = own_records(caplog.records)
 
     assert record.levelno == logging.ERROR
     assert "is not ready" in record.getMessage()
@@ -197,7 +188,7 @@ async def test_error_that_a_route_raises_leaves_a_line(
         response = await client.get("/broken-gateway")
 
     assert response.status_code == 502
-    assert [record.getMessage() for record in records_of(PROBLEMS, caplog)] == [
+    assert [record.getMessage() for record in own_records(caplog.records)] == [
         "GET /broken-gateway: 502, 502: The other system failed, because OSError: no route"
     ]
 
@@ -210,7 +201,7 @@ async def test_failure_that_a_route_returns_leaves_a_line(
     async with app.router.lifespan_context(app), http_client(app) as client:
         assert (await client.get(path)).status_code == status
 
-    assert [record.getMessage() for record in records_of(PROBLEMS, caplog)] == [
+    assert [record.getMessage() for record in own_records(caplog.records)] == [
         f"GET {path}: {status}, returned by the handler"
     ]
 
@@ -238,4 +229,4 @@ async def test_error_of_the_client_leaves_none(
 ) -> None:
     await anonymous.get("/nowhere")
 
-    assert not records_of(PROBLEMS, caplog)
+    assert not own_records(caplog.records)

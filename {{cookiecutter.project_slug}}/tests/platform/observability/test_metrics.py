@@ -26,6 +26,7 @@ from app.core.observability.requests import note_outcome
 from app.exceptions import AppError, UnavailableError
 from tests.conftest import http_client
 from tests.ip_versions import has_ipv6
+from tests.platform.log_lines import own_records
 from tests.platform.observability.scrapes import Scrape, scrape
 
 router = APIRouter(prefix="/things")
@@ -436,8 +437,9 @@ async def test_scraper_that_has_gone_is_not_logged(
             scraper.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert await asyncio.to_thread(handled.wait, 5)
 
-    logged = [one for one in caplog.records if one.name.startswith("app.core.observability")]
-    assert [one.getMessage() for one in logged] == [f"METRICS: /metrics is on port {port}"]
+    logged = [one.getMessage() for one in own_records(caplog.records)]
+    assert logged == [f"METRICS: /metrics is on port {port}"]
+    assert {one.name.partition(".")[0] for one in caplog.records} == {"app"}
 
 
 async def until_served(client: httpx.AsyncClient, url: str) -> None:
