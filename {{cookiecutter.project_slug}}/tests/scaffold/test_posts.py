@@ -15,6 +15,7 @@ from sqlalchemy import URL
 from app.core.env_file import PROJECT
 from scaffold.definition import define
 from scaffold.project import Project
+from scaffold.renaming import Names, Renaming
 from scaffold.writing import render
 from tests.separate_run import run_pytest
 
@@ -141,3 +142,25 @@ def test_demo_passes_the_tests_that_are_written_but_for_its_likes(
 
     assert set(re.findall(r"^FAILED .*::(\w+)", output, re.MULTILINE)) == FAILING.keys(), output
     assert re.search(r"^\d+ failed, \d+ passed in ", output, re.MULTILINE), output
+
+
+@pytest.mark.parametrize(
+    ("text", "renamed"),
+    [
+        ("a post of posts", "an order of orders"),
+        ("A post. Posts:", "An order. Orders:"),
+        ("Post {value} not found", "Order {value} not found"),
+        ("POST /posts/{post_id:id}", "POST /orders/{order_id:id}"),
+        ("await client.post(url)", "await client.post(url)"),
+        ('paths["/posts"]["post"]', 'paths["/orders"]["post"]'),
+        ("MAX_POST_BYTES, NEW_POST, _POSTS, POSTS", "MAX_ORDER_BYTES, NEW_ORDER, _ORDERS, ORDERS"),
+        ("PublicPostServiceDep, PostCreate", "PublicOrderServiceDep, OrderCreate"),
+        ("payload.post_id, posts.router", "payload.order_id, orders.router"),
+        ("ix_posts_title_id", "ix_orders_title_id"),
+        ("posted, poster, postgresql", "posted, poster, postgresql"),
+    ],
+)
+def test_name_of_posts_is_replaced_in_all_its_forms_but_not_the_http_method(
+    text: str, renamed: str
+) -> None:
+    assert Renaming(Names("post", "posts"), Names("order", "orders"))(text) == renamed
