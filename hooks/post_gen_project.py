@@ -19,7 +19,7 @@ ALTERNATIVES = ("*_without_auth.*", "[!.]*/**/*_without_auth.*")
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
         "[adst]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client*.py", "*/cli/*users.py", "docs/*/000[57]-*", "docs/*/auth-*",
-        "docs/*/asvs.md", "deploy/grafana/*/auth.json", *(f"alembic/versions/*_{name}_*" for name in ("auth", "role_of", "one_time_tokens", "rate_limits", "user_sessions")),
+        "docs/*/asvs.md", "deploy/grafana/*/auth.json", *(f"alembic/versions/*_{name}*" for name in ("auth", "role_of", "one_time_tokens", "rate_limits", "user_sessions")),
     ), ("use_auth", True): (*ALTERNATIVES, "app/core/http/gateway.py"),
     ("db_driver", "asyncpg"): ("[at]*/**/*psycopg_driver.py",), ("db_driver", "psycopg"): ("[at]*/**/*asyncpg_driver.py",),
 }  # fmt: skip
@@ -27,21 +27,21 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
 # Left in the template folder by running it in place, and copied by the bake; and a test that only the template needs.
 LEFTOVERS = ".venv uv.lock .env .postgres .coverage .coverage.* htmlcov dist site .cache .hypothesis **/.*_cache **/__pycache__ tests/scaffold/test_posts.py".split()
 
-# Where pre_gen_project.py keeps an existing project, and the file by which this hook knows `-s`: the bake overwrites it otherwise.
+# Where pre_gen_project.py keeps an existing project, and the file by which this hook knows `-s`: without it, the bake overwrites that hook's text ("A bake ...").
 BEFORE, SIGN = ".before-bake", "UNFINISHED.md"
 AND, quote = ("\n  ", '"{}"'.format) if os.name == "nt" else (" && ", shlex.quote)  # PowerShell 5
 NEXT = f"Next:\n  cd %s\n  git init{AND}git add -A{AND}git commit -m Bake\n  uv run app dev"
 
 
 def main(project: Path, answers: dict[str, Any]) -> None:
-    sign = project / SIGN  # pre_gen_project.py begins it with "A bake" (INTERRUPTED)
-    skip = sign.exists() and sign.read_text(encoding="utf-8").startswith("A bake")
+    skip = (project / SIGN).exists() and (project / SIGN).read_text("utf-8").startswith("A bake")
     remove(project, SIGN, *LEFTOVERS)
     prune(project, answers)
     name_project(project, answers)
-    if "_repo_dir" in answers and "BAKE_WITHOUT_LINK" not in os.environ:  # cruft links by itself
+    is_here = Path(os.environ.get("PWD", "")).resolve() == project.parent.resolve()
+    if links := "_repo_dir" in answers and "BAKE_WITHOUT_LINK" not in os.environ:
         link(project, answers)
-        is_here = Path(os.environ.get("PWD", "")).resolve() == project.parent.resolve()
+    if links or is_here:  # cruft links by itself, and updates in another folder
         print(NEXT % quote(project.name if is_here else str(project)))
     if (project / BEFORE).exists():
         put_back(project / BEFORE, project, skip=skip)

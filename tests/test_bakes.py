@@ -21,6 +21,8 @@ TOOLS = {
     "cruft": "cruft",
 }
 
+NEXT_STEPS = "Next:\n  cd demo-service\n  git init && "
+
 # Python runs it at the start of every process whose path it is on: cookiecutter's and the hooks'.
 FORBID_CONNECTIONS = """
 import sys
@@ -107,6 +109,7 @@ def test_tools_bake_the_same_byte_for_byte(
             command += ("cookiecutter", repository, "--no-input", *arguments)
         completed = start(*command, folder=output)
         assert completed.returncode == 0, completed.stdout
+        assert NEXT_STEPS in completed.stdout
         bakes[name] = files(output / "demo-service")
     assert ".cruft.json" in bakes["cruft"]
     assert all(bake == bakes["cruft"] for bake in bakes.values())
@@ -156,7 +159,7 @@ def test_path_with_spaces_and_other_scripts_is_no_matter(repository: Path, tmp_p
     for output in (plain, hostile):
         completed = bake_in(output, repository)
         assert completed.returncode == 0
-        assert completed.stdout.startswith("Next:\n  cd demo-service\n  git init && ")
+        assert completed.stdout.startswith(NEXT_STEPS)
     assert files(plain) == files(hostile)
     state = json.loads(files(hostile)["demo-service/.cruft.json"])
     assert state["template"] == str(repository)

@@ -53,9 +53,10 @@ FIELDS = {
     "json": (["", "?"], ["={}"]),
     "enum:on,off": (["", "?", "^", "?^", "?!"], ["=on"]),
     "enum:a_1,b,c_c": (["", "?", "^", "?!^"], ["=c_c"]),
+    "enum:EUR,in-review,another,2xl": (["", "?", "^", "?!"], ["=in-review", "=2xl"]),
 }
 WRONG = (
-    "str json! json^ text^ text:601! bool! bool?! decimal:2:3 enum:One,Two enum:on enum:on,off! many:nothing int=x "
+    "str json! json^ text^ text:601! bool! bool?! decimal:2:3 enum:one,two_,three enum:on enum:on,off! many:nothing int=x "
     "varchar:3 str:601!"
 ).split()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import bake_repository, made_once, run_check, run_suite
+from baking import ROOT, TEMPLATE_FOLDER, bake_repository, made_once, run_check, run_suite
 from documented_edits import blocks_in
 from feature_of_keys import IDEMPOTENCY
 from feature_of_registration import REGISTRATION
@@ -91,6 +91,15 @@ def bake_without(
             write_migration(path, message, url, SETTINGS)
     (migration,) = path.glob(f"alembic/versions/*_{message.replace(' ', '_')}.py")
     return str(path), page, migration.name
+
+
+def test_version_of_each_table_comes_by_a_revision_of_its_own() -> None:
+    """The page says to look there for what to drop."""
+    revisions = (ROOT / TEMPLATE_FOLDER / "alembic" / "versions").glob("*.py")
+    names = [path.name for path in revisions if '"version"' in path.read_text(encoding="utf-8")]
+
+    assert len(names) > 1
+    assert [name for name in names if "_add_version_of_" not in name] == []
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=" ".join)

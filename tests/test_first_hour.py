@@ -10,6 +10,14 @@ from parameters import FIRST, FIRST_AND_LAST, LAST, in_each_run
 from variants import Variant
 
 
+def add_column_to_users(project: Path, name: str) -> None:
+    model = project / "app/models/user.py"
+    column = f"    {name}: Mapped[str | None] = mapped_column(sa.String(9))\n"
+    text = model.read_text(encoding="utf-8")
+    line = "    display_name: Mapped"
+    model.write_text(text.replace(line, column + line), encoding="utf-8")
+
+
 @pytest.mark.parametrize("variant", in_each_run(LAST, slow=FIRST, of=FIRST_AND_LAST))
 def test_commands_find_the_same_database_in_any_folder(
     variant: Variant, template: Path, tmp_path: Path
@@ -23,16 +31,19 @@ def test_commands_find_the_same_database_in_any_folder(
     )
     assert found
     embedded = found[0]
-    model = project / "app/models/user.py"
-    column = "    nickname: Mapped[str | None] = mapped_column(sa.String(9))\n"
-    text = model.read_text(encoding="utf-8")
-    line = "    display_name: Mapped"
-    model.write_text(text.replace(line, column + line), encoding="utf-8")
+    add_column_to_users(project, "nickname")
     written = run(folder, "alembic", "revision", "--autogenerate", "-m", "add nickname")
     assert embedded in written
     assert "Error" not in written
     (revision,) = project.glob("alembic/versions/*_add_nickname.py")
     assert '"nickname"' in revision.read_text(encoding="utf-8")  # formatted by ruff
+
+    add_column_to_users(project, "pet_name")
+    written = run(folder, "app", "revision", "-m", "add pet name")  # migrates this server first
+    assert embedded in written
+    (revision,) = project.glob("alembic/versions/*_add_pet_name.py")
+    assert '"pet_name"' in revision.read_text(encoding="utf-8")
+    assert "nickname" not in revision.read_text(encoding="utf-8")
     assert embedded in run(project, "alembic", "upgrade", "head")
 
     file = project / ".env"

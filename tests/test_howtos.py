@@ -64,7 +64,8 @@ def test_field_setting_job_and_permission_are_added(
     check(
         project, workspace,
         "tests/routes/test_nicknames.py", "tests/routes/test_users.py", "tests/jobs", "tests/test_endpoints.py",
-        "tests/cli/test_jobs.py", "tests/platform/test_config.py", "tests/platform/test_documents.py", REVISIONS,
+        "tests/cli/test_jobs.py", "tests/platform/test_config.py", "tests/platform/test_documents.py",
+        "tests/platform/test_patterns.py", REVISIONS,
     )  # fmt: skip
 
 

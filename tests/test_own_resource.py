@@ -24,7 +24,7 @@ RESOURCES = (
         "product name:str:100! sku:str:12^ text:text:500 stock:int^=0 weight:decimal:12:8^ size_in_bytes:bigint?^ price:decimal:10:2^ "
         "share:decimal:3:3=0.5 rating:float^=0.5 is_public:bool^=false released_on:date^ listed_at:datetime^=now "
         "withdrawn_at:datetime? ref_key:uuid^=random external_key:uuid! options:json={} extra:json? "
-        "status:enum:draft,published,gone^=draft kind:enum:a,b? place:enum:first,last?! note:str:20=none slogan:text:600! "
+        "status:enum:draft,in-review,gone^=draft kind:enum:EUR,another? place:enum:first,last?! note:str:20=none slogan:text:600! "
         "height:float! category:category shelf:category? "
         "brand:category:cascade author:user reviewer:user? tags:many:tag likers:many:user parts:many:product"
     ),

@@ -20,7 +20,7 @@ from baking import (
     run,
     run_suite,
 )
-from parameters import FIRST, FIRST_AND_LAST, in_each_run
+from parameters import FIRST, in_each_run
 from processes import output_of
 from project_edits import (
     CHANGES_OF_0_1,
@@ -191,9 +191,8 @@ def updated(history: History, template: Path, workspace: Path) -> Callable[[Vari
         def make(folder: Path) -> str:
             project = make_project(MAKERS[variant], history, folder, variant)
             expected = bake_repository(template, folder / "now", variant)
-            if variant in FIRST_AND_LAST:
-                # Once, because a migration gets a random name. The command is that of the older template.
-                copy_story(expected, write_story(project))
+            # Once, because a migration gets a random name. The command is that of the older template.
+            copy_story(expected, write_story(project))
             update_edited(project, expected)
             state = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
             assert state["commit"] == history.new
@@ -385,6 +384,7 @@ def test_conflict_is_marked(project_of_two: tuple[Path, History]) -> None:
     printed = update(project)
     assert conflicts(project) == ["app/main.py"]
     assert "app/main.py' with conflicts" in printed
+    assert "Next:" not in printed  # which a new project is told
     text = (project / "app" / "main.py").read_text(encoding="utf-8")
     marked = re.search(r"<{7} [^\n]+\n(.*?)={7}\n(.*?)>{7} ", text, flags=re.DOTALL)
     assert marked

@@ -203,9 +203,9 @@ KINDS: Final[dict[str, Kind]] = {
         response="{body}",
         is_named=True,
         sent=("{first}", "{second}"),
-        refused='"another"',
+        refused='"no value has blanks"',
         made="{first}",
-        defaults=r"[a-z]\w*",
+        defaults=r"[\w-]+",
         default_example="status:enum:draft,published=draft",
     ),
 }

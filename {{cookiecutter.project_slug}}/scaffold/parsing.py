@@ -16,7 +16,6 @@ from scaffold.unknown import unknown_type
 from scaffold.words import (
     FUNCTION,
     MAX_IDENTIFIER,
-    NAME,
     class_case,
     refuse_field_name,
     refuse_name,
@@ -28,6 +27,7 @@ _FIELD: Final = re.compile(
     r"(?P<default>=.*)?",
     re.DOTALL,
 )
+_VALUE: Final = re.compile(r"[A-Za-z0-9]+([_-]+[A-Za-z0-9]+)*")
 _MISPLACED: Final = re.compile(r"^[^=]*?([?!^])[^=]*:|=.*([?!^])$", re.DOTALL)
 LONGEST_TEXT: Final = 50_000
 USAGE: Final = {
@@ -35,8 +35,8 @@ USAGE: Final = {
     "text": "give nothing, or the maximum length, up to 1000000, as in body:text:10000",
     "decimal": "give precision, up to 100, and scale, as in price:decimal:10:2",
     "enum": (
-        "give two or more different values of letters from a to z, digits and underscores, as in "
-        "status:enum:draft,published"
+        "give two or more different values of letters, digits, hyphens and underscores (ASCII), as in "
+        "status:enum:draft,in-review"
     ),
 }
 # What a schema imports.
@@ -187,7 +187,7 @@ def _is_precision(precision: str, scale: str) -> bool:
 
 
 def _are_values(values: Sequence[str]) -> bool:
-    is_each = all(NAME.fullmatch(value) and len(value) <= MAX_IDENTIFIER for value in values)
+    is_each = all(_VALUE.fullmatch(value) and len(value) <= MAX_IDENTIFIER for value in values)
     return is_each and len(values) >= 2 and len(set(values)) == len(values)
 
 

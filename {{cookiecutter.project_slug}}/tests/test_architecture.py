@@ -278,13 +278,42 @@ def late_generators(dependant: Dependant) -> Iterator[Any]:
         yield from late_generators(dependency)
 
 
+def test_integers_of_clients_have_a_maximum(app: FastAPI) -> None:
+    document = app.openapi()
+    unlimited = [
+        f"{method.upper()} {path}: {schema}"
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        for part in (operation.get("parameters", []), operation.get("requestBody", {}))
+        for schema in schemas_in(part, document["components"]["schemas"])
+        if schema.get("type") == "integer" and "maximum" not in schema
+    ]
+
+    assert not unlimited, "use a type of app/core/types.py, or le=...:\n" + "\n".join(unlimited)
+
+
+def schemas_in(part: object, components: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the schemas in a part of an OpenAPI document, and those that they refer to."""
+    waiting, seen = [part], set()
+    while waiting:
+        match waiting.pop():
+            case {"$ref": str(reference)} if reference not in seen:
+                seen.add(reference)
+                waiting.append(components[reference.rpartition("/")[2]])
+            case dict(schema):
+                yield schema
+                waiting += schema.values()
+            case list(schemas):
+                waiting += schemas
+
+
 @pytest.mark.parametrize("mapper", sorted(Base.registry.mappers, key=str), ids=str)
 def test_models_have_times_with_zone_and_relationships_that_load_in_async(mapper: Any) -> None:
+    times = [column for column in mapper.columns if isinstance(column.type, DateTime)]
+    assert [column for column in times if not column.type.timezone] == []
     for name in ("created_at", "updated_at"):
-        column = mapper.columns[name]
-        assert isinstance(column.type, DateTime)
-        assert column.type.timezone
-        assert column.server_default is not None
+        assert mapper.columns[name] in times
+        assert mapper.columns[name].server_default is not None
     assert {relationship.lazy for relationship in mapper.relationships} <= {"selectin", "joined"}
 
 

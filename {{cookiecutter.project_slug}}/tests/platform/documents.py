@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -43,16 +44,17 @@ class Block:
     def is_about_an_example(self) -> bool:
         return self.language == "diff" and bool(_EXAMPLE.search(str(self.quoted_file)))
 
-    def quoted_lines(self) -> list[str]:
-        """Return the parts between omissions, of a `diff` without what it adds."""
-        text = self.code.partition("\n")[2]
-        if self.language == "diff":
-            lines = text.splitlines(keepends=True)
-            text = "".join(
-                line if line in {"...\n", "\n"} else line[1:] for line in lines if line[0] != "+"
+    def quoted_lines(self) -> list[list[str]]:
+        """Return the parts between omissions; of a `diff` those before the change, and those after it."""
+        lines = self.code.splitlines(keepends=True)[1:]
+        if self.language != "diff":
+            return [_passages(lines)]
+        return [
+            _passages(
+                line if line in {"...\n", "\n"} else line[1:] for line in lines if line[0] != sign
             )
-        passages = _OMISSION.split(text)
-        return [passage.strip("\n") for passage in passages if passage.strip()]
+            for sign in "+-"
+        ]
 
     async def run(self, names: dict[str, Any]) -> None:
         """Execute the code with these names, to which it adds. `await` may stand at the top level."""
@@ -66,6 +68,11 @@ class Block:
         result = FunctionType(code, names)()
         if inspect.iscoroutine(result):
             await result
+
+
+def _passages(lines: Iterable[str]) -> list[str]:
+    passages = _OMISSION.split("".join(lines))
+    return [passage.strip("\n") for passage in passages if passage.strip()]
 
 
 def read(document: Path) -> str:

@@ -1,7 +1,8 @@
 """Every block of Python in a document runs, or is a quotation.
 
 A block whose first line names a file of the project is a quotation: its lines stand in that file, in
-this order, with `...` for what is left out. So do the lines of a `diff` that are not added; those of a
+this order, with `...` for what is left out. So do the lines of a `diff`, without those that it adds, or,
+once somebody has made the change, without those that it removes; those of a
 resource that is an example, and of a revision that is yet to be written, are not there. A block in the page of a recipe is
 a quotation from what its patch adds. Every other block is executed, on a database of its own; those of
 docs/scaling.md, which need none, in test_scaling.py.
@@ -117,14 +118,24 @@ async def test_examples_of_a_section_run(
     "block", QUOTATIONS, ids=lambda block: f"{block.document.name}:{block.line}"
 )
 def test_quotation_stands_in_the_file(block: Block) -> None:
-    passages = block.quoted_lines()
     path = PROJECT / str(block.quoted_file)
-    source = f"\n{path.read_text(encoding='utf-8')}" if passages else ""  # a new file has none
+    source = f"\n{path.read_text(encoding='utf-8')}" if path.exists() else ""
+    missing = [first_missing(passages, source) for passages in block.quoted_lines()]
 
+    assert None in missing, (
+        f"{block.quoted_file} does not hold, or not there:\n{missing[0]}\n"
+        f"Adapt the quotation in {block.document.relative_to(PROJECT)}, or take it out."
+    )
+
+
+def first_missing(passages: list[str], source: str) -> str | None:
+    """Return the first passage that the source does not hold after those before it."""
     position = 0
     for passage in passages:
         position = source.find(f"\n{passage}\n", position)
-        assert position >= 0, f"{block.quoted_file} does not hold, or not there:\n{passage}"
+        if position < 0:
+            return passage
+    return None
 
 
 def test_code_of_a_recipe_is_what_its_patch_adds() -> None:

@@ -112,7 +112,8 @@ async def test_passwords_are_hashed_and_verified_beside_the_event_loop_and_no_mo
     assert threading.get_ident() not in threads
     assert most <= hashes_at_once(settings)
     if sys.platform == "linux":
-        assert min(priorities) > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        priority = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        assert min(priorities) > priority or priority == 19  # the lowest
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Add one-time tokens table.
 
-Revision: a60b8e4d17c3
+Revision: f27a9d1e4b60
 Follows: 619fe0362555
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "a60b8e4d17c3"
+revision: str = "f27a9d1e4b60"
 down_revision: str | None = "619fe0362555"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
@@ -30,7 +30,6 @@ def upgrade() -> None:
         sa.Column(
             "updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
         ),
-        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_one_time_tokens")),
         sa.UniqueConstraint("digest", name=op.f("uq_one_time_tokens_digest")),
         sa.ForeignKeyConstraint(

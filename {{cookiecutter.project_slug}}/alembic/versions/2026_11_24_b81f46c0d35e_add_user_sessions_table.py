@@ -1,6 +1,6 @@
 """Add user sessions table.
 
-Revision: 3f7a1c95d2e8
+Revision: b81f46c0d35e
 Follows: 9f6c24089caf
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "3f7a1c95d2e8"
+revision: str = "b81f46c0d35e"
 down_revision: str | None = "9f6c24089caf"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
@@ -33,7 +33,6 @@ def upgrade() -> None:
         sa.Column(
             "updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False
         ),
-        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_user_sessions")),
         sa.UniqueConstraint("key", name=op.f("uq_user_sessions_key")),
         sa.ForeignKeyConstraint(
