@@ -82,16 +82,30 @@ def _command(name: str, texts: Iterable[str], plural: str | None) -> str:
     return shlex.join([name, *texts, *(["--plural", plural] if plural else [])])
 
 
+def _refuse_twice(names: Iterable[tuple[str, str]]) -> None:
+    """Raise `CommandError` for a name that occurs twice, with what was typed for each."""
+    typed: dict[str, str] = {}
+    for name, text in names:
+        if name in typed:
+            raise CommandError(
+                f"{name!r} would occur twice, for {typed[name]!r} and for {text!r}: rename one of them"
+            )
+        typed[name] = text
+
+
 def _refuse_clashes(resource: Resource) -> None:
     """Raise `CommandError` for names that occur twice, or are too long for PostgreSQL."""
-    names = [name for one in resource.fields for name in {one.name, one.column, one.singular}]
-    names += [resource.singular, resource.plural]
-    parameters = [name for one in resource.filters for name in one.parameters]
-    twice = sorted(
-        {name for group in (names, parameters) for name in group if group.count(name) > 1} - {""}
+    _refuse_twice(
+        [
+            *((name, resource.singular) for name in (resource.singular, resource.plural)),
+            *(
+                (name, one.text)
+                for one in resource.fields
+                for name in {one.name, one.column, one.singular} - {""}
+            ),
+        ]
     )
-    if twice:
-        raise CommandError(f"These names occur twice: {', '.join(twice)}")
+    _refuse_twice([(name, one.text) for one in resource.filters for name in one.parameters])
     if taken := [one for one in resource.filters if QUERY & set(one.parameters)]:
         raise wrong(taken[0], "a list has another parameter with this name")
     aliases = [one.alias for one in resource.values if one.kind.is_named]

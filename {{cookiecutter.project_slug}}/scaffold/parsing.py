@@ -54,8 +54,8 @@ def parse_field(project: Project, text: str, singular: str, itself: Model) -> Fi
     match = _FIELD.fullmatch(text)
     if misplaced := _MISPLACED.search(text):
         raise CommandError(
-            f"{text!r}: {misplaced[1] or misplaced[2]} belongs behind the type and before a default, "
-            "as in 'title:str:200?=untitled'"
+            f"{text!r}: {misplaced[1] or misplaced[2]} belongs behind the type and before a default: "
+            f"write {_with_marks_in_place(text)!r}"
         )
     if match is None:
         raise CommandError(f"{text!r} is not a field: write NAME:TYPE, such as title:str:200")
@@ -84,6 +84,14 @@ def parse_field(project: Project, text: str, singular: str, itself: Model) -> Fi
     if kind == MANY and len(arguments) == 1 and arguments[0] in models:
         return _with_links(project, parsed, arguments[0], models[arguments[0]], itself)
     raise wrong(parsed, unknown_type(project, kind, arguments))
+
+
+def _with_marks_in_place(text: str) -> str:
+    field, equals, default = text.partition("=")
+    marks = re.findall("[?!^]", field) + re.findall("[?!^](?=[?!^]*$)", default)
+    return (
+        re.sub("[?!^]", "", field) + "".join(dict.fromkeys(marks)) + equals + default.rstrip("?!^")
+    )
 
 
 def _with_kind(parsed: Field, given: list[str]) -> Field:
@@ -217,7 +225,7 @@ def _with_target(
         target=target,
         target_name=parsed.kind_name,
         is_self=is_self,
-        is_deletable=not is_self and f"delete_{parsed.kind_name}" in project.routes,
+        is_deletable=not is_self and _is_deletable(project, parsed.kind_name, target),
         ondelete=ON_DELETE[ondelete],
     )
 
@@ -241,8 +249,13 @@ def _with_links(
         target_name=target_name,
         is_many=True,
         is_self=is_self,
-        is_deletable=not is_self and f"delete_{target_name}" in project.routes,
+        is_deletable=not is_self and _is_deletable(project, target_name, target),
     )
+
+
+def _is_deletable(project: Project, name: str, target: Model) -> bool:
+    """Return whether a route deletes rows of a resource, so that something happens to those that refer to it."""
+    return f"delete_{name}" in project.routes and not target.is_soft_deleted
 
 
 def _require_factory(project: Project, parsed: Field, target: str, *, is_self: bool) -> None:

@@ -21,6 +21,7 @@ class Model:
     class_name: str
     module: str
     table: str
+    is_soft_deleted: bool = False  # by the recipe `soft-delete`: other tables keep their rows, too
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,10 @@ class Project:
             for node in self.parse(name).body:
                 if isinstance(node, ast.ClassDef) and (table := _table_of(node)):
                     module = name.removesuffix(".py").replace("/", ".")
-                    found[snake_case(node.name)] = Model(node.name, module, table)
+                    bases = {ast.unparse(base) for base in node.bases}
+                    found[snake_case(node.name)] = Model(
+                        node.name, module, table, is_soft_deleted="SoftDeletes" in bases
+                    )
         return found
 
     @cached_property

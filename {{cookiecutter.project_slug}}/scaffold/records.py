@@ -40,10 +40,10 @@ def record_name(singular: str) -> str:
 
 def there_already(project: Project, singular: str, what: str) -> CommandError:
     """Return the error of a name that is taken, with the remedy if there is a record of it."""
-    undo = f"; `uv run app remove {singular}` takes it out"
-    return CommandError(
-        f"{singular} is there already: {what}{undo if project.has(record_name(singular)) else ''}"
-    )
+    remedy = "choose another name"
+    if project.has(record_name(singular)):
+        remedy = f"`uv run app remove {singular}` takes it out"
+    return CommandError(f"{singular} is there already: {what}; {remedy}")
 
 
 def records_of(project: Project) -> list[str]:
@@ -58,8 +58,8 @@ def read_record(project: Project, singular: str) -> Record:
     if text is None:
         known = ", ".join(records_of(project)) or "none"
         raise CommandError(
-            f"{record_name(singular)} is missing, which would tell what belongs to {singular}. "
-            f"There are records of: {known}"
+            f"`app new` has not written {singular}, so nothing says which files belong to it "
+            f"({record_name(singular)} is missing): change them by hand. There are records of: {known}"
         )
     values: dict[str, Any] = json.loads(text)
     return Record(**values)

@@ -36,9 +36,9 @@ class Removal:
     users: tuple[str, ...]  # the resources that use it
 
     @property
-    def problems_but_edits(self) -> tuple[str, ...]:
-        """The problems that prevent the resource from being renamed."""
-        return tuple(one for one in self.problems + self.missing if not one.endswith(_EDITED))
+    def uses(self) -> tuple[str, ...]:
+        """The problems other than edits: what the resource shares with others."""
+        return tuple(one for one in self.problems if not one.endswith(_EDITED))
 
 
 def removal_of(project: Project, singular: str) -> Removal:

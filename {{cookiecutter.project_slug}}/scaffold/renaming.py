@@ -83,12 +83,24 @@ def renaming_of(
             f"{old} is one word and {names.singular} several: which of them is meant by {old} in a text "
             f"could only be guessed. Choose one word, or write {names.singular} by `app new`"
         )
-    in_the_way = removal_of(project, old).problems_but_edits
-    if in_the_way:
-        raise CommandError(f"Others use {old}, and would have to be changed, too: {in_the_way[0]}")
+    removal = removal_of(project, old)
+    if removal.missing:
+        raise CommandError(
+            f"{old} is not all there:{_listed(removal.missing)}\n"
+            f"Put that back, or take out the rest by `uv run app remove {old}`"
+        )
+    if removal.uses:
+        raise CommandError(
+            f"Others use {old}, and `app rename` does not change them:{_listed(removal.uses)}\n"
+            "Rename a resource before others refer to it, or take these out first"
+        )
     rename = Renaming(Names(old, record.tables[0]), names)
     _require_own_words(project, record, rename, old)
     return record, Changes(project.root, _files(project, record, old, rename)), rename
+
+
+def _listed(problems: Iterable[str]) -> str:
+    return "".join(f"\n  {problem}" for problem in problems)
 
 
 def _require_own_words(project: Project, record: Record, rename: Renaming, old: str) -> None:

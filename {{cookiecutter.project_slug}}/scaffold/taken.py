@@ -117,11 +117,15 @@ SQL: Final = frozenset(
         "with",
     ]
 )
+# Letters that ruff refuses as names (E741, E742): the fonts of many show them as digits.
+AMBIGUOUS: Final = frozenset("ilo")
 # Columns of every table, and what SQLAlchemy gives a model.
 MODEL: Final = frozenset(
     {"id", "created_at", "updated_at", "version", "etag", "metadata", "registry", "self"}
 )
-BODY: Final = frozenset(name for name in dir(BaseModel) if not name.startswith("_"))
+BODY: Final = frozenset(
+    name for name in {*dir(BaseModel), *dir(type(BaseModel))} if not name.startswith("_")
+)
 PATCH: Final = frozenset(name for name in dir(PatchBody) if not name.startswith("_")) - BODY
 # Types in annotations of the same class.
 TYPES: Final = frozenset({"bool", "date", "datetime", "dict", "float", "int", "list", "str"})

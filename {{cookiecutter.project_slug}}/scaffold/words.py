@@ -85,7 +85,11 @@ def refuse_name(name: str, what: str, *owners: tuple[str, frozenset[str]]) -> No
             f"{name!r} cannot be the name of a {what}: use letters from a to z, and after them digits "
             "and single underscores, as in book_shelf"
         )
-    for owner, names in (("a keyword of Python", taken.KEYWORDS), *owners):
+    for owner, names in (
+        ("a keyword of Python", taken.KEYWORDS),
+        ("a letter that looks like a digit", taken.AMBIGUOUS),
+        *owners,
+    ):
         if name in names:
             raise CommandError(f"{name!r} cannot be the name of a {what}: it is {owner}")
 

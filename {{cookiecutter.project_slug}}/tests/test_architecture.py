@@ -28,8 +28,10 @@ from sqlalchemy import (
 )
 from starlette.routing import BaseRoute
 
+from app.core.config import Settings
 from app.core.database.constraints import declared_refusals
 from app.core.http.edge import SAFE_METHODS, EdgeRoute, dependencies
+from app.core.http.limits import stated_body_limit
 from app.models import Base
 
 PROJECT: Final = Path(__file__).parents[1]
@@ -290,6 +292,25 @@ def test_integers_of_clients_have_a_maximum(app: FastAPI) -> None:
     ]
 
     assert not unlimited, "use a type of app/core/types.py, or le=...:\n" + "\n".join(unlimited)
+
+
+def test_body_limits_leave_room_for_the_longest_texts(app: FastAPI, settings: Settings) -> None:
+    """A character has up to four bytes in UTF-8."""
+    document = app.openapi()
+    too_low = []
+    for context in api_routes(app):
+        route = context.original_route
+        assert isinstance(route, APIRoute)
+        stated = stated_body_limit(route.endpoint)
+        limit = stated.size(settings) if stated else settings.max_body_bytes
+        for method in context.methods or ():
+            operation = document["paths"].get(context.path_format, {}).get(method.lower(), {})
+            body = schemas_in(operation.get("requestBody", {}), document["components"]["schemas"])
+            longest = 4 * sum(schema.get("maxLength", 0) for schema in body)
+            if longest > limit:
+                too_low.append(f"{method} {context.path}: {longest} of {limit} bytes")
+
+    assert not too_low, f"state a higher limit at the route, by @body_limit(...): {too_low}"
 
 
 def schemas_in(part: object, components: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -308,7 +308,7 @@ def test_command_that_was_killed_half_way_is_undone_by_removing(
 
     with pytest.raises(CommandError, match=r"there already: .*`uv run app remove quokka` takes"):
         new("quokka", *FIELDS)
-    with pytest.raises(CommandError, match="would have to be changed"):
+    with pytest.raises(CommandError, match="is not all there"):
         list(commands.rename("quokka", "koala", plural="", dry_run=False))
     remove("quokka")
 
@@ -533,10 +533,27 @@ def test_module_in_use_keeps_a_resource_from_being_renamed_whatever_it_is_called
     (checkout / "app/models/edited.py").write_text("from app.models.quokka import Quokka\n")
     before = files_of(checkout)
 
-    with pytest.raises(CommandError, match=r"Others use quokka.*app/models/edited\.py"):
+    with pytest.raises(CommandError, match=r"Others use quokka.*\n  app/models/edited\.py"):
         list(commands.rename("quokka", "koala", plural="", dry_run=False))
 
     assert files_of(checkout) == before
+
+
+def test_tests_of_a_resource_expect_nothing_of_rows_that_are_only_marked_as_deleted(
+    checkout: Path, new: Command
+) -> None:
+    new("quokka", *FIELDS)
+    new("koala", "quokka:quokka", "text:text")
+    model = checkout / "app/models/quokka.py"
+    marked = model.read_text(encoding="utf-8").replace("(Base)", "(SoftDeletes, Base)")
+    model.write_text(marked, encoding="utf-8")
+    new("wombat", "quokka:quokka", "text:text")
+
+    test = "test_quokka_of_{}_cannot_be_deleted"
+    assert test.format("koala") in (checkout / "tests/routes/test_koalas.py").read_text("utf-8")
+    assert test.format("wombat") not in (checkout / "tests/routes/test_wombats.py").read_text(
+        "utf-8"
+    )
 
 
 def test_resource_is_not_renamed_to_one_whose_path_is_served(checkout: Path, new: Command) -> None:
