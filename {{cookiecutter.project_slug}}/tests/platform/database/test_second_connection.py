@@ -13,6 +13,7 @@ from app.core.database.sessions import Database
 from app.dependencies.database import DatabaseDep, OpenSessionDep, SessionDep
 from tests.conftest import http_client
 from tests.platform.database.apps import edged
+from tests.platform.log_lines import own_records
 
 ONE = text("SELECT 1")
 
@@ -89,7 +90,7 @@ async def test_second_connection_is_logged_once_if_the_setting_says_so(
         response = await client.request(method, path)
 
     assert response.json() == "served"
-    (record,) = [record for record in caplog.records if record.name.startswith("app.")]
+    (record,) = own_records(caplog.records)
     assert record.levelno == logging.ERROR
     assert "A connection is held while another one is requested" in record.getMessage()
     assert __file__ in record.getMessage()  # the place that wants the second one

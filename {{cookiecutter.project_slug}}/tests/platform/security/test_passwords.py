@@ -19,6 +19,7 @@ from app.core.env_file import PROJECT
 from app.core.security import passwords
 from app.core.security.passwords import cores, hash_password, hashes_at_once, verify_password
 from app.exceptions import UnavailableError
+from tests.platform.log_lines import own_records
 
 PASSWORD = SecretStr("correct horse battery")
 
@@ -227,6 +228,6 @@ async def test_password_is_not_hashed_while_a_connection_is_held(
                     assert await hash_one()
         assert await hash_password(PASSWORD, settings)  # after the block
 
-    told = [record for record in caplog.records if record.name.startswith("app.")]
+    told = own_records(caplog.records)
     assert len(told) == (0 if reaction == "raise" else 2)
     assert all(__file__ in record.getMessage() for record in told)
