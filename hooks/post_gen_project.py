@@ -27,7 +27,7 @@ PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
 # Left in the template folder by running it in place, and copied by the bake; and a test that only the template needs.
 LEFTOVERS = ".venv uv.lock .env .postgres .coverage .coverage.* htmlcov dist site .cache .hypothesis **/.*_cache **/__pycache__ tests/scaffold/test_posts.py".split()
 
-# Where pre_gen_project.py keeps an existing project, and the file by which this hook knows `-s`: without it, the bake overwrites that hook's text ("A bake ...").
+# Where pre_gen_project.py keeps an existing project, and the file by which this hook knows `-s`: a bake without `-s` overwrites that hook's text ("A bake ...").
 BEFORE, SIGN = ".before-bake", "UNFINISHED.md"
 AND, quote = ("\n  ", '"{}"'.format) if os.name == "nt" else (" && ", shlex.quote)  # PowerShell 5
 NEXT = f"Next:\n  cd %s\n  git init{AND}git add -A{AND}git commit -m Bake\n  uv run app dev"

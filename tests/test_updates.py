@@ -266,6 +266,26 @@ def test_update_over_several_releases_has_no_conflicts(
     check_suite(project, "tests/migrations", *OF_ARTICLES)
 
 
+@pytest.mark.parametrize("variant", in_each_run([], slow=FIRST))
+def test_update_of_a_project_without_the_demo_has_no_conflicts(
+    history: History, template: Path, workspace: Path, variant: Variant
+) -> None:
+    folder = workspace / f"without-demo-{variant.name}"
+    folder.mkdir()
+    project = make_project(MAKERS[variant], history, folder, variant)
+    expected = bake_repository(template, folder / "now", variant)
+    for one in (project, expected):
+        run(one, "app", "remove", "post")
+        commit_all(one, "Remove the demo")
+
+    update(project)
+
+    assert conflicts(project) == []
+    assert heads(project) == heads(expected)
+    for check in QUICK_CHECKS:
+        run(project, *check)
+
+
 @pytest.mark.parametrize("variant", in_each_run([], slow=VARIANTS[1:2], of=VARIANTS[1::2]))
 def test_auth_comes_by_an_update(
     history: History, template: Path, workspace: Path, variant: Variant

@@ -35,8 +35,8 @@ USAGE: Final = {
     "text": "give nothing, or the maximum length, up to 1000000, as in body:text:10000",
     "decimal": "give precision, up to 100, and scale, as in price:decimal:10:2",
     "enum": (
-        "give two or more different values of letters, digits, hyphens and underscores (ASCII), as in "
-        "status:enum:draft,in-review"
+        "give two or more different values of letters and digits (ASCII), with hyphens or underscores "
+        "between them, as in status:enum:draft,in-review"
     ),
 }
 # What a schema imports.

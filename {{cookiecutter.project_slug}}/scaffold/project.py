@@ -61,7 +61,7 @@ class Project:
             for node in self.parse(name).body:
                 if isinstance(node, ast.ClassDef) and (table := _table_of(node)):
                     module = name.removesuffix(".py").replace("/", ".")
-                    bases = {ast.unparse(base) for base in node.bases}
+                    bases = {ast.unparse(base).rpartition(".")[2] for base in node.bases}
                     found[snake_case(node.name)] = Model(
                         node.name, module, table, is_soft_deleted="SoftDeletes" in bases
                     )

@@ -33,12 +33,14 @@ class Removal:
     unchecked: tuple[str, ...]  # files to delete that may have been edited
     problems: tuple[str, ...]
     missing: tuple[str, ...]
+    uses: tuple[str, ...]  # the places that use it, which are problems, too
     users: tuple[str, ...]  # the resources that use it
 
     @property
-    def uses(self) -> tuple[str, ...]:
-        """The problems other than edits: what the resource shares with others."""
-        return tuple(one for one in self.problems if not one.endswith(_EDITED))
+    def other_problems(self) -> tuple[str, ...]:
+        """The problems that are neither uses nor edits of its own files: lines that are not as they were."""
+        own = [one for one in self.problems if not one.endswith(_EDITED)]
+        return tuple(one for one in own if one not in self.uses)
 
 
 def removal_of(project: Project, singular: str) -> Removal:
@@ -68,7 +70,9 @@ def removal_of(project: Project, singular: str) -> Removal:
     users = tuple(other for other, names in others.items() if names & {*uses.values()})
     unchecked = tuple(name for pattern, name in belonging if not record.files[pattern])
     changes = Changes(project.root, files)
-    return Removal(record, changes, revisions, unchecked, tuple(problems), tuple(missing), users)
+    return Removal(
+        record, changes, revisions, unchecked, tuple(problems), tuple(missing), tuple(uses), users
+    )
 
 
 def _unwired(

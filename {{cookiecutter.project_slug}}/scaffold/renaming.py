@@ -89,6 +89,11 @@ def renaming_of(
             f"{old} is not all there:{_listed(removal.missing)}\n"
             f"Put that back, or take out the rest by `uv run app remove {old}`"
         )
+    if removal.other_problems:
+        raise CommandError(
+            f"Lines of {old} have changed, so that `app rename` cannot find them:"
+            f"{_listed(removal.other_problems)}\nUndo that, or rename by hand"
+        )
     if removal.uses:
         raise CommandError(
             f"Others use {old}, and `app rename` does not change them:{_listed(removal.uses)}\n"

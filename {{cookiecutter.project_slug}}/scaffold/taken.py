@@ -117,7 +117,7 @@ SQL: Final = frozenset(
         "with",
     ]
 )
-# Letters that ruff refuses as names (E741, E742): the fonts of many show them as digits.
+# Letters that look like digits. ruff refuses `l` as a name, and `I` and `O` as those of types (E741, E742).
 AMBIGUOUS: Final = frozenset("ilo")
 # Columns of every table, and what SQLAlchemy gives a model.
 MODEL: Final = frozenset(

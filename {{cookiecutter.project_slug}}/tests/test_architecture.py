@@ -280,6 +280,10 @@ def late_generators(dependant: Dependant) -> Iterator[Any]:
         yield from late_generators(dependency)
 
 
+EITHER: Final = ("anyOf", "oneOf")
+LIMITS: Final = {"maximum", "exclusiveMaximum", "enum", "const"}
+
+
 def test_integers_of_clients_have_a_maximum(app: FastAPI) -> None:
     document = app.openapi()
     unlimited = [
@@ -288,14 +292,14 @@ def test_integers_of_clients_have_a_maximum(app: FastAPI) -> None:
         for method, operation in operations.items()
         for part in (operation.get("parameters", []), operation.get("requestBody", {}))
         for schema in schemas_in(part, document["components"]["schemas"])
-        if schema.get("type") == "integer" and "maximum" not in schema
+        if schema.get("type") == "integer" and not LIMITS & schema.keys()
     ]
 
     assert not unlimited, "use a type of app/core/types.py, or le=...:\n" + "\n".join(unlimited)
 
 
 def test_body_limits_leave_room_for_the_longest_texts(app: FastAPI, settings: Settings) -> None:
-    """A character has up to four bytes in UTF-8."""
+    """A character has up to four bytes in UTF-8. Of a list, one item counts."""
     document = app.openapi()
     too_low = []
     for context in api_routes(app):
@@ -305,12 +309,23 @@ def test_body_limits_leave_room_for_the_longest_texts(app: FastAPI, settings: Se
         limit = stated.size(settings) if stated else settings.max_body_bytes
         for method in context.methods or ():
             operation = document["paths"].get(context.path_format, {}).get(method.lower(), {})
-            body = schemas_in(operation.get("requestBody", {}), document["components"]["schemas"])
-            longest = 4 * sum(schema.get("maxLength", 0) for schema in body)
-            if longest > limit:
-                too_low.append(f"{method} {context.path}: {longest} of {limit} bytes")
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                longest = 4 * longest_text(content["schema"], document["components"]["schemas"])
+                if longest > limit:
+                    too_low.append(f"{method} {context.path}: {longest} of {limit} bytes")
 
     assert not too_low, f"state a higher limit at the route, by @body_limit(...): {too_low}"
+
+
+def longest_text(schema: dict[str, Any], components: dict[str, Any]) -> int:
+    """Return how many characters the texts of a schema can have together."""
+    if reference := schema.get("$ref"):
+        return longest_text(components[reference.rpartition("/")[2]], components)
+    lengths = [longest_text(one, components) for one in schema.get("properties", {}).values()]
+    lengths += [longest_text(one, components) for one in schema.get("allOf", [])]
+    either = [longest_text(one, components) for key in EITHER for one in schema.get(key, [])]
+    items = longest_text(schema["items"], components) if "items" in schema else 0
+    return sum(lengths) + max(either, default=0) + items + int(schema.get("maxLength", 0))
 
 
 def schemas_in(part: object, components: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Add auth passwords of users.
 
 Revision: 88c697cf71c5
-Follows: d90c4f7be215
+Follows: 5d83f0a1c972
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "88c697cf71c5"
-down_revision: str | None = "d90c4f7be215"
+down_revision: str | None = "5d83f0a1c972"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

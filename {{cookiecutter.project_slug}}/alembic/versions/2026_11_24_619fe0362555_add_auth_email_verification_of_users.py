@@ -1,7 +1,7 @@
 """Add auth e-mail verification of users.
 
 Revision: 619fe0362555
-Follows: 3f7a1c95d2e8
+Follows: b81f46c0d35e
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "619fe0362555"
-down_revision: str | None = "3f7a1c95d2e8"
+down_revision: str | None = "b81f46c0d35e"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -1,7 +1,7 @@
 """Add index on is_active of users, without blocking writes.
 
 Revision: 7b90d4e2c158
-Follows: d90c4f7be215
+Follows: 5d83f0a1c972
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from alembic import op
 
 revision: str = "7b90d4e2c158"
-down_revision: str | None = "d90c4f7be215"
+down_revision: str | None = "5d83f0a1c972"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -545,7 +545,7 @@ def test_tests_of_a_resource_expect_nothing_of_rows_that_are_only_marked_as_dele
     new("quokka", *FIELDS)
     new("koala", "quokka:quokka", "text:text")
     model = checkout / "app/models/quokka.py"
-    marked = model.read_text(encoding="utf-8").replace("(Base)", "(SoftDeletes, Base)")
+    marked = model.read_text(encoding="utf-8").replace("(Base)", "(soft_delete.SoftDeletes, Base)")
     model.write_text(marked, encoding="utf-8")
     new("wombat", "quokka:quokka", "text:text")
 

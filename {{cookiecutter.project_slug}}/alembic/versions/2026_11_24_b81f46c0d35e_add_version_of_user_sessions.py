@@ -1,7 +1,7 @@
 """Add version of user sessions, which is their ETag.
 
-Revision: 3f7a1c95d2e8
-Follows: b81f46c0d35e
+Revision: b81f46c0d35e
+Follows: 3f7a1c95d2e8
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,17 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "3f7a1c95d2e8"
-down_revision: str | None = "b81f46c0d35e"
+revision: str = "b81f46c0d35e"
+down_revision: str | None = "3f7a1c95d2e8"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
     op.add_column(
-        "user_sessions", sa.Column("version", sa.Integer(), server_default="1", nullable=False)
+        "user_sessions",
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        if_not_exists=True,  # until release 0.4.0, 3f7a1c95d2e8 added it
     )
 
 

@@ -1,6 +1,6 @@
 """Add idempotency keys table.
 
-Revision: 5d83f0a1c972
+Revision: d90c4f7be215
 Follows: 8e35d7b1c04f
 """
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision: str = "5d83f0a1c972"
+revision: str = "d90c4f7be215"
 down_revision: str | None = "8e35d7b1c04f"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None

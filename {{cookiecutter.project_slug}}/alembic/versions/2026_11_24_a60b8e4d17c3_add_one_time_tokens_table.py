@@ -1,6 +1,6 @@
 """Add one-time tokens table.
 
-Revision: f27a9d1e4b60
+Revision: a60b8e4d17c3
 Follows: 619fe0362555
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "f27a9d1e4b60"
+revision: str = "a60b8e4d17c3"
 down_revision: str | None = "619fe0362555"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None

@@ -1,6 +1,6 @@
 """Add user sessions table.
 
-Revision: b81f46c0d35e
+Revision: 3f7a1c95d2e8
 Follows: 9f6c24089caf
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "b81f46c0d35e"
+revision: str = "3f7a1c95d2e8"
 down_revision: str | None = "9f6c24089caf"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
