@@ -281,9 +281,7 @@ def test_update_of_a_project_without_the_demo_has_no_conflicts(
     update(project)
 
     assert conflicts(project) == []
-    assert heads(project) == heads(expected)
-    for check in QUICK_CHECKS:
-        run(project, *check)
+    assert files(project) == files(expected)
 
 
 @pytest.mark.parametrize("variant", in_each_run([], slow=VARIANTS[1:2], of=VARIANTS[1::2]))

@@ -74,7 +74,8 @@ def renaming_of(
 ) -> tuple[Record, Changes, Renaming]:
     """Return the record of a resource, what renaming it changes, and the replacements.
 
-    Raises `CommandError` if the new name cannot be one, is taken, or others use the resource.
+    Raises `CommandError` if the new name cannot be one, is taken, others use the resource, or its lines in
+    other files have changed.
     """
     record = read_record(project, old)
     names = Names(*new_names(project, new, plural))

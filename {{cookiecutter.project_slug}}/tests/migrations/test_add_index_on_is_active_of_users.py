@@ -15,7 +15,7 @@ from app.core.database.migrations import alembic_config
 from tests.migrations.databases import builder, database_at
 from tests.postgres import make_test_engine
 
-REVISION_BEFORE: Final = "d90c4f7be215"
+REVISION_BEFORE: Final = "5d83f0a1c972"
 REVISION: Final = "7b90d4e2c158"
 LOCK_TIMEOUT: Final = 3.0  # of migrations, in alembic/env.py
 INSERT: Final = text(

@@ -22,7 +22,7 @@ from tests.postgres import execute, make_test_engine
 pytestmark = pytest.mark.long
 
 # The second one creates an index concurrently, which waits for older transactions.
-REVISION_BEFORE: Final = "d90c4f7be215"
+REVISION_BEFORE: Final = "5d83f0a1c972"
 REVISION: Final = "7b90d4e2c158"
 VERSION: Final = text("SELECT version_num FROM alembic_version")
 

@@ -539,6 +539,20 @@ def test_module_in_use_keeps_a_resource_from_being_renamed_whatever_it_is_called
     assert files_of(checkout) == before
 
 
+def test_resource_is_not_renamed_if_its_lines_in_other_files_have_changed(
+    checkout: Path, new: Command
+) -> None:
+    new("quokka", *FIELDS)
+    models = checkout / "app/models/__init__.py"
+    text = models.read_text(encoding="utf-8")
+    models.write_text(text.replace("import Quokka as Quokka", "import Quokka"), encoding="utf-8")
+
+    with pytest.raises(
+        CommandError, match=r"Lines of quokka have changed.*\n  app/models/__init__"
+    ):
+        list(commands.rename("quokka", "koala", plural="", dry_run=False))
+
+
 def test_tests_of_a_resource_expect_nothing_of_rows_that_are_only_marked_as_deleted(
     checkout: Path, new: Command
 ) -> None:
