@@ -57,7 +57,7 @@ CHANGES: Edits = {
         ),
     ),
     ".env.example": (("\n# BODY_TIMEOUT=10\n", "\n# BODY_TIMEOUT=20\n"),),
-    "app/routes/posts.py": (("Only posts of this user.", "Only posts by this author."),),
+    "app/routes/posts.py": (("Change a post. Omitted fields", "Edit a post. Omitted fields"),),
 }
 
 # Undoes changes of the template, some of them in files that the team changes, too.

@@ -7,7 +7,7 @@ from app.core.types import Id, Visible
 from app.schemas.base import Nullable, PatchBody, RequestBody, ResponseBody
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,100}$", examples=["getting-started"])]
-ArticleText = Annotated[str, StringConstraints(min_length=1, max_length=50_000), Visible()]
+ArticleText = Annotated[str, StringConstraints(min_length=1, max_length=10_000), Visible()]
 Summary = Annotated[str, StringConstraints(min_length=1, max_length=500), Visible()]
 
 
