@@ -51,9 +51,9 @@ class Block:
             return [_passages(lines)]
         return [
             _passages(
-                line if line in {"...\n", "\n"} else line[1:] for line in lines if line[0] != sign
+                line if line in {"...\n", "\n"} else line[1:] for line in lines if line[0] != mark
             )
-            for sign in "+-"
+            for mark in "+-"
         ]
 
     async def run(self, names: dict[str, Any]) -> None:
