@@ -44,7 +44,7 @@ SESSIONS: Final = Feature(
     edits={
         "docs/howto/features.md": (
             (
-                "| sessions | nothing: every sign-in is one. `SESSION_DAYS` and `SESSION_IDLE_DAYS` limit them |\n",
+                "| sessions | none: every sign-in starts one. `SESSION_DAYS` and `SESSION_IDLE_DAYS` limit them |\n",
                 "",
             ),
         ),

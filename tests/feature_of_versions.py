@@ -159,6 +159,7 @@ VERSIONS: Final = Feature(
             ),
         ),
         "scaffold/templates/app/models/SINGULAR.py.mako": (("import Base, etag_of", "import Base"),),
+        "tests/scaffold/test_commands.py": (('("etag", r"other code .*\\betag_of"), ', ""),),
         "scaffold/templates/app/routes/PLURAL.py.mako": (
             ('    etag = "etag" if r.unversioned else "version"\n', ""),
             (

@@ -74,6 +74,7 @@ class ReadinessProbe:
         if look is None or (look.done() and asyncio.get_running_loop().time() >= self._kept_until):
             # In a context of its own, because it belongs to no request.
             self._look = look = asyncio.create_task(self._look_once(), context=Context())
+            look.add_done_callback(_retrieve)
         return await asyncio.shield(look)  # others wait for it as well
 
     async def report(self) -> None:
@@ -139,3 +140,9 @@ class ReadinessProbe:
                 "Statements have no time limit behind the pooler: run `app set-limits` once"
             )
         self._limits_unknown = False
+
+
+def _retrieve(look: asyncio.Task[SchemaState]) -> None:
+    """Keep asyncio from logging an error for which nobody waits any more."""
+    if not look.cancelled():
+        look.exception()

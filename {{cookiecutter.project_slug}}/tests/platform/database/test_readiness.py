@@ -1,6 +1,7 @@
 """However many clients ask whether the service is ready, the database is asked once in a second."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from sqlalchemy import Engine, event, text
 
 from app.core.config import Settings
 from app.core.database import Database
+from app.core.database.readiness import ReadinessProbe
 from app.main import create_app
 from tests.conftest import http_client
 from tests.platform.database.conftest import without_tls
@@ -64,6 +66,21 @@ async def make_app(settings: Settings, proxy: Proxy) -> AsyncGenerator[Callable[
 async def started(app: FastAPI) -> AsyncGenerator[httpx.AsyncClient]:
     async with app.router.lifespan_context(app), http_client(app) as client:
         yield client
+
+
+async def test_error_for_which_nobody_waits_any_more_is_not_logged(settings: Settings) -> None:
+    """If it were, the event loop of the tests would raise it."""
+    nowhere = settings.database_url.set(database="nowhere")
+    probe = ReadinessProbe(settings.model_copy(update={"database_url": nowhere}))
+    client = asyncio.create_task(probe.check())
+    await asyncio.sleep(0)
+    client.cancel()
+
+    await asyncio.wait([client])
+    await probe.dispose()
+
+    gc.collect()
+    await asyncio.sleep(0)
 
 
 async def status(client: httpx.AsyncClient) -> int:
