@@ -93,6 +93,17 @@ def bake_without(
     return str(path), page, migration.name
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_feature_can_be_taken_out_of_the_code_as_it_is(
+    template: Path, tmp_path: Path, name: str
+) -> None:
+    """In each run, which leaves the suites without a feature to `-m full`."""
+    feature, _ = CASES[name]
+    for variant in [WITH_AUTH] if name in OF_AUTH else [WITH_AUTH, WITHOUT_AUTH]:
+        path = bake_repository(template, tmp_path / variant.name, variant)
+        take_out(path, feature, use_auth=variant.use_auth)
+
+
 def test_version_of_each_table_comes_by_a_revision_of_its_own() -> None:
     """The page says to look there for what to drop."""
     revisions = (ROOT / TEMPLATE_FOLDER / "alembic" / "versions").glob("*.py")
