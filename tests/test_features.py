@@ -30,6 +30,10 @@ OF_AUTH = ("registration", "sessions")
 WITH_AUTH, WITHOUT_AUTH = VARIANTS[:2]
 
 
+def variants_of(name: str) -> list[Variant]:
+    return [WITH_AUTH] if name in OF_AUTH else [WITH_AUTH, WITHOUT_AUTH]
+
+
 # "In the routes", "in the services", "in the repositories".
 ALIKE = ("app/routes/", "app/services/", "app/repositories/")
 
@@ -56,7 +60,7 @@ class Without:
             else pytest.mark.full,
         )
         for name in CASES
-        for variant in ([WITH_AUTH] if name in OF_AUTH else [WITH_AUTH, WITHOUT_AUTH])
+        for variant in variants_of(name)
     ],
 )
 def without(
@@ -99,7 +103,7 @@ def test_feature_can_be_taken_out_of_the_code_as_it_is(
 ) -> None:
     """In each run, which leaves the suites without a feature to `-m full`."""
     feature, _ = CASES[name]
-    for variant in [WITH_AUTH] if name in OF_AUTH else [WITH_AUTH, WITHOUT_AUTH]:
+    for variant in variants_of(name):
         path = bake_repository(template, tmp_path / variant.name, variant)
         take_out(path, feature, use_auth=variant.use_auth)
 

@@ -8,6 +8,7 @@ import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from importlib import import_module
 from inspect import isasyncgenfunction, iscoroutinefunction
 from pathlib import Path
@@ -317,15 +318,27 @@ def test_body_limits_leave_room_for_the_longest_texts(app: FastAPI, settings: Se
     assert not too_low, f"state a higher limit at the route, by @body_limit(...): {too_low}"
 
 
-def longest_text(schema: dict[str, Any], components: dict[str, Any]) -> int:
-    """Return how many characters the texts of a schema can have together."""
+def longest_text(
+    schema: dict[str, Any], components: dict[str, Any], within: frozenset[str] = frozenset()
+) -> int:
+    """Return how many characters the texts of a schema can have together, once where it contains itself."""
+    length_of = partial(longest_text, components=components, within=within)
     if reference := schema.get("$ref"):
-        return longest_text(components[reference.rpartition("/")[2]], components)
-    lengths = [longest_text(one, components) for one in schema.get("properties", {}).values()]
-    lengths += [longest_text(one, components) for one in schema.get("allOf", [])]
-    either = [longest_text(one, components) for key in EITHER for one in schema.get(key, [])]
-    items = longest_text(schema["items"], components) if "items" in schema else 0
-    return sum(lengths) + max(either, default=0) + items + int(schema.get("maxLength", 0))
+        if reference in within:
+            return 0
+        target = components[reference.rpartition("/")[2]]
+        return longest_text(target, components, within | {reference})
+    parts = [*schema.get("properties", {}).values(), *schema.get("allOf", [])]
+    parts += [schema["items"]] if "items" in schema else []
+    either = (length_of(one) for key in EITHER for one in schema.get(key, []))
+    return sum(map(length_of, parts)) + max(either, default=0) + int(schema.get("maxLength", 0))
+
+
+def test_length_of_a_body_that_contains_itself_is_found() -> None:
+    to_itself = {"anyOf": [{"$ref": "#/components/schemas/Node"}, {"type": "null"}]}
+    node = {"properties": {"name": {"maxLength": 20}, "parent": to_itself}}
+
+    assert longest_text(to_itself, {"Node": node}) == 20
 
 
 def schemas_in(part: object, components: dict[str, Any]) -> Iterator[dict[str, Any]]:
