@@ -10,11 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 from baking import bake, copy_template, run_uv
 from faults.postgres_process import PostgresProcess, running
 from faults.service_process import Service
 
-from benchmarks.servers import Server, serving
+from benchmarks.servers import LOAD_CORES, Server, serving
 
 DRIVERS = ("asyncpg", "psycopg")
 SECRET_KEY = "signs-nothing-of-worth-0123456789-abcdefghijklm"  # noqa: S105 (signs nothing of worth)
@@ -131,6 +132,7 @@ def bench() -> Iterator[Bench]:
             run_uv(project, "sync", "--no-dev", "--compile-bytecode", "--quiet")
         postgres = stack.enter_context(running())
         stack.enter_context(postgres.started_with(max_connections="300", timezone="UTC"))
+        leave_first_core(postgres.pid)
         url = stack.enter_context(postgres.database("bench"))
         url = url.replace("//app@", f"//app:{DATABASE_PASSWORD}@")
         demand_password(postgres)
@@ -152,6 +154,14 @@ def bench() -> Iterator[Bench]:
             "print(t.create_access_token(contents, c.Settings(access_token_minutes=60)))",
         ).strip()
         yield Bench(projects, postgres, url, token)
+
+
+def leave_first_core(pid: int) -> None:
+    """Keep a process, and those that it starts, off the core of the server under test."""
+    process = psutil.Process(pid)
+    for each in (process, *process.children(recursive=True)):
+        if LOAD_CORES:
+            each.cpu_affinity(LOAD_CORES)
 
 
 def demand_password(postgres: PostgresProcess) -> None:

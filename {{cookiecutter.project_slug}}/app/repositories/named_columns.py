@@ -35,16 +35,21 @@ class NamedColumns(Generic[RowT]):
 
     def rows(self, result: Result[Any]) -> Sequence[RowT]:
         """Return the rows of a result. Raises `KeyError` if it lacks a column."""
-        return [self._make(*values) for values in result.columns(*self._keys)]
+        return [self._make(*values) for values in self._own(result)]
 
     def one(self, result: Result[Any]) -> RowT | None:
         """Return the only row of a result, or None if it has none. Raises as `rows` does."""
-        values = result.columns(*self._keys).one_or_none()
+        values = self._own(result).one_or_none()
         return None if values is None else self._make(*values)
 
     def of(self, mapping: RowMapping) -> RowT:
         """Return a row of `result.mappings()`, for a result of more columns than these."""
         return self._make(*(mapping[key] for key in self._keys))
+
+    def _own(self, result: Result[Any]) -> Result[Any]:
+        """Return a result with these columns only, in the order of the fields."""
+        # Choosing columns costs as much as reading a row (see docs/decisions/0006).
+        return result if tuple(result.keys()) == self._keys else result.columns(*self._keys)
 
 
 def _fields(row_type: Any) -> list[str]:

@@ -32,7 +32,8 @@ class Headline:
     author: str
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, because that makes creating one slower (see docs/decisions/0006).
+@dataclass(slots=True)
 class ViewedPost:
     """A post, how many users like it, and whether the viewer does."""
 

@@ -11,7 +11,7 @@ from sqlalchemy import AsyncAdaptedQueuePool, Dialect, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import await_
 
-from app.core.database.budget import TOO_LONG, Budget, current_budget
+from app.core.database.budget import NO_CONTEXT, TOO_LONG, Budget, current_budget
 from app.core.database.drivers import Driver
 from app.core.database.usage import CURRENT_USAGE, DatabaseUsage
 from app.exceptions import UnavailableError
@@ -25,7 +25,7 @@ class FairSemaphore:
     def __init__(self, number: int) -> None:
         self._number = number
         self._free = number
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[asyncio.Future[bool]] = deque()
 
     @property
     def acquired(self) -> int:
@@ -44,27 +44,37 @@ class FairSemaphore:
         self._free -= 1
         return True
 
-    async def acquire(self) -> None:
-        """Wait until the semaphore is free, and acquire it."""
-        waiter = asyncio.get_running_loop().create_future()
+    async def acquire(self, seconds: float) -> bool:
+        """Acquire the semaphore, and return whether it was free within `seconds`."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
         self._waiters.append(waiter)
+        # `asyncio.timeout` would take a percent of a small request's CPU time.
+        timer = loop.call_later(seconds, self._give_up, waiter, context=NO_CONTEXT)
         try:
-            await waiter
+            return await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
                 self._waiters.remove(waiter)
-            else:  # acquired and cancelled at the same time
+            elif waiter.result():  # acquired and cancelled at the same time
                 self.release()
             raise
+        finally:
+            timer.cancel()
 
     def release(self) -> None:
         """Wake the first waiter, or free the semaphore if there is none."""
         for waiter in self._waiters:
             if not waiter.done():
-                waiter.set_result(None)
                 self._waiters.remove(waiter)
+                waiter.set_result(True)
                 return
         self._free += 1
+
+    def _give_up(self, waiter: asyncio.Future[bool]) -> None:
+        if not waiter.done():
+            self._waiters.remove(waiter)
+            waiter.set_result(False)
 
 
 class FairPool(AsyncAdaptedQueuePool):
@@ -148,12 +158,7 @@ class FairPool(AsyncAdaptedQueuePool):
     async def _wait_for_turn(self, seconds_left: float) -> None:
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(min(self._timeout_seconds, seconds_left)):
-                await self._semaphore.acquire()
-        except TimeoutError:
-            if seconds_left < self._timeout_seconds:
-                raise UnavailableError(TOO_LONG, kind="deadline") from None
-            raise UnavailableError(TOO_MANY, kind="pool") from None
+            has_turn = await self._semaphore.acquire(min(self._timeout_seconds, seconds_left))
         finally:
             waited = time.perf_counter() - began
             self.waits += 1
@@ -161,6 +166,10 @@ class FairPool(AsyncAdaptedQueuePool):
             usage: DatabaseUsage | None = CURRENT_USAGE.get()
             if usage:
                 usage.waited += waited
+        if not has_turn:
+            if seconds_left < self._timeout_seconds:
+                raise UnavailableError(TOO_LONG, kind="deadline")
+            raise UnavailableError(TOO_MANY, kind="pool")
 
     def _connect_alive(self, budget: Budget | None) -> PoolProxiedConnection:
         """Return a new connection, or an idle one that works, held by the budget."""

@@ -24,6 +24,8 @@ class RequestLog:
 
     def finished(self, record: RequestRecord) -> None:
         """Log the line."""
+        if not _logger.isEnabledFor(logging.INFO):
+            return  # and not for DEBUG either
         route = record.route
         level = logging.DEBUG if route in PROBES else logging.INFO
         if not _logger.isEnabledFor(level):

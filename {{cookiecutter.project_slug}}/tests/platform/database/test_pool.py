@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import random
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
@@ -15,7 +16,7 @@ from sqlalchemy.util import await_
 
 from app.core.config import Settings
 from app.core.database.engines import make_engine
-from app.core.database.pool import FairPool
+from app.core.database.pool import FairPool, FairSemaphore
 from app.core.database.sessions import Database
 from app.exceptions import UnavailableError
 from tests.platform.database.proxy import proxy_to
@@ -192,6 +193,41 @@ async def test_client_cancelled_at_its_turn_passes_it_on(single: Database) -> No
         await asyncio.gather(first, second, return_exceptions=True)
 
     assert second.exception() is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_no_turn_is_lost_whatever_ends_a_wait(seed: int) -> None:
+    """Turns, timeouts and cancellations meet in the same steps of the event loop."""
+    chance = random.Random(seed)
+    semaphore = FairSemaphore(2)
+
+    async def pause() -> None:
+        for _ in range(chance.randrange(6)):
+            await asyncio.sleep(0)
+
+    async def use(patience: float) -> bool:
+        has_turn = semaphore.acquire_nowait() or await semaphore.acquire(patience)
+        if has_turn:
+            try:
+                await pause()
+            finally:
+                semaphore.release()
+        return has_turn
+
+    async def use_or_be_cancelled() -> bool:
+        task = asyncio.create_task(use(chance.choice([0, 0.0001, 0.001, 1])))
+        await pause()
+        if chance.random() < 0.5:
+            task.cancel()
+        return await task
+
+    waits = [use_or_be_cancelled() for _ in range(400)]
+    ends = await asyncio.gather(*waits, return_exceptions=True)
+
+    assert {True, False, asyncio.CancelledError} == {
+        end if isinstance(end, bool) else type(end) for end in ends
+    }
+    assert (semaphore.acquired, semaphore.waiting) == (0, 0)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 0.01, 0.05])
