@@ -49,7 +49,7 @@ class FairSemaphore:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[bool] = loop.create_future()
         self._waiters.append(waiter)
-        # `asyncio.timeout` would take a percent of a small request's CPU time.
+        # `asyncio.timeout` costs more (see docs/decisions/0006).
         timer = loop.call_later(seconds, self._give_up, waiter, context=NO_CONTEXT)
         try:
             return await waiter
