@@ -29,7 +29,7 @@ class Cost(NamedTuple):
 
 async def cost(database: Database, table: str, search: Search, words: str) -> Cost:
     """Search for words, and return what that took."""
-    session = await database.open_read_session(searches=True)
+    session = database.open_read_session(searches=True)
     async with session:
         before = await _blocks_read(session, table)
         with _recorded(database) as statements:
@@ -47,7 +47,7 @@ async def mislead(database: Database, search: Search) -> None:
     If statements were prepared, PostgreSQL would then use one plan for all texts.
     """
     random = Random(1)
-    session = await database.open_read_session(searches=True)
+    session = database.open_read_session(searches=True)
     async with session:
         for _ in range(15):
             await search(session, "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=100)))

@@ -5,7 +5,7 @@ that a handler spends elsewhere does not.
 
 `statement_timeout` does not help against a server that hangs (a stalled disk, a stopped process, a
 cut network), because the server itself has to enforce it. Nor does cancelling the task, because
-both drivers then wait for the server to confirm. So when the time is used up, the socket is closed,
+the driver then waits for the server to confirm. So when the time is used up, the socket is closed,
 which fails everything that waits on it at once. Only a task without a connection is cancelled.
 """
 
@@ -67,8 +67,8 @@ class Budget:
         self._was_blocked = False
         self._is_handed_out = False
         self._timer: asyncio.TimerHandle | None = None
-        self._connecting: asyncio.Task[Any] | None = None
-        self._has_cancelled = False
+        # Tasks that wait for a connection, and whether the budget has cancelled them.
+        self._connecting: dict[asyncio.Task[Any] | None, bool] = {}
         self._held: dict[object, tuple[Any, Driver] | None] = {}
 
     @property
@@ -83,12 +83,15 @@ class Budget:
 
     @property
     def holds_connection(self) -> bool:
-        """Whether this block, or a guarded one around it, holds a connection."""
-        return bool(self._held) or (self.outer is not None and self.outer.holds_connection)
+        """Whether this block, or a guarded one around it, holds a connection or waits for one."""
+        if self._held or self._connecting:
+            return True
+        return self.outer is not None and self.outer.holds_connection
 
     def require_no_connection(self, purpose: str) -> None:
         """Raise or log `SecondConnectionError` if the request, job or WebSocket holds a connection.
 
+        One that it waits for counts as well: if two requests each waited for two, each could get one.
         Blocks elsewhere, such as in commands, may nest: nobody else waits for their connections.
         """
         if not (self.is_shared or self.is_guarded) or not self.holds_connection:
@@ -112,16 +115,14 @@ class Budget:
 
     def start_connecting(self) -> None:
         """Cancel the running task if the time is used up before the task holds a connection."""
-        self._connecting = asyncio.current_task()
+        self._connecting[asyncio.current_task()] = False
 
     def end_connecting(self) -> bool:
-        """Return whether the budget has cancelled the task, and nobody else has."""
+        """Return whether the budget has cancelled the running task, and nobody else has."""
         self.end_setup()
-        task, self._connecting = self._connecting, None
-        if task is None or not self._has_cancelled:
-            return False
-        self._has_cancelled = False
-        return not task.uncancel()
+        task = asyncio.current_task()
+        has_cancelled = self._connecting.pop(task, False)
+        return has_cancelled and task is not None and not task.uncancel()
 
     def start_setup(self, connection: tuple[Any, Driver]) -> None:
         """Hold a new connection that is not ready yet."""
@@ -201,8 +202,9 @@ class Budget:
             self._schedule_check()
             return
         self.expired = True
-        if self._connecting and not self._held:
-            self._has_cancelled = self._connecting.cancel()
+        if not self._held:
+            for task in self._connecting:
+                self._connecting[task] = task is not None and task.cancel()
         for held in self._held.values():
             if held:
                 connection, driver = held
@@ -248,12 +250,18 @@ def budgeted(budget: Budget) -> Iterator[Budget]:
         exit_budget(previous)
 
 
+def enter_guard() -> Budget | None:
+    """Refuse a second connection to all blocks until `exit_budget`, which needs what is returned.
+
+    For what runs where others wait for the same connections: requests, with the tasks and streams
+    that follow a handler, WebSockets, and jobs.
+    """
+    return enter_budget(Budget(math.inf, guarded=True))
+
+
 @contextmanager
 def one_connection_at_a_time() -> Iterator[None]:
-    """Refuse a second connection to the blocks within, as in a request: for jobs and WebSockets.
-
-    They may run in the service, where requests wait for the same connections.
-    """
+    """Refuse a second connection to the blocks within, as `enter_guard` does."""
     with budgeted(Budget(math.inf, guarded=True)):
         yield
 

@@ -1,18 +1,21 @@
 """Session classes whose time in the database counts against a budget."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import wraps
 from types import TracebackType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
-from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, AsyncSessionTransaction
 from sqlalchemy.orm import Session
 
 from app.core.database.budget import CURRENT_BUDGET, Budget
 from app.core.database.errors import FailedTransactionError, ReadOnlySessionError, require_success
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
+
+_ENGINE: Final = "engine"  # in the `info` of a session
 
 
 class Counted(Protocol):
@@ -25,13 +28,18 @@ class Counted(Protocol):
     def budget(self) -> Budget | None: ...
 
 
-def counted(method: MethodT) -> MethodT:
-    """Wrap a coroutine method of a `Counted` object so that its time counts."""
+def counted(method: MethodT, *, connects: bool = False) -> MethodT:
+    """Wrap a coroutine method of a `Counted` object so that its time counts.
+
+    If it `connects`, the object is a `CountedSession`, whose `choose_server` is called before.
+    """
 
     @wraps(method)
-    async def count(owner: Counted, *arguments: Any, **options: Any) -> Any:
+    async def count(owner: Any, *arguments: Any, **options: Any) -> Any:
+        if connects and owner.choose_server:
+            await _let_choose(owner)
         current = CURRENT_BUDGET.get()
-        budget = owner.budget or current
+        budget: Budget | None = owner.budget or current
         if budget is None:
             return await method(owner, *arguments, **options)
         if budget is not current:
@@ -47,13 +55,18 @@ def counted(method: MethodT) -> MethodT:
     return cast("MethodT", count)
 
 
-def counted_until_release(method: MethodT) -> MethodT:
-    """Wrap a coroutine method whose result uses the database later.
+def connecting(method: MethodT) -> MethodT:
+    """Wrap a method of a session that connects it. Its time counts."""
+    return counted(method, connects=True)
+
+
+def connecting_until_release(method: MethodT) -> MethodT:
+    """Wrap a method of a session that connects it, and whose result uses the database later.
 
     Time counts from its call until the connection is released.
     """
 
-    @counted
+    @connecting
     @wraps(method)
     async def count(*arguments: Any, **options: Any) -> Any:
         result = await method(*arguments, **options)
@@ -62,6 +75,16 @@ def counted_until_release(method: MethodT) -> MethodT:
         return result
 
     return cast("MethodT", count)
+
+
+async def _let_choose(session: "CountedSession") -> None:
+    choose, session.choose_server = session.choose_server, None  # it connects the session itself
+    if choose:
+        try:
+            await choose(session)
+        except BaseException:
+            session.choose_server = choose
+            raise
 
 
 class CountedTransaction(AsyncSessionTransaction):
@@ -106,24 +129,31 @@ class CountedSession(AsyncSession):
 
     budget: Budget | None = None
 
-    execute = counted(AsyncSession.execute)
-    scalar = counted(AsyncSession.scalar)  # type: ignore[assignment, arg-type]  # overloaded
-    get = counted(AsyncSession.get)
-    get_one = counted(AsyncSession.get_one)
-    refresh = counted(AsyncSession.refresh)
-    merge = counted(AsyncSession.merge)
-    merge_all = counted(AsyncSession.merge_all)
-    delete = counted(AsyncSession.delete)
-    delete_all = counted(AsyncSession.delete_all)
-    flush = counted(AsyncSession.flush)
-    run_sync = counted(AsyncSession.run_sync)
+    # Called once with the session, before its first statement. May call `move_to`.
+    choose_server: "Callable[[CountedSession], Awaitable[None]] | None" = None
+
+    execute = connecting(AsyncSession.execute)
+    scalar = connecting(AsyncSession.scalar)  # type: ignore[assignment, arg-type]  # overloaded
+    get = connecting(AsyncSession.get)
+    get_one = connecting(AsyncSession.get_one)
+    refresh = connecting(AsyncSession.refresh)
+    merge = connecting(AsyncSession.merge)
+    merge_all = connecting(AsyncSession.merge_all)
+    delete = connecting(AsyncSession.delete)
+    delete_all = connecting(AsyncSession.delete_all)
+    flush = connecting(AsyncSession.flush)
+    run_sync = connecting(AsyncSession.run_sync)
     commit = counted(AsyncSession.commit)
     rollback = counted(AsyncSession.rollback)
     close = counted(AsyncSession.close)
     reset = counted(AsyncSession.reset)
     invalidate = counted(AsyncSession.invalidate)
-    connection = counted_until_release(AsyncSession.connection)
-    stream = counted_until_release(AsyncSession.stream)
+    connection = connecting_until_release(AsyncSession.connection)
+    stream = connecting_until_release(AsyncSession.stream)
+
+    def move_to(self, engine: AsyncEngine | None) -> None:
+        """Run statements on another engine, or on the session's own. Needs a `RoutedSession`."""
+        self.info[_ENGINE] = engine and engine.sync_engine
 
     async def finish(self) -> None:
         """Commit and close, as `commit` does."""
@@ -137,6 +167,15 @@ class CountedSession(AsyncSession):
     def begin_nested(self) -> AsyncSessionTransaction:
         """Return a savepoint to enter: `async with session.begin_nested(): ...`."""
         return CountedTransaction(self, nested=True)
+
+
+class RoutedSession(Session):
+    """The `sync_session_class` of a session that can move to another engine."""
+
+    def get_bind(self, *arguments: Any, **options: Any) -> Engine | Connection:
+        """Return the engine of `CountedSession.move_to`, or the session's own."""
+        engine: Engine | None = self.info.get(_ENGINE)
+        return engine or super().get_bind(*arguments, **options)
 
 
 @dataclass(slots=True)

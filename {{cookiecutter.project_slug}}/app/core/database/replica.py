@@ -3,15 +3,15 @@
 import asyncio
 import logging
 import time
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
 
+from app.core.database.budget import SecondConnectionError
+from app.core.database.counted_sessions import CountedSession
 from app.exceptions import UnavailableError, explain
-
-SessionT = TypeVar("SessionT", bound=AsyncSession)
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -19,46 +19,41 @@ _logger: Final = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 5
 
 
-class Replica(Generic[SessionT]):
-    """Opens sessions on a replica while it is up."""
+class Replica:
+    """Serves sessions while it is up."""
 
-    def __init__(
-        self, engine: AsyncEngine, sessions: async_sessionmaker[SessionT], timeout: float
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, timeout: float) -> None:
         self.engine = engine
-        self._sessions = sessions
         # A little longer than the timeouts of the driver and the pool.
         self._timeout = timeout * 1.1
         self._retry_at: float | None = None
         # For a connection that is lost in a query, or closed because a budget is used up.
         event.listen(engine.sync_engine, "invalidate", self._note_loss)
 
-    async def open(self) -> SessionT | None:
-        """Return a connected session, or None if the replica is down.
+    async def connect(self, session: CountedSession, engine: AsyncEngine | None = None) -> None:
+        """Connect a session, or leave it to the primary if the replica is down.
 
-        A connection that is lost later fails the request, which may have read from it already. Raises
-        `UnavailableError` if the replica is up, and all connections to it are in use, so that the
-        primary does not carry both loads.
+        The `engine` may be the replica's own with other execution options. A connection that is lost
+        later fails the request, which may have read from it already. Raises `UnavailableError` if the
+        replica is up, and all connections to it are in use, so that the primary does not carry both
+        loads.
         """
         if not self._should_try():
-            return None
-        session = self._sessions()
+            return
+        session.move_to(engine or self.engine)
         try:
             async with asyncio.timeout(self._timeout):
                 # `session.connection()` would count until the connection is released.
                 await session.run_sync(Session.connection)
-        except Exception as error:  # the primary is as good, whatever it is
-            await session.close()
-            if isinstance(error, UnavailableError) and error.kind == "pool":
+        except Exception as error:  # the primary is as good, whatever the replica lacks
+            session.move_to(None)
+            is_busy = isinstance(error, UnavailableError) and error.kind == "pool"
+            if is_busy or isinstance(error, SecondConnectionError):
                 raise
             _logger.warning("The replica is down, reads go to the primary: %s", explain(error))
             self._mark_down()
-            return None
-        except BaseException:
-            async with session:
-                raise
-        self._retry_at = None
-        return session
+        else:
+            self._retry_at = None
 
     def _should_try(self) -> bool:
         if self._retry_at is None:

@@ -4,10 +4,11 @@ The application's lifespan owns the one `Database`, which connects at the first 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session
 
 from app.core.config import DatabaseSettings
 from app.core.database.budget import Budget, budgeted
@@ -15,6 +16,7 @@ from app.core.database.counted_sessions import (
     CountedSession,
     PooledReadSession,
     ReadSession,
+    RoutedSession,
     TransactionCounts,
     WriteSession,
 )
@@ -23,12 +25,21 @@ from app.core.database.replica import Replica
 
 
 def _sessionmaker(
-    engine: AsyncEngine, session_class: type[CountedSession], **info: object
+    engine: AsyncEngine,
+    session_class: type[CountedSession],
+    *,
+    is_routed: bool = False,
+    info: Mapping[str, object] | None = None,
 ) -> async_sessionmaker[CountedSession]:
     # close_resets_only: by default a closed session can be used again, in a transaction that nobody
     # would commit.
     return async_sessionmaker(
-        engine, class_=session_class, expire_on_commit=False, close_resets_only=False, info=info
+        engine,
+        class_=session_class,
+        sync_session_class=RoutedSession if is_routed else Session,
+        expire_on_commit=False,
+        close_resets_only=False,
+        info=dict(info or {}),
     )
 
 
@@ -44,20 +55,17 @@ class Database:
         )
         self.transactions = TransactionCounts()  # of the writer
         counts = {"transactions": self.transactions}
-        self.write_sessions = _sessionmaker(self.writer, WriteSession, **counts)
+        self.write_sessions = _sessionmaker(self.writer, WriteSession, info=counts)
         read_session_class = PooledReadSession if settings.database_pooler else ReadSession
-        self.read_sessions = _sessionmaker(self.reader, read_session_class)
-        self.search_sessions = _sessionmaker(self.searcher, read_session_class)
-        self.replica: Replica[CountedSession] | None = None
-        self.search_replica: Replica[CountedSession] | None = None
-        if url := settings.database_replica_url:
+        url = settings.database_replica_url
+        self.read_sessions = _sessionmaker(self.reader, read_session_class, is_routed=bool(url))
+        self.search_sessions = _sessionmaker(self.searcher, read_session_class, is_routed=bool(url))
+        self.replica: Replica | None = None
+        self.search_replica: Replica | None = None
+        if url:
             # Always pinged: once a read has started, it cannot move to the primary.
             self.replica, self.search_replica = (
-                Replica(
-                    engine,
-                    _sessionmaker(engine, read_session_class),
-                    settings.database_connect_timeout + settings.database_pool_timeout,
-                )
+                Replica(engine, settings.database_connect_timeout + settings.database_pool_timeout)
                 for engine in (
                     make_reader(url, settings, trusted_seconds=0),
                     make_searcher(url, settings, trusted_seconds=0),
@@ -66,7 +74,7 @@ class Database:
         statement_engine = self.writer
         if not settings.database_pooler:
             statement_engine = self.writer.execution_options(isolation_level="AUTOCOMMIT")
-        self.statement_sessions = _sessionmaker(statement_engine, WriteSession, **counts)
+        self.statement_sessions = _sessionmaker(statement_engine, WriteSession, info=counts)
 
     @property
     def engines(self) -> dict[str, AsyncEngine]:
@@ -83,20 +91,20 @@ class Database:
             shared=shared,
         )
 
-    async def open_write_session(self) -> CountedSession:
+    def open_write_session(self) -> CountedSession:
         """Return a session whose first statement starts a transaction."""
         return self.write_sessions()
 
-    async def open_read_session(
-        self, *, newest: bool = True, searches: bool = False
-    ) -> CountedSession:
-        """Return a read session, on the replica if that is up and `newest` is false.
+    def open_read_session(self, *, newest: bool = True, searches: bool = False) -> CountedSession:
+        """Return a read session. If it `searches`, it uses the pool for that.
 
-        If it `searches`, it uses the pool for that.
+        Unless the `newest` state is needed, its first statement goes to the replica while that is up.
         """
+        session = self.search_sessions() if searches else self.read_sessions()
         replica = self.search_replica if searches else self.replica
-        session = await replica.open() if replica and not newest else None
-        return session or (self.search_sessions() if searches else self.read_sessions())
+        if replica and not newest:
+            session.choose_server = replica.connect
+        return session
 
     @asynccontextmanager
     async def transaction(self, seconds: float | None = None) -> AsyncGenerator[AsyncSession]:
@@ -133,13 +141,14 @@ class Database:
         `seconds` and `UnavailableError` are as in `transaction()`.
         """
         with budgeted(self.budget(seconds)) as budget:
-            async with _committing(await self.open_read_session(newest=newest), budget) as session:
+            async with _committing(self.open_read_session(newest=newest), budget) as session:
                 yield session
 
     async def report_replica(self) -> None:
         """Log a warning if the replica is down. The service starts without it."""
-        if self.replica and (session := await self.replica.open()):
-            await session.close()
+        if self.replica:
+            async with self.read_sessions() as session:
+                await self.replica.connect(session)
 
     async def dispose(self) -> None:
         """Close all pooled connections, but give up on a server that hangs."""

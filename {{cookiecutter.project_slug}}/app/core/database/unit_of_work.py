@@ -26,15 +26,15 @@ class UnitOfWork:
     def __init__(
         self,
         budget: Budget,
-        open_session: Callable[[], Awaitable[CountedSession]],
+        open_session: Callable[[], CountedSession],
         on_open: Callable[[AsyncSession], Awaitable[None]] | None = None,
     ) -> None:
         self.opened: CountedSession | None = None
         self._budget = budget
         self._open_session = open_session
-        self._on_open = on_open
+        self._on_open = on_open  # until it has run
         self._refusal: Exception | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Lock | None = asyncio.Lock() if on_open else None
         self._is_over = False
 
     async def session(self) -> AsyncSession:
@@ -48,25 +48,26 @@ class UnitOfWork:
                 "The request is over. Tasks that outlive it, and background tasks, use "
                 "database.transaction() or database.read()."
             )
-        if self.opened and not self._refusal:
-            return self.opened
-        async with self._opening:
-            if self._refusal:
-                raise self._refusal
-            return self.opened or await self._open()
+        if self.opened is None:
+            self.opened = self._open_session()
+        if self._opening:
+            async with self._opening:
+                await self._run_on_open(self.opened)
+        return self.opened
 
-    async def _open(self) -> CountedSession:
-        self.opened = session = await self._open_session()
-        if self._on_open:
-            # Stays set if the claim is cancelled, for example by a timeout in the handler.
-            self._refusal = UnavailableError("The session was not opened in time", kind="deadline")
-            try:
-                await self._on_open(session)
-            except Exception as error:
-                self._refusal = error
-                raise
-            self._refusal = None
-        return session
+    async def _run_on_open(self, session: AsyncSession) -> None:
+        if self._refusal:
+            raise self._refusal
+        if self._on_open is None:
+            return
+        # Stays set if the claim is cancelled, for example by a timeout in the handler.
+        self._refusal = UnavailableError("The session was not opened in time", kind="deadline")
+        try:
+            await self._on_open(session)
+        except Exception as error:
+            self._refusal = error
+            raise
+        self._refusal = self._on_open = None
 
     async def undo(self) -> None:
         """Roll back what the request has done so far."""

@@ -3,7 +3,7 @@
 Use it with `APIRouter(route_class=EdgeRoute)`.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from http import HTTPStatus
 from inspect import isasyncgenfunction, isgeneratorfunction
@@ -77,7 +77,7 @@ class EdgeRoute(APIRoute):
             database = running_database(request.app)
             is_safe = request.method in SAFE_METHODS
             claim: Claim | None = None
-            open_session: Callable[[], Awaitable[CountedSession]]
+            open_session: Callable[[], CountedSession]
             if has_body or not is_safe:
                 settings: Settings = request.app.state.settings
                 limit = stated.size(settings) if stated else settings.max_body_bytes
@@ -131,7 +131,7 @@ def _drop_background_tasks(response: Response) -> None:
         response.background = None
 
 
-async def _open_read_session(request: Request, database: Database) -> CountedSession:
+def _open_read_session(request: Request, database: Database) -> CountedSession:
     """Open the session of a safe method, on a replica if there is one.
 
     A replica may lag behind. Clients bypass it with `Cache-Control: no-cache`. Requests that search
@@ -139,7 +139,7 @@ async def _open_read_session(request: Request, database: Database) -> CountedSes
     """
     newest = database.replica is None or _wants_newest(request)
     searches = SEARCH_PARAMETER in request.query_params
-    return await database.open_read_session(newest=newest, searches=searches)
+    return database.open_read_session(newest=newest, searches=searches)
 
 
 def _wants_newest(request: Request) -> bool:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from app.core.config import Settings
-from app.core.database.budget import one_connection_at_a_time
+from app.core.database.budget import enter_guard, exit_budget
 from app.core.http.cross_origin import allow_origins
 from app.core.http.disconnects import GRACE, DisconnectWatch
 from app.core.http.head import WithoutBody, routed
@@ -118,13 +118,16 @@ class Perimeter:
         headers = dict(scope["headers"])  # the last of several, which the nearest proxy has added
         given_id = headers.get(b"x-request-id") if self._trusts_ids else None
         record = start_record(scope, self._find_route, given_id)
-        if scope["type"] == "websocket":
-            # A 403, before the handshake.
-            app = self._app if self._hosts.include(scope) else WebSocketClose()
-            with one_connection_at_a_time():
+        previous = enter_guard()
+        try:
+            if scope["type"] == "websocket":
+                # A 403, before the handshake.
+                app = self._app if self._hosts.include(scope) else WebSocketClose()
                 await app(scope, receive, send)
-        else:
-            await self._respond(record, headers, receive, send)
+            else:
+                await self._respond(record, headers, receive, send)
+        finally:
+            exit_budget(previous)
 
     async def _respond(
         self, record: RequestRecord, headers: dict[bytes, bytes], receive: Receive, send: Send

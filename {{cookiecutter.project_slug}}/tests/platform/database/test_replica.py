@@ -1,12 +1,14 @@
 """While the replica is up, it serves reads that may be slightly stale."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import cast
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
 from app.core.database.pool import FairPool
@@ -117,6 +119,71 @@ async def test_replica_whose_connections_are_in_use_is_not_down(
     assert busy.status_code == 503
     assert later.json() == "postgres"
     assert "The replica is down" not in caplog.text
+
+
+async def test_connection_to_the_replica_is_taken_at_the_first_statement(
+    settings: Settings,
+) -> None:
+    changes = {"database_replica_url": settings.database_url, "database_read_pool_size": 1}
+    app = edged(settings.model_copy(update=changes | {"database_pool_timeout": 0.5}))
+    go_on = asyncio.Event()
+
+    @app.get("/slow")
+    async def ask_another_system_first(session: SessionDep, *, wait: bool) -> int:
+        if wait:
+            await go_on.wait()
+        found: int = (await session.execute(text("SELECT 1"))).scalar_one()
+        return found
+
+    async with app.router.lifespan_context(app), http_client(app) as client:
+        slow = asyncio.create_task(client.get("/slow?wait=true"))
+        await asyncio.sleep(0.1)
+        meanwhile = await client.get("/slow?wait=false")
+        go_on.set()
+
+    assert meanwhile.json() == (await slow).json() == 1
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda session: session.execute(select(User.id)),
+        lambda session: session.scalar(select(User.id)),
+        lambda session: session.scalars(select(User.id)),
+        lambda session: session.get(User, 1),
+        lambda session: session.connection(),
+        lambda session: session.run_sync(lambda sync: sync.connection()),
+    ],
+)
+async def test_primary_serves_every_first_use_while_the_replica_is_down(
+    settings: Settings,
+    live_database: Database,
+    make_live: Factory,
+    caplog: pytest.LogCaptureFixture,
+    use: Callable[[AsyncSession], Awaitable[object]],
+) -> None:
+    nowhere = settings.database_url.set(host="127.0.0.1", port=9)
+    database = Database(settings.model_copy(update={"database_replica_url": nowhere}))
+
+    async with database.read(newest=False) as session:
+        await use(session)
+        where = await session.scalar(text("SELECT current_database()"))
+    await database.dispose()
+
+    assert where == settings.database_url.database
+    assert caplog.text.count("The replica is down, reads go to the primary: ") == 1
+
+
+async def test_unused_session_connects_to_nothing(replicated: FastAPI) -> None:
+    database: Database = replicated.state.database
+    assert database.replica
+    pool = cast("FairPool", database.replica.engine.pool)
+    before = pool.checkedin()
+
+    async with database.read(newest=False):
+        pass
+
+    assert pool.checkedin() == before
 
 
 @pytest.mark.parametrize("query", [{}, {"service": "no_such_service"}])

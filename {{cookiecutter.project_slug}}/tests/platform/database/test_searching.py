@@ -75,6 +75,6 @@ async def test_searches_that_end_soon_are_all_served_in_turn(client: httpx.Async
 
 
 async def test_search_cannot_write(open_database: Callable[..., Database]) -> None:
-    session = await open_database().open_read_session(searches=True)
+    session = open_database().open_read_session(searches=True)
     async with session:
         assert await session.scalar(text("SHOW default_transaction_read_only")) == "on"
