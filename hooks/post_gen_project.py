@@ -18,7 +18,7 @@ ALTERNATIVES = ("*_without_auth.*", "[!.]*/**/*_without_auth.*")
 # (question, answer): what a project with that answer goes without, as glob patterns.
 PRUNE: dict[tuple[str, object], tuple[str, ...]] = {
     ("use_auth", False): (
-        "[adst]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client*.py", "*/cli/*users.py", "docs/*/000[57]-*", "docs/*/auth-*",
+        "[adst]*/**/auth", "[at]*/**/mail", "[at]*/**/security", "app/core/http/client_info.py", "*/cli/*users.py", "docs/*/000[57]-*", "docs/*/auth-*",
         "docs/*/asvs.md", "deploy/grafana/*/auth.json", *(f"alembic/versions/*_{name}*" for name in ("auth", "role_of", "one_time_tokens", "rate_limits", "user_sessions")),
     ), ("use_auth", True): (*ALTERNATIVES, "app/core/http/gateway.py"),
     ("db_driver", "asyncpg"): ("[at]*/**/*psycopg_driver.py",), ("db_driver", "psycopg"): ("[at]*/**/*asyncpg_driver.py",),

@@ -24,9 +24,15 @@ IDEMPOTENCY: Final = Feature(
             "test_keys_are_deleted_in_batches",
             "test_keys_that_expire_meanwhile_are_left_for_the_next_time",
         ),
+        "tests/platform/http/test_caller.py": (
+            "test_stored_responses_to_a_user_are_erased_with_them",
+        ),
         "tests/platform/http/test_openapi.py": ("test_key_is_declared_where_it_is_used",),
         "tests/platform/observability/test_request_log.py": (
             "test_line_says_that_a_response_was_replayed",
+        ),
+        "tests/routes/test_users.py": (
+            "test_stored_response_that_created_a_user_goes_with_the_user",
         ),
     },
     edits={
@@ -48,6 +54,11 @@ IDEMPOTENCY: Final = Feature(
                 '        await self._session.execute(delete(IdempotencyKey).where(is_about_person), {"email": email})\n'),
                 "",
             ),
+        ),
+        "app/services/user_service.py": (
+            ("what belongs to them, such as the responses stored for them.", "what belongs to them."),
+            ("        self._keys = IdempotencyKeyRepository(session)\n", ""),
+            ("        await self._keys.delete_about_user(user_id)\n", ""),
         ),
         "app/core/config.py": (
             (
@@ -115,6 +126,13 @@ IDEMPOTENCY: Final = Feature(
             ('        "Idempotency-Replayed",\n', ""),
             ('"EMAIL_TAKEN", "KEY_IN_USE", "KEY_REUSED", ', '"EMAIL_TAKEN", '),
         ),
+        "tests/routes/test_users.py": (
+            (
+                ("    # One statement deletes the responses that are stored for the user.\n"
+                '    Endpoint("DELETE /users/{user_id}", OWNER, statements=3, status=204),\n'),
+                '    Endpoint("DELETE /users/{user_id}", OWNER, statements=2, status=204),\n',
+            ),
+        ),
         "tests/scaffold/test_definition.py": (
             ('    for name in ("user", "idempotency_key"):\n', '    for name in ("user",):\n'),
             ('        ("key:idempotency_key", "make_idempotency_key"),\n', ""),
@@ -134,7 +152,6 @@ IDEMPOTENCY: Final = Feature(
                 "test_registration_repeated_with_all_its_values_does_nothing",
                 "test_attack_key_of_a_stranger_guessed",
                 "test_key_of_a_request_survives_a_new_secret_key",
-                "test_stored_response_that_created_a_user_goes_with_the_user",
                 "test_stored_responses_go_with_their_user",
             ),
             "tests/routes/auth/test_registration.py": (
@@ -142,19 +159,8 @@ IDEMPOTENCY: Final = Feature(
             ),
         },
         edits={
-            "app/services/auth/account_service.py": (
-                ("        self._keys = IdempotencyKeyRepository(session)\n", ""),
-                ("        await self._keys.delete_about_user(user_id)\n", ""),
-            ),
             "README.md": (
                 ("  For an anonymous caller only the fact is stored, and a repetition gets 409.\n", ""),
-            ),
-            "tests/callers.py": (
-                (
-                    ("# How many statements follow the deletion of a user: the one that deletes the responses stored for them.\n"
-                    "STATEMENTS_AFTER_DELETION: Final = 1\n"),
-                    "STATEMENTS_AFTER_DELETION: Final = 0\n",
-                ),
             ),
             "tests/routes/auth/test_registration.py": (
                 (
@@ -177,7 +183,12 @@ IDEMPOTENCY: Final = Feature(
         edits={
             "docs/security/personal-data.md": (
                 (
-                    "| responses to requests with an `Idempotency-Key`; digests of the requests | callers | `idempotency_keys` | `IDEMPOTENCY_KEY_HOURS`, then `app prune` |\n",
+                    "| responses to requests with an `Idempotency-Key`; digests of the requests | callers | `idempotency_keys` | the user is deleted, or `IDEMPOTENCY_KEY_HOURS`, then `app prune` |\n",
+                    "",
+                ),
+                (
+                    ("- Responses to a person's own requests are found by their id. If the gateway names users by something else, map it in `id_of_user` of\n"
+                    "  `app/services/permissions.py`; otherwise `idempotency_keys` keeps these responses for `IDEMPOTENCY_KEY_HOURS`.\n"),
                     "",
                 ),
             ),

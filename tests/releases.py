@@ -169,15 +169,24 @@ def public_names(source: str) -> set[str]:
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(name="__getattr__"):
-                names |= {*_texts(node), *_texts(*_dictionaries(tree))}
+                names |= {
+                    text for text in _texts(node, *_looked_up(tree, node)) if text.isidentifier()
+                }
             case ast.ImportFrom(names=aliases):
                 names |= {alias.asname for alias in aliases if alias.asname}
     return names
 
 
-def _dictionaries(tree: ast.Module) -> list[ast.AST]:
-    """Return the dictionaries of a module, in which `__getattr__` may look names up."""
-    return [node for node in ast.walk(tree) if isinstance(node, ast.Dict)]
+def _looked_up(tree: ast.Module, function: ast.FunctionDef) -> Iterator[ast.expr]:
+    """Yield the keys of the dictionaries in which `__getattr__` looks names up."""
+    used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+    for node in ast.walk(tree):
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(name)], value=ast.Dict(keys=keys))
+                | ast.AnnAssign(target=ast.Name(name), value=ast.Dict(keys=keys))
+            ) if name in used:
+                yield from filter(None, keys)
 
 
 def _texts(*nodes: ast.AST) -> set[str]:

@@ -160,6 +160,7 @@ THEN = """
 from other import moved, settled
 LIMIT = 1
 OLDER = 1
+TITLES = {1: "Not_a_name"}
 try:
     app = 1
 except ValueError:
@@ -173,9 +174,16 @@ class Kept:
     def write(self): ...
 def call(given, other): ...
 def move(given): ...
+OLD = {"older_still": "other"}
+def __getattr__(name):
+    if name not in OLD:
+        raise AttributeError(f"no {name}")
+    return OLD[name]
 """
 NOW = """
 from other import move as move
+TITLES = {}
+OLD = {}
 class Base:
     size: int
 class Kept(Base):
@@ -186,7 +194,7 @@ MOVED = {"OLDER": "other"}
 def __getattr__(name):
     return 1 if name == "Old" else MOVED[name]
 """
-GONE = ["LIMIT", "app", "Kept(far)", "Kept.read(since)", "Kept.write", "call(other)"]
+GONE = ["LIMIT", "app", "Kept(far)", "Kept.read(since)", "Kept.write", "call(other)", "older_still"]
 
 
 def test_name_that_goes_without_an_entry_is_found(repository: Path) -> None:
@@ -201,7 +209,7 @@ def test_name_that_goes_without_an_entry_is_found(repository: Path) -> None:
     write(
         repository,
         "UPGRADING.md",
-        f"`LIMIT`, `app`, `Kept(far)`, `read(since)`, `Kept.write`\n\n{text}",
+        f"`LIMIT`, `app`, `older_still`, `Kept(far)`, `read(since)`, `Kept.write`\n\n{text}",
     )
     assert gone_names_without_entry(repository, "t", release) == ["app/names.py:call(other)"]
 

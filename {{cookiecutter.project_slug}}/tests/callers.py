@@ -21,9 +21,6 @@ from tests.factories import Factory
 
 pytest_plugins = ("tests.auth.fixtures", "tests.auth.secrets_in_logs")
 
-# How many statements follow the deletion of a user: the one that deletes the responses stored for them.
-STATEMENTS_AFTER_DELETION: Final = 1
-
 # The status of a request without a user that needs one.
 NO_USER: Final = 401
 

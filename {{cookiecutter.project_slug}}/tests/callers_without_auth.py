@@ -24,8 +24,6 @@ from tests.conftest import http_client
 from tests.endpoints import Access, Arrange, ArrangeOn, Endpoint, HeadersOf, Send
 from tests.factories import Factory
 
-STATEMENTS_AFTER_DELETION: Final = 0  # responses are stored for callers, who are not users
-
 # The status of a request without a user that needs one.
 NO_USER: Final = 403
 

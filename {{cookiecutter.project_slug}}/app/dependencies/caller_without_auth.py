@@ -13,6 +13,7 @@ from app.core.observability.requests import note_user
 from app.exceptions import ValidationError
 from app.services.permissions_without_auth import require_admin as check_admin
 from app.services.permissions_without_auth import require_user as check_user
+from app.services.permissions_without_auth import scope_if_user
 
 ANYONE: Final = "anyone"  # the name of all unknown callers
 
@@ -78,4 +79,4 @@ async def identify_caller(connection: HTTPConnection) -> str:
     name = caller.name
     if len(name) > 40:
         name = f"#{sha256(name.encode()).hexdigest()[:40]}"
-    return f"caller {name}"
+    return scope_if_user(caller) or f"caller {name}"

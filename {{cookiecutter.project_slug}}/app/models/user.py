@@ -7,7 +7,10 @@ from app.models.base import Base
 
 
 def scope_of_user(user_id: int | str) -> str:
-    """Return the unique name of a signed-in user among callers."""
+    """Return the unique name of a user among callers.
+
+    Responses are stored under it, and erased with the user.
+    """
     return f"user {user_id}"
 
 

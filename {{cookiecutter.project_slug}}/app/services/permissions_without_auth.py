@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.http.gateway import GatewayCaller
 from app.exceptions import PermissionError
+from app.models.user import scope_of_user
 
 Caller = GatewayCaller
 
@@ -20,6 +21,12 @@ def id_of_user(caller: Caller | None) -> int | None:
     """
     name = caller.name if caller else ""
     return int(name) if re.fullmatch("[1-9][0-9]{0,14}", name) else None
+
+
+def scope_if_user(caller: Caller | None) -> str | None:
+    """Return the name under which responses are stored for a user, or None for other callers."""
+    user_id = id_of_user(caller)
+    return None if user_id is None else scope_of_user(user_id)
 
 
 def require_user(caller: Caller | None) -> int:

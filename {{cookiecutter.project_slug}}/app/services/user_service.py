@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import KeysetPage, decode_cursor, encode_cursor
 from app.models.user import User
+from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
 from app.repositories.user_repo import UserRepository
 from app.schemas.user import UserQuery
 from app.services.permissions import Caller, require_owner_or_admin
@@ -19,6 +20,7 @@ class UserService:
     def __init__(self, session: AsyncSession, caller: Caller | None = None) -> None:
         self._caller = caller
         self._users = UserRepository(session)
+        self._keys = IdempotencyKeyRepository(session)
 
     async def create_user(self, values: Mapping[str, Any]) -> User:
         """Create a user from the values of its columns.
@@ -63,12 +65,13 @@ class UserService:
         return await self._users.update(await self._lock(user_id, if_match), values)
 
     async def delete_user(self, user_id: int, if_match: frozenset[int] | None) -> None:
-        """Delete a user and what belongs to them.
+        """Delete a user and what belongs to them, such as the responses stored for them.
 
         Raises `NotFoundError` and `VersionMismatchError`.
         """
         require_owner_or_admin(self._caller, user_id)
         await self._users.delete(await self._lock(user_id, if_match))
+        await self._keys.delete_about_user(user_id)
 
     async def _lock(self, user_id: int, if_match: frozenset[int] | None) -> User:
         """Return a user of a matching version, and lock the row until the transaction ends."""

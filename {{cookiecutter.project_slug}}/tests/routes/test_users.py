@@ -4,9 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.models.idempotency_key import IdempotencyKey
 from app.models.user import User
-from tests.callers import STATEMENTS_AFTER_DELETION, new_user
+from tests.callers import new_user
 from tests.endpoints import ADMIN, OPEN, OWNER, Endpoint
 from tests.factories import Factory
 
@@ -23,9 +26,8 @@ ENDPOINTS = [
     Endpoint("GET /users", ADMIN, statements=1, query="q=ann"),
     Endpoint("GET /users/{user_id}", OWNER, statements=1),
     Endpoint("PATCH /users/{user_id}", OWNER, statements=2, json={"display_name": "Other"}),
-    Endpoint(
-        "DELETE /users/{user_id}", OWNER, statements=2 + STATEMENTS_AFTER_DELETION, status=204
-    ),
+    # One statement deletes the responses that are stored for the user.
+    Endpoint("DELETE /users/{user_id}", OWNER, statements=3, status=204),
 ]
 
 
@@ -40,6 +42,17 @@ async def test_created_user_is_returned_with_its_location(client: httpx.AsyncCli
     assert response.headers["location"] == f"/users/{user['id']}"
     read = await client.get(response.headers["location"])
     assert (read.json(), read.headers["etag"]) == (user, response.headers["etag"])
+
+
+async def test_stored_response_that_created_a_user_goes_with_the_user(
+    client: httpx.AsyncClient, session: AsyncSession
+) -> None:
+    created = await client.post("/users", json=new_user(), headers={"Idempotency-Key": "1"})
+    stored = select(func.count()).select_from(IdempotencyKey)
+    assert await session.scalar(stored) == 1
+
+    assert (await client.delete(created.headers["location"])).status_code == 204
+    assert await session.scalar(stored) == 0
 
 
 async def test_trailing_slash_is_another_path_and_no_redirect(client: httpx.AsyncClient) -> None:

@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from importlib import import_module
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from fastapi import Request
@@ -160,20 +159,3 @@ def _level(record: RequestRecord | None) -> int:
     if not record or record.route not in PROBES:
         return logging.ERROR
     return logging.DEBUG if record.outcome == DRAINING else logging.WARNING
-
-
-# The new modules of names that have moved; the old ones work until 0.4.
-_MOVED: Final = {
-    "add_problem_schema": "problem_declarations",
-    "declared_statuses": "problem_declarations",
-    "may_respond": "problem_declarations",
-    "problem_responses": "problem_declarations",
-    "install_problem_handlers": "problem_handlers",
-    "respond_to_unexpected_error": "problem_handlers",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MOVED:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"app.core.http.{_MOVED[name]}"), name)

@@ -6,7 +6,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.http.client_info import ClientInfo
 from app.models.user import User
-from app.repositories.idempotency_key_repo import IdempotencyKeyRepository
 from app.services.auth.access_service import AccessService
 from app.services.auth.email_service import EmailService
 from app.services.auth.password_service import PasswordService
@@ -30,7 +29,6 @@ class AccountService:
         self._passwords = passwords
         self._require_fresh_sign_in = require_fresh_sign_in
         self._users = UserService(session, caller)
-        self._keys = IdempotencyKeyRepository(session)
         self._emails = emails
         self._access = access
 
@@ -65,4 +63,3 @@ class AccountService:
         """
         await self._access.authorize_deletion(user_id)
         await self._users.delete_user(user_id, if_match)
-        await self._keys.delete_about_user(user_id)

@@ -935,18 +935,6 @@ async def test_key_of_a_request_survives_a_new_secret_key(
     assert forgotten.json()["code"] == "EMAIL_TAKEN"
 
 
-async def test_stored_response_that_created_a_user_goes_with_the_user(
-    probes: httpx.AsyncClient, session: AsyncSession
-) -> None:
-    keyed = {"Idempotency-Key": "1"}
-    created = await probes.post("/users", json=new_user(email="carl@example.com"), headers=keyed)
-    stored = select(func.count()).select_from(IdempotencyKey)
-    assert await session.scalar(stored) == 1
-
-    assert (await probes.delete(created.headers["location"])).status_code == 204
-    assert await session.scalar(stored) == 0
-
-
 async def test_stored_responses_go_with_their_user(
     probes: httpx.AsyncClient,
     ann: User,

@@ -5,12 +5,15 @@ from typing import Annotated
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
+from sqlalchemy import select
 
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.http.edge import EdgeRoute
 from app.dependencies.caller import OptionalCaller, get_caller, identify_caller
+from app.models.idempotency_key import IdempotencyKey
 from app.models.user import User
+from app.services.personal_data_service import PersonalDataService
 from tests.auth.accounts import bearer, make_access_token
 from tests.conftest import http_client
 from tests.endpoints import recorded_statements
@@ -70,3 +73,22 @@ async def test_caller_is_the_same_with_an_idempotency_key(
         response = await client.post("/probes", json={"owner_id": user.id, "name": "Name"})
 
     assert response.status_code == status
+
+
+async def test_stored_responses_to_a_user_are_erased_with_them(
+    probe_app: FastAPI, database: Database, make: Factory, settings: Settings
+) -> None:
+    probe_app.state.database = database
+    ann, eve = await make.user(), await make.user()
+    async with http_client(probe_app) as client:
+        for user in (ann, eve):
+            headers = await bearer(make, user, settings) | {"Idempotency-Key": "1"}
+            body = {"owner_id": user.id, "name": user.email}
+            response = await client.post("/probes", json=body, headers=headers)
+            assert response.status_code == 201
+    async with database.transaction() as session:
+        await PersonalDataService(session).erase(ann.email)
+    async with database.read() as session:
+        (left,) = (await session.scalars(select(IdempotencyKey.body))).all()
+
+    assert eve.email in left.decode()

@@ -6,17 +6,24 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
+from sqlalchemy import select
 
 from app.core.caller_settings_without_auth import CallerSettings
 from app.core.config import Settings
+from app.core.database import Database
+from app.core.http.edge import EdgeRoute
 from app.core.http.gateway import GatewayCaller
 from app.dependencies.caller_without_auth import get_caller, identify_caller, install_caller
+from app.dependencies.database import SessionDep
 from app.exceptions import PermissionError
 from app.models.idempotency_key import IdempotencyKey
 from app.services.permissions_without_auth import id_of_user, require_user
+from app.services.personal_data_service import PersonalDataService
 from tests.conftest import http_client
+from tests.factories import Factory
 
 router = APIRouter()
+notes = APIRouter(route_class=EdgeRoute)
 
 
 @router.get("/caller")
@@ -26,11 +33,16 @@ async def read_caller(
     return caller.name if caller else None, await identify_caller(request)
 
 
+@notes.post("/notes")
+async def add_note(body: dict[str, int], _: SessionDep) -> dict[str, int]:
+    return body
+
+
 def make_app(
     app_with_routers: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch, **settings: object
 ) -> FastAPI:
     monkeypatch.setattr("app.main.install_caller", install_caller)
-    return app_with_routers(router, trusted_proxies=(ip_network("10.0.0.0/8"),), **settings)
+    return app_with_routers(router, notes, trusted_proxies=(ip_network("10.0.0.0/8"),), **settings)
 
 
 @pytest.fixture
@@ -83,6 +95,25 @@ async def test_name_of_any_length_is_told_from_others_and_fits_the_scope_of_a_ke
     assert len(scopes) == len(names)
     column: Any = IdempotencyKey.__table__.c.scope.type
     assert max(map(len, scopes)) <= column.length
+
+
+async def test_stored_responses_to_a_user_are_erased_with_them(
+    app: FastAPI, database: Database, make: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.dependencies.idempotency.identify_caller", identify_caller)
+    app.state.database = database
+    ann, eve = await make.user(), await make.user()
+    async with http_client(app, address="10.1.2.3") as client:
+        for user in (ann, eve):
+            headers = {"X-User": str(user.id), "Idempotency-Key": "1"}
+            response = await client.post("/notes", json={"by": user.id}, headers=headers)
+            assert response.status_code == 200
+    async with database.transaction() as session:
+        await PersonalDataService(session).erase(ann.email)
+    async with database.read() as session:
+        left = (await session.scalars(select(IdempotencyKey.body))).all()
+
+    assert left == [b'{"by":%d}' % eve.id]
 
 
 async def test_header_that_occurs_twice_is_refused(app: FastAPI) -> None:

@@ -9,8 +9,12 @@ from fastapi.security import APIKeyHeader
 
 from app import __author__, __author_email__, __description__, __license__
 from app.core.http.edge import EdgeRoute
-from app.core.http.openapi import Tag, install_openapi
-from app.core.http.problem_declarations import may_respond, problem_responses
+from app.core.http.openapi import Tag, install_openapi, only_if
+from app.core.http.problem_declarations import (
+    may_respond,
+    problem_responses,
+    requires_credentials,
+)
 from app.dependencies.database import OpenSessionDep
 
 
@@ -221,6 +225,39 @@ def test_scheme_that_insists_is_not_optional(app_with_routers: Callable[..., Fas
 
     assert operation(app, "GET /optional")["security"] == [{}, {"APIKeyHeader": []}]
     assert operation(app, "GET /required")["security"] == [{"APIKeyHeader": []}]
+
+
+def test_dependency_may_insist_on_a_scheme_that_does_not(
+    app_with_routers: Callable[..., FastAPI],
+) -> None:
+    router = APIRouter()
+
+    @requires_credentials
+    async def require_key(
+        _: Annotated[str | None, Security(APIKeyHeader(name="k", auto_error=False))],
+    ) -> None: ...
+
+    @router.get("/required", dependencies=[Depends(require_key)])
+    async def required() -> None: ...
+
+    app = app_with_routers(router)
+
+    assert operation(app, "GET /required")["security"] == [{"APIKeyHeader": []}]
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_response_that_a_setting_turns_on_is_declared_if_it_does(
+    app_with_routers: Callable[..., FastAPI], is_on: bool
+) -> None:
+    router = APIRouter()
+
+    @router.get("/things", responses=only_if("trust_request_id", {202: {"description": "Later"}}))
+    async def list_things() -> None: ...
+
+    app = app_with_routers(router, trust_request_id=is_on)
+
+    responses = operation(app, "GET /things")["responses"]
+    assert responses.get("202") == ({"description": "Later"} if is_on else None)
 
 
 def test_public_operation_says_so(app: FastAPI) -> None:
