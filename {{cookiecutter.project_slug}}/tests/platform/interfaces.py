@@ -7,7 +7,7 @@ import inspect
 import io
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -30,6 +30,7 @@ DOCUMENTED: Final = {
     ("AsyncSession", "info"): "the attribute's own description",
     ("ConnectionPoolEntry", "info"): "the attribute's own description",
     ("PoolProxiedConnection", "info"): "the attribute's own description",
+    ("SchemaItem", "info"): "the attribute's own description",
     ("LogRecord", "args"): "LogRecord attributes",
     ("LogRecord", "exc_text"): "Formatter.format",
     ("TCPServer", "allow_reuse_port"): "socketserver: Server Objects",
@@ -93,27 +94,38 @@ def _private_names(kind: type) -> frozenset[str]:
 
 @cache
 def _names(kind: type) -> frozenset[str]:
-    """Return the names of a class: of its body, and of what its methods set on `self`."""
-    names = set(vars(kind))
+    """Return the names of a class: those that it has, and those that its source defines."""
+    return _written_names(kind) | set(vars(kind))
+
+
+@cache
+def _written_names(kind: type) -> frozenset[str]:
+    """Return the names that the source of a class defines, in its body or on `self`."""
     try:
-        tree = ast.parse(dedent(inspect.getsource(kind)))
-    except (OSError, TypeError):  # written in C, or made at run time
-        tree = ast.parse("")
-    names |= {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.ctx, ast.Store)
-        and ast.unparse(node.value) == "self"
-    }
-    declared = (
-        part for class_ in tree.body if isinstance(class_, ast.ClassDef) for part in class_.body
+        parts = ast.parse(dedent(inspect.getsource(kind))).body
+    except (OSError, TypeError, SyntaxError):  # written in C, or made at run time
+        parts = []
+    return frozenset(
+        name for class_ in parts if isinstance(class_, ast.ClassDef) for name in _defined(class_)
     )
-    for part in declared:
-        match part:
-            case ast.AnnAssign(target=ast.Name(name)):
-                names.add(name)
-    return frozenset(names)
+
+
+def _is_documented(name: str, kinds: Iterable[ModuleType | type]) -> bool:
+    return any((kind.__name__, name) in DOCUMENTED for kind in kinds)
+
+
+def _is_inherited(name: str, bases: Collection[type]) -> bool:
+    """Say whether a name is one of a base class of another package, even if our class overrides it."""
+    return not _is_documented(name, bases) and any(
+        not _is_own(kind) and name in _names(kind) for kind in bases
+    )
+
+
+def _is_attribute_of_others(name: str, kind: ModuleType | type) -> bool:
+    """Say whether an attribute is of another package, which does not document that it may be changed."""
+    if _is_own(kind):
+        return isinstance(kind, type) and _is_inherited(name, kind.__mro__)
+    return not _is_documented(name, getattr(kind, "__mro__", [kind]))
 
 
 @dataclass
@@ -165,16 +177,11 @@ class _Module:
                 yield from self._overrides(node)
             case ast.Attribute():
                 yield from self._uses(node)
-            case ast.Call(func=ast.Name("setattr" | "delattr" as name), args=[target, *_]):
-                if not self._may_be_set(target, "", self.scopes[node]):
-                    yield f"calls {name} on {ast.unparse(target)}"
-            case ast.Call(
-                func=ast.Name("getattr" | "hasattr"), args=[_, ast.Constant(str(name)), *_]
-            ):
-                if is_private(name):
+            case ast.Call():
+                yield from self._calls(node, self.scopes[node])
+            case ast.MatchClass(kwd_attrs=names):
+                if any(is_private(name) for name in names):
                     yield f"reads {ast.unparse(node)}"
-            case ast.Call(func=ast.Attribute(attr="__setattr__" | "__delattr__")):
-                yield f"calls {ast.unparse(node.func)}"
             case (
                 ast.Subscript(value=ast.Attribute(attr="__dict__"))
                 | ast.Subscript(value=ast.Call(func=ast.Name("vars")))
@@ -184,9 +191,41 @@ class _Module:
             case ast.Subscript(value=target, ctx=ast.Store() | ast.Del()):
                 if self._is_of_others(target, self.scopes[node]):
                     yield f"sets {ast.unparse(node)}"
-            case ast.Call(func=ast.Attribute(value=target, attr=method)) if method in MUTATING:
-                if self._is_of_others(target, self.scopes[node]):
-                    yield f"calls {ast.unparse(node.func)}"
+
+    def _calls(self, call: ast.Call, scope: _Scope) -> Iterator[str]:
+        function = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        match function, call.args:
+            case "setattr" | "delattr", [target, name, *_]:
+                if self._is_private_text(name) or not self._may_be_set(
+                    target, self._text(name), scope
+                ):
+                    yield f"calls {function} on {ast.unparse(target)}"
+            case "getattr" | "hasattr", [_, name, *_]:
+                if self._is_private_text(name):
+                    yield f"reads {ast.unparse(call)}"
+            case "attrgetter" | "methodcaller" | "import_module" | "__import__", names:
+                if any(self._is_private_text(name) for name in names):
+                    yield f"calls {ast.unparse(call)}"
+            case "__setattr__" | "__delattr__", _:
+                yield f"calls {ast.unparse(call.func)}"
+        match call.func:
+            case ast.Attribute(
+                value=ast.Attribute(attr="__dict__") | ast.Call(func=ast.Name("vars"))
+            ):
+                if function in MUTATING:
+                    yield f"calls {ast.unparse(call.func)}"
+            case ast.Attribute(value=target) if function in MUTATING:
+                if self._is_of_others(target, scope):
+                    yield f"calls {ast.unparse(call.func)}"
+
+    def _text(self, name: ast.expr) -> str:
+        """Return a name that is written as a literal or is a constant of the module, or nothing."""
+        has_call = any(isinstance(node, ast.Call) for node in ast.walk(name))
+        text = "" if has_call else self._evaluate(name)
+        return text if isinstance(text, str) else ""
+
+    def _is_private_text(self, name: ast.expr) -> bool:
+        return any(is_private(part) for part in self._text(name).split("."))
 
     def _note_import(self, alias: ast.alias, module: str, name: str) -> None:
         if module.partition(".")[0] != OWN:
@@ -207,39 +246,59 @@ class _Module:
         return (module, imported or name) not in DOCUMENTED
 
     def _is_part_of_others(
-        self, target: ast.expr, scope: _Scope, *, is_nested: bool = False
+        self,
+        target: ast.expr,
+        scope: _Scope,
+        *,
+        is_nested: bool = False,
+        followed: frozenset[str] = frozenset(),
     ) -> bool:
         """Say whether something is an attribute of an object of another package: a list that it keeps."""
+        if isinstance(target, ast.Name):  # `middleware = app.user_middleware`
+            return target.id not in followed and any(
+                self._is_part_of_others(
+                    origin, scope, is_nested=is_nested, followed=followed | {target.id}
+                )
+                for function in scope.functions
+                for origin in _origins(function, target.id)
+            )
         if not isinstance(target, ast.Attribute) or target.attr == "state":
             return False
         if scope.class_ and ast.unparse(target.value) == "self":
-            return self._is_inherited(target.attr, scope.class_)
-        kinds = self._kinds(target.value, scope)
-        if not kinds:  # a bare name is not checked: `post.tags.append(tag)` is ordinary code
-            return self._is_part_of_others(target.value, scope, is_nested=True)
+            return self._is_inherited_by(scope.class_, target.attr)
+        kinds = self._kinds(target.value, scope) or self._narrowed(target.value, scope)
+        if not kinds and not is_nested and target.attr in {name for _, name in DOCUMENTED}:
+            return False  # as likely one of those
+        if not kinds:  # `post.tags.append(tag)` is ordinary code
+            return self._is_part_of_others(target.value, scope, is_nested=True, followed=followed)
         return any(
-            not _is_own(kind) and (is_nested or (kind.__name__, target.attr) not in DOCUMENTED)
+            (is_nested and not _is_own(kind)) or _is_attribute_of_others(target.attr, kind)
             for kind in kinds
         )
 
-    def _is_inherited(self, name: str, class_: ast.ClassDef) -> bool:
-        """Say whether a name on `self` is one that a base class of another package sets on itself."""
+    def _is_inherited_by(self, class_: ast.ClassDef, name: str) -> bool:
+        """Say whether a name on `self` is one of a base class of another package."""
         if is_private(name):
             return False  # see _overrides
-        kinds = [kind for kind in self._bases(class_) if not _is_own(kind) and name in _names(kind)]
-        return bool(kinds) and all((kind.__name__, name) not in DOCUMENTED for kind in kinds)
+        return _is_inherited(name, list(self._bases(class_)))
 
     def _imports(self, name: str) -> Iterator[str]:
         first, *parts = name.split(".")
-        if first != OWN and any(is_private(part) for part in [first, *parts]):
+        is_for_patches = name.startswith("unittest.mock")
+        if first != OWN and (is_for_patches or any(map(is_private, [first, *parts]))):
             yield f"imports {name}"
 
     def _overrides(self, node: ast.ClassDef) -> Iterator[str]:
-        defined = _defined(node)
-        for kind in self._bases(node):
-            names = defined & _private_names(kind)
-            defined -= names
-            for name in () if _is_own(kind) else names:
+        """Yield the private names of others that a class overrides, itself or by a mixin of ours."""
+        bases = list(self._bases(node))
+        others = [kind for kind in bases if not _is_own(kind)]
+        found: set[str] = set()
+        for kind in others:
+            mixins = [base for base in bases if _is_own(base) and kind not in base.__mro__]
+            defined = _defined(node).union(*(_written_names(mixin) for mixin in mixins))
+            names = (defined & _private_names(kind)) - found
+            found |= names
+            for name in names:
                 yield f"{node.name} overrides {kind.__name__}.{name}"
 
     def _bases(self, node: ast.ClassDef) -> Iterator[type]:
@@ -272,11 +331,9 @@ class _Module:
         if isinstance(target, ast.Attribute) and target.attr == "state":
             return True
         if scope.class_ and ast.unparse(target) in {"self", "cls"}:
-            return not self._is_inherited(name, scope.class_)
+            return not self._is_inherited_by(scope.class_, name)
         kinds = self._kinds(target, scope)
-        return bool(kinds) and all(
-            _is_own(kind) or (kind.__name__, name) in DOCUMENTED for kind in kinds
-        )
+        return bool(kinds) and not any(_is_attribute_of_others(name, kind) for kind in kinds)
 
     def _kinds(self, target: ast.expr, scope: _Scope) -> list[ModuleType | type]:
         """Return what an expression may be, as far as annotations and calls of classes tell."""
@@ -287,7 +344,18 @@ class _Module:
         if any(isinstance(node, ast.Call) for node in ast.walk(target)):
             return []
         found = self._evaluate(target)
-        return [found] if isinstance(found, ModuleType) else _classes(found)
+        if found is None or isinstance(found, ModuleType):
+            return [found] if found else []
+        return _classes(found) or [type(found)]
+
+    def _narrowed(self, target: ast.expr, scope: _Scope) -> list[ModuleType | type]:
+        """Return the classes that a function tests a local name for."""
+        return [
+            kind
+            for function in scope.functions
+            for tested in _tests(function, ast.unparse(target))
+            for kind in _classes(self._evaluate(tested))
+        ]
 
     def _evaluate(self, expression: ast.expr) -> Any:
         try:
@@ -341,6 +409,30 @@ def _bindings(function: Function, name: str) -> Iterator[ast.expr | None]:
                     yield called
             case ast.ClassDef(name=target) if target == name:
                 yield None
+
+
+def _origins(function: Function, name: str) -> Iterator[ast.expr]:
+    """Yield what a local name was taken from: `app = request.app`, `for route in app.routes`."""
+    for node in ast.walk(function):
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(target)], value=origin)
+                | ast.NamedExpr(target=ast.Name(target), value=origin)
+                | ast.For(target=ast.Name(target), iter=origin)
+                | ast.comprehension(target=ast.Name(target), iter=origin)
+            ) if target == name:
+                yield origin
+
+
+def _tests(function: Function, name: str) -> Iterator[ast.expr]:
+    """Yield the classes of `isinstance(name, Class)` and `case Class() as name`."""
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=ast.Name("isinstance"), args=[ast.Name(target), kind]):
+                if target == name:
+                    yield kind
+            case ast.MatchAs(pattern=ast.MatchClass(cls=kind), name=target) if target == name:
+                yield kind
 
 
 def _classes(annotation: Any) -> list[ModuleType | type]:
