@@ -31,13 +31,13 @@ class Counted(Protocol):
 def counted(method: MethodT, *, connects: bool = False) -> MethodT:
     """Wrap a coroutine method of a `Counted` object so that its time counts.
 
-    If it `connects`, the object is a `CountedSession`, whose `choose_server` is called before.
+    If it `connects`, the object is a `CountedSession`, which chooses its server before.
     """
 
     @wraps(method)
     async def count(owner: Any, *arguments: Any, **options: Any) -> Any:
-        if connects and owner.choose_server:
-            await _let_choose(owner)
+        if connects and owner.choice:
+            await owner.choose_server()
         current = CURRENT_BUDGET.get()
         budget: Budget | None = owner.budget or current
         if budget is None:
@@ -75,16 +75,6 @@ def connecting_until_release(method: MethodT) -> MethodT:
         return result
 
     return cast("MethodT", count)
-
-
-async def _let_choose(session: "CountedSession") -> None:
-    choose, session.choose_server = session.choose_server, None  # it connects the session itself
-    if choose:
-        try:
-            await choose(session)
-        except BaseException:
-            session.choose_server = choose
-            raise
 
 
 class CountedTransaction(AsyncSessionTransaction):
@@ -129,8 +119,7 @@ class CountedSession(AsyncSession):
 
     budget: Budget | None = None
 
-    # Called once with the session, before its first statement. May call `move_to`.
-    choose_server: "Callable[[CountedSession], Awaitable[None]] | None" = None
+    choice: Callable[[Any], Awaitable[None]] | None = None
 
     execute = connecting(AsyncSession.execute)
     scalar = connecting(AsyncSession.scalar)  # type: ignore[assignment, arg-type]  # overloaded
@@ -150,6 +139,20 @@ class CountedSession(AsyncSession):
     invalidate = counted(AsyncSession.invalidate)
     connection = connecting_until_release(AsyncSession.connection)
     stream = connecting_until_release(AsyncSession.stream)
+
+    def choose_by(self, choice: Callable[[Any], Awaitable[None]]) -> None:
+        """Call `choice` with the session before its first statement. It may call `move_to`."""
+        self.choice = choice
+
+    async def choose_server(self) -> None:
+        """Call what `choose_by` was given."""
+        choice, self.choice = self.choice, None  # it connects the session itself
+        if choice:
+            try:
+                await choice(self)
+            except BaseException:
+                self.choice = choice
+                raise
 
     def move_to(self, engine: AsyncEngine | None) -> None:
         """Run statements on another engine, or on the session's own. Needs a `RoutedSession`."""

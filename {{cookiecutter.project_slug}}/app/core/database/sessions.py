@@ -103,7 +103,7 @@ class Database:
         session = self.search_sessions() if searches else self.read_sessions()
         replica = self.search_replica if searches else self.replica
         if replica and not newest:
-            session.choose_server = replica.connect
+            session.choose_by(replica.connect)
         return session
 
     @asynccontextmanager
