@@ -7,7 +7,7 @@ from app.models.base import Base
 
 
 def scope_of_user(user_id: int | str) -> str:
-    """Return the unique name of a signed-in user among callers."""
+    """Return the unique name of a user among callers."""
     return f"user {user_id}"
 
 

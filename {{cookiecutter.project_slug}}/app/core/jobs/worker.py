@@ -176,7 +176,7 @@ class Worker:
     async def _keep_listening(self, queuer: PgQueuer, driver: WorkerDriver) -> None:
         """Listen on a new connection when notifications no longer arrive.
 
-        PGQueuer can only end the worker then, after its longest job.
+        PGQueuer itself can only end the worker then, once the running jobs have ended.
         """
         while True:
             await asyncio.sleep(_PROBE.total_seconds())

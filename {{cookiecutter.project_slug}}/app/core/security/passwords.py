@@ -71,7 +71,7 @@ def place_for_hash(settings: PasswordSettings) -> Generator[None]:
     """Reserve a place in the queue for the hash that is computed within the block.
 
     Raises `UnavailableError` if as many hashes are waiting as the settings allow. Enter it before an
-    attempt is counted, so that requests that are refused because the queue is full count nothing.
+    attempt is counted, so that a request that a full queue refuses is not counted.
     """
     _require_capacity(settings)
     place = object()

@@ -27,8 +27,8 @@ _PORT: Final = "port-of-metrics-"
 # In memory, and writable in a container whose file system is read-only.
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (the folders in it are private)
 
-# Bytes that must be free before a process writes there, which takes 130 KiB. Running out raises no error: the
-# files are memory-mapped, so the system kills the process (SIGBUS).
+# Bytes that must be free before a process writes there (see docs/decisions/0012 for what one takes). Running
+# out raises no error: the files are memory-mapped, so the system kills the process (SIGBUS).
 MIN_FREE: Final = 4 * 2**20
 
 

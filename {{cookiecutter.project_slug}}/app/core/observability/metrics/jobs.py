@@ -50,7 +50,7 @@ class JobMetrics:
         self._working.set(is_working)
 
     def show(self, counts: Iterable[tuple[str, str, int, float]]) -> None:
-        """Set the gauges: kind, state, number, and the seconds that the first one has been so."""
+        """Set the gauges from kinds, states, numbers of jobs, and the age of the oldest one in seconds."""
         found = {(kind, state): (number, seconds) for kind, state, number, seconds in counts}
         self._seen |= found.keys()
         for kind, state in self._seen:
