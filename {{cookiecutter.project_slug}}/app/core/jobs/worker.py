@@ -75,7 +75,7 @@ class Worker:
 
     @property
     def is_working(self) -> bool:
-        """Whether jobs are taken, or were until the worker was told to stop."""
+        """Whether jobs are taken, or were taken until the worker was told to stop."""
         if self._queuer is None or self._queries is None:
             return False
         has_failed = self._queuer.shutdown.is_set() and not self._stopping.is_set()

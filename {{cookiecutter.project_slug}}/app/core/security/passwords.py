@@ -43,7 +43,8 @@ def cores() -> int:
 def hashes_at_once(settings: PasswordSettings) -> int:
     """Return how many hashes this process computes at the same time.
 
-    In a pod, the cores are those of its node, so they bound the CPU, but not the memory.
+    One for each core, but no more than PASSWORD_THREADS, which bounds the memory: a pod sees all cores
+    of its node.
     """
     return min(cores(), settings.password_threads)
 

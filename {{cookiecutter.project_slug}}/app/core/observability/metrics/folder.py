@@ -41,9 +41,9 @@ def share_metrics() -> "MetricsFolder | None":
     """Return the folder of the processes that one server has started, or None for a single process.
 
     Call it before prometheus-client is imported, which then reads `PROMETHEUS_MULTIPROC_DIR`. If the
-    variable is already set, use its folder; whoever starts the service has to empty it before each
-    start. Otherwise it is set here. On Windows each process has metrics of its own. Raises `ConfigurationError` if no
-    folder is writable, and `NoRoomError`.
+    variable is already set, its folder is used, which has to be emptied before each start of the
+    service. Otherwise it is set here. On Windows each process has metrics of its own. Raises
+    `ConfigurationError` if no folder is writable, and `NoRoomError`.
     """
     if given := os.environ.get(VARIABLE):
         try:
