@@ -35,12 +35,15 @@ SETTINGS = {
     "SECRET_KEY": "b7e1c3f09a5d48e26c8f1b3d7a9e0c52",
 }
 
+# Python in documents has two blank lines between functions.
+FENCES = re.compile(r"^( *)```.*?^\1```$", re.DOTALL | re.MULTILINE)
+
 TEMPLATE_LANGUAGE = re.compile(r"{%|%}|{{ ?cookiecutter")
 
 # Without auth a project has no word of it, nor of what serves auth alone. A password of the database
 # server is not auth, nor is an author or an authority.
 AUTH_WORDS = re.compile(
-    r"(?<!postgres_)(?<!pg)(?<!hide_)(?<!url\.)passw|token|(?<!database )(?<!alter )\brole|jwt|oauth|bearer|argon2|pwdlib|administrator|smtp|mailer|(?<!e)mail_|outbox|rate.?limit|(?<!attestation )verif|invit|audit|sign.?in|one.time|user.?agent|cookies"
+    r"(?<!postgres_)(?<!pg)(?<!hide_)(?<!url\.)passw|token|(?<!database )(?<!alter )\brole|jwt|oauth|bearer|argon2|pwdlib|administrator|smtp|mailer|(?<!e)mail_|outbox|rate.?limit|(?<!attestation )verif|invit|audit|sign.?in|signed.in\b|one.time|user.?agent|cookies"
     r"|(?<![a-z])auth(?!or)|authori[sz]",
     re.IGNORECASE,
 )
@@ -193,6 +196,14 @@ def test_no_template_language_is_left(project: Project) -> None:
         assert not TEMPLATE_LANGUAGE.search(project.read(name)), name
 
 
+def test_tags_leave_no_second_blank_line(project: Project) -> None:
+    for name in project.files:
+        if name.endswith((".md", ".yaml")):
+            text = FENCES.sub("code", project.read(name))
+            assert "\n\n\n" not in text, name
+            assert not text.endswith("\n\n"), name
+
+
 def test_no_word_of_what_the_variant_does_without(project: Project) -> None:
     (other_driver,) = set(DRIVERS) - {project.variant.db_driver}
     unwanted = [re.compile(rf"{other_driver}(?!2)", re.IGNORECASE)]  # psycopg2 is no variant's
@@ -223,11 +234,15 @@ def test_check_passes(project: Project, workspace: Path, check: tuple[str, ...])
 def test_tags_leave_no_scars(project: Project, template: Path) -> None:
     """What a tag took out of a list leaves no comma behind that keeps the list open.
 
-    Tests may keep lists open by a comma, but not in files that hold tags.
+    Tests may keep lists open by a comma, but not in files that hold tags or lose `_without_auth`.
     """
-    tests = (template / TEMPLATE_FOLDER / "tests").rglob("*.py")
-    tagged = [path for path in tests if TEMPLATE_LANGUAGE.search(path.read_text(encoding="utf-8"))]
-    names = {path.relative_to(template / TEMPLATE_FOLDER).as_posix() for path in tagged}
+    folder = template / TEMPLATE_FOLDER
+    names = {
+        path.relative_to(folder).as_posix().replace("_without_auth", "")
+        for path in (folder / "tests").rglob("*.py")
+        if TEMPLATE_LANGUAGE.search(path.read_text(encoding="utf-8"))
+        or (not project.variant.use_auth and "_without_auth" in path.name)
+    }
     without_magic_commas = ("--config", "format.skip-magic-trailing-comma=true")
     checked = ("app", *sorted(names & project.files))
     run(project.path, "ruff", "format", "--check", *without_magic_commas, *checked)

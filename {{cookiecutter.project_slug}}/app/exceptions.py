@@ -18,7 +18,7 @@ def explain(error: BaseException) -> str:
     messages = [" ".join(str(error).split()) or type(error).__name__]
     while cause := error.__cause__:
         text = " ".join(str(cause).split())
-        # A time limit cancels what takes too long: that is how it works, and no cause.
+        # A time limit raises its error from a cancellation, which explains nothing.
         is_of_limit = isinstance(error, TimeoutError) and isinstance(cause, CancelledError)
         if not text and not is_of_limit:
             messages.append(type(cause).__name__)
@@ -32,13 +32,13 @@ class AppError(Exception):
     """Base class of all domain errors.
 
     Clients see the message: it says what is wrong, with the value, and never holds SQL or a secret.
-    `field` is the field of the body or the path that is wrong, if one is; `kind`
-    names the rule for programs.
+    `field` names the wrong field of the body or the path, if it is one. `kind` names the violated
+    rule, for programs.
     """
 
     status: ClassVar[int] = 500
-    # For programs. A subclass has a code of its own if clients have to tell it from others of its
-    # status.
+    # For programs. A subclass has a code of its own if clients must distinguish it from other errors with
+    # its status.
     code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
     headers: Mapping[str, str] | None = None
 

@@ -12,12 +12,7 @@ from fastapi.requests import HTTPConnection
 
 from app.core.database import Database
 from app.core.http.gateway import GatewayCaller
-from app.dependencies.caller_without_auth import (
-    Caller,
-    get_admitted_caller,
-    get_caller,
-    require_admin,
-)
+from app.dependencies import caller_without_auth as provided
 from app.exceptions import PermissionError
 from app.models.user import User
 from tests.conftest import http_client
@@ -97,7 +92,7 @@ def _refuse(kind: str) -> None:
 
 async def _caller(connection: HTTPConnection) -> GatewayCaller | None:
     name = connection.headers.get(_HEADER)
-    return GatewayCaller(name) if name else await get_caller(connection)
+    return GatewayCaller(name) if name else await provided.get_caller(connection)
 
 
 async def _admitted_caller(connection: HTTPConnection) -> GatewayCaller | None:
@@ -107,19 +102,19 @@ async def _admitted_caller(connection: HTTPConnection) -> GatewayCaller | None:
 
 def _install_caller(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a header of the tests name the caller, whatever the settings say."""
-    monkeypatch.setitem(app.dependency_overrides, get_caller, _caller)
-    monkeypatch.setitem(app.dependency_overrides, get_admitted_caller, _admitted_caller)
+    monkeypatch.setitem(app.dependency_overrides, provided.get_caller, _caller)
+    monkeypatch.setitem(app.dependency_overrides, provided.get_admitted_caller, _admitted_caller)
 
 
-async def _admin(caller: Caller) -> GatewayCaller | None:
+async def _admin(caller: provided.Caller) -> GatewayCaller | None:
     _refuse("no admin")
-    return await require_admin(caller)
+    return await provided.require_admin(caller)
 
 
 def _install_rules(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the rules of the app refuse what `_refused` says."""
     _install_caller(app, monkeypatch)
-    monkeypatch.setitem(app.dependency_overrides, require_admin, _admin)
+    monkeypatch.setitem(app.dependency_overrides, provided.require_admin, _admin)
     for name, module in list(sys.modules.items()):
         if name.startswith("app.services.") and hasattr(module, _OWNER_RULE):
             rule = getattr(module, _OWNER_RULE)

@@ -38,8 +38,8 @@ _stack = pytest.StashKey[ExitStack]()
 _template = pytest.StashKey[URL]()
 _header = pytest.StashKey[str]()
 # Deletes the rows of all tables, including those that tests have created, the newest first: they refer to
-# older ones. TRUNCATE takes a hundred times as long, because it makes a new file for each table and index. It
-# removes what DELETE cannot: rows that refer to newer ones, are hidden by a policy or kept by a trigger.
+# older ones. TRUNCATE takes far longer, because it makes a new file for each table and index. It is used for
+# what DELETE cannot remove: rows that refer to newer ones, are hidden by a policy or kept by a trigger.
 _EMPTY: Final = text(
     """
     DO $$

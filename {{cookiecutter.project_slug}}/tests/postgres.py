@@ -43,7 +43,7 @@ class Server:
 @contextmanager
 def postgres_server() -> Generator[Server]:
     """Start the server, and stop it at the end. Raises `NoServerError`."""
-    # For projects with both drivers: the one to test.
+    # By default the first driver of the project.
     driver = os.environ.get("TEST_DRIVER") or DRIVERS[0]
     wanted = os.environ.get("TEST_POSTGRES") or "auto"
     if wanted not in {"auto", "container", "embedded"}:

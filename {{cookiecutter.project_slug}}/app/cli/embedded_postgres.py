@@ -41,9 +41,9 @@ _ELSEWHERE: Final = Path("/var/tmp")  # noqa: S108 (the folder in it is made wit
 def data_folder(directory: Path) -> Path:
     """Return the folder for the data of a server: `directory`, if its path suits the server.
 
-    Otherwise a folder in /var/tmp, always the same: a file beside `directory` marks it, so that a new
-    project at the path of a deleted one gets a new database. Raises `OSError` if the folder belongs to
-    another user.
+    Otherwise a folder in /var/tmp, named after the path and the random text of a file beside
+    `directory`, so that a new project at the path of a deleted one gets a new database. Raises
+    `OSError` if the folder belongs to another user.
     """
     path = str(directory.resolve())
     if sys.platform == "win32" or (_PLAIN.fullmatch(path) and len(path) <= _LONGEST):

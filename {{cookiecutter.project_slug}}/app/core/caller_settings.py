@@ -1,4 +1,4 @@
-"""Settings of how callers are identified: by access tokens."""
+"""Settings for identifying callers by access tokens."""
 
 from app.core.security.settings import AuthSettings
 

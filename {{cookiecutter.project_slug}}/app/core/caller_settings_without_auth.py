@@ -1,4 +1,4 @@
-"""Settings of how callers are identified: by a header of the gateway in front of the service."""
+"""Settings for identifying callers by a header of the gateway in front of the service."""
 
 from pydantic import Field
 
@@ -18,13 +18,13 @@ class CallerSettings(EmailSettings):
     def digest_keys(self) -> tuple[bytes, ...]:
         """Keys for the digests of requests that the database stores: a single empty one.
 
-        There is no secret key, and bodies hold no secrets. The rest of a body is stored anyway.
+        Bodies hold no secrets that somebody could guess from a digest.
         """
         return (b"",)
 
     @property
     def stores_responses_to_anyone(self) -> bool:
-        """Whether responses to anonymous callers may be stored: yes, because callers need not be known."""
+        """Whether responses to anonymous callers may be stored: yes, the gateway need not name a caller."""
         return True
 
     @property

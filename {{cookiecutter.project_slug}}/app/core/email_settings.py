@@ -1,4 +1,4 @@
-"""Settings of which e-mail addresses are valid."""
+"""Settings for validating e-mail addresses."""
 
 from typing import Annotated, Final
 
@@ -23,7 +23,7 @@ def _permit(domains: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class EmailSettings(EnvironmentSettings):
-    """Settings of which e-mail addresses are valid."""
+    """Settings for validating e-mail addresses."""
 
     email_special_domains: Annotated[Names, AfterValidator(_permit)] = Field(
         default=(),

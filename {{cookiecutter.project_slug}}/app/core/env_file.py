@@ -37,8 +37,7 @@ def read_env_file() -> Mapping[str, str | None]:
 
 
 def secrets_dir() -> Path | None:
-    """Return the folder of secrets: the one that `SECRETS_DIR` names, or `/run/secrets` if it
-    exists.
+    """Return the folder of secrets: the one that `SECRETS_DIR` names, or else `/run/secrets`, if any.
 
     Raises `ConfigurationError` if `SECRETS_DIR` names no folder.
     """

@@ -24,10 +24,9 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 class EnvironmentSettings(BaseSettings):
-    """Base class of settings. An empty variable is unset, because Compose and Helm write unset ones
-    that way.
+    """Base class of settings. Create them with `load_settings`, which reads `.env` too.
 
-    Create them with `load_settings`, which reads `.env` too.
+    An empty variable is unset, because Compose and Helm write unset ones that way.
     """
 
     model_config = SettingsConfigDict(

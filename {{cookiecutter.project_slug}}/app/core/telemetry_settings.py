@@ -113,7 +113,7 @@ class TelemetrySettings(EnvironmentSettings):
     @field_validator("otel_exporter_otlp_endpoint")
     @classmethod
     def refuse_endpoint_of_traces_alone(cls, value: str) -> str:
-        """Refuse an unset endpoint where OpenTelemetry's other variable names a receiver."""
+        """Refuse OpenTelemetry's variable for an endpoint of traces alone, which turns nothing on."""
         if not value and configured("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
             raise ValueError(
                 "not set, and OTEL_EXPORTER_OTLP_TRACES_ENDPOINT alone turns nothing on; set both, or "

@@ -54,7 +54,7 @@ Caller = Annotated[GatewayCaller | None, Depends(get_admitted_caller)]
 
 
 async def require_admin(caller: Caller) -> GatewayCaller | None:
-    """Return the caller. Raises as `require_admin` of the services does, which is the place for a rule."""
+    """Return the caller. Raises as `require_admin` of the services does: put rules there."""
     check_admin(caller)
     return caller
 

@@ -1,4 +1,4 @@
-"""Jobs that serve accounts, of which this project has none."""
+"""The jobs that serve accounts: add yours here."""
 
 from typing import Any
 

@@ -38,7 +38,7 @@ class Base(DeclarativeBase):
 def etag_of(version: int, *ids: int | list[int] | None) -> int:
     """Return the number of an `ETag` that changes with the version, and with ids in the representation.
 
-    Foreign keys change these without a new version, when the rows that they refer to are deleted: by
-    ON DELETE SET NULL, or by ON DELETE CASCADE in a table of links.
+    These ids change without a new version when the row that one refers to is deleted: by ON DELETE
+    SET NULL, or by ON DELETE CASCADE in a table of links.
     """
     return version * 10**9 + crc32(repr(ids).encode()) % 10**9

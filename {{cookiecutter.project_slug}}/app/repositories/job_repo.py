@@ -64,8 +64,8 @@ SELECT count(*) FROM deleted
 class QueuedJobs(NamedTuple):
     """The jobs of a kind in a state: `queued`, `running` or `dead`.
 
-    `since` is when the first of them was due, begun, or given up, `seconds` ago by the clock of the
-    database.
+    `since` is when the first of them was due, was begun, or was given up. By the clock of the database,
+    that was `seconds` ago.
     """
 
     kind: str

@@ -26,8 +26,8 @@ LIKED_BY_VIEWER: Final = (
     .correlate(Post)
 )
 
-# A like that is there already stays as it is. Violations of other constraints are errors, because the
-# key is named.
+# An existing like stays unchanged. Violations of other constraints are errors, because the key is
+# named.
 _ADD: Final = upsert(post_likes).on_conflict_do_nothing(
     index_elements=[post_likes.c.user_id, post_likes.c.post_id]
 )

@@ -29,7 +29,7 @@ class UserImport(RequestBody):
     @model_validator(mode="before")
     @classmethod
     def limit_posts(cls, data: object) -> object:
-        """Count the posts before they are validated, which would take ten times as long."""
+        """Count the posts before they are validated, which takes far longer."""
         users = data.get("users") if isinstance(data, dict) else None
         if not isinstance(users, list) or len(users) > MAX_IMPORT:
             return data

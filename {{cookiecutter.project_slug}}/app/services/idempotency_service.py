@@ -20,8 +20,7 @@ _PRUNED_AT_ONCE: Final = 1_000
 class RequestDigests:
     """What the database stores of a request and its key: digests, which tell neither key nor body.
 
-    `names` and `fingerprints` are made with the current
-    secret key and then with the previous one, if there is one.
+    `names` and `fingerprints` hold a digest for each of the settings' `digest_keys`, in their order.
     """
 
     scope: str
@@ -64,7 +63,7 @@ class IdempotencyService:
         Raises `KeyInUseError` while another request with the key runs, `KeyReusedError` if the key
         was used for a different request, and `AlreadyProcessedError` if its response is not stored.
         """
-        # The last name is the one that processes with the previous secret key know too.
+        # The last name is known to processes with previous settings, too.
         if not await self._keys.try_lock(request.scope, request.names[-1]):
             raise KeyInUseError("A request with this Idempotency-Key is being processed")
         for name in request.names:

@@ -19,7 +19,7 @@ class PostLikeService:
     async def like_post(self, post_id: int) -> None:
         """Like a post as the caller, unless they like it already. Raises `NotFoundError`.
 
-        The constraints of the table detect a like that is there and a post that is not. A query before
+        The constraints of the table detect an existing like and a missing post. A query before
         would lose the race against another request.
         """
         await self._likes.add(post_id, require_user(self._caller))

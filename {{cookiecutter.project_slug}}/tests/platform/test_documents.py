@@ -65,7 +65,7 @@ OTHER_PATHS: Final = {
 
 # Names in capitals that are no settings of this variant, and what they are.
 OTHER_NAMES: Final = {
-    "CALLER_HEADER": "a setting of the other variant, which is there in place",
+    "CALLER_HEADER": "a setting of services behind a gateway",
     "TEST_DATABASE_URL": "a variable of the tests",
     "TEST_POSTGRES": "a variable of the tests",
     "SECRETS_DIR": "a variable that says where settings are",

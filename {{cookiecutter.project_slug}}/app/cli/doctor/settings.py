@@ -8,7 +8,7 @@ from app.core.config import ConfigurationError, Settings, load_settings
 
 
 async def check_settings(examined: Examined) -> Sequence[Finding]:
-    """Check that the service would start with the settings, as `app check` does, but for metrics."""
+    """Check that the service would start with the settings, as `app check` does, except for metrics."""
     from app.main import create_app
 
     problems = [*examined.problems]

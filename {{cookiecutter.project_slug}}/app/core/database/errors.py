@@ -88,7 +88,7 @@ def translate_driver_errors(
             raise
         except Exception as error:
             if not driver.is_connection_error(error):
-                raise  # a bug or a wrong setting, which no later request can get around
+                raise  # a bug or a wrong setting: trying again does not help
             raise UnavailableError("The database cannot be reached", kind="unreachable") from error
         if budget := current_budget():
             budget.start_setup((connection.driver_connection, driver))

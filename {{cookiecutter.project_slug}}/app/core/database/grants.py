@@ -90,11 +90,13 @@ async def grant_to_service(
     """Create the role of `DATABASE_URL`, unless it exists, and let it read and write rows.
 
     Runs as the owner, the user of `DATABASE_DIRECT_URL`. `password` is the role's, by default the
-    one in `DATABASE_URL`. It may use the tables of `schemas` and of the default schema: the first of
-    the owner's `search_path` that exists. Returns the name of the role. Raises `ConfigurationError`
-    if there is no user or password, if the two are the same, if the role may do more than that, if
-    the owner may not change it, if a schema does not exist, or if the owner may not grant the rights
-    in a schema or to `tables`, of which those that do not exist yet are left out.
+    one in `DATABASE_URL`. The role may use the tables of `schemas` and of the default schema: the
+    first of the owner's `search_path` that exists. `tables` that do not exist yet are skipped.
+    Returns the name of the role.
+
+    Raises `ConfigurationError` if a user or the password is missing, if owner and role are the same,
+    if the role may do more than that, if the owner may not change it, if a schema does not exist, or
+    if the owner may not grant the rights in a schema or to `tables`.
     """
     service, owner = settings.database_url, settings.database_direct_url
     if not service.username:

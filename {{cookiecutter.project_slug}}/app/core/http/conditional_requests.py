@@ -1,7 +1,7 @@
 """Conditional requests (RFC 9110, section 13).
 
-The version of a row is its strong entity tag, or the number of `etag_of` (`app/models/base.py`) where
-the representation also changes without a new version.
+The strong entity tag of a row is its version, or the number of `etag_of` (`app/models/base.py`) if
+its representation also changes without a new version.
 """
 
 import re

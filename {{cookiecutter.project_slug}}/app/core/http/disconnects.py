@@ -12,7 +12,7 @@ GRACE: Final = 0.1
 
 
 class DisconnectWatch:
-    """Cancels the block if the client disconnects before `stop` is called, when the response starts.
+    """Cancels the block if the client disconnects before the response starts, when `stop` is called.
 
     The transaction of the request is then rolled back and its connection returned to the pool. The
     block then ends without an error. Inside it, receive messages by `receive`. `headers` are those

@@ -139,7 +139,7 @@ def add_problem_schema(openapi: dict[str, Any]) -> None:
 
 
 def _codes(openapi: dict[str, Any]) -> set[str]:
-    """Return the codes of problems: of the declared statuses, of a 405, and of domain errors."""
+    """Return the codes of problems: of declared statuses, of unknown paths and methods, of domain errors."""
     declared = {
         int(status)
         for path in openapi["paths"].values()
@@ -148,7 +148,7 @@ def _codes(openapi: dict[str, Any]) -> set[str]:
         # FastAPI allows "default" and "4XX", too.
         if status.isdecimal() and MEDIA_TYPE in response.get("content", {})
     }
-    return {*map(default_code, {*_EXAMPLES, 405, *declared}), *_codes_of(AppError)}
+    return {*map(default_code, {404, 405, *declared}), *_codes_of(AppError)}
 
 
 def _codes_of(error: type[AppError]) -> set[str]:

@@ -24,7 +24,7 @@ _POLICY: Final = (
 )
 # In `Accept`, unless its quality is zero (RFC 9110, section 12.4.2).
 _HTML: Final = re.compile(r"text/html(?![^,]*;\s*q=0(\.0*)?\s*([,;]|$))", re.IGNORECASE)
-# Those that the service has are linked.
+# Only the paths that the service has are linked.
 _LINKS: Final = {
     "docs": ("/docs", "Documentation, where every route can be tried"),
     "openapi": ("/openapi.json", "OpenAPI document, from which clients are generated"),

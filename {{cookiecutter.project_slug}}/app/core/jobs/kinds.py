@@ -76,9 +76,9 @@ class JobContext:
 class JobKind(Generic[PayloadT]):
     """A kind of job.
 
-    A job that raises an exception, or takes longer than `timeout` seconds, runs again later, until
-    it has been run `attempts` times; then it is dead (a dead letter), until a person decides (`app jobs`). At most
-    `at_once` jobs of the kind run at the same time on all workers together; 0 means any number.
+    A job that raises an exception, or takes longer than `timeout` seconds, runs again later. After
+    `attempts` runs it is dead (a dead letter), until a person decides (`app jobs`). At most `at_once`
+    jobs of the kind run at the same time on all workers together; 0 means any number.
     """
 
     payload: type[PayloadT]

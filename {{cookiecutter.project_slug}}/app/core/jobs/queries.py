@@ -37,11 +37,11 @@ _PAUSE: Final = 0.5
 class WorkerQueries(Queries):
     """PGQueuer's queries, for a database that may be unavailable for a while.
 
-    PGQueuer itself stops a worker that cannot read its next jobs, after its longest job; makes a job
-    dead if its next attempt cannot be recorded; and drops the results that it could not record when a
-    worker stops. Here such a worker finds no jobs until the database is back, and `is_available` is
-    false. The result of a job is recorded within `patience` seconds, or the job is taken over, by the
-    same worker or another one.
+    PGQueuer itself ends a worker that cannot read its next jobs, once the running ones have ended. It
+    makes a job dead if the next attempt cannot be recorded, and drops results that are not yet
+    recorded when a worker stops. Here, a worker that cannot read jobs finds none until the database is
+    back, and `is_available` is false meanwhile. The result of a job is recorded within `patience`
+    seconds. Otherwise a worker, perhaps the same one, takes the job over.
     """
 
     driver: WorkerDriver
@@ -71,7 +71,7 @@ class WorkerQueries(Queries):
         """Take jobs; none if the database is unavailable, or another worker just took the last slot.
 
         Waits until the schedules are recorded, which PGQueuer does at the same time. If that failed,
-        the worker would stop after its longest job.
+        the worker would end once the running jobs have ended.
         """
         await self._has_schedules.wait()
         if self.is_stopping:
@@ -172,9 +172,10 @@ class WorkerQueries(Queries):
     ) -> list[Schedule]:
         """Take the schedules that are due, once the database is available.
 
-        PGQueuer asks only when one is due, which may be once a day. While one is being run, this waits:
-        its worker may be lost before the job is queued, or may be this one, which did not get the
-        response. Returns none if the worker has to stop first.
+        While another worker queues the job of a schedule, this waits, in case that worker is lost before
+        it has done so: PGQueuer asks only when a schedule is due, which may be once a day. The other
+        worker may also be this one, which never got the response to its query. Returns none if the
+        worker has to stop first.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()

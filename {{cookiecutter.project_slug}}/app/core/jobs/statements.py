@@ -22,8 +22,9 @@ INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority)
 SELECT id, 'queued', entrypoint, priority FROM postponed
 """
 
-# Jobs whose end this worker could not record, or that it never heard of. While they have the worker's id
-# they take its places, and a worker that is full takes over no lost jobs, not even its own.
+# Releases jobs that a worker holds without running them: it could not record their end, or never got the
+# response to the query that took them. They count as running there, and a worker that is full takes over
+# no lost jobs, not even its own.
 RELEASE: Final = """
 UPDATE pgqueuer SET queue_manager_id = NULL
 WHERE queue_manager_id = $1 AND status = 'picked' AND heartbeat < now() - CAST($2 AS interval)

@@ -75,7 +75,7 @@ class Worker:
 
     @property
     def is_working(self) -> bool:
-        """Whether jobs are taken, or were until the worker was told to stop."""
+        """Whether jobs are taken, or were taken until the worker was told to stop."""
         if self._queuer is None or self._queries is None:
             return False
         has_failed = self._queuer.shutdown.is_set() and not self._stopping.is_set()
@@ -176,7 +176,7 @@ class Worker:
     async def _keep_listening(self, queuer: PgQueuer, driver: WorkerDriver) -> None:
         """Listen on a new connection when notifications no longer arrive.
 
-        PGQueuer can only end the worker then, after its longest job.
+        PGQueuer itself can only end the worker then, once the running jobs have ended.
         """
         while True:
             await asyncio.sleep(_PROBE.total_seconds())

@@ -14,15 +14,15 @@ class ShutdownDeadline:
         self._end: float | None = None
 
     def remaining(self) -> float:
-        """Return the seconds that are left, for the last one."""
+        """Return the seconds that are left, for the last receiver."""
         now = time.monotonic()
         if self._end is None:
             self._end = now + SECONDS
         return max(0.0, self._end - now)
 
     def share(self) -> float:
-        """Return the seconds for one of several: half of those that are left.
+        """Return half of the seconds that are left, for one of several receivers.
 
-        So a receiver that hangs leaves time for the others.
+        So one that hangs leaves time for the others.
         """
         return self.remaining() / 2

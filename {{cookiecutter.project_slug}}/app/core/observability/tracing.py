@@ -75,7 +75,7 @@ class Tracing:
             **OFF,
             "tracing": True,
             "tracer_provider": self._provider,
-            "operation_spans": False,  # four times as many spans
+            "operation_spans": False,  # they are many (see docs/decisions/0013)
             "exclude": _is_probe,
         }
 

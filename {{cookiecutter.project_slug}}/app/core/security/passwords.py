@@ -43,7 +43,8 @@ def cores() -> int:
 def hashes_at_once(settings: PasswordSettings) -> int:
     """Return how many hashes this process computes at the same time.
 
-    In a pod, the cores are those of its node, so they bound the CPU, but not the memory.
+    One for each core, but no more than PASSWORD_THREADS, which bounds the memory: a pod sees all cores
+    of its node.
     """
     return min(cores(), settings.password_threads)
 
@@ -71,7 +72,7 @@ def place_for_hash(settings: PasswordSettings) -> Generator[None]:
     """Reserve a place in the queue for the hash that is computed within the block.
 
     Raises `UnavailableError` if as many hashes are waiting as the settings allow. Enter it before an
-    attempt is counted, so that requests that are refused because the queue is full count nothing.
+    attempt is counted, so that a request that a full queue refuses is not counted.
     """
     _require_capacity(settings)
     place = object()

@@ -70,8 +70,8 @@ class AuthThrottle:
 
         `email` is the account's, or the one that was typed if there is no account. Both count alike, so that
         a limit does not change when an account is created. The limit of the account across all IP
-        addresses does not apply to a known one, at which the account is signed in, so that
-        attackers cannot lock the owner out. Raises `TooManyRequestsError`.
+        addresses does not apply to those at which the account is signed in, so that attackers
+        cannot lock the owner out. Raises `TooManyRequestsError`.
         """
         with _audited(client):
             await self._limits.hit(self._by_address, client.network)

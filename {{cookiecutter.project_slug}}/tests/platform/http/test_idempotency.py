@@ -389,7 +389,7 @@ async def test_key_is_not_stored_itself(
     assert stored.fingerprint != request.digest()
 
 
-def test_digests_cannot_be_computed_without_the_secret_key() -> None:
+def test_digests_cannot_be_computed_without_their_key() -> None:
     one, other = (
         RequestDigests.of(b"a request", "a caller", "a key", (secret,), is_anonymous=True)
         for secret in (b"one", b"other")

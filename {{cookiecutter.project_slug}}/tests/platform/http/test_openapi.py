@@ -11,6 +11,7 @@ from app import __author__, __author_email__, __description__, __license__
 from app.core.http.edge import EdgeRoute
 from app.core.http.openapi import Tag, install_openapi, only_if
 from app.core.http.problem_declarations import (
+    add_problem_schema,
     may_respond,
     problem_responses,
     requires_credentials,
@@ -31,12 +32,12 @@ def statuses(app: FastAPI, name: str) -> set[str]:
 
 
 def test_problems_follow_from_what_a_route_depends_on(probe_app: FastAPI) -> None:
-    signed_in = {"401", "403"} & statuses(probe_app, "POST /probes")  # where callers are known
+    refused = {"401", "403"} & statuses(probe_app, "POST /probes")  # where callers are known
 
     assert statuses(probe_app, "GET /probes") == {"200"}
-    assert statuses(probe_app, "POST /probes") == {"201", "404", "409"} | signed_in
+    assert statuses(probe_app, "POST /probes") == {"201", "404", "409"} | refused
     assert statuses(probe_app, "GET /probes/{probe_id}") == {"200", "304", "404"}
-    changed = {"404", "409", "412", "428"} | signed_in
+    changed = {"404", "409", "412", "428"} | refused
     assert statuses(probe_app, "PATCH /probes/{probe_id}") == {"200"} | changed
     assert statuses(probe_app, "DELETE /probes/{probe_id}") == {"204"} | changed
 
@@ -113,6 +114,19 @@ def test_codes_of_problems_are_listed(probe_app: FastAPI) -> None:
 
     assert {"CONFLICT", "EMAIL_TAKEN", "KEY_IN_USE", "KEY_REUSED", "METHOD_NOT_ALLOWED"} <= {*codes}
     assert codes == sorted(set(codes))
+
+
+def test_code_of_a_status_is_listed_only_if_a_response_has_it() -> None:
+    def codes(*statuses: int) -> list[str]:
+        responses = {str(status): one for status, one in problem_responses(*statuses).items()}
+        document: dict[str, Any] = {"paths": {"/things": {"get": {"responses": responses}}}}
+        add_problem_schema(document)
+        properties = document["components"]["schemas"]["Problem"]["properties"]
+        listed: list[str] = properties["code"]["enum"]
+        return listed
+
+    assert "URI_TOO_LONG" in codes(414)
+    assert "URI_TOO_LONG" not in codes(404)
 
 
 def test_status_that_no_error_of_the_service_has_is_declared(

@@ -394,7 +394,7 @@ print(packages & sys.modules.keys())
     completed = subprocess.run(
         [sys.executable, "-c", code],
         cwd=PROJECT,
-        env=os.environ | {"SECRET_KEY": "k8Q2-of-this-file-alone-zx7Yw4Vb1Nm6"},
+        env=os.environ | VARIABLES,
         capture_output=True,
         text=True,
         check=False,

@@ -25,8 +25,8 @@ class _PoolSeries(NamedTuple):
 class DatabaseMetrics:
     """Exports the counters of a database and the use of its pools.
 
-    Commits and rollbacks are counted for sessions that write. Reads have a transaction only behind a
-    pooler, and its end says nothing.
+    Commits and rollbacks are counted for sessions that write. Sessions that read have transactions only
+    behind a pooler, and it makes no difference how these end.
     """
 
     def __init__(self, registry: Registry) -> None:

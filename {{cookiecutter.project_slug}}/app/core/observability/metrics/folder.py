@@ -27,8 +27,8 @@ _PORT: Final = "port-of-metrics-"
 # In memory, and writable in a container whose file system is read-only.
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (the folders in it are private)
 
-# Bytes that must be free before a process writes there, which takes 130 KiB. Running out raises no error: the
-# files are memory-mapped, so the system kills the process (SIGBUS).
+# Bytes that must be free before a process writes there (see docs/decisions/0012 for what one takes). Running
+# out raises no error: the files are memory-mapped, so the system kills the process (SIGBUS).
 MIN_FREE: Final = 4 * 2**20
 
 
@@ -41,9 +41,9 @@ def share_metrics() -> "MetricsFolder | None":
     """Return the folder of the processes that one server has started, or None for a single process.
 
     Call it before prometheus-client is imported, which then reads `PROMETHEUS_MULTIPROC_DIR`. If the
-    variable is already set, use its folder; whoever starts the service has to empty it before each
-    start. Otherwise it is set here. On Windows each process has metrics of its own. Raises `ConfigurationError` if no
-    folder is writable, and `NoRoomError`.
+    variable is already set, its folder is used, which has to be emptied before each start of the
+    service. Otherwise it is set here. On Windows each process has metrics of its own. Raises
+    `ConfigurationError` if no folder is writable, and `NoRoomError`.
     """
     if given := os.environ.get(VARIABLE):
         try:

@@ -50,7 +50,10 @@ class JobMetrics:
         self._working.set(is_working)
 
     def show(self, counts: Iterable[tuple[str, str, int, float]]) -> None:
-        """Set the gauges: kind, state, number, and the seconds that the first one has been so."""
+        """Set the gauges from rows of kind, state, number of jobs, and seconds.
+
+        The seconds run since the first of these jobs was due, was begun, or was given up.
+        """
         found = {(kind, state): (number, seconds) for kind, state, number, seconds in counts}
         self._seen |= found.keys()
         for kind, state in self._seen:

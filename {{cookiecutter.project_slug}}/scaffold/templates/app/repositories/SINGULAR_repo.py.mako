@@ -21,7 +21,7 @@ _${r.plural.upper()}: Final = select(${r.class_name}).options(${"".join(f'select
 # Statements are built once, because building them is slow (see docs/decisions/0006).
 _BY_ID: Final = _${r.plural.upper()}.where(${r.class_name}.id == bindparam("${r.singular}_id"))
 % if r.links:
-# Without the links: one to the row itself would be read by `populate_existing`, too, and undo what is loaded.
+# Without links: `populate_existing` applies to linked rows, too, and would unload a row that links to itself.
 _FOR_UPDATE: Final = for_update(
     select(${r.class_name}).options(raiseload("*")).where(${r.class_name}.id == bindparam("${r.singular}_id"))
 )
