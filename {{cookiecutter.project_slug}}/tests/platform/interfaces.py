@@ -29,7 +29,9 @@ DOCUMENTED: Final = {
     ("OpContainer", "ops"): "Alembic, Autogenerating Custom Operation Directives",
     ("AsyncSession", "info"): "the attribute's own description",
     ("ConnectionPoolEntry", "info"): "the attribute's own description",
+    ("ConnectionPoolEntry", "record_info"): "the attribute's own description",
     ("PoolProxiedConnection", "info"): "the attribute's own description",
+    ("PoolProxiedConnection", "record_info"): "the attribute's own description",
     ("SchemaItem", "info"): "the attribute's own description",
     ("LogRecord", "args"): "LogRecord attributes",
     ("LogRecord", "exc_text"): "Formatter.format",
@@ -188,6 +190,9 @@ class _Module:
             ):
                 if isinstance(node.ctx, ast.Store | ast.Del):
                     yield f"sets {ast.unparse(node)}"
+            case ast.AugAssign(target=ast.Name() as target):
+                if self._is_of_others(target, self.scopes[node]):
+                    yield f"changes {ast.unparse(target)}"
             case ast.Subscript(value=target, ctx=ast.Store() | ast.Del()):
                 if self._is_of_others(target, self.scopes[node]):
                     yield f"sets {ast.unparse(node)}"
@@ -417,6 +422,7 @@ def _origins(function: Function, name: str) -> Iterator[ast.expr]:
         match node:
             case (
                 ast.Assign(targets=[ast.Name(target)], value=origin)
+                | ast.AnnAssign(target=ast.Name(target), value=ast.expr() as origin)
                 | ast.NamedExpr(target=ast.Name(target), value=origin)
                 | ast.For(target=ast.Name(target), iter=origin)
                 | ast.comprehension(target=ast.Name(target), iter=origin)

@@ -13,9 +13,10 @@ def test_app_uses_documented_interfaces_only() -> None:
     """Reads the source of app/, its annotations and its classes.
 
     It does not see a name that is computed while the code runs (`getattr(x, name)`), what a function
-    returns (`routes_of(app).append(route)`) unless an annotation tells, what a class inherits that a
-    function defines or `type(name, bases, body)` makes, the public attributes that a mixin sets on
-    `self`, and a name that gets a value of another type than its annotation, which mypy refuses.
+    returns (`routes_of(app).append(route)`) unless an annotation tells, a name that is unpacked
+    (`a, b = ...`) or bound at the top of a module, what a class inherits that a function defines or
+    `type(name, bases, body)` makes, the public attributes that a mixin sets on `self`, and a name that
+    gets a value of another type than its annotation, which mypy refuses.
     """
     found = offences(PROJECT, *sorted((PROJECT / "app").rglob("*.py")))
 
@@ -122,6 +123,8 @@ class Point(NamedTuple):
         ("def f(x, /) -> None:\n    if isinstance(x, APIRoute): x.tags.append('x')", "calls x.tags.append"),
         ("def f(x, /) -> None:\n    match x:\n        case APIRoute() as y: y.tags.append('x')", "calls y.tags.append"),
         ("app = FastAPI()\napp.user_middleware.append(1)", "calls app.user_middleware.append"),
+        ("def f(app: FastAPI) -> None:\n    found: list[Any] = app.user_middleware\n    found.clear()", "calls found.clear"),
+        ("def f(app: FastAPI) -> None:\n    found = app.user_middleware\n    found += [1]", "changes found"),
         ("class R(APIRoute):\n    def f(self) -> None: self.tags.append('x')", "calls self.tags.append"),
         ("def f(x: Response) -> None: x.background.tasks.clear()", "calls x.background.tasks.clear"),
         ("class R(APIRoute):\n    def f(self) -> None: self.tags = []", "sets self.tags"),

@@ -49,7 +49,7 @@ class Budget:
     A `shared` budget, such as that of a request, also applies to the blocks within it. It stops
     being shared when the request ends, because tasks that the request has started may go on.
     Within a `guarded` one, such as that of a job, each block has its own, but all of them together
-    may hold one connection.
+    may hold one connection until the job ends.
     """
 
     def __init__(
@@ -58,7 +58,6 @@ class Budget:
         self.expired = False
         self.is_shared = shared
         self.is_guarded = guarded
-        self.outer: Budget | None = None  # of the block around, if that is guarded
         self._left = seconds
         self._strict = strict
         self._calls = 0  # calls into the database that have not returned
@@ -67,9 +66,11 @@ class Budget:
         self._was_blocked = False
         self._is_handed_out = False
         self._timer: asyncio.TimerHandle | None = None
-        # Tasks that wait for a connection, and whether the budget has cancelled them.
-        self._connecting: dict[asyncio.Task[Any] | None, bool] = {}
+        # Tasks that wait for a connection, and how often they had been cancelled before.
+        self._connecting: dict[asyncio.Task[Any] | None, int] = {}
+        self._cancelled: set[asyncio.Task[Any] | None] = set()  # by the budget
         self._held: dict[object, tuple[Any, Driver] | None] = {}
+        self._together: set[object] = set()
 
     @property
     def seconds(self) -> float:
@@ -83,10 +84,18 @@ class Budget:
 
     @property
     def holds_connection(self) -> bool:
-        """Whether this block, or a guarded one around it, holds a connection or waits for one."""
-        if self._held or self._connecting:
-            return True
-        return self.outer is not None and self.outer.holds_connection
+        """Whether this block, or another within the same guard, holds or waits for a connection."""
+        return bool(self._together)
+
+    @property
+    def together(self) -> set[object]:
+        """Who holds or waits for a connection, here or in another block within the same guard."""
+        return self._together
+
+    def join(self, together: set[object]) -> None:
+        """Count the connections of this block `together` with those of all others within a guard."""
+        self.is_guarded = True
+        self._together = together
 
     def require_no_connection(self, purpose: str) -> None:
         """Raise or log `SecondConnectionError` if the request, job or WebSocket holds a connection.
@@ -115,22 +124,28 @@ class Budget:
 
     def start_connecting(self) -> None:
         """Cancel the running task if the time is used up before the task holds a connection."""
-        self._connecting[asyncio.current_task()] = False
+        task = asyncio.current_task()
+        self._connecting[task] = task.cancelling() if task else 0
+        self._together.add(task)
 
     def end_connecting(self) -> bool:
         """Return whether the budget has cancelled the running task, and nobody else has."""
         self.end_setup()
         task = asyncio.current_task()
-        has_cancelled = self._connecting.pop(task, False)
-        return has_cancelled and task is not None and not task.uncancel()
+        cancelled_before = self._connecting.pop(task, 0)
+        self._together.discard(task)
+        if task is None or task not in self._cancelled:
+            return False
+        self._cancelled.discard(task)
+        return task.uncancel() <= cancelled_before
 
     def start_setup(self, connection: tuple[Any, Driver]) -> None:
         """Hold a new connection that is not ready yet."""
-        self._held[self] = connection
+        self._held[asyncio.current_task()] = connection
 
     def end_setup(self) -> None:
         """Record that the connection is ready, or could not be set up."""
-        self._held.pop(self, None)
+        self._held.pop(asyncio.current_task(), None)
 
     def hold(self, holder: object, connection: tuple[Any, Driver] | None = None) -> None:
         """Record that `holder` has a connection, until it calls `release`.
@@ -138,10 +153,12 @@ class Budget:
         `connection` is the driver's connection, which is closed when the time is used up.
         """
         self._held[holder] = connection
+        self._together.add(holder)
 
     def release(self, holder: object) -> None:
         """Record that `holder` has released its connection."""
         self._held.pop(holder, None)
+        self._together.discard(holder)
         if self._held:
             return
         if self._is_handed_out:
@@ -204,7 +221,8 @@ class Budget:
         self.expired = True
         if not self._held:
             for task in self._connecting:
-                self._connecting[task] = task is not None and task.cancel()
+                if task and task.cancel():
+                    self._cancelled.add(task)
         for held in self._held.values():
             if held:
                 connection, driver = held
@@ -230,7 +248,7 @@ def exit_budget(previous: Budget | None) -> None:
     """Restore the previous budget. Tasks that a request has started no longer share its own."""
     budget: Budget | None = CURRENT_BUDGET.get()
     if budget:
-        budget.is_shared = False
+        budget.is_shared = budget.is_guarded = False
     CURRENT_BUDGET.set(previous)
 
 
@@ -242,7 +260,7 @@ def budgeted(budget: Budget) -> Iterator[Budget]:
         yield current
         return
     if current and current.is_guarded:
-        budget.outer, budget.is_guarded = current, True
+        budget.join(current.together)
     previous = enter_budget(budget)
     try:
         yield budget
@@ -253,15 +271,15 @@ def budgeted(budget: Budget) -> Iterator[Budget]:
 def enter_guard() -> Budget | None:
     """Refuse a second connection to all blocks until `exit_budget`, which needs what is returned.
 
-    For what runs where others wait for the same connections: requests, with the tasks and streams
-    that follow a handler, WebSockets, and jobs.
+    For requests, with the tasks and streams that follow a handler, and for WebSockets. A request that
+    the application sends to itself has a guard of its own.
     """
     return enter_budget(Budget(math.inf, guarded=True))
 
 
 @contextmanager
 def one_connection_at_a_time() -> Iterator[None]:
-    """Refuse a second connection to the blocks within, as `enter_guard` does."""
+    """Refuse a second connection to the blocks within, as `enter_guard` does: for jobs."""
     with budgeted(Budget(math.inf, guarded=True)):
         yield
 

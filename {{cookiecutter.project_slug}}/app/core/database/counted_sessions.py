@@ -146,7 +146,7 @@ class CountedSession(AsyncSession):
 
     async def choose_server(self) -> None:
         """Call what `choose_by` was given."""
-        choice, self.choice = self.choice, None  # it connects the session itself
+        choice, self.choice = self.choice, None  # before, because it runs statements itself
         if choice:
             try:
                 await choice(self)
@@ -155,7 +155,12 @@ class CountedSession(AsyncSession):
                 raise
 
     def move_to(self, engine: AsyncEngine | None) -> None:
-        """Run statements on another engine, or on the session's own. Needs a `RoutedSession`."""
+        """Run statements on another engine, or on the session's own.
+
+        Raises `TypeError` if the `sync_session_class` of the session is not `RoutedSession`.
+        """
+        if not isinstance(self.sync_session, RoutedSession):
+            raise TypeError("The session cannot move: its sync_session_class is not RoutedSession")
         self.info[_ENGINE] = engine and engine.sync_engine
 
     async def finish(self) -> None:

@@ -77,6 +77,10 @@ class FairSemaphore:
             waiter.set_result(False)
 
 
+class NoTurnError(UnavailableError):
+    """No connection was free in time. The server was not asked."""
+
+
 class FairPool(AsyncAdaptedQueuePool):
     """SQLAlchemy's queue pool, with waiters served first come, first served.
 
@@ -114,22 +118,29 @@ class FairPool(AsyncAdaptedQueuePool):
         """Return a working connection, waiting for one if need be. Raises `UnavailableError`."""
         budget = current_budget()
         if budget is None:
-            return self._wait_and_connect(None)
+            self._take_turn(math.inf)
+            return self._connect_in_turn(None)
         budget.require_no_connection("while another one is requested")
         budget.require_time()
         budget.start_connecting()
+        has_turn = False
         try:
-            connection = self._wait_and_connect(budget)
+            self._take_turn(budget.seconds)
+            has_turn = True
+            connection = self._connect_in_turn(budget)
         except BaseException as error:
             if budget.end_connecting():
-                raise UnavailableError(TOO_LONG, kind="deadline") from error
+                late = UnavailableError if has_turn else NoTurnError
+                raise late(TOO_LONG, kind="deadline") from error
             raise
         budget.end_connecting()
         return connection
 
-    def _wait_and_connect(self, budget: Budget | None) -> PoolProxiedConnection:
+    def _take_turn(self, seconds_left: float) -> None:
         if not self._semaphore.acquire_nowait():
-            await_(self._wait_for_turn(budget.seconds if budget else math.inf))
+            await_(self._wait_for_turn(seconds_left))
+
+    def _connect_in_turn(self, budget: Budget | None) -> PoolProxiedConnection:
         try:
             connection = self._connect_alive(budget)
         except BaseException:
@@ -168,8 +179,8 @@ class FairPool(AsyncAdaptedQueuePool):
                 usage.waited += waited
         if not has_turn:
             if seconds_left < self._timeout_seconds:
-                raise UnavailableError(TOO_LONG, kind="deadline")
-            raise UnavailableError(TOO_MANY, kind="pool")
+                raise NoTurnError(TOO_LONG, kind="deadline")
+            raise NoTurnError(TOO_MANY, kind="pool")
 
     def _connect_alive(self, budget: Budget | None) -> PoolProxiedConnection:
         """Return a new connection, or an idle one that works, held by the budget."""

@@ -9,9 +9,10 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
 
-from app.core.database.budget import SecondConnectionError
+from app.core.database.budget import SecondConnectionError, current_budget
 from app.core.database.counted_sessions import CountedSession
-from app.exceptions import UnavailableError, explain
+from app.core.database.pool import NoTurnError
+from app.exceptions import explain
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class Replica:
         replica is up, and all connections to it are in use, so that the primary does not carry both
         loads.
         """
+        if budget := current_budget():
+            budget.require_time()
         if not self._should_try():
             return
         session.move_to(engine or self.engine)
@@ -45,11 +48,13 @@ class Replica:
             async with asyncio.timeout(self._timeout):
                 # `session.connection()` would count until the connection is released.
                 await session.run_sync(Session.connection)
-        except Exception as error:  # the primary is as good, whatever the replica lacks
+        except BaseException as error:
+            await session.rollback()
             session.move_to(None)
-            is_busy = isinstance(error, UnavailableError) and error.kind == "pool"
-            if is_busy or isinstance(error, SecondConnectionError):
+            was_asked = not isinstance(error, NoTurnError | SecondConnectionError)
+            if not was_asked or not isinstance(error, Exception):
                 raise
+            # The primary is as good, whatever the replica lacks.
             _logger.warning("The replica is down, reads go to the primary: %s", explain(error))
             self._mark_down()
         else:

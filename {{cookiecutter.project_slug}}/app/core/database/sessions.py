@@ -98,7 +98,7 @@ class Database:
     def open_read_session(self, *, newest: bool = True, searches: bool = False) -> CountedSession:
         """Return a read session. If it `searches`, it uses the pool for that.
 
-        Unless the `newest` state is needed, its first statement goes to the replica while that is up.
+        Its first statement chooses the replica if that is up, unless the `newest` state is needed.
         """
         session = self.search_sessions() if searches else self.read_sessions()
         replica = self.search_replica if searches else self.replica

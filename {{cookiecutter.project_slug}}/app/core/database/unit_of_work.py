@@ -40,7 +40,7 @@ class UnitOfWork:
     async def session(self) -> AsyncSession:
         """Return the session, opened on the first call.
 
-        Raises `UnavailableError`, and `RuntimeError` in a task that has outlived the request, whose
+        Raises what `on_open` raises, and `RuntimeError` in a task that has outlived the request, whose
         session nobody would commit or close.
         """
         if self._is_over:
@@ -118,7 +118,7 @@ async def get_async_session() -> AsyncSession:
 async def get_open_session() -> Callable[[], Awaitable[AsyncSession]]:
     """Return `get_async_session`, for routes that throttle, hash or call another system first.
 
-    Until they call it the request holds no connection, and no idempotency key is claimed.
+    Until they call it, no idempotency key is claimed, which takes a connection.
     """
     return get_async_session
 

@@ -6,7 +6,7 @@ import inspect
 import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -228,6 +228,28 @@ async def test_budget_that_is_used_up_by_connecting_gives_its_turn_back(
 
     assert time.monotonic() - start < 15
     await ask_database(database, 0)
+
+
+async def test_budget_ends_the_wait_of_a_task_that_was_cancelled_before(
+    open_database: Callable[..., Database],
+) -> None:
+    """Such as one that has left an `asyncio.TaskGroup` of Python 3.11 by an error."""
+    database = open_database(**HASTY)
+
+    async def ask_after_a_cancellation() -> None:
+        task = asyncio.current_task()
+        assert task
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        assert task.cancelling() == 1
+        await ask_database(database, 0)
+
+    with (
+        delayed_connecting(database, 30),
+        pytest.raises(UnavailableError, match="took too long"),
+    ):
+        await asyncio.create_task(ask_after_a_cancellation())
 
 
 @contextmanager

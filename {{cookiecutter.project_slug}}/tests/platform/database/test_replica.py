@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import cast
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.util import await_
 
 from app.core.config import Settings
+from app.core.database.budget import budgeted
 from app.core.database.pool import FairPool
 from app.core.database.sessions import Database
 from app.dependencies.database import SessionDep
+from app.exceptions import UnavailableError
 from app.models.user import User
 from tests.conftest import http_client
 from tests.factories import Factory
@@ -126,18 +128,19 @@ async def test_connection_to_the_replica_is_taken_at_the_first_statement(
 ) -> None:
     changes = {"database_replica_url": settings.database_url, "database_read_pool_size": 1}
     app = edged(settings.model_copy(update=changes | {"database_pool_timeout": 0.5}))
-    go_on = asyncio.Event()
+    has_session, go_on = asyncio.Event(), asyncio.Event()
 
     @app.get("/slow")
     async def ask_another_system_first(session: SessionDep, *, wait: bool) -> int:
         if wait:
+            has_session.set()
             await go_on.wait()
         found: int = (await session.execute(text("SELECT 1"))).scalar_one()
         return found
 
     async with app.router.lifespan_context(app), http_client(app) as client:
         slow = asyncio.create_task(client.get("/slow?wait=true"))
-        await asyncio.sleep(0.1)
+        await has_session.wait()
         meanwhile = await client.get("/slow?wait=false")
         go_on.set()
 
@@ -177,13 +180,71 @@ async def test_primary_serves_every_first_use_while_the_replica_is_down(
 async def test_unused_session_connects_to_nothing(replicated: FastAPI) -> None:
     database: Database = replicated.state.database
     assert database.replica
-    pool = cast("FairPool", database.replica.engine.pool)
-    before = pool.checkedin()
+    connected: list[object] = []
+    event.listen(database.replica.engine.sync_engine, "checkout", lambda *_: connected.append(1))
 
     async with database.read(newest=False):
         pass
+    assert not connected
 
-    assert pool.checkedin() == before
+    async with database.read(newest=False) as session:
+        await session.execute(text("SELECT 1"))
+    assert len(connected) == 1
+
+
+async def read_name(session: AsyncSession) -> object:
+    return await session.scalar(text("SELECT current_database()"))
+
+
+async def test_session_whose_attempt_was_cancelled_reads_from_the_primary(
+    replicated: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database: Database = replicated.state.database
+
+    def hang(pool: FairPool, *_: object) -> bool:
+        await_(asyncio.sleep(60))
+        return True
+
+    async with database.read(newest=False) as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(FairPool, "_works", hang)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await read_name(session)
+        assert database.replica
+        database.replica._mark_down()  # as another request may have found
+
+        assert await read_name(session) == database.settings.database_url.database
+
+
+async def test_replica_is_not_down_because_a_budget_is_used_up(
+    replicated: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Waiting for its pool, or before that: the replica was not asked."""
+    database: Database = replicated.state.database
+    assert database.replica
+    size = database.settings.database_read_pool_size
+    async with AsyncExitStack() as stack:
+        for _ in range(size):
+            await stack.enter_async_context(database.replica.engine.connect())
+        with budgeted(database.budget(0.2, shared=True)) as budget:
+            for _ in range(2):
+                with pytest.raises(UnavailableError, match="took too long"):
+                    async with database.read(newest=False) as session:
+                        await read_name(session)
+    assert budget.seconds == 0
+
+    async with database.read(newest=False) as session:
+        assert await read_name(session) == "postgres"
+    assert "The replica is down" not in caplog.text
+
+
+async def test_session_that_cannot_move_says_so(replicated: FastAPI) -> None:
+    database: Database = replicated.state.database
+    assert database.replica
+    async with database.write_sessions() as session:
+        with pytest.raises(TypeError, match="RoutedSession"):
+            await database.replica.connect(session)
 
 
 @pytest.mark.parametrize("query", [{}, {"service": "no_such_service"}])

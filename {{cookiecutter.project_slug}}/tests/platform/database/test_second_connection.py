@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any
 
 import pytest
 from fastapi import APIRouter, BackgroundTasks, FastAPI
@@ -10,10 +11,15 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import text
 
 from app.core.config import Settings
-from app.core.database.budget import SecondConnectionError, budgeted, require_no_connection
+from app.core.database.budget import (
+    SecondConnectionError,
+    budgeted,
+    one_connection_at_a_time,
+    require_no_connection,
+)
+from app.core.database.pool import NoTurnError
 from app.core.database.sessions import Database
 from app.dependencies.database import DatabaseDep, OpenSessionDep, SessionDep
-from app.exceptions import UnavailableError
 from tests.conftest import http_client
 from tests.platform.database.apps import edged
 from tests.platform.log_lines import own_records
@@ -154,6 +160,40 @@ async def nest(database: Database) -> None:
             await another.execute(ONE)
 
 
+async def nest_the_other_way_round(database: Database) -> None:
+    """Hold one in the inner block, and want one in the outer."""
+    async with database.transaction() as session, database.read() as another:
+        await another.execute(ONE)
+        await session.execute(ONE)
+
+
+async def ask_side_by_side(database: Database) -> None:
+    async def ask() -> None:
+        async with database.transaction() as session:
+            await session.execute(ONE)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(ask())
+        tasks.create_task(ask())
+
+
+@pytest.mark.parametrize("use", [nest, nest_the_other_way_round, ask_side_by_side])
+async def test_blocks_within_a_guard_have_one_connection_together(
+    open_database: Callable[..., Database], use: Callable[[Database], Coroutine[Any, Any, None]]
+) -> None:
+    database = open_database(database_second_connection="raise")
+    errors: list[BaseException] = []
+
+    try:
+        with one_connection_at_a_time():
+            await asyncio.create_task(use(database))
+    except* SecondConnectionError as group:
+        errors += group.exceptions
+
+    assert len(errors) == 1
+    await use(database)  # nobody waits for the connections of a command
+
+
 @pytest.fixture
 def app_outside_of_the_edge(
     settings: Settings, open_database: Callable[..., Database]
@@ -267,4 +307,4 @@ async def test_deadline_ends_all_who_wait_within_one_request(
                     *(ask() for _ in range(waiting)), return_exceptions=True
                 )
 
-    assert [type(end) for end in ends] == [UnavailableError] * waiting
+    assert [type(end) for end in ends] == [NoTurnError] * waiting
