@@ -70,7 +70,8 @@ class Budget:
         self._connecting: dict[asyncio.Task[Any] | None, int] = {}
         self._cancelled: set[asyncio.Task[Any] | None] = set()  # by the budget
         self._held: dict[object, tuple[Any, Driver] | None] = {}
-        self._together: set[object] = set()
+        # Who holds or waits for a connection, here or in another block within the same guard.
+        self.together: set[object] = set()
 
     @property
     def seconds(self) -> float:
@@ -85,17 +86,12 @@ class Budget:
     @property
     def holds_connection(self) -> bool:
         """Whether this block, or another within the same guard, holds or waits for a connection."""
-        return bool(self._together)
-
-    @property
-    def together(self) -> set[object]:
-        """Who holds or waits for a connection, here or in another block within the same guard."""
-        return self._together
+        return bool(self.together)
 
     def join(self, together: set[object]) -> None:
         """Count the connections of this block `together` with those of all others within a guard."""
         self.is_guarded = True
-        self._together = together
+        self.together = together
 
     def require_no_connection(self, purpose: str) -> None:
         """Raise or log `SecondConnectionError` if the request, job or WebSocket holds a connection.
@@ -126,14 +122,14 @@ class Budget:
         """Cancel the running task if the time is used up before the task holds a connection."""
         task = asyncio.current_task()
         self._connecting[task] = task.cancelling() if task else 0
-        self._together.add(task)
+        self.together.add(task)
 
     def end_connecting(self) -> bool:
         """Return whether the budget has cancelled the running task, and nobody else has."""
         self.end_setup()
         task = asyncio.current_task()
         cancelled_before = self._connecting.pop(task, 0)
-        self._together.discard(task)
+        self.together.discard(task)
         if task is None or task not in self._cancelled:
             return False
         self._cancelled.discard(task)
@@ -153,12 +149,12 @@ class Budget:
         `connection` is the driver's connection, which is closed when the time is used up.
         """
         self._held[holder] = connection
-        self._together.add(holder)
+        self.together.add(holder)
 
     def release(self, holder: object) -> None:
         """Record that `holder` has released its connection."""
         self._held.pop(holder, None)
-        self._together.discard(holder)
+        self.together.discard(holder)
         if self._held:
             return
         if self._is_handed_out:

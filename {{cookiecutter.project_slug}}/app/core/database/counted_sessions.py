@@ -31,15 +31,15 @@ class Counted(Protocol):
 def counted(method: MethodT, *, connects: bool = False) -> MethodT:
     """Wrap a coroutine method of a `Counted` object so that its time counts.
 
-    If it `connects`, the object is a `CountedSession`, which chooses its server before.
+    If it `connects` a session, the session chooses its server before.
     """
 
     @wraps(method)
-    async def count(owner: Any, *arguments: Any, **options: Any) -> Any:
-        if connects and owner.choice:
+    async def count(owner: Counted, *arguments: Any, **options: Any) -> Any:
+        if connects and isinstance(owner, CountedSession) and owner.choice:
             await owner.choose_server()
         current = CURRENT_BUDGET.get()
-        budget: Budget | None = owner.budget or current
+        budget = owner.budget or current
         if budget is None:
             return await method(owner, *arguments, **options)
         if budget is not current:
