@@ -65,7 +65,11 @@ class Database:
         if url:
             # Always pinged: once a read has started, it cannot move to the primary.
             self.replica, self.search_replica = (
-                Replica(engine, settings.database_connect_timeout + settings.database_pool_timeout)
+                Replica(
+                    engine,
+                    connect_timeout=settings.database_connect_timeout,
+                    pool_timeout=settings.database_pool_timeout,
+                )
                 for engine in (
                     make_reader(url, settings, trusted_seconds=0),
                     make_searcher(url, settings, trusted_seconds=0),

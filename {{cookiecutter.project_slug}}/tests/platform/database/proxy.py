@@ -44,6 +44,8 @@ class Proxy:
     def reset(self) -> None:
         """Reset all connections, as a load balancer does with those that were idle for too long."""
         for writer in self._clients:
+            if writer.is_closing():
+                continue
             at_once = struct.pack("ii", 1, 0)
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
             writer.transport.abort()

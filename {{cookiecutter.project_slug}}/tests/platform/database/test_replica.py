@@ -20,6 +20,8 @@ from app.models.user import User
 from tests.conftest import http_client
 from tests.factories import Factory
 from tests.platform.database.apps import edged
+from tests.platform.database.conftest import without_tls
+from tests.platform.database.proxy import proxy_to
 
 
 @pytest.fixture
@@ -245,6 +247,45 @@ async def test_session_that_cannot_move_says_so(replicated: FastAPI) -> None:
     async with database.write_sessions() as session:
         with pytest.raises(TypeError, match="RoutedSession"):
             await database.replica.connect(session)
+
+
+async def test_replica_that_hangs_costs_one_timeout(
+    settings: Settings, open_database: Callable[..., Database]
+) -> None:
+    """Whether a read's ping fails or it waits for its turn, it does not connect to it anew."""
+    async with proxy_to(settings.database_url.set(database="postgres")) as proxy:
+        database = open_database(
+            database_replica_url=without_tls(proxy.url),
+            database_connect_timeout=0.3,
+            database_read_pool_size=2,
+        )
+
+        async def read_at_once() -> list[object]:
+            async def read() -> object:
+                async with database.read(newest=False) as session:
+                    return await read_name(session)
+
+            return await asyncio.gather(*(read() for _ in range(6)))
+
+        assert set(await read_at_once()) == {"postgres"}
+        opened = len(proxy.tasks)
+
+        proxy.freeze()
+        assert set(await read_at_once()) == {settings.database_url.database}
+        assert len(proxy.tasks) == opened
+
+
+async def test_replica_whose_idle_connections_were_closed_is_not_down(
+    settings: Settings, open_database: Callable[..., Database], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with proxy_to(settings.database_url.set(database="postgres")) as proxy:
+        database = open_database(database_replica_url=without_tls(proxy.url))
+        for _ in range(2):
+            async with database.read(newest=False) as session:
+                assert await read_name(session) == "postgres"
+            proxy.reset()
+
+    assert "The replica is down" not in caplog.text
 
 
 @pytest.mark.parametrize("query", [{}, {"service": "no_such_service"}])
