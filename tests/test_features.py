@@ -160,7 +160,7 @@ def test_layers_endpoints_and_documents_are_as_stated(without: Without) -> None:
 # They depend on no feature, and take most of a suite's time.
 OF_NO_FEATURE = (
     *SAME_WITHOUT_AUTH, "tests/cli/test_dev.py", "tests/cli/test_embedded_postgres.py",
-    "tests/migrations/test_autogenerate.py", "tests/platform/observability", "tests/platform/test_kubernetes.py",
+    "tests/platform/database/test_autogenerate.py", "tests/platform/observability", "tests/platform/test_kubernetes.py",
     "tests/platform/test_server.py", "tests/test_contract.py",
 )  # fmt: skip
 

@@ -149,7 +149,7 @@ OF_NO_RESOURCE = (
     "tests/platform", *(f"tests/{layer}/auth" for layer in LAYERS), "tests/cli/auth",
     "tests/cli/test_dev.py", "tests/cli/test_doctor.py", "tests/cli/test_embedded_postgres.py",
     "tests/cli/test_main.py", "tests/cli/test_users.py",
-    "tests/migrations/test_autogenerate.py",
+    "tests/platform/database/test_autogenerate.py",
 )  # fmt: skip
 
 

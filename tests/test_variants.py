@@ -289,7 +289,7 @@ OMITTED = dict(zip(VARIANTS, ((), OF_ONE_ANSWER, OF_ONE_ANSWER, SAME_FOR_ALL), s
 
 # What takes most of the rest of the time, and rarely fails in one variant alone, is left to those marked `slow`.
 LONG = (
-    "tests/migrations/test_autogenerate.py", "tests/migrations/test_revisions.py", "tests/platform/test_garbage.py",
+    "tests/platform/database/test_autogenerate.py", "tests/migrations/test_revisions.py", "tests/platform/test_garbage.py",
     "tests/test_contract.py",
 )  # fmt: skip
 LONG_COMMANDS = ("tests/cli", "tests/platform/test_config.py", "tests/scaffold")

@@ -32,7 +32,7 @@ class AppError(Exception):
     """Base class of all domain errors.
 
     Clients see the message: it says what is wrong, with the value, and never holds SQL or a secret.
-    `field` names the wrong field of the body or the path, if it is one. `kind` names the violated
+    `field` names the wrong field of the body or the path, if one is wrong. `kind` names the violated
     rule, for programs.
     """
 

@@ -39,7 +39,7 @@ def nulls_that_no_column_takes(bodies: Iterable[type[PatchBody]]) -> list[str]:
 
 
 def test_null_is_accepted_only_where_the_column_takes_it() -> None:
-    """Else a client's null becomes a 500."""
+    """Otherwise a client's null becomes a 500."""
     for module in modules("app.schemas"):
         import_module(module)
 

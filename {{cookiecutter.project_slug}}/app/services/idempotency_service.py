@@ -20,7 +20,8 @@ _PRUNED_AT_ONCE: Final = 1_000
 class RequestDigests:
     """What the database stores of a request and its key: digests, which tell neither key nor body.
 
-    `names` and `fingerprints` hold a digest for each of the settings' `digest_keys`, in their order.
+    `fingerprints` holds a digest for each of the settings' `digest_keys`, in their order, and so does
+    `names` for an anonymous caller. Otherwise `names` holds one, of the key alone.
     """
 
     scope: str

@@ -195,9 +195,7 @@ def test_alembic_prints_errors_without_a_traceback(
 
 
 @pytest.mark.parametrize("command", [("seed",), ("erase-user", "ann@example.com")])
-def test_question_without_stdin_is_an_error(
-    empty_database: URL, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
-) -> None:
+def test_question_without_stdin_is_an_error(empty_database: URL, command: tuple[str, ...]) -> None:
     main = "import sys; sys.stdin = None; from app.cli.main import cli; cli()"  # as after `<&-`
     completed = run_python("-c", main, *command)
 

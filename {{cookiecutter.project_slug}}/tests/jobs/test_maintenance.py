@@ -172,7 +172,7 @@ async def test_rows_that_cannot_be_deleted_do_not_keep_the_others(
 def test_payload_that_no_kind_has_is_refused(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else its jobs would wait for ever."""
+    """Otherwise its jobs would wait for ever."""
     monkeypatch.setattr(Dead, "__module__", "app.schemas.forgotten")
 
     with pytest.raises(ConfigurationError, match="Dead: no kind of job"):

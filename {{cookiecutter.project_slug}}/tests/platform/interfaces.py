@@ -117,14 +117,14 @@ def _is_documented(name: str, kinds: Iterable[ModuleType | type]) -> bool:
 
 
 def _is_inherited(name: str, bases: Collection[type]) -> bool:
-    """Say whether a name is one of a base class of another package, even if our class overrides it."""
+    """Return whether a name is one of a base class of another package, even if our class overrides it."""
     return not _is_documented(name, bases) and any(
         not _is_own(kind) and name in _names(kind) for kind in bases
     )
 
 
 def _is_attribute_of_others(name: str, kind: ModuleType | type) -> bool:
-    """Say whether an attribute is of another package, which does not document that it may be changed."""
+    """Return whether an attribute is of another package, which does not document that it may be changed."""
     if _is_own(kind):
         return isinstance(kind, type) and _is_inherited(name, kind.__mro__)
     return not _is_documented(name, getattr(kind, "__mro__", [kind]))
@@ -237,11 +237,11 @@ class _Module:
             self.imported[alias.asname or (name or module).partition(".")[0]] = (module, name)
 
     def _is_of_others(self, target: ast.expr, scope: _Scope) -> bool:
-        """Say whether something belongs to another package, which does not document that it may be changed."""
+        """Return whether something belongs to another package, which does not document that it may be changed."""
         return self._is_name_of_others(target) or self._is_part_of_others(target, scope)
 
     def _is_name_of_others(self, target: ast.expr) -> bool:
-        """Say whether something is a name of another package, or a part of one."""
+        """Return whether something is a name of another package, or a part of one."""
         name = ""
         while isinstance(target, ast.Attribute):
             name, target = target.attr, target.value
@@ -258,7 +258,7 @@ class _Module:
         is_nested: bool = False,
         followed: frozenset[str] = frozenset(),
     ) -> bool:
-        """Say whether something is an attribute of an object of another package: a list that it keeps."""
+        """Return whether something is an attribute of an object of another package: a list that it keeps."""
         if isinstance(target, ast.Name):  # `middleware = app.user_middleware`
             return target.id not in followed and any(
                 self._is_part_of_others(
@@ -282,7 +282,7 @@ class _Module:
         )
 
     def _is_inherited_by(self, class_: ast.ClassDef, name: str) -> bool:
-        """Say whether a name on `self` is one of a base class of another package."""
+        """Return whether a name on `self` is one of a base class of another package."""
         if is_private(name):
             return False  # see _overrides
         return _is_inherited(name, list(self._bases(class_)))
@@ -324,7 +324,7 @@ class _Module:
             yield f"{'deletes' if isinstance(node.ctx, ast.Del) else 'sets'} {text}"
 
     def _defines(self, scope: _Scope, name: str) -> bool:
-        """Say whether the class around, or one of its bases that is our own, defines a name."""
+        """Return whether the class around, or one of its bases that is our own, defines a name."""
         if scope.class_ is None:
             return False
         return name in _defined(scope.class_) or any(
@@ -332,7 +332,7 @@ class _Module:
         )
 
     def _may_be_set(self, target: ast.expr, name: str, scope: _Scope) -> bool:
-        """Say whether something is our own object, or a state that FastAPI keeps for us."""
+        """Return whether something is our own object, or a state that FastAPI keeps for us."""
         if isinstance(target, ast.Attribute) and target.attr == "state":
             return True
         if scope.class_ and ast.unparse(target) in {"self", "cls"}:

@@ -25,7 +25,6 @@ from tests.platform.documents import (
     words,
 )
 
-AGENTS: Final = PROJECT / "AGENTS.md"
 OPERATIONS: Final = PROJECT / "docs/operations.md"
 README: Final = PROJECT / "README.md"
 

@@ -53,7 +53,7 @@ def test_document_shows_both_patterns_and_the_length() -> None:
         ("a\0b", "Text must not contain NUL characters"),
     ],
 )
-def test_refused_text_is_answered_by_a_sentence(value: str, sentence: str) -> None:
+def test_refused_text_is_explained_by_a_sentence(value: str, sentence: str) -> None:
     with pytest.raises(ValidationError) as refusal:
         TypeAdapter(VisibleText).validate_python(value)
 
@@ -111,7 +111,7 @@ def test_line_is_not_blank(text: str) -> None:
 
 
 def test_pattern_of_a_line_compiles_in_javascript_without_the_flag_u() -> None:
-    """Else validators and generated clients refuse the whole document."""
+    """Otherwise validators and generated clients refuse the whole document."""
     pattern = LINE.json_schema()["pattern"]
 
     assert max(pattern) <= "\uffff"

@@ -95,7 +95,7 @@ async def test_other_searches_do_not_change_the_plan(database: Database, sort: s
 
 
 async def test_table_is_large(database: Database) -> None:
-    """Else the other tests would show nothing."""
+    """Otherwise the other tests would show nothing."""
     async with database.read() as session:
         size = await session.scalar(text("SELECT pg_relation_size('posts') / 8192"))
 

@@ -70,7 +70,7 @@ async def test_liking_and_unliking_may_be_repeated(
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_nobody_likes_nothing_as_documented(
+async def test_like_without_a_user_is_refused_as_documented(
     app: FastAPI, anonymous: httpx.AsyncClient, make: Factory, method: str
 ) -> None:
     post = await make_post(make)
@@ -95,7 +95,7 @@ async def test_like_of_an_unknown_post_is_not_found(
 
 
 async def test_many_likes_of_one_user_at_once_are_one(
-    app: FastAPI, live_client: httpx.AsyncClient, make_live: Factory, headers_of: HeadersOf
+    live_client: httpx.AsyncClient, make_live: Factory, headers_of: HeadersOf
 ) -> None:
     post = await make_post(make_live)
     headers = await headers_of(make_live, await make_live.user())
@@ -153,7 +153,7 @@ async def test_likes_are_gone_with_the_post_and_with_the_user(
     assert left == [(kept.id, bob.id)]
 
 
-async def test_like_is_no_change_of_the_post_for_who_edits_it(
+async def test_like_does_not_invalidate_the_etag_of_an_editor(
     client: httpx.AsyncClient, make: Factory
 ) -> None:
     post = await make_post(make)

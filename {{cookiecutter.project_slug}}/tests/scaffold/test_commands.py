@@ -424,9 +424,7 @@ def test_command_that_was_killed_does_not_keep_others_from_changing_the_project(
     assert "\n.postgres/\n" in (PROJECT / ".gitignore").read_text(encoding="utf-8")
 
 
-def test_edited_resource_is_not_removed_but_listed(
-    checkout: Path, new: Command, remove: Command
-) -> None:
+def test_edited_resource_is_not_removed_but_listed(checkout: Path, new: Command) -> None:
     new("quokka", *FIELDS)
     model = checkout / "app/models/quokka.py"
     model.write_text(model.read_text(encoding="utf-8") + "# ours\n", encoding="utf-8")

@@ -49,7 +49,7 @@ class Budget:
     A `shared` budget, such as that of a request, also applies to the blocks within it. It stops
     being shared when the request ends, because tasks that the request has started may go on.
     Within a `guarded` one, such as that of a job, each block has its own, but all of them together
-    may hold one connection until the job ends.
+    may hold at most one connection at a time until the job ends.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class Counted(Protocol):
 def counted(method: MethodT, *, connects: bool = False) -> MethodT:
     """Wrap a coroutine method of a `Counted` object so that its time counts.
 
-    If it `connects` a session, the session chooses its server before.
+    If it `connects` a session, the session chooses its server first.
     """
 
     @wraps(method)

@@ -61,7 +61,7 @@ class ReadinessProbe:
         self._engine = make_engine(settings.database_url, settings, read_only=True, pool_size=1)
         self._timeout = settings.readiness_timeout
         self._limits_unknown = settings.database_pooler
-        self._look: asyncio.Task[SchemaState] | None = None
+        self._running: asyncio.Task[SchemaState] | None = None
         self._kept_until = 0.0
 
     async def check(self) -> SchemaState:
@@ -70,12 +70,14 @@ class ReadinessProbe:
         Raises `UnavailableError`, at the latest at the timeout. A schema that is ahead is fine: a
         newer version of the app has migrated it, and this one keeps serving until it is replaced.
         """
-        look = self._look
-        if look is None or (look.done() and asyncio.get_running_loop().time() >= self._kept_until):
+        running = self._running
+        if running is None or (
+            running.done() and asyncio.get_running_loop().time() >= self._kept_until
+        ):
             # In a context of its own, because it belongs to no request.
-            self._look = look = asyncio.create_task(self._look_once(), context=Context())
-            look.add_done_callback(_retrieve)
-        return await asyncio.shield(look)  # others wait for it as well
+            self._running = running = asyncio.create_task(self._check_once(), context=Context())
+            running.add_done_callback(_retrieve)
+        return await asyncio.shield(running)  # others wait for it as well
 
     async def report(self) -> None:
         """Log an error if the database is not ready. The service starts without it."""
@@ -88,12 +90,12 @@ class ReadinessProbe:
         """Close the connection, but give up on a server that hangs. The next check opens another."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timeout):
-                if self._look:  # ends at its own timeout
-                    await asyncio.wait([self._look])
+                if self._running:  # ends at its own timeout
+                    await asyncio.wait([self._running])
                 await self._engine.dispose()
-        self._look = None
+        self._running = None
 
-    async def _look_once(self) -> SchemaState:
+    async def _check_once(self) -> SchemaState:
         try:
             return await self._state()
         finally:

@@ -54,7 +54,7 @@ class Replica:
             was_asked = not isinstance(error, NoTurnError | SecondConnectionError)
             if not was_asked or not isinstance(error, Exception):
                 raise
-            # The primary is as good, whatever the replica lacks.
+            # Use the primary, whatever the error was.
             _logger.warning("The replica is down, reads go to the primary: %s", explain(error))
             self._mark_down()
         else:

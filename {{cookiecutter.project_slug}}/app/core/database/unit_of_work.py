@@ -118,7 +118,7 @@ async def get_async_session() -> AsyncSession:
 async def get_open_session() -> Callable[[], Awaitable[AsyncSession]]:
     """Return `get_async_session`, for routes that throttle, hash or call another system first.
 
-    Until they call it, no idempotency key is claimed, which takes a connection.
+    Until they call it, no idempotency key is claimed; claiming one takes a connection.
     """
     return get_async_session
 

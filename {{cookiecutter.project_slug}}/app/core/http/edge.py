@@ -132,10 +132,10 @@ def _drop_background_tasks(response: Response) -> None:
 
 
 def _open_read_session(request: Request, database: Database) -> CountedSession:
-    """Open the session of a safe method, on a replica if there is one.
+    """Return the session of a safe method. Its first statement chooses the replica, if that is up.
 
     A replica may lag behind. Clients bypass it with `Cache-Control: no-cache`. Requests that search
-    have few connections, and leave the others to all other requests.
+    use a small pool of their own.
     """
     newest = database.replica is None or _wants_newest(request)
     searches = SEARCH_PARAMETER in request.query_params

@@ -1,4 +1,4 @@
-"""What surrounds the application: all that happens to every request, in one layer of middleware.
+"""What surrounds the application: what happens to every request, mostly in one layer of middleware.
 
 The parts have modules of their own. One layer calls them in order, because each layer costs a request
 CPU time whenever it waits and goes on (see docs/decisions/0006).

@@ -38,7 +38,7 @@ class RouteTemplates:
         endpoint = scope.get("endpoint")
         if endpoint is None:
             return ""
-        known = self._known.get(id(endpoint)) or self._look(endpoint)
+        known = self._known.get(id(endpoint)) or self._find(endpoint)
         templates = known.templates
         if len(templates) > 1:  # an endpoint with several paths
             path = route_path(scope)
@@ -47,7 +47,7 @@ class RouteTemplates:
                     return template
         return templates[0][1]
 
-    def _look(self, wanted: Any) -> _Endpoint:
+    def _find(self, wanted: Any) -> _Endpoint:
         """Look at all routes: the first time, and when one was added since."""
         found: dict[int, _Endpoint] = {}
         for endpoint, pattern, template in _templates(self._app.routes):

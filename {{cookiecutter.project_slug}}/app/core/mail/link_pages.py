@@ -1,4 +1,4 @@
-"""Pages that the links of mails open while mails are printed on the terminal, for development.
+"""Pages for the links in mails, in development (`MAIL_DELIVERY=console`).
 
 In production they are the frontend's.
 """

@@ -50,7 +50,7 @@ class RateLimitService:
 
     Each call runs in a transaction of its own, so that hits of failed requests count as well.
     Call it before the request holds a connection, or the pool may deadlock. If several limits
-    apply, hit that of the address first, which bounds the rows that a client can add.
+    apply, hit the limit by IP address first: it bounds the rows that a client can add.
     """
 
     def __init__(self, database: Database) -> None:

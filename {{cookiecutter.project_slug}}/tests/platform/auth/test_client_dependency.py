@@ -19,7 +19,7 @@ def app(settings: Settings) -> FastAPI:
     return app
 
 
-async def test_client_is_who_has_connected_whatever_it_says_itself(app: FastAPI) -> None:
+async def test_client_is_the_peer_whatever_the_headers_claim(app: FastAPI) -> None:
     transport = httpx.ASGITransport(app, client=("2001:db8::7", 1234))
     headers = {
         "User-Agent": "browser",

@@ -235,9 +235,7 @@ async def test_attack_token_that_our_own_key_has_signed_for_something_else(
     await assert_refused(open_client(), token)
 
 
-async def test_attack_token_of_a_key_that_was_retired(
-    open_client: Opener, good: str, settings: Settings
-) -> None:
+async def test_attack_token_of_a_key_that_was_retired(open_client: Opener, good: str) -> None:
     client = open_client(secret_key=SecretStr(ATTACKERS_KEY))
     await assert_refused(client, good)
 
@@ -362,9 +360,7 @@ async def test_attack_refresh_replay_within_the_grace_from_elsewhere(open_client
 
 
 @pytest.mark.usefixtures("ann")
-async def test_attack_refresh_before_the_owner_does(
-    open_client: Opener, session: AsyncSession
-) -> None:
+async def test_attack_refresh_before_the_owner_does(open_client: Opener) -> None:
     """The thief is first. The owner's next refresh ends the thief's session."""
     stolen = (await sign_in(open_client())).json()["refresh_token"]
     thiefs = (await refresh(open_client(EVES_ADDRESS), stolen)).json()["refresh_token"]
@@ -881,7 +877,7 @@ async def test_attack_password_guessed_from_the_digest_of_a_registration(
 
 
 async def test_registration_repeated_with_all_its_values_does_nothing(
-    open_client: Opener, session: AsyncSession, mailbox: Mailbox
+    open_client: Opener, mailbox: Mailbox
 ) -> None:
     client = open_client(EVES_ADDRESS)
     client.headers["Idempotency-Key"] = "1"
@@ -1358,7 +1354,7 @@ async def test_attack_many_guesses_at_once(
     assert len(verified) == 10
 
 
-async def test_attempts_that_are_refused_for_want_of_a_place_do_not_count(
+async def test_attempts_refused_by_a_full_queue_are_not_counted(
     app_with: Callable[..., FastAPI],
     live_database: Database,
     live_session: AsyncSession,

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fastapi import FastAPI
-
 from app.core.config import Settings
 from app.core.database import Database
 from tests.auth.secrets_in_logs import found
@@ -55,7 +53,6 @@ def test_secret_in_the_log_or_the_output_of_a_test_fails_it(tmp_path: Path) -> N
 
 
 async def test_no_line_of_any_request_holds_a_secret(
-    app: FastAPI,
     settings: Settings,
     live_database: Database,
     make_live: Factory,

@@ -11,7 +11,7 @@ from tests.platform.database.test_pooler import prepared_by
 async def test_statements_that_a_pooler_keeps_have_unique_names(
     settings: Settings, open_database: Callable[..., Database]
 ) -> None:
-    """Else a pooler that keeps none after all might execute one for another."""
+    """Otherwise a pooler that keeps none after all might execute one for another."""
     url = without_tls(settings.database_url).set(drivername="postgresql+asyncpg")
     database = open_database(database_url=url, database_pooler=True, database_pooler_prepares=True)
 

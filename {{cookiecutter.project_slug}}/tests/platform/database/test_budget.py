@@ -403,7 +403,7 @@ async def test_request_leaves_no_timer_and_no_garbage(
         try:
             response = await client.request(method, "/leave")
             assert timers() == others
-            # A driver's own timers, of 0.1 s, hold the request till then.
+            # A driver's own timers, of 0.1 s, hold the request until then.
             async with asyncio.timeout(10):
                 while any(reference() for reference in seen):
                     await asyncio.sleep(0.05)

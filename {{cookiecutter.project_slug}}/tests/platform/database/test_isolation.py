@@ -32,7 +32,7 @@ async def test_tables_with_any_name_in_any_schema_are_emptied(live_database: Dat
     assert rows == [0, 0, 0]
 
 
-async def test_rows_that_refer_to_newer_ones_are_deleted_and_numbers_begin_anew(
+async def test_rows_that_refer_to_newer_ones_are_deleted_and_numbers_start_again(
     live_database: Database,
 ) -> None:
     await run(

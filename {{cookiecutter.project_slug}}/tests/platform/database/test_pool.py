@@ -107,7 +107,7 @@ async def test_those_who_wait_for_a_connection_are_served_in_their_order(
 
 
 async def test_later_client_does_not_overtake(single: Database) -> None:
-    """Not even who comes at the moment in which a connection is given back."""
+    """Not even one that arrives just as a connection is given back."""
     order: list[str] = []
 
     async def read(name: str) -> None:
@@ -343,7 +343,7 @@ async def test_server_that_hangs_does_not_hold_up_the_exit(
 async def test_connection_that_was_just_lost_is_noticed(
     single: Database, open_database: Callable[..., Database]
 ) -> None:
-    """Trusted as it is, for the client has seen its end."""
+    """Although it is still trusted: the client has seen it close."""
     killer = open_database()
     await killer.dispose()
     lost = await backend(single)
@@ -399,7 +399,7 @@ class Pings:
 async def test_others_are_replaced_unasked_when_one_was_found_dead(
     open_database: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a restart of the server would cost each of them a ping, or what a ping waits for."""
+    """Otherwise a restart of the server would cost each of them a ping, or what a ping waits for."""
     database = open_database(database_read_pool_size=4)
     lost = await at_once(database, 4)
     await terminate(open_database(), *lost)

@@ -43,7 +43,7 @@ async def test_writes_are_one_transaction(pooled: Database) -> None:
 
 
 async def test_connection_is_given_back_without_a_transaction(pooled: Database) -> None:
-    """Else the pooler could not give its server connection to anybody else."""
+    """Otherwise the pooler could not give its server connection to anybody else."""
     async with pooled.reader.connect() as connection:
         process = await connection.scalar(text("SELECT pg_backend_pid()"))
     async with pooled.read() as session:

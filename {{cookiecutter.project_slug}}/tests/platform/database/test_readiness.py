@@ -93,7 +93,7 @@ async def becomes(client: httpx.AsyncClient, wanted: int) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_pollers_at_once_share_a_look(
+async def test_pollers_at_once_share_a_check(
     make_app: Callable[..., FastAPI], proxy: Proxy, looks: list[float]
 ) -> None:
     async with http_client(make_app()) as client:
@@ -151,7 +151,7 @@ async def test_database_that_stalls_is_reported_within_the_timeout(
 
 
 async def test_lost_connection_is_replaced_without_a_failed_probe(
-    make_app: Callable[..., FastAPI], proxy: Proxy, settings: Settings, live_database: Database
+    make_app: Callable[..., FastAPI], proxy: Proxy, live_database: Database
 ) -> None:
     url = without_tls(proxy.url).update_query_dict({"application_name": "readiness"})
     terminate = text(
@@ -195,7 +195,7 @@ async def test_server_that_hangs_does_not_hold_up_the_exit(
         assert poller is None or await poller == 503
 
 
-async def test_client_that_stops_waiting_takes_the_look_from_nobody(
+async def test_client_that_stops_waiting_does_not_cancel_the_check_for_others(
     make_app: Callable[..., FastAPI], proxy: Proxy
 ) -> None:
     proxy.freeze()

@@ -163,7 +163,6 @@ async def test_connection_to_the_replica_is_taken_at_the_first_statement(
 async def test_primary_serves_every_first_use_while_the_replica_is_down(
     settings: Settings,
     live_database: Database,
-    make_live: Factory,
     caplog: pytest.LogCaptureFixture,
     use: Callable[[AsyncSession], Awaitable[object]],
 ) -> None:
@@ -252,7 +251,7 @@ async def test_session_that_cannot_move_says_so(replicated: FastAPI) -> None:
 async def test_replica_that_hangs_costs_one_timeout(
     settings: Settings, open_database: Callable[..., Database]
 ) -> None:
-    """Whether a read's ping fails or it waits for its turn, it does not connect to it anew."""
+    """Whether a read's ping fails or it waits for its turn, it does not connect to it again."""
     async with proxy_to(settings.database_url.set(database="postgres")) as proxy:
         database = open_database(
             database_replica_url=without_tls(proxy.url),

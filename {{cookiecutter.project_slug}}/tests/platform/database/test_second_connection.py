@@ -135,7 +135,7 @@ async def test_slow_code_can_require_that_no_connection_is_held(
 
 
 async def test_connection_of_a_test_counts_as_well(database: Database) -> None:
-    """Else tests would not detect it, because their sessions share one connection."""
+    """Otherwise tests would not detect it, because their sessions share one connection."""
     with budgeted(database.budget(shared=True)):
         async with database.transaction() as session, database.read() as another:
             await session.execute(ONE)
@@ -289,7 +289,7 @@ async def test_connection_that_is_waited_for_counts(
 
 @pytest.mark.parametrize("waiting", [2, 3])
 async def test_deadline_ends_all_who_wait_within_one_request(
-    settings: Settings, open_database: Callable[..., Database], waiting: int
+    open_database: Callable[..., Database], waiting: int
 ) -> None:
     database = open_database(
         database_second_connection="log", database_pool_size=1, database_deadline=0.3

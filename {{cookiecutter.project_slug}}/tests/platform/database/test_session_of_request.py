@@ -253,9 +253,7 @@ async def test_task_that_outlives_the_request_cannot_use_its_session(
         await tasks[0]
 
 
-async def test_session_of_a_rolled_back_test_is_closed_as_well(
-    app_with_routers: Callable[..., FastAPI], database: Database
-) -> None:
+async def test_session_of_a_rolled_back_test_is_closed_as_well(database: Database) -> None:
     """A team's tests notice the use after the request, too."""
     async with database.transaction() as session:
         await session.execute(text("SELECT 1"))

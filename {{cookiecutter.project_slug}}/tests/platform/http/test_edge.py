@@ -125,9 +125,7 @@ async def test_web_socket_route_with_a_dependency_of_requests_ends_the_start(
             pass
 
 
-async def test_app_whose_lifespan_has_not_begun_says_so(
-    app_with_routers: AppWithRouters, settings: Settings
-) -> None:
+async def test_app_whose_lifespan_has_not_begun_says_so(settings: Settings) -> None:
     outer = FastAPI()
     outer.mount("/svc", create_app(settings))
 

@@ -380,7 +380,7 @@ async def test_response_that_holds_a_secret_is_never_stored(
 async def test_key_is_not_stored_itself(
     live_probes: httpx.AsyncClient, live_session: AsyncSession, body: Any
 ) -> None:
-    """Who reads the table could send it, and it makes the digest of the body harder to guess."""
+    """Anyone who reads the table could send it, and it makes the digest of the body harder to guess."""
     await live_probes.post("/probes", json=body, headers=KEY)
 
     stored = (await live_session.scalars(select(IdempotencyKey))).one()

@@ -218,7 +218,7 @@ async def test_no_request_keeps_the_event_loop_whatever_its_body(
     assert [line for part, line in measured if part >= 1] == []
 
 
-async def test_health_check_is_answered_between_such_requests(
+async def test_health_check_gets_a_response_between_such_requests(
     app: FastAPI, database: Database, admin_headers: dict[str, str]
 ) -> None:
     app.state.database = database

@@ -75,7 +75,7 @@ async def test_body_that_is_too_large_is_refused(limited: httpx.AsyncClient) -> 
 async def test_rest_of_a_body_that_is_too_large_is_read_before_the_response(
     small_app: FastAPI, settings: Settings, announced: bool
 ) -> None:
-    """Else the server would close the connection on a client that is still sending."""
+    """Otherwise the server would close the connection on a client that is still sending."""
     parts = 8
     sent: list[str] = []
 

@@ -95,7 +95,7 @@ async def test_documentation_finds_its_document_under_its_own_policy(outside: Ou
         assert re.fullmatch(rf"{prefix}/\w+/\w+", url)
 
 
-async def test_head_is_answered(outside: Outside) -> None:
+async def test_head_gets_a_response(outside: Outside) -> None:
     assert (await outside.client.head(f"{outside.sent}/probes")).status_code == 200
 
 

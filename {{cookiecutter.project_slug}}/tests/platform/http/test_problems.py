@@ -135,7 +135,7 @@ async def test_constraint_names_the_field_that_broke_it(
     assert error["loc"] == ["body", "owner_id"]
 
 
-async def test_body_of_another_type_is_told_which_one_to_be(probes: httpx.AsyncClient) -> None:
+async def test_wrong_media_type_names_the_expected_one(probes: httpx.AsyncClient) -> None:
     response = await probes.post("/probes", data={"name": "x"})
 
     error = assert_is_problem(response, 422, "VALIDATION_ERROR")["errors"][0]
@@ -187,7 +187,7 @@ async def test_error_of_the_database_tells_the_client_no_sql(
 async def test_status_that_must_have_no_body_has_none(
     app_with_routers: Callable[..., FastAPI], status: int
 ) -> None:
-    """Else the server breaks the connection."""
+    """Otherwise the server breaks the connection."""
     router = APIRouter()
 
     @router.get("/empty")

@@ -14,7 +14,7 @@ from tests.conftest import http_client
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 
 
-async def test_person_who_develops_is_led_on(anonymous: httpx.AsyncClient, app: FastAPI) -> None:
+async def test_developer_sees_the_next_steps(anonymous: httpx.AsyncClient, app: FastAPI) -> None:
     page = await anonymous.get("/", headers=BROWSER)
 
     assert page.headers["content-type"] == "text/html; charset=utf-8"

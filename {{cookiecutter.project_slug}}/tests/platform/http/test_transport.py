@@ -108,7 +108,7 @@ async def test_responses_to_writes_and_those_that_set_a_cookie_are_not_stored(se
     assert [response.headers["cache-control"] for response in responses] == ["no-store"] * 2
 
 
-async def test_what_a_route_says_itself_stays(plain: httpx.AsyncClient) -> None:
+async def test_headers_set_by_a_route_stay(plain: httpx.AsyncClient) -> None:
     response = await plain.get("/more/own", headers={"Authorization": "x"})
 
     assert response.headers.get_list("cache-control") == ["private, max-age=5"]

@@ -17,7 +17,7 @@ from tests.platform.jobs.tasks import Start, Task, enqueue, wait_for_states
 
 
 async def await_what_was_cancelled() -> None:
-    """As a library does that gives up a task of its own."""
+    """Like a library that cancels a task of its own."""
     task = asyncio.create_task(asyncio.sleep(10))
     await asyncio.sleep(0)
     task.cancel()

@@ -274,7 +274,7 @@ async def test_service_without_mail_accepts_requests_and_workers_drop_the_jobs_w
 async def test_unknown_address_is_queued_as_a_known_one_is(
     open_client: Opener, session: AsyncSession
 ) -> None:
-    """Else the time of the response would tell them apart."""
+    """Otherwise the time of the response would tell them apart."""
     response: httpx.Response = await open_client().post(
         "/auth/password-reset", json={"email": "nobody@example.com"}
     )

@@ -205,7 +205,7 @@ def test_dashboards_and_alerts_name_series_and_labels_that_exist(service: Servic
     assert wrong == []
 
 
-def test_alerts_divide_no_sums_of_what_instances_hold() -> None:
+def test_alerts_do_not_divide_sums_over_instances() -> None:
     """The idle pools of a worker would hide that those of the API are exhausted."""
     divided = [
         name

@@ -175,7 +175,6 @@ async def test_account_that_changes_while_its_password_is_checked_is_not_signed_
     live_client: httpx.AsyncClient,
     live_session: AsyncSession,
     make_live: Factory,
-    settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ann = await make_live.user(email=EMAIL)

@@ -138,7 +138,7 @@ async def test_of_fifty_hits_at_once_exactly_the_limit_passes(
 async def test_hit_locks_its_row_no_longer_than_its_statement_runs(
     limits: RateLimitService, live_database: Database
 ) -> None:
-    """Else requests for the same row would wait for each other's COMMIT."""
+    """Otherwise requests for the same row would wait for each other's COMMIT."""
     async with live_database.statement() as session:
         await RateLimitRepository(session).hit(FIVE.subject("ann"), FIVE.interval, FIVE.seconds)
         async with asyncio.timeout(1):

@@ -169,7 +169,7 @@ def seems_alive(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
 
 
 def backend_pid(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
-    """Return the process id that the server has sent when the connection was opened."""
+    """Return the process id that the server sent when the connection was opened."""
     return connection.get_server_pid()
 
 

@@ -25,7 +25,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def is_connection_error(error: Exception) -> bool:
-    """Return whether it is an `OperationalError`. An unknown argument is a `ProgrammingError`."""
+    """Return whether the error is an `OperationalError` or an `OSError`. An unknown argument is a `ProgrammingError`."""
     return isinstance(error, psycopg.OperationalError | OSError)
 
 
@@ -93,7 +93,7 @@ def seems_alive(connection: psycopg.AsyncConnection[object]) -> bool:
 
 
 def backend_pid(connection: psycopg.AsyncConnection[object]) -> int:
-    """Return the process id that the server has sent when the connection was opened."""
+    """Return the process id that the server sent when the connection was opened."""
     return connection.info.backend_pid
 
 

@@ -122,7 +122,7 @@ async def test_lock_outlasts_the_longest_transaction_of_the_database(
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
-async def test_lock_keeps_no_snapshot(url: URL, engine: AsyncEngine, level: str) -> None:
+async def test_lock_keeps_no_snapshot(url: URL, level: str) -> None:
     """CREATE INDEX CONCURRENTLY would wait for it, for ever."""
     isolation = f"ALTER DATABASE \"{url.database}\" SET default_transaction_isolation = '{level}'"
     await asyncio.to_thread(execute, url, isolation)
