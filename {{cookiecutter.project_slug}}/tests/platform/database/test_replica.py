@@ -248,7 +248,7 @@ async def test_session_that_cannot_move_says_so(replicated: FastAPI) -> None:
             await database.replica.connect(session)
 
 
-async def test_replica_that_hangs_costs_one_timeout(
+async def test_replica_that_hangs_costs_a_single_timeout(
     settings: Settings, open_database: Callable[..., Database]
 ) -> None:
     """Whether a read's ping fails or it waits for its turn, it does not connect to it again."""
