@@ -28,7 +28,9 @@ def make_writer(settings: DatabaseSettings) -> AsyncEngine:
     )
 
 
-def make_reader(url: URL, settings: DatabaseSettings, *, trusted_seconds: float) -> AsyncEngine:
+def make_reader(
+    url: URL, settings: DatabaseSettings, *, trusted_seconds: float, is_replica: bool = False
+) -> AsyncEngine:
     """Return an engine on which PostgreSQL refuses writes.
 
     Each statement runs on its own (AUTOCOMMIT), which saves the round trips of BEGIN and COMMIT.
@@ -41,10 +43,13 @@ def make_reader(url: URL, settings: DatabaseSettings, *, trusted_seconds: float)
         read_only=True,
         pool_size=settings.database_read_pool_size,
         trusted_seconds=trusted_seconds,
+        is_replica=is_replica,
     )
 
 
-def make_searcher(url: URL, settings: DatabaseSettings, *, trusted_seconds: float) -> AsyncEngine:
+def make_searcher(
+    url: URL, settings: DatabaseSettings, *, trusted_seconds: float, is_replica: bool = False
+) -> AsyncEngine:
     """Return a reader for requests that search, which are slow at times.
 
     They have a small pool of their own, so that other reads need not wait for them. Statements are
@@ -58,6 +63,7 @@ def make_searcher(url: URL, settings: DatabaseSettings, *, trusted_seconds: floa
         prepares=False,
         pool_size=settings.database_search_pool_size,
         trusted_seconds=trusted_seconds,
+        is_replica=is_replica,
     )
 
 
@@ -69,11 +75,13 @@ def make_engine(
     prepares: bool = True,
     pool_size: int = 0,
     trusted_seconds: float = 0,
+    is_replica: bool = False,
 ) -> AsyncEngine:
     """Return an engine that raises domain errors and counts against the current budget.
 
     It connects at the first statement. With a `pool_size` of 0 it has no pool. A connection that
-    was in use less than `trusted_seconds` ago is not pinged, unless it is known to be closed.
+    was in use less than `trusted_seconds` ago is not pinged, unless it is known to be closed. If a
+    ping gets no response from a replica, no other connection is tried, because the primary can serve.
     """
     driver = driver_for(url)
     if read_only and url.query.get("target_session_attrs") == "read-write":
@@ -82,7 +90,7 @@ def make_engine(
     options: dict[str, Any] = {"poolclass": NullPool}
     if pool_size:
         options = {
-            "poolclass": _make_pool_class(driver, settings, trusted_seconds),
+            "poolclass": _make_pool_class(driver, settings, trusted_seconds, is_replica=is_replica),
             "pool_size": pool_size,
             "pool_timeout": settings.database_pool_timeout,
         }
@@ -147,7 +155,7 @@ def _limit_setup(engine: AsyncEngine, driver: Driver, timeout: float) -> None:
 
 
 def _make_pool_class(
-    driver: Driver, settings: DatabaseSettings, trusted_seconds: float
+    driver: Driver, settings: DatabaseSettings, trusted_seconds: float, *, is_replica: bool
 ) -> type[FairPool]:
     """Return a pool class that pings connections before use, unless they were just in use.
 
@@ -169,7 +177,9 @@ def _make_pool_class(
             timer = loop.call_later(timeout, driver.abort, driver_connection, context=NO_CONTEXT)
             try:
                 return self.dialect.do_ping(dbapi_connection)
-            except (self.dialect.loaded_dbapi.Error, OSError):
+            except (self.dialect.loaded_dbapi.Error, OSError) as error:
+                if is_replica and timer.when() <= loop.time():
+                    self.give_up(error)
                 return False
             finally:
                 timer.cancel()

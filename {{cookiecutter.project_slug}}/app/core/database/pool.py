@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections import deque
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NoReturn
 
 from sqlalchemy import AsyncAdaptedQueuePool, Dialect, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -17,6 +17,7 @@ from app.core.database.usage import CURRENT_USAGE, DatabaseUsage
 from app.exceptions import UnavailableError
 
 TOO_MANY: Final = "Too many requests at once; nothing was done"
+_UNREACHABLE: Final = "The database cannot be reached"
 
 
 class FairSemaphore:
@@ -110,6 +111,7 @@ class FairPool(AsyncAdaptedQueuePool):
         self.waits = 0
         self.waited = 0.0
         self._lost_at = 0.0
+        self._gave_up_at = 0.0
         self._is_disposed = False
         for end in ("checkin", "detach"):  # detach: the session was collected, not closed
             event.listen(self, end, _on_release)
@@ -181,6 +183,9 @@ class FairPool(AsyncAdaptedQueuePool):
             if seconds_left < self._timeout_seconds:
                 raise NoTurnError(TOO_LONG, kind="deadline")
             raise NoTurnError(TOO_MANY, kind="pool")
+        if self._gave_up_at > began:
+            self._semaphore.release()
+            raise UnavailableError(_UNREACHABLE, kind="unreachable")
 
     def _connect_alive(self, budget: Budget | None) -> PoolProxiedConnection:
         """Return a new connection, or an idle one that works, held by the budget."""
@@ -193,19 +198,19 @@ class FairPool(AsyncAdaptedQueuePool):
                 budget.hold(holder, (driver_connection, self.driver))
             try:
                 works = self._works(connection)
+                if works and not (budget and budget.expired):
+                    return connection
+                if works:
+                    connection.close()
+                else:
+                    # A hanging server would not respond to a clean close.
+                    self.driver.abort(driver_connection)
+                    connection.invalidate()
             except BaseException as error:  # cancelled, maybe in the middle of a response
-                connection.invalidate(error)
                 if budget:
                     budget.release(holder)
+                connection.invalidate(error)
                 raise
-            if works and budget and budget.expired:
-                connection.close()
-            elif works:
-                return connection
-            else:
-                # A hanging server would not respond to a clean close.
-                self.driver.abort(driver_connection)
-                connection.invalidate()
             if budget:
                 budget.release(holder)
                 budget.require_time()
@@ -218,7 +223,7 @@ class FairPool(AsyncAdaptedQueuePool):
             if not self.driver.is_connection_error(error):
                 raise
             # One of SQLAlchemy's queries on the new connection failed.
-            raise UnavailableError("The database cannot be reached", kind="unreachable") from error
+            raise UnavailableError(_UNREACHABLE, kind="unreachable") from error
 
     def _works(self, connection: PoolProxiedConnection) -> bool:
         """Return whether a connection is new, or an idle one that `is_alive`.
@@ -239,6 +244,15 @@ class FairPool(AsyncAdaptedQueuePool):
     def is_alive(self, connection: PoolProxiedConnection, idle_seconds: float) -> bool:  # noqa: ARG002
         """Return whether a connection still works after `idle_seconds`."""
         return True
+
+    def give_up(self, error: Exception) -> NoReturn:
+        """Raise `UnavailableError` for this caller, and for all that wait for a connection now.
+
+        All connections opened before are replaced without a test.
+        """
+        self._lost_at = time.monotonic()
+        self._gave_up_at = time.perf_counter()
+        raise UnavailableError(_UNREACHABLE, kind="unreachable") from error
 
     def release(self, record: ConnectionPoolEntry) -> None:
         """Give the slot of a connection to the next waiter."""

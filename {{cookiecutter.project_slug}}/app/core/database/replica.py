@@ -23,12 +23,10 @@ _RETRY_SECONDS: Final = 5
 class Replica:
     """Serves sessions while it is up."""
 
-    def __init__(self, engine: AsyncEngine, *, connect_timeout: float, pool_timeout: float) -> None:
+    def __init__(self, engine: AsyncEngine, timeout: float) -> None:
         self.engine = engine
-        self._connect_timeout = connect_timeout
         # A little longer than the timeouts of the driver and the pool.
-        self._timeout = (connect_timeout + pool_timeout) * 1.1
-        self._attempts: dict[asyncio.Timeout, float] = {}  # and when they began
+        self._timeout = timeout * 1.1
         self._retry_at: float | None = None
         # For a connection that is lost in a query, or closed because a budget is used up.
         event.listen(engine.sync_engine, "invalidate", self._note_loss)
@@ -47,7 +45,9 @@ class Replica:
             return
         session.move_to(engine or self.engine)
         try:
-            await self._attempt(session)
+            async with asyncio.timeout(self._timeout):
+                # `session.connection()` would count until the connection is released.
+                await session.run_sync(Session.connection)
         except BaseException as error:
             await session.rollback()
             session.move_to(None)
@@ -59,16 +59,6 @@ class Replica:
             self._mark_down()
         else:
             self._retry_at = None
-
-    async def _attempt(self, session: CountedSession) -> None:
-        began = asyncio.get_running_loop().time()
-        async with asyncio.timeout(self._timeout) as attempt:
-            self._attempts[attempt] = began
-            try:
-                # `session.connection()` would count until the connection is released.
-                await session.run_sync(Session.connection)
-            finally:
-                del self._attempts[attempt]
 
     def _should_try(self) -> bool:
         if self._retry_at is None:
@@ -84,8 +74,3 @@ class Replica:
 
     def _mark_down(self) -> None:
         self._retry_at = time.monotonic() + _RETRY_SECONDS
-        # If the replica hangs, neither those that wait for a connection nor the one whose ping has
-        # just failed should wait for another timeout.
-        for attempt, began in self._attempts.items():
-            if not attempt.expired():
-                attempt.reschedule(began + self._connect_timeout)

@@ -65,14 +65,10 @@ class Database:
         if url:
             # Always pinged: once a read has started, it cannot move to the primary.
             self.replica, self.search_replica = (
-                Replica(
-                    engine,
-                    connect_timeout=settings.database_connect_timeout,
-                    pool_timeout=settings.database_pool_timeout,
-                )
+                Replica(engine, settings.database_connect_timeout + settings.database_pool_timeout)
                 for engine in (
-                    make_reader(url, settings, trusted_seconds=0),
-                    make_searcher(url, settings, trusted_seconds=0),
+                    make_reader(url, settings, trusted_seconds=0, is_replica=True),
+                    make_searcher(url, settings, trusted_seconds=0, is_replica=True),
                 )
             )
         statement_engine = self.writer

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -248,29 +249,37 @@ async def test_session_that_cannot_move_says_so(replicated: FastAPI) -> None:
             await database.replica.connect(session)
 
 
-async def test_replica_that_hangs_costs_a_single_timeout(
-    settings: Settings, open_database: Callable[..., Database]
+@pytest.mark.parametrize("waiting", [0, 4])
+async def test_replica_that_hangs_is_not_asked_for_another_connection(
+    settings: Settings, open_database: Callable[..., Database], waiting: int
 ) -> None:
-    """Whether a read's ping fails or it waits for its turn, it does not connect to it again."""
+    """Neither by the reads whose pings fail, nor by those that wait for their turn."""
     async with proxy_to(settings.database_url.set(database="postgres")) as proxy:
         database = open_database(
             database_replica_url=without_tls(proxy.url),
-            database_connect_timeout=0.3,
+            database_connect_timeout=1,
             database_read_pool_size=2,
         )
 
-        async def read_at_once() -> list[object]:
-            async def read() -> object:
+        async def read(after: float) -> object:
+            """Read as a request does, and return the name of the database."""
+            await asyncio.sleep(after)
+            with budgeted(database.budget(shared=True)) as budget:
                 async with database.read(newest=False) as session:
-                    return await read_name(session)
+                    name = await read_name(session)
+                    await session.execute(text("SELECT pg_sleep(0.05)"))
+            assert not budget.holds_connection
+            return name
 
-            return await asyncio.gather(*(read() for _ in range(6)))
-
-        assert set(await read_at_once()) == {"postgres"}
+        await asyncio.gather(read(0), read(0))
         opened = len(proxy.tasks)
-
         proxy.freeze()
-        assert set(await read_at_once()) == {settings.database_url.database}
+        # Some time apart, so that their pings do not end together.
+        served = await asyncio.gather(*(read(number * 0.2) for number in range(2 + waiting)))
+
+        assert set(served) == {settings.database_url.database}
+        pool: Any = database.replica.engine.pool if database.replica else None
+        assert pool.in_use == 0
         assert len(proxy.tasks) == opened
 
 
