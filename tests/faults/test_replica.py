@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from http_responses import Response
 
 from faults.caller import DEADLINE, MARGIN, Caller, calling, create_author
 from faults.postgres_process import PostgresProcess, wait_until
@@ -198,7 +199,12 @@ async def test_idle_connections_to_a_replica_that_hangs_cost_a_connect_timeout_a
     await asyncio.gather(*(caller.get(user) for _ in range(CLIENTS)))
     replica.pause()
 
-    first = await asyncio.gather(*(caller.get(user) for _ in range(CLIENTS)))
+    async def read(after: float) -> Response:
+        await asyncio.sleep(after)
+        return await caller.get(user)
+
+    # Some time apart, so that one has been given up while others still wait.
+    first = await asyncio.gather(*(read(number / CLIENTS) for number in range(CLIENTS)))
     then = await asyncio.gather(*(caller.get(user) for _ in range(CLIENTS)))
     write = await caller.patch(user, {"display_name": "Changed"})
     replica.resume()

@@ -3,8 +3,8 @@
 import asyncio
 import math
 import re
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import cache
 from typing import Any, Final, Self
 
@@ -127,16 +127,18 @@ class WorkerDriver(Driver):
             connection = await self._stack.enter_async_context(self._engine.connect())
             raw = await connection.get_raw_connection()
             self._connection = raw.driver_connection
+            # A server that hangs would keep it from closing.
+            self._stack.callback(self._driver.abort, self._connection)
             sent_pid = self._driver.backend_pid(self._connection)
-            if sent_pid != await connection.scalar(text("SELECT pg_backend_pid()")):
+            with self._limited():
+                pid = await connection.scalar(text("SELECT pg_backend_pid()"))
+            if sent_pid != pid:
                 raise ConfigurationError(POOLER_RESPONDS)
         except Exception as error:
             # PgBouncer's error for the time limits, with which a connection to PostgreSQL starts.
             if "unsupported startup parameter" in explain(error):
                 raise ConfigurationError(POOLER_RESPONDS) from error
             raise
-        # A server that hangs would keep it from closing.
-        self._stack.callback(self._driver.abort, self._connection)
         # PGQueuer names its drivers after those of PostgreSQL.
         name = self._database.settings.database_url.get_driver_name()
         listener: Driver = getattr(pgqueuer, f"{name.title()}Driver")(self._connection)
@@ -170,12 +172,17 @@ class WorkerDriver(Driver):
         self._listens.set()
 
     async def _listen(self, channel: str, callback: NotifyCallback) -> None:
-        # A server that hangs would hang this.
+        with self._limited():
+            await self._listener.add_listener(channel, callback)
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """Close the connection that listens if the block takes too long: the server hangs."""
         loop = asyncio.get_running_loop()
         timeout = self._database.settings.database_deadline
         timer = loop.call_later(timeout, self._driver.abort, self._connection)
         try:
-            await self._listener.add_listener(channel, callback)
+            yield
         finally:
             timer.cancel()
 

@@ -19,6 +19,8 @@ from app.core.jobs.queries import WorkerQueries
 from app.core.jobs.queue import JobQueue
 from app.core.jobs.worker import Worker, working
 from app.exceptions import UnavailableError
+from tests.platform.database.conftest import without_tls
+from tests.platform.database.proxy import proxy_to
 from tests.platform.jobs.tasks import Runs, Start, Task, enqueue, make_due, states, wait_until
 
 
@@ -72,6 +74,20 @@ async def test_jobs_are_taken_after_an_outage_while_an_earlier_one_still_runs(
 
     await wait_until(both)
     assert started.is_working
+
+
+async def test_server_that_hangs_while_the_worker_connects_keeps_nobody(
+    settings: Settings,
+) -> None:
+    async with proxy_to(settings.database_url) as proxy:
+        proxy.freeze_at(b"pg_backend_pid")
+        changes = {"database_url": without_tls(proxy.url), "database_deadline": 0.5}
+        database = Database(settings.model_copy(update=changes))
+        async with asyncio.timeout(10):
+            with pytest.raises(UnavailableError):
+                async with WorkerDriver.connect(database):
+                    pass
+        assert proxy.tasks  # it has connected
 
 
 async def test_jobs_are_taken_after_an_outage_while_the_worker_started(
