@@ -172,13 +172,19 @@ def _make_pool_class(
                 return True
             if not settings.database_pool_pre_ping:
                 return True
+            is_silent = False
+
+            def abort() -> None:
+                nonlocal is_silent
+                is_silent = True
+                driver.abort(driver_connection)
+
             loop = asyncio.get_running_loop()
-            timeout = settings.database_connect_timeout
-            timer = loop.call_later(timeout, driver.abort, driver_connection, context=NO_CONTEXT)
+            timer = loop.call_later(settings.database_connect_timeout, abort, context=NO_CONTEXT)
             try:
                 return self.dialect.do_ping(dbapi_connection)
             except (self.dialect.loaded_dbapi.Error, OSError) as error:
-                if is_replica and timer.when() <= loop.time():
+                if is_replica and is_silent:
                     self.give_up(error)
                 return False
             finally:
