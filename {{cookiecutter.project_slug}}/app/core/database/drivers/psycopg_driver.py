@@ -25,7 +25,10 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 
 def is_connection_error(error: Exception) -> bool:
-    """Return whether the error is an `OperationalError` or an `OSError`. An unknown argument is a `ProgrammingError`."""
+    """Return whether the error is an `OperationalError` or an `OSError`.
+
+    An unknown argument is a `ProgrammingError`.
+    """
     return isinstance(error, psycopg.OperationalError | OSError)
 
 
