@@ -14,8 +14,6 @@ from app.core.database.constraints import domain_error
 from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError, ValidationError
 
-UNREACHABLE: Final = "The database cannot be reached"
-
 _READ_ONLY: Final = "25006"  # read_only_sql_transaction
 _IDLE: Final = "25P03"
 
@@ -91,7 +89,7 @@ def translate_driver_errors(
         except Exception as error:
             if not driver.is_connection_error(error):
                 raise  # a bug or a wrong setting: trying again does not help
-            raise UnavailableError(UNREACHABLE, kind="unreachable") from error
+            raise UnavailableError("The database cannot be reached", kind="unreachable") from error
         if budget := current_budget():
             budget.start_setup((connection.driver_connection, driver))
         return connection
