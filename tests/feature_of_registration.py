@@ -28,7 +28,7 @@ REGISTRATION: Final = Feature(
         ),
         "app/repositories/auth/account_repo.py": ("AccountRepository.create_if_absent",),
         "app/repositories/auth/one_time_token_repo.py": (
-            "OneTimeTokenRepository.delete_by_address",
+            "OneTimeTokenRepository.delete_by_email",
         ),
         "app/jobs/auth/mails.py": ("MailJobs._send_invitation",),
         "app/schemas/auth/account.py": ("InvitationRequest",),

@@ -37,7 +37,7 @@ class KeysetPage(Generic[ItemT]):
 
 
 @dataclass(frozen=True)
-class NumberedPage(Generic[ItemT]):
+class OffsetPage(Generic[ItemT]):
     """The rows of a page that is found by its number, and how many rows all pages have.
 
     For short lists, where people jump to a page: see docs/patterns/joined-values.md.

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import EmailStr, Field
 
-from app.schemas.auth.account import OneTimeToken
+from app.schemas.auth.account import OneTimeTokenText
 from app.schemas.auth.password import Password
 from app.schemas.base import PatchBody, RequestBody
 from app.schemas.user import DisplayName
@@ -16,7 +16,7 @@ class UserCreate(RequestBody):
     email: EmailStr
     display_name: DisplayName
     password: Password
-    invitation: OneTimeToken | None = Field(
+    invitation: OneTimeTokenText | None = Field(
         default=None, description="The token of an invitation, if registration requires one."
     )
 

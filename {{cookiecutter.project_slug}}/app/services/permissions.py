@@ -1,5 +1,7 @@
 """Permission checks of the services. The caller is None if they are not signed in."""
 
+from typing import Final
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.security.audit import audit_on_commit
@@ -7,6 +9,9 @@ from app.exceptions import AuthenticationError, PermissionError
 from app.models.user import User
 
 Caller = User
+
+ADMIN_ONLY: Final = "Only an administrator may do this"
+OWNER_OR_ADMIN_ONLY: Final = "Only the owner or an administrator may do this"
 
 
 def require_signed_in(caller: Caller | None) -> Caller:
@@ -30,7 +35,7 @@ def require_owner_or_admin(caller: Caller | None, owner_id: int) -> None:
     """Raise `PermissionError` unless the caller owns the resource or is an administrator."""
     caller = require_signed_in(caller)
     if caller.id != owner_id and not caller.is_admin:
-        raise PermissionError("Only the owner or an administrator may do this")
+        raise PermissionError(OWNER_OR_ADMIN_ONLY)
 
 
 def owner_of_new(caller: Caller | None, owner_id: int | None) -> int:
@@ -48,7 +53,7 @@ def owner_of_new(caller: Caller | None, owner_id: int | None) -> int:
 def require_admin(caller: Caller | None) -> None:
     """Raise `PermissionError` unless the caller is an administrator."""
     if not require_signed_in(caller).is_admin:
-        raise PermissionError("Only an administrator may do this")
+        raise PermissionError(ADMIN_ONLY)
 
 
 def record(session: AsyncSession, caller: Caller | None, event: str, **fields: object) -> None:

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.pagination import NumberedPage
+from app.core.pagination import OffsetPage
 from app.exceptions import NotFoundError
 from app.repositories.post_like_repo import PostLike, PostLikeRepository
 from app.services.permissions import Caller, require_user
@@ -29,10 +29,10 @@ class PostLikeService:
         if not await self._likes.remove(post_id, require_user(self._caller)):
             raise NotFoundError(f"Post {post_id} not found")
 
-    async def list_likes(self, post_id: int, *, page: int, limit: int) -> NumberedPage[PostLike]:
+    async def list_likes(self, post_id: int, *, page: int, limit: int) -> OffsetPage[PostLike]:
         """Return a page of the likes of a post, newest first, with their total. Raises `NotFoundError`."""
         found = await self._likes.list_page(post_id, limit=limit, skipped=(page - 1) * limit)
-        return NumberedPage(*require_found(found, f"Post {post_id}"))
+        return OffsetPage(*require_found(found, f"Post {post_id}"))
 
     async def import_likes(self, likes: Sequence[tuple[int, int]]) -> None:
         """Write many likes in bulk, each given as the ids of post and user."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Dialect, ExceptionContext, Transaction, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.core.database.budget import TOO_LONG, current_budget
+from app.core.database.budget import TOO_LONG, UNREACHABLE, current_budget
 from app.core.database.constraints import domain_error
 from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError, ValidationError
@@ -89,7 +89,7 @@ def translate_driver_errors(
         except Exception as error:
             if not driver.is_connection_error(error):
                 raise  # a bug or a wrong setting: trying again does not help
-            raise UnavailableError("The database cannot be reached", kind="unreachable") from error
+            raise UnavailableError(UNREACHABLE, kind="unreachable") from error
         if budget := current_budget():
             budget.start_setup((connection.driver_connection, driver))
         return connection

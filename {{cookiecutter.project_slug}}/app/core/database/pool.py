@@ -11,13 +11,12 @@ from sqlalchemy import AsyncAdaptedQueuePool, Dialect, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import await_
 
-from app.core.database.budget import NO_CONTEXT, TOO_LONG, Budget, current_budget
+from app.core.database.budget import NO_CONTEXT, TOO_LONG, UNREACHABLE, Budget, current_budget
 from app.core.database.drivers import Driver
 from app.core.database.usage import CURRENT_USAGE, DatabaseUsage
 from app.exceptions import UnavailableError
 
 TOO_MANY: Final = "Too many requests at once; nothing was done"
-_UNREACHABLE: Final = "The database cannot be reached"
 
 
 class FairSemaphore:
@@ -185,7 +184,7 @@ class FairPool(AsyncAdaptedQueuePool):
             raise NoTurnError(TOO_MANY, kind="pool")
         if self._gave_up_at > began:
             self._semaphore.release()
-            raise UnavailableError(_UNREACHABLE, kind="unreachable")
+            raise UnavailableError(UNREACHABLE, kind="unreachable")
 
     def _connect_alive(self, budget: Budget | None) -> PoolProxiedConnection:
         """Return a new connection, or an idle one that works, held by the budget."""
@@ -223,7 +222,7 @@ class FairPool(AsyncAdaptedQueuePool):
             if not self.driver.is_connection_error(error):
                 raise
             # One of SQLAlchemy's queries on the new connection failed.
-            raise UnavailableError(_UNREACHABLE, kind="unreachable") from error
+            raise UnavailableError(UNREACHABLE, kind="unreachable") from error
 
     def _works(self, connection: PoolProxiedConnection) -> bool:
         """Return whether a connection is new, or an idle one that `is_alive`.
@@ -252,7 +251,7 @@ class FairPool(AsyncAdaptedQueuePool):
         """
         self._lost_at = time.monotonic()
         self._gave_up_at = time.perf_counter()
-        raise UnavailableError(_UNREACHABLE, kind="unreachable") from error
+        raise UnavailableError(UNREACHABLE, kind="unreachable") from error
 
     def release(self, record: ConnectionPoolEntry) -> None:
         """Give the slot of a connection to the next waiter."""

@@ -31,7 +31,7 @@ _REGISTERED_CLAIMS: Final = ["iss", "aud", "sub", "exp", "iat", "jti"]
 
 _Number = Annotated[int, Strict()]  # rejects `true` and `"1"`
 
-_KEY_BYTES: Final = 16
+_SESSION_KEY_BYTES: Final = 16
 _SECRET_BYTES: Final = 32
 # Short, because PyJWT checks each character of a token on every request.
 _TOKEN_ID_BYTES: Final = 12
@@ -55,12 +55,12 @@ _access_token: Final = TypeAdapter(AccessToken)
 class RefreshToken:
     """The key of a session, which identifies it, and its secret."""
 
-    key: bytes
+    session_key: bytes
     secret: bytes = field(repr=False)
 
     @classmethod
     def new(cls) -> Self:
-        return cls(secrets.token_bytes(_KEY_BYTES), secrets.token_bytes(_SECRET_BYTES))
+        return cls(secrets.token_bytes(_SESSION_KEY_BYTES), secrets.token_bytes(_SECRET_BYTES))
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
@@ -69,12 +69,15 @@ class RefreshToken:
             raw = urlsafe_b64decode(text.encode("ascii"))
         except ValueError:
             return None
-        if len(raw) != _KEY_BYTES + _SECRET_BYTES or urlsafe_b64encode(raw).decode() != text:
+        if (
+            len(raw) != _SESSION_KEY_BYTES + _SECRET_BYTES
+            or urlsafe_b64encode(raw).decode() != text
+        ):
             return None
-        return cls(raw[:_KEY_BYTES], raw[_KEY_BYTES:])
+        return cls(raw[:_SESSION_KEY_BYTES], raw[_SESSION_KEY_BYTES:])
 
     def __str__(self) -> str:
-        return urlsafe_b64encode(self.key + self.secret).decode()
+        return urlsafe_b64encode(self.session_key + self.secret).decode()
 
     @property
     def digest(self) -> bytes:
@@ -84,11 +87,11 @@ class RefreshToken:
         """Return the next token, which is the same on each call.
 
         So a client that has lost a response can get the token again, although only digests are
-        stored. Deriving it requires the service's key.
+        stored. Deriving it requires `signing_key`, which only the service has.
         """
         key = signing_key.get_secret_value().encode()
-        message = b"refresh token\0" + self.key + self.secret
-        return type(self)(self.key, hmac.digest(key, message, "sha256"))
+        message = b"refresh token\0" + self.session_key + self.secret
+        return type(self)(self.session_key, hmac.digest(key, message, "sha256"))
 
 
 def create_one_time_token() -> str:

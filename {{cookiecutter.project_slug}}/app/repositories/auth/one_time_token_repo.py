@@ -91,7 +91,7 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
         statement = _replacing_older(_INSERT.from_select(_COLUMNS, users))
         return await self._recipient(statement.returning(*_RECIPIENT), parameters)
 
-    async def issue_to_address(
+    async def issue_to_email(
         self,
         email: str,
         purpose: Purpose,
@@ -135,11 +135,11 @@ class OneTimeTokenRepository(Repository[OneTimeToken]):
             statement = statement.where(OneTimeToken.purpose.in_(purposes))
         await self._session.execute(statement)
 
-    async def delete_by_address(self, email: str, purpose: Purpose) -> None:
+    async def delete_by_email(self, email: str, purpose: Purpose) -> None:
         """Delete the token for a purpose that was sent to an address, in any spelling."""
-        is_of_address = func.lower(OneTimeToken.email) == func.lower(email)
+        was_sent_to_email = func.lower(OneTimeToken.email) == func.lower(email)
         await self._session.execute(
-            delete(OneTimeToken).where(OneTimeToken.purpose == purpose, is_of_address)
+            delete(OneTimeToken).where(OneTimeToken.purpose == purpose, was_sent_to_email)
         )
 
     async def delete_all_of_users(self) -> None:

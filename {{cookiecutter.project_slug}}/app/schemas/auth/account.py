@@ -9,7 +9,7 @@ from app.schemas.auth.password import Password
 from app.schemas.base import RequestBody, ResponseBody
 
 # Not a SecretStr, because it is looked up by its digest and never logged.
-OneTimeToken = Annotated[
+OneTimeTokenText = Annotated[
     Text,
     StringConstraints(min_length=1, max_length=100),
     Field(description="The token in the link of the mail."),
@@ -32,14 +32,14 @@ class MailRequest(RequestBody):
 class PasswordReset(RequestBody):
     """POST body."""
 
-    token: OneTimeToken
+    token: OneTimeTokenText
     new_password: Password
 
 
 class EmailVerification(RequestBody):
     """POST body."""
 
-    token: OneTimeToken
+    token: OneTimeTokenText
     password: Annotated[Password, Field(description="The password of the account.")]
 
 

@@ -1,6 +1,6 @@
 """Payloads of the jobs that send mail.
 
-They hold addresses, but no tokens: a job creates the token when it writes the mail.
+They hold e-mail addresses, but no tokens: a job creates the token when it writes the mail.
 """
 
 from typing import ClassVar, Literal
@@ -27,11 +27,11 @@ class SendNotice(JobPayload):
 
 
 class SendLink(JobPayload):
-    """Send a link to the account with an address, if there is one that can use it.
+    """Send a link to the account with an e-mail address, if there is one that can use it.
 
     The mail is that of the purpose, unless `template` names another. If `limited`, it counts towards
-    the limit of mails to an account, because anyone may request it. `address` is the network address
-    of the client, for the audit log.
+    the limit of mails to an account, because anyone may request it. `address` is the IP address of
+    the client, for the audit log.
     """
 
     job: ClassVar = "send_link"
@@ -44,7 +44,7 @@ class SendLink(JobPayload):
 
 
 class SendChangeLink(JobPayload):
-    """Send a confirmation link to the pending address of a user, if there still is one."""
+    """Send a confirmation link to the pending e-mail address of a user, if there still is one."""
 
     job: ClassVar = "send_change_link"
 
@@ -52,7 +52,7 @@ class SendChangeLink(JobPayload):
 
 
 class SendInvitation(JobPayload):
-    """Invite an address to register."""
+    """Invite somebody, by their e-mail address, to register."""
 
     job: ClassVar = "send_invitation"
 

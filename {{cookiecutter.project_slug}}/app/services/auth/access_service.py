@@ -13,7 +13,12 @@ from app.repositories.user_repo import UserRepository
 from app.schemas.auth.mail_jobs import SendInvitation
 from app.services.auth.admin_notices import notify_admins
 from app.services.auth.revocation_service import RevocationService
-from app.services.permissions import Caller, require_owner_or_admin
+from app.services.permissions import (
+    ADMIN_ONLY,
+    OWNER_OR_ADMIN_ONLY,
+    Caller,
+    require_owner_or_admin,
+)
 from app.services.rows import require_found, require_version
 
 _LAST: Final = "The last active administrator cannot be removed"
@@ -33,8 +38,8 @@ class AccessService:
         self._tokens = OneTimeTokenRepository(session)
 
     async def invite(self, email: str) -> None:
-        """Have an invitation sent to this address, and revoke an earlier one."""
-        await self._tokens.delete_by_address(email, "invitation")
+        """Have an invitation sent to this e-mail address, and revoke an earlier one."""
+        await self._tokens.delete_by_email(email, "invitation")
         await self._jobs.enqueue(SendInvitation(email=email))
         audit_on_commit(self._session, "invitation_sent", actor_id=self._caller.id)
 
@@ -48,7 +53,7 @@ class AccessService:
         """
         administrators = await self._accounts.active_admins(lock=True)
         if self._caller.id not in administrators:
-            raise PermissionError("Only an administrator may do this")
+            raise PermissionError(ADMIN_ONLY)
         user = require_found(await self._users.get_for_update(user_id), f"User {user_id}")
         require_version(user, if_match)
         changes = {name: value for name, value in values.items() if getattr(user, name) != value}
@@ -84,7 +89,7 @@ class AccessService:
         if self._caller.is_admin:
             administrators = await self._accounts.active_admins(lock=True)
             if self._caller.id not in {*administrators, user_id}:
-                raise PermissionError("Only the owner or an administrator may do this")
+                raise PermissionError(OWNER_OR_ADMIN_ONLY)
             if list(administrators) == [user_id]:
                 raise LastAdminError(_LAST)
             await self._notify(administrators, "deleted", user_id)

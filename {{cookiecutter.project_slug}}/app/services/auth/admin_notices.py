@@ -5,7 +5,7 @@ from app.schemas.auth.mail_jobs import SendNotice
 
 
 async def notify_admins(
-    jobs: JobQueue, addresses: Iterable[str], *, change: str, user_id: int, actor_id: int
+    jobs: JobQueue, emails: Iterable[str], *, change: str, user_id: int, actor_id: int
 ) -> None:
     """Mail all administrators what one of them has done, such as `deleted`, to a user.
 
@@ -14,7 +14,7 @@ async def notify_admins(
     values = {"change": change, "user_id": str(user_id), "actor_id": str(actor_id)}
     await jobs.enqueue(
         *(
-            SendNotice(template="account_changed_by_admin", to=address, values=values)
-            for address in addresses
+            SendNotice(template="account_changed_by_admin", to=email, values=values)
+            for email in emails
         )
     )

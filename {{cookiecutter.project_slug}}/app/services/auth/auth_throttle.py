@@ -13,15 +13,15 @@ from app.models.user import User
 from app.services.auth.rate_limit_service import Limit, RateLimitService, count_hit
 
 # The purposes of requested mails. Each has a limit of its own, so that requests that send nothing,
-# such as for verifying a verified address, do not keep users from resetting a password.
-MailRequest = Literal[
+# such as to verify an account that is verified, do not keep users from resetting a password.
+MailPurpose = Literal[
     "registration", "verify_email", "password_reset", "change_email", "notification"
 ]
 
 _PASSWORD_SECONDS: Final = 15 * 60
 _MAIL_SECONDS: Final = 60 * 60
 
-# The limits for an account from all addresses, as a multiple of those for one address.
+# The limits for an account from all IP addresses, as a multiple of those for one of them.
 _ACCOUNT_FACTOR: Final = 10
 
 
@@ -85,31 +85,31 @@ class AuthThrottle:
             await self._limits.hit(self._mails_by, client.network)
 
     async def count_mail_request(
-        self, request: MailRequest, email: str, client: ClientInfo
+        self, purpose: MailPurpose, email: str, client: ClientInfo
     ) -> None:
         """Count a request for a mail to `email`, before it is known whether there will be one.
 
-        Clients at other addresses cannot exhaust this limit. Raises `TooManyRequestsError`.
+        Clients at other IP addresses cannot exhaust this limit. Raises `TooManyRequestsError`.
         """
         await self.count_request(client)
         with _audited(client):
             await self._limits.hit(
-                self._mails_by_account_and_address, request, email, client.network
+                self._mails_by_account_and_address, purpose, email, client.network
             )
 
     async def count_mail(
-        self, session: AsyncSession, request: MailRequest, email: str, client: ClientInfo
+        self, session: AsyncSession, purpose: MailPurpose, email: str, client: ClientInfo
     ) -> None:
         """Count a mail, which is sent if the session's transaction commits.
 
         This limit protects a mailbox from requests of many clients. Call it last, because the
-        transaction locks the counter. Each kind of request has a limit of its own: other kinds
+        transaction locks the counter. Each purpose has a limit of its own: other mails
         neither use up the limit of password resets, nor does a used-up limit reveal mails that only
         accounts get. Raises `TooManyRequestsError`; where the response must not reveal whether there
         is an account, catch that.
         """
         with _audited(client):
-            await count_hit(session, self._mails_to, request, email)
+            await count_hit(session, self._mails_to, purpose, email)
 
     async def count_notification_request(self, user: User, client: ClientInfo) -> None:
         """Count a request of which a user is notified, unless the e-mail address is verified.
@@ -134,5 +134,5 @@ class AuthThrottle:
         await self._limits.reset(self._by_account_and_address, email, client.network)
 
     async def reset_account(self, email: str) -> None:
-        """Reset the counter of the account across addresses after the password was reset."""
+        """Reset the counter of the account across IP addresses after the password was reset."""
         await self._limits.reset(self._by_account, email)

@@ -19,11 +19,11 @@ _PURPOSES: Final[tuple[Purpose, ...]] = ("verify_email", "change_email")
 
 
 class EmailConfirmationService:
-    """Confirmation of addresses, by the token of a mail and the password of the account.
+    """Confirmation of e-mail addresses, by the token of a mail and the password of the account.
 
     The token shows that somebody reads the mail, and the password that it is their account. Otherwise
-    an attacker could register an address, and its owner would verify the account by a click. It
-    holds no connection while it verifies the password.
+    an attacker could register an e-mail address, and its owner would verify the account by a click.
+    No connection is held while the password is verified.
     """
 
     def __init__(self, database: Database, settings: Settings, passwords: PasswordService) -> None:
@@ -32,11 +32,11 @@ class EmailConfirmationService:
         self._passwords = passwords
 
     async def confirm(self, token: str, password: SecretStr, client: ClientInfo) -> None:
-        """Verify the address of an account, or let its pending address take the place of the old one.
+        """Verify the e-mail address of an account, or replace it by the pending one.
 
-        The old address is notified. Raises `PermissionError` if the token is not valid or the password
-        is wrong, `TooManyRequestsError`, and `EmailTakenError` if the pending address is another
-        account's by now.
+        The owner of a replaced address is notified there. Raises `PermissionError` if the token is not
+        valid or the password is wrong, `TooManyRequestsError`, and `EmailTakenError` if another
+        account has the pending address by now.
         """
         async with self._database.read() as session:
             tokens = OneTimeTokenService(session, self._settings)

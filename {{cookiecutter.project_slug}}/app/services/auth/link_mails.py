@@ -25,7 +25,7 @@ class LinkMails:
     ) -> Mail | None:
         """Return a mail with a new link, or None if no account can use it.
 
-        Also None if too many mails were sent to its address. The link of the last one then stays
+        Also None if too many mails were sent to the account. The link of the last one then stays
         valid. However many attempts a mail takes, it is counted and audited once: in the
         transaction that may `claim` its job.
         """

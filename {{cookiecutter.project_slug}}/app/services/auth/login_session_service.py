@@ -88,7 +88,7 @@ class LoginSessionService:
         login_session = await self._login_sessions.create(
             {
                 "user_id": user.id,
-                "key": token.key,
+                "key": token.session_key,
                 "secret_digest": token.digest,
                 "address": client.address,
                 "user_agent": client.user_agent,

@@ -51,7 +51,7 @@ class OneTimeTokenService:
     ) -> Mail | None:
         """Return a mail with a new token, or None if no account can use the token.
 
-        The mail is for the stored address, not for the one that was typed. `address` is the network
+        The mail goes to the stored e-mail address, not to the one that was typed. `address` is the IP
         address of the client that requested it.
         """
         token = create_one_time_token()
@@ -65,16 +65,16 @@ class OneTimeTokenService:
         return self._compose(template, to.email, purpose, token)
 
     async def create_invitation(self, email: str) -> Mail:
-        """Return a mail with a token for registering with this address."""
+        """Return a mail with a token for registering with this e-mail address."""
         token = create_one_time_token()
         expires_at = self._expiry("invitation")
-        await self._tokens.issue_to_address(email, "invitation", digest_of(token), expires_at)
+        await self._tokens.issue_to_email(email, "invitation", digest_of(token), expires_at)
         return self._compose("invitation", email, "invitation", token)
 
     async def create_change_mail(self, user_id: int) -> Mail | None:
-        """Return a mail to the pending address of a user with a new token that confirms it.
+        """Return a mail to the pending e-mail address of a user, with a new token that confirms it.
 
-        None if there is no pending address. Locks the user, so that the address is not replaced
+        None if no address is pending. Locks the user, so that the address is not replaced
         meanwhile.
         """
         user = await self._users.get_for_update(user_id)
@@ -82,7 +82,7 @@ class OneTimeTokenService:
             return None
         token = create_one_time_token()
         digest, expires_at = digest_of(token), self._expiry("change_email")
-        await self._tokens.issue_to_address(user.email, "change_email", digest, expires_at, user.id)
+        await self._tokens.issue_to_email(user.email, "change_email", digest, expires_at, user.id)
         return self._compose("change_email", user.pending_email, "change_email", token)
 
     async def require_user(self, token: str, *purposes: Purpose) -> User:
@@ -102,7 +102,7 @@ class OneTimeTokenService:
         """Consume a token for one of the purposes, and return its user and its purpose.
 
         The user is locked until the transaction ends. Raises `PermissionError` if the token is not
-        valid, or if the user's address has changed.
+        valid, or if the user's e-mail address has changed.
         """
         recipient = await self._tokens.consume(digest_of(token), purposes, datetime.now(UTC))
         user = None
@@ -113,7 +113,7 @@ class OneTimeTokenService:
         return user, recipient.purpose
 
     async def redeem_invitation(self, token: str, email: str) -> None:
-        """Consume an invitation. Raises `PermissionError` unless it was sent to this address."""
+        """Consume an invitation. Raises `PermissionError` unless it was sent to this e-mail address."""
         consumed = await self._tokens.consume(
             digest_of(token), ["invitation"], datetime.now(UTC), email=email
         )
@@ -121,7 +121,7 @@ class OneTimeTokenService:
             raise PermissionError(_REFUSED)
 
     async def revoke_change(self, user: User) -> None:
-        """Revoke the token that confirms a user's pending address."""
+        """Revoke the token that confirms a user's pending e-mail address."""
         await self._tokens.delete_by_user(user.id, "change_email")
 
     async def revoke_all(self, user: User) -> None:
@@ -147,7 +147,7 @@ class OneTimeTokenMaintenance:
     async def prune(self, now: datetime) -> int:
         """Delete a batch of the tokens that have expired by `now`, and return the number.
 
-        When none is left, forgets the new addresses that nobody has confirmed in time, and returns 0.
+        When none is left, forgets the pending e-mail addresses that nobody has confirmed in time, and returns 0.
         """
         deleted = await self._tokens.delete_expired(now, _PRUNED_AT_ONCE)
         if not deleted:

@@ -101,7 +101,7 @@ class PasswordService:
         async with self._database.transaction() as session:
             tokens = OneTimeTokenService(session, self._settings)
             user, _ = await tokens.redeem(token, "password_reset")
-            # The token was sent by mail, so it also verifies the address.
+            # The token was sent by mail, so it also verifies the e-mail address.
             changes = {"hashed_password": hashed_password, "is_email_verified": True}
             await RevocationService(session).update_and_revoke_all(user, changes)
             await _notify(session, user)

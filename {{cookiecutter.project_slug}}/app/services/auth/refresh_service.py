@@ -55,7 +55,7 @@ class RefreshService:
         if token:
             async with self._database.transaction() as session:
                 login_sessions = LoginSessionRepository(session)
-                user_id = await login_sessions.delete_by_key(token.key, token.digest)
+                user_id = await login_sessions.delete_by_key(token.session_key, token.digest)
             if user_id is not None:
                 audit("sign_out", user_id=user_id)
 
@@ -63,7 +63,7 @@ class RefreshService:
         self, session: AsyncSession, token: RefreshToken, client: ClientInfo
     ) -> IssuedTokens | None:
         login_sessions = LoginSessionRepository(session)
-        match = await login_sessions.get_by_key_for_update(token.key)
+        match = await login_sessions.get_by_key_for_update(token.session_key)
         if match is None:
             return None
         login_session, user = match

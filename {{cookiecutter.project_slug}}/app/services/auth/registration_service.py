@@ -53,7 +53,7 @@ class RegistrationService:
 
         Raises `PermissionError` if registration is not open to the caller or the invitation is not
         valid, `ValidationError` for a password that the policy refuses, `EmailTakenError` if the
-        address is taken, and `TooManyRequestsError`.
+        e-mail address is taken, and `TooManyRequestsError`.
         """
         if not self._is_admin:
             self._require_open(invitation)
@@ -106,8 +106,8 @@ class RegistrationService:
         user_id = await AccountRepository(session).create_if_absent(values)
         if user_id is not None:
             self._audit(session, user_id, client)
-        # If another person has registered the address, its owner takes the account over by a
-        # password reset.
+        # If another person has registered the e-mail address, its owner takes the account over
+        # by a password reset.
         email = values["email"]
         reminder = SendLink(email=email, purpose="password_reset", template="already_registered")
         mail = reminder if user_id is None else _verification(email)

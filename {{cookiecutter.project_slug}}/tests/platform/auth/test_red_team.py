@@ -393,7 +393,7 @@ async def test_attack_refresh_token_made_of_two(open_client: Opener, eve: User) 
     assert anns
     assert eves
 
-    mixed = RefreshToken(anns.key, eves.secret)
+    mixed = RefreshToken(anns.session_key, eves.secret)
 
     assert (await refresh(open_client(EVES_ADDRESS), str(mixed))).status_code == 401
 

@@ -141,7 +141,7 @@ def test_refresh_token_survives_the_way_to_the_client_and_back() -> None:
     token = RefreshToken.new()
 
     assert RefreshToken.parse(str(token)) == token
-    assert (len(token.key), len(token.secret)) == (16, 32)
+    assert (len(token.session_key), len(token.secret)) == (16, 32)
     assert str(token) not in repr(token)
 
 
@@ -164,7 +164,7 @@ def test_successor_is_always_the_same_and_takes_the_key_to_derive(settings: Sett
     following = token.successor(settings.secret_key)
 
     assert following == token.successor(settings.secret_key)
-    assert following.key == token.key
+    assert following.session_key == token.session_key
     assert len({token.secret, following.secret, token.successor(OTHER_KEY).secret}) == 3
 
 
