@@ -6,10 +6,8 @@ def filled(size: int, part: bytes, before: bytes = b"", after: bytes = b"") -> b
     return before + part * ((size - len(before) - len(after)) // len(part)) + after
 
 
-def many(
-    size: int, template: str, before: bytes = b"", after: bytes = b"", sep: str = ","
-) -> bytes:
-    """Repeat a part with a running number in it."""
+def many(size: int, template: str, before: bytes = b"", after: bytes = b"") -> bytes:
+    """Return a body of at most `size` bytes: a part with a running number, repeated after commas."""
     length = len(template.format(size)) + 1
     number = (size - len(before) - len(after)) // length
-    return before + sep.join(template.format(n) for n in range(number)).encode() + after
+    return before + ",".join(template.format(n) for n in range(number)).encode() + after

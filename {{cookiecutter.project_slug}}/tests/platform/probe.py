@@ -191,9 +191,9 @@ async def delete_probe(probe_id: Id, probes: Probes, if_match: IfMatch) -> None:
     await probes.delete(probe_id, if_match)
 
 
-async def make_probe(make: Factory, owner: User | None = None, **values: Any) -> Probe:
-    """Write a probe, of a new user if no owner is given."""
-    owner = owner or await make.user()
+async def make_probe(make: Factory, **values: Any) -> Probe:
+    """Write a probe of a new user."""
+    owner = await make.user()
     defaults = {"owner_id": owner.id, "name": f"Probe {unique_number()}"}
     return await make(Probe(**defaults | values))
 

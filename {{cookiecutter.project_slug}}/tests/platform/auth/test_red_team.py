@@ -1659,10 +1659,8 @@ async def test_attack_lockout_does_not_survive_a_reset(
     assert (await sign_in(elsewhere, EMAIL, NEW_PASSWORD)).status_code == 200
 
 
-async def request_mail(
-    client: httpx.AsyncClient, path: str = "/auth/password-reset", email: str = EMAIL
-) -> int:
-    return (await client.post(path, json={"email": email})).status_code
+async def request_mail(client: httpx.AsyncClient, path: str = "/auth/password-reset") -> int:
+    return (await client.post(path, json={"email": EMAIL})).status_code
 
 
 @pytest.mark.usefixtures("ann")

@@ -12,7 +12,6 @@ from unittest.mock import Mock
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import APIRouter, BackgroundTasks, FastAPI, Request, Response, WebSocket
 from fastapi.responses import StreamingResponse
 from sqlalchemy import text
@@ -30,6 +29,7 @@ from tests.conftest import http_client
 from tests.factories import Factory
 from tests.platform.documents import PROJECT, blocks_of
 from tests.platform.log_lines import Line
+from tests.platform.observability.served import served
 from tests.platform.probe import make_probe
 
 log = logging.getLogger("app.of_a_test").info
@@ -548,17 +548,8 @@ async def test_unexpected_error_is_logged_once_with_its_request(
     observed_app: FastAPI, lines: list[Line]
 ) -> None:
     """By the server, which every server does."""
-    config = uvicorn.Config(observed_app, lifespan="off", port=0, log_config=None)
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    async with httpx.AsyncClient(trust_env=False) as client:
-        url = f"http://127.0.0.1:{port}/observed/bugs/7"
-        response = await client.get(url, headers={"X-Request-ID": GIVEN})
-    server.should_exit = True
-    await serving
+    async with served(observed_app, trust_env=False) as client:
+        response = await client.get("/observed/bugs/7", headers={"X-Request-ID": GIVEN})
 
     (line,) = [line for line in lines if "exception" in line]
     assert response.json()["request_id"] == line["request_id"] == GIVEN
