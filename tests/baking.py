@@ -60,19 +60,24 @@ def extract_template(commit: str, destination: Path) -> Path:
     return destination
 
 
+def write_settings(folder: Path) -> Path:
+    """Write settings of cookiecutter that keep all its files in a folder, and return their path."""
+    settings = folder / "settings.yaml"
+    settings.write_text(
+        f"replay_dir: '{folder}'\ncookiecutters_dir: '{folder}'\n", encoding="utf-8"
+    )
+    return settings
+
+
 def bake(template: Path, output_dir: Path, **answers: object) -> Path:
     """Bake a project with the defaults and these answers, whatever the user's own cookiecutter settings are."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Path(folder, "settings.yaml")
-        settings.write_text(
-            f"replay_dir: {folder}\ncookiecutters_dir: {folder}\n", encoding="utf-8"
-        )
         project = cookiecutter(
             str(template),
             no_input=True,
             extra_context=answers,
             output_dir=str(output_dir),
-            config_file=str(settings),
+            config_file=str(write_settings(Path(folder))),
         )
     return Path(project)
 

@@ -122,12 +122,12 @@ def workspace() -> Path:
 
 @pytest.fixture(scope="session")
 def docker_engine() -> None:
-    """Skip the test on a machine without a Docker engine; fail where there has to be one."""
+    """Skip the test without a running Docker engine, or fail if TEST_POSTGRES demands one."""
     if succeeds("info"):
         return
     if os.environ.get("TEST_POSTGRES") == "container":
-        pytest.fail("No Docker engine answers, and TEST_POSTGRES=container demands one.")
-    pytest.skip("no Docker engine answers")
+        pytest.fail("No Docker engine is running, and TEST_POSTGRES=container demands one.")
+    pytest.skip("no Docker engine is running")
 
 
 @pytest.fixture(scope="session")

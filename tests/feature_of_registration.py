@@ -27,9 +27,7 @@ REGISTRATION: Final = Feature(
             "OneTimeTokenService.redeem_invitation",
         ),
         "app/repositories/auth/account_repo.py": ("AccountRepository.create_if_absent",),
-        "app/repositories/auth/one_time_token_repo.py": (
-            "OneTimeTokenRepository.delete_by_email",
-        ),
+        "app/repositories/auth/one_time_token_repo.py": ("OneTimeTokenRepository.delete_by_email",),
         "app/jobs/auth/mails.py": ("MailJobs._send_invitation",),
         "app/schemas/auth/account.py": ("InvitationRequest",),
         "app/schemas/auth/mail_jobs.py": ("SendInvitation",),

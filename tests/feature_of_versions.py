@@ -59,7 +59,7 @@ VERSIONS: Final = Feature(
         "app/exceptions.py": ("VersionMismatchError", "PreconditionRequiredError"),
         "app/models/base.py": ("etag_of",),
         "app/services/rows.py": ("require_version",),
-        "app/repositories/post_repo.py": ("ViewedPost.tag",),
+        "app/repositories/post_repo.py": ("ViewedPost.etag",),
         "tests/test_endpoints.py": (
             "test_change_of_another_version_is_refused",
             "test_reader_who_is_up_to_date_gets_no_body",

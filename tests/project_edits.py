@@ -60,18 +60,6 @@ CHANGES: Edits = {
     "app/routes/posts.py": (("Change a post. Omitted fields", "Edit a post. Omitted fields"),),
 }
 
-# Undoes changes of the template, some of them in files that the team changes, too.
-EARLIER: Edits = {
-    "README.md": (("nothing\nelse. The first prints", "nothing\nmore. The first prints"),),
-    "app/core/config.py": (("default=32, ge=1, le=200,", "default=24, ge=1, le=200,"),),
-    ".env.example": (("\n# MAX_JSON_DEPTH=32\n", "\n# MAX_JSON_DEPTH=24\n"),),
-    "app/models/__init__.py": (("from app.models.user import User as User\n", ""),),
-    "app/routes/__init__.py": (("\n# Outside of API_PREFIX, for orchestrators", "\n# For orchestrators"),),
-    "app/services/post_service.py": (('"""The business rules of posts."""', '"""What posts are about."""'),),
-}  # fmt: skip
-NOT_YET_THERE = ("docs/decisions/0008-documented-interfaces.md", "app/core/garbage.py")
-GONE_SINCE = "app/core/collecting.py"
-
 # What a team had changed in a project of release 0.1.0, which had another structure.
 CHANGES_OF_0_1: Edits = {
     "README.md": CHANGES["README.md"],
@@ -133,14 +121,6 @@ def edit(project: Path, *, follows: str) -> None:
     migration.write_text(text.replace("HEAD_OF_THE_PROJECT", follows), encoding="utf-8")
     change(project, LISTING)
     change(project, CHANGES)
-
-
-def make_earlier(template_folder: Path) -> None:
-    """Make a template folder what it might have been some time ago."""
-    change(template_folder, EARLIER)
-    for name in NOT_YET_THERE:
-        (template_folder / name).unlink()
-    (template_folder / GONE_SINCE).write_text('"""Collects."""\n', encoding="utf-8")
 
 
 def change(project: Path, edits: Edits) -> None:

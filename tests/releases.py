@@ -55,12 +55,6 @@ def version_number(repository: Path, commit: str) -> tuple[int, ...]:
     return tuple(map(int, version_of(repository, commit).split(".")))
 
 
-def promised_release(repository: Path) -> str | None:
-    """Return the previous release if updates from it have no conflicts, or None if it is older."""
-    release = previous_release(repository)
-    return release if version_number(repository, release) >= PROMISED else None
-
-
 def moved_without_entry(repository: Path, folder: str, release: str) -> list[str]:
     """Return the files of the folder that are gone from where the release had them, unmentioned.
 

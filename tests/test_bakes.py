@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from baking import ROOT, TEMPLATE_FOLDER, closing_line, copy_template, uv_executable
+from baking import ROOT, TEMPLATE_FOLDER, closing_line, copy_template, uv_executable, write_settings
 from parameters import FIRST, LAST, in_each_run
 from repositories import IDENTITY, git, make_repository
 from variants import OLDEST_COOKIECUTTER, Variant
@@ -53,11 +53,8 @@ def start(
     env: Mapping[str, str] | None = None,
     before: Callable[[], None] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command with the settings of nobody."""
-    settings = folder.parent / f"{folder.name}.yaml"
-    settings.write_text(
-        f"replay_dir: '{folder.parent}'\ncookiecutters_dir: '{folder.parent}'\n", encoding="utf-8"
-    )
+    """Run a command without the user's own settings."""
+    settings = write_settings(folder.parent)
     return subprocess.run(
         [str(part) for part in command],
         cwd=folder,

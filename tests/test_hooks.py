@@ -16,7 +16,7 @@ from typing import Any
 import post_gen_project
 import pre_gen_project
 import pytest
-from baking import ROOT, TEMPLATE_FOLDER
+from baking import ROOT, TEMPLATE_FOLDER, write_settings
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
@@ -226,7 +226,7 @@ def test_refused_bake_says_why_in_one_sentence_and_leaves_nothing(
     completed = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=output,
-        env=os.environ | {"COOKIECUTTER_CONFIG": str(no_settings(tmp_path))},
+        env=os.environ | {"COOKIECUTTER_CONFIG": str(write_settings(tmp_path))},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
@@ -289,7 +289,7 @@ def bake_on_a_terminal(
     completed = subprocess.run(
         [sys.executable, "-m", "cookiecutter", str(template), *arguments],
         cwd=folder,
-        env=os.environ | {"COOKIECUTTER_CONFIG": str(no_settings(folder))},
+        env=os.environ | {"COOKIECUTTER_CONFIG": str(write_settings(folder))},
         stdin=end,
         capture_output=True,
         encoding="utf-8",
@@ -299,12 +299,6 @@ def bake_on_a_terminal(
     os.close(terminal)
     os.close(end)
     return completed
-
-
-def no_settings(folder: Path) -> Path:
-    settings = folder / "settings.yaml"
-    settings.write_text(f"replay_dir: {folder}\ncookiecutters_dir: {folder}\n", encoding="utf-8")
-    return settings
 
 
 PYPROJECT = """\

@@ -15,7 +15,7 @@ from pathlib import Path
 import pre_gen_project
 import pytest
 import yaml
-from baking import ROOT, TEMPLATE_FOLDER, bake
+from baking import ROOT, TEMPLATE_FOLDER, bake, write_settings
 from cookiecutter.generate import generate_context
 from cookiecutter.prompt import prompt_for_config
 from hypothesis import given, settings
@@ -223,8 +223,7 @@ def files_that_show_an_answer(template: Path) -> set[str]:
 
 def test_text_typed_at_the_prompt_is_shown_unharmed(template: Path, tmp_path: Path) -> None:
     text = HOSTILE_TEXTS["Jinja"]
-    configuration = tmp_path / "cookiecutter.yaml"
-    configuration.write_text(f"replay_dir: {tmp_path / 'replay'}\n")
+    configuration = write_settings(tmp_path)
     answers = [text, "demo-service", "yes", "1", text, text, "me@example.com", "1"]
     subprocess.run(
         [sys.executable, "-m", "cookiecutter", template, "--config-file", configuration],

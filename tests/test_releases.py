@@ -14,7 +14,6 @@ from releases import (
     gone_promises_without_entry,
     moved_without_entry,
     previous_release,
-    promised_release,
     unreleased_entries,
 )
 from repositories import commit_all, git, make_repository
@@ -101,17 +100,6 @@ def test_release_before_is_never_the_work_tree_itself(repository: Path) -> None:
     assert previous_release(repository) == first
     write(repository, "t/other.py", "3\n")
     assert previous_release(repository) == second
-
-
-def test_updates_without_conflicts_are_promised_from_0_2_on(repository: Path) -> None:
-    assert promised_release(repository) is None
-    write(repository, "cookiecutter.json", '{\n  "_version": "0.2.0"\n}\n')
-    release = commit_all(repository, "Release 0.2.0")
-    assert promised_release(repository) is None
-    write(repository, "t/other.py", "3\n")
-    assert promised_release(repository) == release
-    commit_all(repository, "Go on")
-    assert promised_release(repository) == release
 
 
 def test_shallow_clone_says_how_to_get_the_release(repository: Path, tmp_path: Path) -> None:

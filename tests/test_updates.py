@@ -19,6 +19,7 @@ from baking import (
     made_once,
     run,
     run_suite,
+    write_settings,
 )
 from parameters import FIRST, in_each_run
 from processes import output_of
@@ -30,10 +31,9 @@ from project_edits import (
     copy_story,
     edit,
     heads,
-    make_earlier,
     write_story,
 )
-from releases import PROMISED, promised_release, releases, version_number
+from releases import PROMISED, previous_release, releases, version_number
 from repositories import IDENTITY, commit_all, git, make_repository
 from terminal import Terminal, lines_of
 from variants import VARIANTS, Variant
@@ -75,14 +75,8 @@ class Update:
 
 @pytest.fixture(scope="session")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
-    """From the previous release. Until it is one from which updates have no conflicts, a made-up one."""
-    folder = tmp_path_factory.mktemp("history")
-    if release := promised_release(ROOT):
-        return history_from(release, folder)
-    repository = folder / "template.git"
-    repository.mkdir()
-    make_earlier(copy_template(repository) / TEMPLATE_FOLDER)
-    return make_history(repository)
+    """From the previous release."""
+    return history_from(previous_release(ROOT), tmp_path_factory.mktemp("history"))
 
 
 @pytest.fixture(scope="session")
@@ -106,16 +100,10 @@ def make_history(folder: Path) -> History:
 
 
 def call(folder: Path, *command: str) -> str:
-    """Run a module with the settings of nobody, and return what it prints."""
+    """Run a module without the user's own settings, and return what it prints."""
     settings = {"COOKIECUTTER_CONFIG": str(write_settings(folder.parent))}
     env = os.environ | IDENTITY | settings
     return output_of(sys.executable, "-m", *command, folder=folder, env=env)
-
-
-def write_settings(folder: Path) -> Path:
-    settings = folder / "settings.yaml"
-    settings.write_text(f"replay_dir: {folder}\ncookiecutters_dir: {folder}\n", encoding="utf-8")
-    return settings
 
 
 def make_project(maker: str, history: History, folder: Path, variant: Variant) -> Path:

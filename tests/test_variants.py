@@ -54,7 +54,6 @@ OTHER_MEANINGS = {
     ".env.example": r"\bauthorization\b|www-authenticate",
     "app/core/caller_settings.py": r"\bauthorization\b",
     "app/core/config.py": r"\bauthorization\b|www-authenticate",
-    "tests/platform/http/test_caller.py": r"\bauthorization\b",
     "app/core/http/cross_origin.py": r"cookies",
     "tests/platform/http/test_transport.py": r"\bauthorization\b",
     # The URLs of security schemes, of which this variant declares none.
@@ -62,10 +61,10 @@ OTHER_MEANINGS = {
     # An example of 401, and its header.
     "app/core/http/problem_declarations.py": r"Not authenticated|www-authenticate|how to authenticate",
     # A random value for a setting that is required.
-    "app/cli/main.py": r"role_limits|\brole\b|\bpassword\b",
     "app/cli/routes.py": r"token_urlsafe",
-    "tests/cli/test_doctor.py": r"\bpassword\b|(drop|for) role",
     # The role by which the database knows the service.
+    "app/cli/main.py": r"role_limits|\brole\b|\bpassword\b",
+    "tests/cli/test_doctor.py": r"\bpassword\b|(drop|for) role",
     "app/core/database/role_limits.py": r"\brole(_limits)?\b",
     "tests/platform/database/test_role_limits.py": r"\brole(_limits)?\b|_role_limits",
     # How the certificate of PostgreSQL is checked, and passwords of the database.
@@ -85,7 +84,7 @@ OTHER_MEANINGS = {
     "deploy/pgbouncer/pgbouncer.ini": r"\bauth_(type|file)\b",
     "docs/deployment.md": r"\bpasswords?\b|GRAFANA_PASSWORD",
     "app/core/database/drivers/asyncpg_driver.py": r"\b(ssl)?pass(word|file)\b|verify-\w+|verified server",
-    "app/core/database/drivers/psycopg_driver.py": r"\bpass(word|file)\b|verify-\w+",
+    "app/core/database/drivers/psycopg_driver.py": r"\bpass(word|file)\b",
     "tests/platform/database/test_causes.py": r"\w*password\w*|auth_method|authentication",
     "tests/platform/database/test_tls.py": r"verif(y|ied)(-\w+|_mode)?|authority",
     "tests/platform/database/test_url_parameters.py": r"pass(word|file)\w*|verify[_-]\w+",
@@ -99,7 +98,7 @@ OTHER_MEANINGS = {
     "tests/migrations/test_add_trigram_index_of_users.py": r"\brole\b|role=",
     "tests/platform/database/test_grants.py": r"\b(the_)?roles?\b|\bpassword\b|role_(reads|that|is|limits)|(new|test)_password|of_the_role|passwd|scram_verifier|test_verifier|test_password_is",
     "tests/platform/database/test_constraints.py": r"\brole\b|\bpassword=",
-    "docs/security/runbooks.md": r"\broles\b|\bALTER ROLE\b|\\password\b|\bPASSWORD\b",
+    "docs/security/runbooks.md": r"\\password\b|\bPASSWORD\b",
     # The role of the database whom policies bind, a password of it, and the header.
     "docs/recipes/tenants.md": r"\brole\b",
     "docs/recipes/tenants.patch": r"\brole\b|\bpassword=|\bAuthorization\b",

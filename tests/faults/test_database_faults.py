@@ -25,8 +25,8 @@ def post(author_id: int, title: str = "Title") -> dict[str, Any]:
     return {"author_id": author_id, "title": title, "body": "Body"}
 
 
-async def create_post(caller: Caller, author_id: int, title: str = "Title") -> int:
-    response = await caller.post("/posts", post(author_id, title))
+async def create_post(caller: Caller, author_id: int) -> int:
+    response = await caller.post("/posts", post(author_id))
     assert response.status == 201, response
     post_id: int = response.json()["id"]
     return post_id

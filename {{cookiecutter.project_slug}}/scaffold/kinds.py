@@ -11,7 +11,7 @@ MAX_INDEXED_LENGTH: Final = 600
 class Kind:
     """A type, as source code. `{length}` and so on stand for its arguments.
 
-    `body` is the type in requests; it gets a name of its own in the schema if it is `named`.
+    `body` is the type in requests; it gets a name of its own in the schema if it `is_named`.
     `made` is a value in the tests' factory, from a `number` that is new each time; `sent` are two
     others in JSON, and `refused` is a wrong one. `no_index` and `no_unique` say why it cannot have
     that mark, and what to do.

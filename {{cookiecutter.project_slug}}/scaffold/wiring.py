@@ -7,6 +7,7 @@ from typing import Final
 
 from app.cli.commands import CommandError
 from scaffold.project import parsed
+from scaffold.resource import LINE_LENGTH
 
 MODELS: Final = "app/models/__init__.py"
 ROUTES: Final = "app/routes/__init__.py"
@@ -152,7 +153,7 @@ def _with_modules(where: _List, text: str, change: Callable[[list[str]], Sequenc
             lines = text.splitlines(keepends=True)
             names = change([ast.unparse(alias) for alias in node.names])
             statement = f"from {where.package} import {', '.join(names)}\n"
-            if len(statement) > 100:
+            if len(statement) > LINE_LENGTH:
                 statement = f"from {where.package} import ({', '.join(names)})\n"
             before, after = lines[: node.lineno - 1], lines[node.end_lineno or node.lineno :]
             return "".join([*before, statement, *after])

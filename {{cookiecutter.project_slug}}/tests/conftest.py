@@ -355,7 +355,7 @@ def rolled_back_client(
 def http_client(
     app: FastAPI, *, raises: bool = True, address: str = "127.0.0.1", **options: Any
 ) -> httpx.AsyncClient:
-    """Return a client at a network address.
+    """Return a client at an IP address.
 
     Exceptions of the app propagate to the test, which then shows the traceback of a bug. With
     `raises=False` the client gets the response with status 500, as over a network.

@@ -33,7 +33,9 @@ def worker_command(
     host: Annotated[
         str, typer.Option(help="Address of its health checks and metrics.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of its health checks and metrics.")] = 8001,
+    port: Annotated[
+        int, typer.Option(help="Port of its health checks and metrics.", min=1, max=65535)
+    ] = 8001,
 ) -> None:
     """Run background jobs. SIGTERM ends it when the running jobs are done."""
     import uvicorn

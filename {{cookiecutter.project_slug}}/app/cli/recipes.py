@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli.commands import Yes, commands, confirm
-from app.cli.scaffolding import DryRun as DryRun
-from app.cli.scaffolding import change_project, print_lines, scaffold_module
+from app.cli.scaffolding import DryRun, change_project, print_lines, scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name, from `app recipes`.")]
 

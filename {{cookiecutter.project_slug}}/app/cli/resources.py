@@ -9,8 +9,7 @@ import typer
 
 from app.cli.commands import CommandError, Yes, commands, confirm
 from app.cli.dev_server import database_url, uses_embedded_server
-from app.cli.scaffolding import DryRun as DryRun
-from app.cli.scaffolding import change_project, changing_project, scaffold_module
+from app.cli.scaffolding import DryRun, change_project, changing_project, scaffold_module
 
 Name = Annotated[str, typer.Argument(help="Its name in the singular, such as book_shelf.")]
 

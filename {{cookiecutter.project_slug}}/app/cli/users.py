@@ -111,7 +111,7 @@ def sign_out_command(
         bool, typer.Option("--all", help="Sign out all users instead of one.")
     ] = False,
 ) -> None:
-    """End all sessions of a user, or of all users. Their access tokens end at once."""
+    """End all sessions of a user, or of all users. Their access tokens are revoked at once."""
     if bool(email) == everybody:
         raise typer.BadParameter("give either the e-mail address of a user or --all")
     with database_url() as url:

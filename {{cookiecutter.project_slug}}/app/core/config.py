@@ -19,7 +19,15 @@ from app.core.development import DevelopmentSettings, refuse_outside_development
 from app.core.env_file import ConfigurationError as ConfigurationError
 from app.core.environment import load_settings as load_settings
 from app.core.telemetry_settings import TelemetrySettings
-from app.core.types import HeaderNames, Hosts, Methods, Networks, Origins, Seconds
+from app.core.types import (
+    HeaderNames,
+    Hosts,
+    Methods,
+    Networks,
+    Origins,
+    Seconds,
+    require_possible_port,
+)
 
 # The drivers that have a module. The first one is the default for a URL that names none.
 DRIVERS: Final = sorted(
@@ -319,8 +327,8 @@ class Settings(TelemetrySettings, CallerSettings, DatabaseSettings):
     @field_validator("metrics")
     @classmethod
     def refuse_impossible_port(cls, value: str) -> str:
-        if value.isdecimal() and int(value) > 65535:
-            raise ValueError("the highest port is 65535")
+        if value.isdecimal():
+            require_possible_port(value)
         if value and value == os.environ.get("UVICORN_PORT"):
             raise ValueError("the port of the service itself (UVICORN_PORT); name another, or on")
         return value

@@ -47,6 +47,9 @@ class OffsetPage(Generic[ItemT]):
     total: int
 
 
+NumberedPage = OffsetPage  # the name until 0.4, for projects that import it; goes in 0.6
+
+
 def encode_cursor(sort: str, value: object, row_id: int) -> str:
     """Return the position of a row in the order `sort`, as opaque text for clients."""
     if isinstance(value, Decimal):

@@ -109,6 +109,7 @@ JsonObject = Annotated[
 
 # PostgreSQL cannot store NUL.
 NO_NUL: Final = r"^[^\x00]*$"
+NUL_REFUSED: Final = "Text must not contain NUL characters"
 Text = Annotated[str, StringConstraints(pattern=NO_NUL)]
 
 # Control and blank characters, listed because `\s` differs between Python and JSON Schema.
@@ -161,7 +162,7 @@ class Visible:
 
     def _check(self, value: str) -> str:
         if "\0" in value:
-            raise PydanticCustomError("nul_character", "Text must not contain NUL characters")
+            raise PydanticCustomError("nul_character", NUL_REFUSED)
         if self._has_unseen(value):
             raise PydanticCustomError(
                 "hidden_character",
@@ -249,10 +250,16 @@ def _as_sent(origin: str) -> str:
     return origin.removesuffix(port)
 
 
+def require_possible_port(port: str) -> None:
+    """Raise `ValueError` for digits that are more than a port may be."""
+    if len(port) > 5 or int(port) > 65535:
+        raise ValueError("the highest port is 65535")
+
+
 def _require_possible_port(origin: str) -> str:
     port = origin.rpartition(":")[2]
-    if port.isdecimal() and (len(port) > 5 or int(port) > 65535):
-        raise ValueError("the highest port is 65535")
+    if port.isdecimal():
+        require_possible_port(port)
     return origin
 
 

@@ -1,4 +1,7 @@
-"""The query parameters of every list."""
+"""The query parameters of lists, for those that take them one by one.
+
+Reading them into a model, such as `PageQuery`, takes longer (see docs/decisions/0006).
+"""
 
 from typing import Annotated, Final
 

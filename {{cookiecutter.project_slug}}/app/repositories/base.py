@@ -49,11 +49,9 @@ class Repository(Generic[ModelT]):
         """Return the only row of a statement with several columns, or None if it has none."""
         return (await self._session.execute(statement, parameters)).one_or_none()
 
-    async def changed_rows(
-        self, statement: Executable, parameters: Mapping[str, Any] | None = None
-    ) -> int:
+    async def changed_rows(self, statement: Executable) -> int:
         """Run an UPDATE or DELETE that returns a column, and return the number of rows."""
-        return len((await self._session.scalars(statement, parameters)).all())
+        return len((await self._session.scalars(statement)).all())
 
     async def page(
         self,

@@ -42,7 +42,7 @@ class ViewedPost:
     liked_by_me: bool
 
     @property
-    def tag(self) -> str:
+    def etag(self) -> str:
         """The `ETag`: the version of the post, which a like does not change, and its likes, if any."""
         mine = "-mine" if self.liked_by_me else ""
         likes = f"-{self.like_count}{mine}" if self.like_count else ""

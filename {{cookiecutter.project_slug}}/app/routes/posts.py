@@ -68,7 +68,7 @@ async def read_post(
 ) -> PostWithLikes:
     """Read a post."""
     found = await posts.get_post(post_id)
-    set_etag(request, response, found.tag)
+    set_etag(request, response, found.etag)
     return PostWithLikes.model_validate(found)
 
 

@@ -39,7 +39,7 @@ def open_client(
     database: Database,
     session: AsyncSession,
 ) -> Opener:
-    """Create a client at a network address, of an app with the given settings."""
+    """Create a client at an IP address, of an app with the given settings."""
 
     def make_client(address: str = "127.0.0.1", **changes: object) -> httpx.AsyncClient:
         return rolled_back_client(app_with(**changes), database, session, address=address)

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 
 from app.cli.embedded_postgres import data_folder
 from tests.callers import new_user, printed_of_demo_user
+from tests.ports import free_port
 
 # The command, with its data in another folder than that of a developer's own `app dev`.
 COMMAND = """
@@ -25,12 +25,6 @@ from app.cli import dev_server, main
 dev_server.DIRECTORY = Path(sys.argv.pop())
 main.cli()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(url: str, process: subprocess.Popen[str]) -> httpx.Response:

@@ -27,6 +27,7 @@ from app.core.jobs.payload import JobPayload
 from app.core.jobs.queue import JobQueue
 from app.jobs.maintenance import Prune
 from tests.cli.test_main import run
+from tests.ports import free_port
 from tests.postgres import clone
 
 
@@ -124,6 +125,15 @@ def test_worker_behind_a_pooler_ends_with_a_sentence(
         run("worker", "--port", str(free_port()))
 
 
+@pytest.mark.parametrize("port", ["0", "99999"])
+def test_worker_refuses_what_is_no_port(port: str) -> None:
+    refused = run("worker", "--port", port)
+
+    assert refused.exit_code == 2
+    assert "'--port'" in refused.stderr
+    assert port in refused.stderr
+
+
 def test_worker_whose_port_is_in_use_takes_no_jobs() -> None:
     """Such as a second one on a machine, which would end while they run."""
     with socket.socket() as taken:
@@ -150,13 +160,6 @@ HAS_WAITING_JOB = text(
     "SELECT EXISTS (SELECT FROM pgqueuer WHERE status = 'picked') AND EXISTS ("
     "SELECT FROM pg_locks WHERE NOT granted AND relation = 'idempotency_keys'::regclass)"
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def body_of(url: str) -> str | None:

@@ -11,13 +11,13 @@ from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.core.database.migrations import alembic_config
+from app.core.database.migrations import PARAMETERS, alembic_config
 from tests.migrations.databases import builder, database_at
 from tests.postgres import make_test_engine
 
 REVISION_BEFORE: Final = "5d83f0a1c972"
 REVISION: Final = "7b90d4e2c158"
-LOCK_TIMEOUT: Final = 3.0  # of migrations, in alembic/env.py
+LOCK_TIMEOUT: Final = float(PARAMETERS["lock_timeout"].removesuffix("s"))
 INSERT: Final = text(
     "INSERT INTO users (email, display_name, is_active) "
     "SELECT gen_random_uuid() || '@example.com', 'Ann', n % 100 <> 0 "

@@ -37,7 +37,7 @@ def without_database(settings: Settings, app_with: Callable[..., FastAPI]) -> ht
     return http_client(app)
 
 
-async def test_ready_while_the_database_answers(client: httpx.AsyncClient) -> None:
+async def test_ready_while_the_database_responds(client: httpx.AsyncClient) -> None:
     response = await client.get("/health/ready")
 
     assert response.status_code == 200

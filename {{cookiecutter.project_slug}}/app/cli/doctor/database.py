@@ -153,7 +153,7 @@ async def check_clock(examined: Examined) -> Sequence[Finding]:
     skew = abs((server - began - (ended - began) / 2).total_seconds())
     uncertain = (ended - began).total_seconds() / 2
     if skew - uncertain > _LONGEST_SKEW:
-        return [warning(f"{skew:.1f} s from that of the database", "synchronise both by NTP")]
+        return [warning(f"{skew:.1f} s from that of the database", "synchronize both by NTP")]
     return [ok(f"within {max(skew, uncertain):.3f} s of that of the database")]
 
 

@@ -27,7 +27,6 @@ from app.exceptions import UnavailableError
 _logger: Final = logging.getLogger(__name__)
 
 TOO_LONG: Final = "The database took too long to respond"
-UNREACHABLE: Final = "The database cannot be reached"
 
 # A timer that fires later than this shows that the event loop was blocked, in seconds.
 _LATE: Final = 0.1

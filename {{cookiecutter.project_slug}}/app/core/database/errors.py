@@ -9,10 +9,12 @@ from sqlalchemy import Connection, Dialect, ExceptionContext, Transaction, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.core.database.budget import TOO_LONG, UNREACHABLE, current_budget
+from app.core.database.budget import TOO_LONG, current_budget
 from app.core.database.constraints import domain_error
 from app.core.database.drivers import Driver
 from app.exceptions import UnavailableError, ValidationError
+
+UNREACHABLE: Final = "The database cannot be reached"
 
 _READ_ONLY: Final = "25006"  # read_only_sql_transaction
 _IDLE: Final = "25P03"

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.config import ConfigurationError, DatabaseSettings
 from app.core.database.drivers import driver_for, server_options
-from app.core.env_file import PROJECT as PROJECT
+from app.core.env_file import PROJECT
 
 if TYPE_CHECKING:
     from alembic.config import Config

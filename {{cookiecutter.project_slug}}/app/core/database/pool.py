@@ -11,8 +11,9 @@ from sqlalchemy import AsyncAdaptedQueuePool, Dialect, event
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.util import await_
 
-from app.core.database.budget import NO_CONTEXT, TOO_LONG, UNREACHABLE, Budget, current_budget
+from app.core.database.budget import NO_CONTEXT, TOO_LONG, Budget, current_budget
 from app.core.database.drivers import Driver
+from app.core.database.errors import UNREACHABLE
 from app.core.database.usage import CURRENT_USAGE, DatabaseUsage
 from app.exceptions import UnavailableError
 

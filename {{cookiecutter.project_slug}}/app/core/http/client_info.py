@@ -8,9 +8,9 @@ MAX_USER_AGENT = 255
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """The network address and the program of a client.
+    """The IP address and the program of a client.
 
-    `address` is an IP address in its shortest form, or empty if it is unknown. `user_agent` holds
+    `address` is in its shortest form, or empty if it is unknown. `user_agent` holds
     up to 255 printable characters of the `User-Agent` header.
     """
 

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocketState
 
 from app.core.http.problems import ProblemError, log_failure, problem_response
 from app.core.observability.requests import note_outcome
-from app.core.types import NO_NUL
+from app.core.types import NO_NUL, NUL_REFUSED
 from app.exceptions import AppError, explain
 
 _MAX_ERRORS: Final = 50  # of a response; nobody reads more, and clients would choose its size
@@ -92,7 +92,7 @@ def _sentence(error: dict[str, Any]) -> str:
     """Return what is wrong, without the regular expression of `Text` and the prefix of Pydantic."""
     context = error.get("ctx", {})
     if context.get("pattern") == NO_NUL:
-        return "Text must not contain NUL characters"
+        return NUL_REFUSED
     raised = context.get("error")  # by a validator; other kinds of errors have a text here
     message: str = error["msg"]
     return str(raised) or message if isinstance(raised, Exception) else message

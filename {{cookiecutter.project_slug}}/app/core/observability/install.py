@@ -1,4 +1,4 @@
-"""Logs, metrics and traces of an application, as its settings ask for."""
+"""Logs, metrics and traces of an application, according to its settings."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager

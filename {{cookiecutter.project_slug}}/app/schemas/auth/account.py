@@ -14,6 +14,7 @@ OneTimeTokenText = Annotated[
     StringConstraints(min_length=1, max_length=100),
     Field(description="The token in the link of the mail."),
 ]
+OneTimeToken = OneTimeTokenText  # the name until 0.4, for projects that import it; goes in 0.6
 
 
 class PasswordChange(RequestBody):

@@ -1,3 +1,5 @@
+from typing import Final
+
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.config import Settings
@@ -5,6 +7,8 @@ from app.core.security.tokens import AccessToken, read_access_token
 from app.exceptions import InvalidTokenError
 from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
+
+REVOKED: Final = "The access token has been revoked"
 
 
 class AuthService:
@@ -23,5 +27,5 @@ class AuthService:
         contents = read_access_token(token, self._settings)
         user = await self._accounts.get_signed_in(contents.user_id, contents.session_id)
         if user is None or not user.is_active or user.token_generation != contents.generation:
-            raise InvalidTokenError("The access token has been revoked")
+            raise InvalidTokenError(REVOKED)
         return user, contents

@@ -17,6 +17,7 @@ from app.services.auth.rate_limit_service import Limit, RateLimitService, count_
 MailPurpose = Literal[
     "registration", "verify_email", "password_reset", "change_email", "notification"
 ]
+MailRequest = MailPurpose  # the name until 0.4, for projects that import it; goes in 0.6
 
 _PASSWORD_SECONDS: Final = 15 * 60
 _MAIL_SECONDS: Final = 60 * 60
@@ -80,7 +81,7 @@ class AuthThrottle:
                 await self._limits.hit(self._by_account, email)
 
     async def count_request(self, client: ClientInfo) -> None:
-        """Count a request that sends no mail, for its client only. Raises `TooManyRequestsError`."""
+        """Count a request for its client only. Raises `TooManyRequestsError`."""
         with _audited(client):
             await self._limits.hit(self._mails_by, client.network)
 

@@ -147,7 +147,8 @@ class OneTimeTokenMaintenance:
     async def prune(self, now: datetime) -> int:
         """Delete a batch of the tokens that have expired by `now`, and return the number.
 
-        When none is left, forgets the pending e-mail addresses that nobody has confirmed in time, and returns 0.
+        When none is left, forgets the pending e-mail addresses that nobody has confirmed in time,
+        and returns 0.
         """
         deleted = await self._tokens.delete_expired(now, _PRUNED_AT_ONCE)
         if not deleted:

@@ -14,6 +14,7 @@ from app.models.user import User
 from app.repositories.auth.account_repo import AccountRepository
 from app.repositories.user_repo import UserRepository
 from app.schemas.auth.mail_jobs import SendNotice
+from app.services.auth.auth_service import REVOKED
 from app.services.auth.auth_throttle import AuthThrottle
 from app.services.auth.login_session_service import IssuedTokens, LoginSessionService
 from app.services.auth.one_time_token_service import OneTimeTokenService
@@ -73,7 +74,7 @@ class PasswordService:
         async with self._database.transaction() as session:
             locked = await UserRepository(session).get_for_update(user.id)
             if locked is None or locked.token_generation != user.token_generation:
-                raise InvalidTokenError("The access token has been revoked")
+                raise InvalidTokenError(REVOKED)
             changes = {"hashed_password": hashed_password}
             await RevocationService(session).update_and_revoke_all(locked, changes)
             tokens = await LoginSessionService(session, self._settings).start(locked, client)

@@ -6,11 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-
-def operation(app: FastAPI, name: str) -> dict[str, Any]:
-    method, path = name.split()
-    found: dict[str, Any] = app.openapi()["paths"][path][method.lower()]
-    return found
+from tests.platform.operations import operation
 
 
 @pytest.mark.parametrize(

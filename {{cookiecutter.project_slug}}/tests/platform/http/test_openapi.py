@@ -17,12 +17,7 @@ from app.core.http.problem_declarations import (
     requires_credentials,
 )
 from app.dependencies.database import OpenSessionDep
-
-
-def operation(app: FastAPI, name: str) -> dict[str, Any]:
-    method, path = name.split()
-    found: dict[str, Any] = app.openapi()["paths"][path][method.lower()]
-    return found
+from tests.platform.operations import operation
 
 
 def statuses(app: FastAPI, name: str) -> set[str]:

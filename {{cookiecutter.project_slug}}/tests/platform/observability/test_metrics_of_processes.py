@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from app.core.observability.metrics.registry import Registry
 from app.worker import create_worker
 from tests.conftest import http_client
 from tests.platform.observability.scrapes import Scrape, scrape
+from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.long,
@@ -65,12 +65,6 @@ class Service:
         except httpx.TransportError:
             return False
         return size == WORKERS * POOL_SIZE
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
