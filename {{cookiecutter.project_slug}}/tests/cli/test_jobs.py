@@ -130,8 +130,7 @@ def test_worker_refuses_what_is_no_port(port: str) -> None:
     refused = run("worker", "--port", port)
 
     assert refused.exit_code == 2
-    assert "'--port'" in refused.stderr
-    assert port in refused.stderr
+    assert "Invalid value for '--port'" in refused.stderr
 
 
 def test_worker_whose_port_is_in_use_takes_no_jobs() -> None:

@@ -13,12 +13,7 @@ from app.repositories.user_repo import UserRepository
 from app.schemas.auth.mail_jobs import SendInvitation
 from app.services.auth.admin_notices import notify_admins
 from app.services.auth.revocation_service import RevocationService
-from app.services.permissions import (
-    ADMIN_ONLY,
-    OWNER_OR_ADMIN_ONLY,
-    Caller,
-    require_owner_or_admin,
-)
+from app.services.permissions import ADMIN_ONLY, OWNER_OR_ADMIN_ONLY, Caller, require_owner_or_admin
 from app.services.rows import require_found, require_version
 
 _LAST: Final = "The last active administrator cannot be removed"
