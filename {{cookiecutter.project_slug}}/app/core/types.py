@@ -251,7 +251,7 @@ def _as_sent(origin: str) -> str:
 
 
 def require_possible_port(port: str) -> None:
-    """Raise `ValueError` for digits that are more than a port may be."""
+    """Raise `ValueError` for a port, given in digits, that is higher than 65535."""
     if len(port) > 5 or int(port) > 65535:
         raise ValueError("the highest port is 65535")
 

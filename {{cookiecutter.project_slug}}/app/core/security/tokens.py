@@ -69,10 +69,8 @@ class RefreshToken:
             raw = urlsafe_b64decode(text.encode("ascii"))
         except ValueError:
             return None
-        if (
-            len(raw) != _SESSION_KEY_BYTES + _SECRET_BYTES
-            or urlsafe_b64encode(raw).decode() != text
-        ):
+        is_whole = len(raw) == _SESSION_KEY_BYTES + _SECRET_BYTES
+        if not is_whole or urlsafe_b64encode(raw).decode() != text:
             return None
         return cls(raw[:_SESSION_KEY_BYTES], raw[_SESSION_KEY_BYTES:])
 
