@@ -92,7 +92,9 @@ class Recipe:
 
 def recipes_of(project: Project) -> dict[str, Recipe]:
     """Return the recipes that a project has, by their names."""
-    pages = project.sources(f"{FOLDER}/**/*.md")
+    pages = [
+        name for name in project.sources(f"{FOLDER}/**/*.md") if not name.endswith("README.md")
+    ]
     return {recipe.name: recipe for recipe in (Recipe(page, project) for page in pages)}
 
 

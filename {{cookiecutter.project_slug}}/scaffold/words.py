@@ -61,8 +61,8 @@ def plural_of(singular: str) -> str:
     if singular_word != word and _engine().plural_noun(singular_word) == word:
         given = "_".join([*before, singular_word])
         raise CommandError(
-            f"{singular} seems to be a plural: give the singular, {given}, or if it is one, name its "
-            f"plural by --plural"
+            f"{singular} seems to be a plural: give the singular, {given}. If {singular} is a singular, "
+            f"name its plural by --plural"
         )
     return "_".join([*before, plural.lower()])
 

@@ -87,9 +87,8 @@ def _describe(kind: type[BaseSettings], error: ErrorDetails) -> str:
     message = error["msg"].removeprefix("Value error, ")
     description = str(kind.model_fields[name].description).removesuffix(".")
     if items:
-        message = (
-            f"{error['input']!r} is not valid. {description}; with commas between, or as JSON."
-        )
+        reason = f": {message}" if error["type"] == "value_error" else ""
+        message = f"{error['input']!r} is not valid{reason}. {description}; with commas between, or as JSON."
     elif error["type"] in _UNCLEAR:
         message = f"{_UNCLEAR[error['type']]}. {description}."
     return f"{name.upper()}: {message}"

@@ -267,7 +267,7 @@ _HOST: Final = r"([a-z0-9_-]+\.)*[a-z0-9_-]+|\[[0-9a-f:.]+\]"
 _Host = Annotated[str, Field(pattern=rf"^(\*\.)?({_HOST})$")]
 _Origin = Annotated[
     str,
-    Field(pattern=rf"^(\*|https?://({_HOST})(:[0-9]+)?)$"),
+    Field(pattern=rf"^(\*|https?://({_HOST})(:[1-9][0-9]*)?)$"),
     AfterValidator(_require_possible_port),
 ]
 

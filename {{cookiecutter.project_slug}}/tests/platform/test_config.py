@@ -128,6 +128,14 @@ def test_item_of_a_list_that_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch) 
         load_settings(Settings)
 
 
+def test_reason_why_an_item_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", "https://a.example.com,https://b.example.com:65536")
+
+    message = r"'https://b\.example\.com:65536' is not valid: the highest port is 65535\. "
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings(Settings)
+
+
 def test_folder_is_no_file_with_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ENV_FILE", str(tmp_path))
 
@@ -208,6 +216,7 @@ def test_message_for_a_wrong_value_says_what_is_right(
         ("CORS_ORIGINS", "https://app.example.com/path"),
         ("CORS_ORIGINS", "app.example.com"),
         ("CORS_ORIGINS", "https://app.example.com:65536"),
+        ("CORS_ORIGINS", "https://app.example.com:0"),
         ("TRUSTED_PROXIES", "*"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("TRUSTED_PROXIES", "proxy.example.com"),

@@ -339,6 +339,12 @@ def test_list_says_what_was_added(project: Path) -> None:
     assert next(recipes.recipes()) == "wombats  Wombats (does not fit)"
 
 
+def test_page_that_introduces_a_folder_of_recipes_is_none(project: Path) -> None:
+    (project / recipes.FOLDER / "README.md").write_text("# Ours\n", encoding="utf-8")
+
+    assert [*recipes.recipes_of(Project(project))] == ["wombats"]
+
+
 def test_list_goes_on_after_a_recipe_whose_router_cannot_have_its_name(project: Path) -> None:
     routes = project / "app/routes/__init__.py"
     text = routes.read_text(encoding="utf-8")

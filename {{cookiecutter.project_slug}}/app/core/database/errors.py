@@ -84,13 +84,12 @@ def translate_driver_errors(
         try:
             connection = dialect.connect(*arguments, **options)
         except asyncio.CancelledError as error:
-            # These frames may hold a half-open connection in a reference cycle. Clearing them
-            # closes it now, not at the next garbage collection.
-            traceback.clear_frames(error.__traceback__)
+            _close_half_open(error)
             raise
         except Exception as error:
             if not driver.is_connection_error(error):
                 raise  # a bug or a wrong setting: trying again does not help
+            _close_half_open(error)
             raise UnavailableError(UNREACHABLE, kind="unreachable") from error
         if budget := current_budget():
             budget.start_setup((connection.driver_connection, driver))
@@ -107,6 +106,15 @@ def translate_driver_errors(
         if translated is None and context.is_disconnect:
             return _loss(context, idle_timeout)
         return translated
+
+
+def _close_half_open(error: BaseException) -> None:
+    """Close the connection of a driver's `connect()` that was cancelled or failed half-way.
+
+    The frames of the error may hold it in a reference cycle. Clearing them closes it now, not at
+    the next garbage collection: until then it would occupy one of the server's connections.
+    """
+    traceback.clear_frames(error.__traceback__)
 
 
 def _translated(

@@ -15,7 +15,7 @@ from app.core.config import Settings
 from app.core.database.errors import FailedTransactionError
 from app.core.database.sessions import Database
 from app.dependencies.database import SessionDep
-from app.exceptions import ConflictError, NotFoundError
+from app.exceptions import ConflictError, NotFoundError, UnavailableError
 from app.models.user import User
 from tests.conftest import http_client
 from tests.factories import Factory
@@ -211,6 +211,33 @@ async def test_connect_that_is_cancelled_leaves_no_session_at_the_server(
         async with live_database.read() as session, asyncio.timeout(5):
             while await session.scalar(others):
                 await asyncio.sleep(0.05)
+    finally:
+        gc.enable()
+
+
+async def test_connect_that_times_out_leaves_no_connection_at_the_server(
+    open_database: Callable[..., Database], settings: Settings
+) -> None:
+    ended = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the client has closed its end
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    url = without_tls(settings.database_url).set(
+        host="127.0.0.1", port=server.sockets[0].getsockname()[1]
+    )
+    database = open_database(database_url=url, database_connect_timeout=0.5)
+
+    gc.disable()
+    try:
+        async with server:
+            with pytest.raises(UnavailableError, match="cannot be reached"):
+                await count_users(database)
+            async with asyncio.timeout(5):
+                await ended.wait()
     finally:
         gc.enable()
 
