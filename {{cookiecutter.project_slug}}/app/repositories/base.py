@@ -10,11 +10,10 @@ from sqlalchemy import (
     Text,
     bindparam,
     insert,
-    select,
     tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute, raiseload
+from sqlalchemy.orm import InstrumentedAttribute, Session, make_transient_to_detached
 
 from app.models.base import Base
 
@@ -71,16 +70,15 @@ class Repository(Generic[ModelT]):
     async def create(self, values: Mapping[str, Any]) -> ModelT:
         """Insert a row from the values of its attributes, and return it as it is stored.
 
-        Raises `TypeError` for a name that is no column of the model. For a model with inheritance
-        or `@validates`, use `session.add()` and `flush()`.
+        Raises `TypeError` for a name that is no column of the model. For a model with inheritance,
+        `@validates` or an `__init__` of its own, use `session.add()` and `flush()`.
         """
         columns = _columns(self.model)
         try:
             parameters = {columns[name]: value for name, value in values.items()}
         except KeyError as error:
             raise _unknown(self.model, error.args[0]) from None
-        row: ModelT = (await self._session.scalars(_insert(self.model), parameters)).one()
-        return row
+        return await self._session.run_sync(_create, self.model, parameters)
 
     async def update(self, row: ModelT, values: Mapping[str, Any]) -> ModelT:
         """Write the values that differ. Runs no statement if none does.
@@ -112,16 +110,26 @@ def _unknown(model: type[Base], name: str) -> TypeError:
 
 
 @cache
-def _insert(model: type[ModelT]) -> Executable:
-    """Build the INSERT of a table, which returns an object.
+def _insert(model: type[Base]) -> Executable:
+    """Build the INSERT of a table, which returns the columns by the names of a model's attributes."""
+    table = model.__table__
+    columns = {each.key: each.columns[0] for each in model.__mapper__.column_attrs}
+    own = [one.label(name) for name, one in columns.items() if table.c.contains_column(one)]
+    return insert(table).returning(*own)
 
-    Adding an object and flushing it takes more CPU time (see docs/decisions/0006).
+
+def _create(session: Session, model: type[ModelT], parameters: Mapping[str, Any]) -> ModelT:
+    """Insert a row, and return an object of the session, as if it had been read.
+
+    Adding an object and flushing it takes more CPU time, and so does a statement of the ORM that
+    returns one (see docs/decisions/0006).
     """
-    table, mapped = model.__table__, model.__mapper__.columns
-    # A column without an attribute, such as one that an index needs, is not read.
-    columns = [column for column in table.columns if mapped.contains_column(column)]
-    returning = insert(table).returning(*columns)
-    return select(model).options(raiseload("*")).from_statement(returning)
+    session.flush()  # first, as before a query: the row may refer to a pending one
+    row = session.execute(_insert(model), parameters).mappings().one()
+    created = model(**row)
+    make_transient_to_detached(created)
+    session.add(created)
+    return created
 
 
 def for_update(statement: Select[ModelT]) -> Select[ModelT]:

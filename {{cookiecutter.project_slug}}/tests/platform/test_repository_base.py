@@ -51,6 +51,30 @@ async def test_created_row_has_its_defaults_and_is_read_by_the_names_of_attribut
     assert note in session
 
 
+async def test_created_row_is_one_that_the_session_has_stored(
+    session: AsyncSession, make: Factory
+) -> None:
+    users = UserRepository(session)
+    created = await users.create({"email": "ann@example.com", "display_name": "Ann"})
+    assert created not in session.dirty
+
+    updated = await users.update(created, {"display_name": "Anne"})
+
+    assert (updated.version, created.display_name) == (2, "Anne")
+    assert await users.get_by_id(created.id) is created
+
+
+async def test_pending_rows_are_written_before_one_that_may_refer_to_them(
+    notes: NoteRepository, session: AsyncSession
+) -> None:
+    pending = Note(heading="First")
+    session.add(pending)
+
+    created = await notes.create({"heading": "Second"})
+
+    assert pending.id < created.id
+
+
 async def test_column_without_an_attribute_is_not_read(
     notes: NoteRepository, session: AsyncSession
 ) -> None:
