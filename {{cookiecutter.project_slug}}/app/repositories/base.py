@@ -2,16 +2,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import (
-    ColumnElement,
-    Executable,
-    Row,
-    Select,
-    Text,
-    bindparam,
-    insert,
-    tuple_,
-)
+from sqlalchemy import ColumnElement, Executable, Row, Select, Text, bindparam, insert, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, Session, make_transient_to_detached
 
