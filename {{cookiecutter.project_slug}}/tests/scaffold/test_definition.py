@@ -95,7 +95,7 @@ def test_command_is_remembered_as_a_shell_takes_it(project: Project) -> None:
         ("a", "'as' cannot be the name of a table: .* plural of a by --plural"),
         ("news", "--plural news_items"),
         ("metric", "routes at /metrics"),
-        ("articles", "give the singular, article, or"),
+        ("articles", "give the singular, article. If articles is a singular"),
         ("menus", "give the singular, menu"),
         ("a" * 60, "63 characters"),
     ],
