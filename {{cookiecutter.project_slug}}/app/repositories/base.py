@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
 
@@ -61,8 +62,9 @@ class Repository(Generic[ModelT]):
     async def create(self, values: Mapping[str, Any]) -> ModelT:
         """Insert a row from the values of its attributes, and return it as it is stored.
 
-        Raises `TypeError` for a name that is no column of the model. For a model with inheritance,
-        `@validates` or an `__init__` of its own, use `session.add()` and `flush()`.
+        Raises `TypeError` for a name that is no column of the model, and for a model with inheritance,
+        `@validates` or the constructor of a dataclass. For these, and for a model with an `__init__` of
+        its own, use `session.add()` and `flush()`.
         """
         columns = _columns(self.model)
         try:
@@ -103,10 +105,23 @@ def _unknown(model: type[Base], name: str) -> TypeError:
 @cache
 def _insert(model: type[Base]) -> Executable:
     """Build the INSERT of a table, which returns the columns by the names of a model's attributes."""
+    _require_plain(model)
     table = model.__table__
     columns = {each.key: each.columns[0] for each in model.__mapper__.column_attrs}
     own = [one.label(name) for name, one in columns.items() if table.c.contains_column(one)]
     return insert(table).returning(*own)
+
+
+def _require_plain(model: type[Base]) -> None:
+    """Raise `TypeError` if the constructor of a model does more than set what it is given."""
+    mapper = model.__mapper__
+    for is_special, what in (
+        (mapper.polymorphic_on is not None, "inheritance"),
+        (bool(mapper.validators), "@validates"),
+        (is_dataclass(model), "the constructor of a dataclass"),
+    ):
+        if is_special:
+            raise TypeError(f"{model.__name__} has {what}: use session.add() and flush()")
 
 
 def _create(session: Session, model: type[ModelT], parameters: Mapping[str, Any]) -> ModelT:
@@ -115,8 +130,9 @@ def _create(session: Session, model: type[ModelT], parameters: Mapping[str, Any]
     Adding an object and flushing it takes more CPU time, and so does a statement of the ORM that
     returns one (see docs/decisions/0006).
     """
-    session.flush()  # first, as before a query: the row may refer to a pending one
-    row = session.execute(_insert(model), parameters).mappings().one()
+    statement = _insert(model)
+    session.flush()  # as before a query: the row may refer to a pending one
+    row = session.execute(statement, parameters).mappings().one()
     created = model(**row)
     make_transient_to_detached(created)
     session.add(created)

@@ -1,9 +1,11 @@
 """What every repository inherits."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Column, Computed, Text, event, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, validates
 
 from app.core.database import Database
 from app.exceptions import UnavailableError
@@ -29,6 +31,36 @@ class Note(OwnBase):
 
 SHOUTED = Column("shouted", Text(), Computed("upper(subtitle)", persisted=True))
 Note.__table__.append_column(SHOUTED)  # type: ignore[attr-defined]
+
+
+class Checked(OwnBase):
+    __tablename__ = "checked_of_test"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+    @validates("name")
+    def shout(self, _key: str, name: str) -> str:
+        return name.upper()
+
+
+class Inherited(OwnBase):
+    __tablename__ = "inherited_of_test"
+    __mapper_args__ = {"polymorphic_on": "name"}  # noqa: RUF012 (SQLAlchemy's own way)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class DataBase(MappedAsDataclass, DeclarativeBase):
+    """A base of dataclasses."""
+
+
+class Data(DataBase):
+    __tablename__ = "data_of_test"
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    name: Mapped[str]
 
 
 class NoteRepository(Repository[Note]):  # type: ignore[type-var]  # has a base class of its own
@@ -90,6 +122,20 @@ async def test_column_without_an_attribute_is_not_read(
     (statement,) = statements
     assert "subtitle" in statement
     assert "shouted" not in statement
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [(Checked, "@validates"), (Inherited, "inheritance"), (Data, "constructor of a dataclass")],
+)
+async def test_model_whose_constructor_does_more_than_set_values_is_not_created(
+    session: AsyncSession, kind: Any, reason: str
+) -> None:
+    class Special(Repository[Any]):
+        model = kind
+
+    with pytest.raises(TypeError, match=rf"{kind.__name__} has .*{reason}: use session\.add"):
+        await Special(session).create({"name": "Ann"})
 
 
 @pytest.mark.parametrize("name", ["typo", "subtitle", "metadata"])
