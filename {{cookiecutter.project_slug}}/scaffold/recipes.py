@@ -93,7 +93,7 @@ class Recipe:
 def recipes_of(project: Project) -> dict[str, Recipe]:
     """Return the recipes that a project has, by their names."""
     pages = [
-        name for name in project.sources(f"{FOLDER}/**/*.md") if not name.endswith("README.md")
+        name for name in project.sources(f"{FOLDER}/**/*.md") if not name.endswith("/README.md")
     ]
     return {recipe.name: recipe for recipe in (Recipe(page, project) for page in pages)}
 

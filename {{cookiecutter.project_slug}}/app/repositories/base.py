@@ -3,7 +3,17 @@ from dataclasses import is_dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Executable, Row, Select, Text, bindparam, insert, tuple_
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Executable,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    insert,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, Session, make_transient_to_detached
 
@@ -62,13 +72,14 @@ class Repository(Generic[ModelT]):
     async def create(self, values: Mapping[str, Any]) -> ModelT:
         """Insert a row from the values of its attributes, and return it as it is stored.
 
-        Raises `TypeError` for a name that is no column of the model, and for a model with inheritance,
-        `@validates` or the constructor of a dataclass. For these, and for a model with an `__init__` of
-        its own, use `session.add()` and `flush()`.
+        The object is built by the model's constructor, and none of its relationships is loaded. Raises
+        `TypeError` for a name that is no column of the model, and for a model with inheritance,
+        `@validates` or the constructor of a dataclass. For these, and for a model with an `__init__` or
+        a `@reconstructor` of its own, use `session.add()` and `flush()`.
         """
         columns = _columns(self.model)
         try:
-            parameters = {columns[name]: value for name, value in values.items()}
+            parameters = {columns[name].key: value for name, value in values.items()}
         except KeyError as error:
             raise _unknown(self.model, error.args[0]) from None
         return await self._session.run_sync(_create, self.model, parameters)
@@ -93,9 +104,13 @@ class Repository(Generic[ModelT]):
 
 
 @cache
-def _columns(model: type[Base]) -> Mapping[str, str]:
-    """Return the names of a model's columns by the names of its attributes."""
-    return {each.key: each.columns[0].key for each in model.__mapper__.column_attrs}
+def _columns(model: type[Base]) -> Mapping[str, Column[Any]]:
+    """Return a model's columns by the names of their attributes, without what is computed of them.
+
+    A column without an attribute, such as one that an index needs, is left out.
+    """
+    columns = {each.key: each.columns[0] for each in model.__mapper__.column_attrs}
+    return {name: column for name, column in columns.items() if isinstance(column, Column)}
 
 
 def _unknown(model: type[Base], name: str) -> TypeError:
@@ -104,19 +119,17 @@ def _unknown(model: type[Base], name: str) -> TypeError:
 
 @cache
 def _insert(model: type[Base]) -> Executable:
-    """Build the INSERT of a table, which returns the columns by the names of a model's attributes."""
+    """Build the INSERT of a model's table, which returns each column by the name of its attribute."""
     _require_plain(model)
-    table = model.__table__
-    columns = {each.key: each.columns[0] for each in model.__mapper__.column_attrs}
-    own = [one.label(name) for name, one in columns.items() if table.c.contains_column(one)]
-    return insert(table).returning(*own)
+    columns = [column.label(name) for name, column in _columns(model).items()]
+    return insert(model.__table__).returning(*columns)
 
 
 def _require_plain(model: type[Base]) -> None:
     """Raise `TypeError` if the constructor of a model does more than set what it is given."""
     mapper = model.__mapper__
     for is_special, what in (
-        (mapper.polymorphic_on is not None, "inheritance"),
+        (mapper.inherits is not None or mapper.polymorphic_on is not None, "inheritance"),
         (bool(mapper.validators), "@validates"),
         (is_dataclass(model), "the constructor of a dataclass"),
     ):
@@ -125,13 +138,14 @@ def _require_plain(model: type[Base]) -> None:
 
 
 def _create(session: Session, model: type[ModelT], parameters: Mapping[str, Any]) -> ModelT:
-    """Insert a row, and return an object of the session, as if it had been read.
+    """Insert a row, and return it as a persistent object of the session.
 
     Adding an object and flushing it takes more CPU time, and so does a statement of the ORM that
     returns one (see docs/decisions/0006).
     """
     statement = _insert(model)
-    session.flush()  # as before a query: the row may refer to a pending one
+    if session.autoflush:
+        session.flush()  # as before a query: the row may refer to a pending one
     row = session.execute(statement, parameters).mappings().one()
     created = model(**row)
     make_transient_to_detached(created)

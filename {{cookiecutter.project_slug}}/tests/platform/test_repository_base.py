@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Column, Computed, Text, event, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, validates
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    MappedAsDataclass,
+    column_property,
+    mapped_column,
+    validates,
+)
 
 from app.core.database import Database
 from app.exceptions import UnavailableError
@@ -27,6 +34,7 @@ class Note(OwnBase):
     heading: Mapped[str] = mapped_column("subtitle")
     kind: Mapped[str] = mapped_column(default="plain")
     number: Mapped[int] = mapped_column(server_default=text("7"))
+    doubled: Mapped[int] = column_property(number + number)
 
 
 SHOUTED = Column("shouted", Text(), Computed("upper(subtitle)", persisted=True))
@@ -83,7 +91,7 @@ async def test_created_row_has_its_defaults_and_is_read_by_the_names_of_attribut
     assert note in session
 
 
-async def test_created_row_is_one_that_the_session_has_stored(
+async def test_created_object_is_persistent_and_unmodified(
     session: AsyncSession, make: Factory
 ) -> None:
     users = UserRepository(session)
@@ -105,6 +113,18 @@ async def test_pending_rows_are_written_before_one_that_may_refer_to_them(
     created = await notes.create({"heading": "Second"})
 
     assert pending.id < created.id
+
+
+async def test_pending_rows_stay_pending_without_autoflush(
+    notes: NoteRepository, session: AsyncSession
+) -> None:
+    pending = Note(heading="First")
+    session.add(pending)
+
+    with session.no_autoflush:
+        await notes.create({"heading": "Second"})
+
+    assert pending in session.new
 
 
 async def test_column_without_an_attribute_is_not_read(
@@ -138,7 +158,7 @@ async def test_model_whose_constructor_does_more_than_set_values_is_not_created(
         await Special(session).create({"name": "Ann"})
 
 
-@pytest.mark.parametrize("name", ["typo", "subtitle", "metadata"])
+@pytest.mark.parametrize("name", ["typo", "subtitle", "metadata", "doubled"])
 async def test_value_without_a_column_is_an_error(notes: NoteRepository, name: str) -> None:
     note = await notes.create({"heading": "Hello"})
 

@@ -112,7 +112,8 @@ def _close_half_open(error: BaseException) -> None:
     """Close the connection of a driver's `connect()` that was cancelled or failed half-way.
 
     The frames of the error may hold it in a reference cycle. Clearing them closes it now, not at
-    the next garbage collection: until then it would occupy one of the server's connections.
+    the next garbage collection: until then it would occupy one of the server's connections. Reports of
+    the error lack the local variables of these frames.
     """
     traceback.clear_frames(error.__traceback__)
 
