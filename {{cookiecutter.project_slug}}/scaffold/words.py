@@ -62,7 +62,7 @@ def plural_of(singular: str) -> str:
         given = "_".join([*before, singular_word])
         raise CommandError(
             f"{singular} seems to be a plural: give the singular, {given}. If {singular} is a singular, "
-            f"name its plural by --plural"
+            "name its plural by --plural"
         )
     return "_".join([*before, plural.lower()])
 

@@ -105,7 +105,7 @@ class Repository(Generic[ModelT]):
 
 @cache
 def _columns(model: type[Base]) -> Mapping[str, Column[Any]]:
-    """Return a model's columns by the names of their attributes, without what is computed of them.
+    """Return a model's columns by the names of their attributes, without computed attributes.
 
     A column without an attribute, such as one that an index needs, is left out.
     """
